@@ -1,0 +1,68 @@
+# Four commands over ordinary ones: the README shows them for machines without make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test app lint models
+
+# Any python from 3.10 on;  make demo PYTHON=python3.12  picks one.
+PYTHON ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+SUITABLE := import sys; sys.exit(sys.version_info < (3, 10))
+
+help:
+	@echo "make demo   animate the two people of assets/two_people.png on the CPU"
+	@echo "make app    open the app at http://127.0.0.1:7860"
+	@echo "make test   lint, types and tests"
+	@echo "make lint   lint and types only"
+
+demo: $(VENV)/.installed models
+	@$(VENV)/bin/fantasyportrait animate assets/two_people.png \
+	    --cast 1=motion:talk --cast 2=motion:laugh --duration 6 -o demo/two_people.mp4
+
+app: $(VENV)/.installed-app models
+	@$(PY) app.py
+
+# Everything runs even when one part fails, and pytest's summary is the last thing said.
+test: $(VENV)/.installed-dev models
+	@status=0; \
+	$(VENV)/bin/ruff check . || status=1; \
+	$(VENV)/bin/ruff format --check . || status=1; \
+	$(PY) -m mypy || status=1; \
+	$(PY) -m pytest || status=1; \
+	exit $$status
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PY) -m mypy
+
+models: | $(PY)
+	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null
+
+$(PY):
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.10; do \
+	    if $$python -c '$(SUITABLE)' 2>/dev/null; then \
+	        echo "building $(VENV) with $$($$python --version)"; \
+	        $$python -m venv $(VENV) && exit 0; \
+	        rm -rf $(VENV); \
+	        echo "$$python cannot build a virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; \
+	        exit 1; \
+	    fi; \
+	done; \
+	echo "no python from 3.10 on was found: install one, or name it with  make PYTHON=..." >&2; exit 1
+
+# A stamp for each set of packages, so that the second run installs nothing.
+$(VENV)/.installed: pyproject.toml | $(PY)
+	@echo "installing the package (about a minute, once)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-app: pyproject.toml | $(PY)
+	@echo "installing the package and the app (about a minute, once)"
+	@$(PIP) --editable ".[app]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: pyproject.toml | $(PY)
+	@echo "installing the package, the app and the tools for tests (some minutes, once)"
+	@$(PIP) --editable ".[app,dev]"
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-app

@@ -1,0 +1,96 @@
+"""Progress and results on the terminal: bars where there is one, plain lines in a log."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fantasyportrait.core.errors import Cancelled
+
+if TYPE_CHECKING:
+    from fantasyportrait.service.events import Event, Result
+    from fantasyportrait.service.request import AnimationRequest
+
+TITLES = {"portrait": "photo", "driving": "driving clips", "render": "rendering", "finish": "finishing"}
+
+
+def animate_with_progress(request: "AnimationRequest", output: Path, models_dir: Path | None) -> "Result":
+    """Run the request, show how far it is, and return its result; raises what went wrong."""
+    from fantasyportrait.service import events
+    from fantasyportrait.service.animator import Animator
+
+    try:
+        with _display() as show:
+            for event in Animator(models_dir).events(request, output):
+                if isinstance(event, events.Done):
+                    return event.result
+                if isinstance(event, events.Failed):
+                    raise event.error
+                show(event)
+    except KeyboardInterrupt:
+        raise Cancelled("stopped: nothing was written") from None
+    raise Cancelled("stopped: nothing was written")
+
+
+def print_result(result: "Result") -> None:
+    """The result's files and notes, a line each, on stdout."""
+    for note in result.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"video: {result.video}")
+    if result.side_by_side:
+        typer.echo(f"side by side: {result.side_by_side}")
+    typer.echo(f"request: {result.request}")
+
+
+def _display() -> "_Display":
+    return _bars() if sys.stderr.isatty() else _lines()
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[["Event"], None]]:
+    """One line on stderr for each stage."""
+    from fantasyportrait.service.events import Stage
+
+    def show(event: "Event") -> None:
+        if isinstance(event, Stage):
+            typer.echo(f"{TITLES[event.name]} ...", err=True)
+
+    yield show
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[["Event"], None]]:
+    """A bar on stderr for each stage, with the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from fantasyportrait.service.events import Stage, Step
+
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars = {}
+
+        def show(event: "Event") -> None:
+            if isinstance(event, Stage):
+                for done in bars.values():
+                    progress.update(done, total=1, completed=1, left="")
+                bars[event.name] = progress.add_task(TITLES[event.name], total=None, left="")
+            elif isinstance(event, Step):
+                left = "" if event.seconds_left is None else f"{event.seconds_left:.0f} s left"
+                progress.update(bars[event.stage], total=event.total, completed=event.done, left=left)
+
+        yield show
+
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    _Display = AbstractContextManager[Callable[[Event], None]]

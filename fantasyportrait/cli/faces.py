@@ -1,0 +1,46 @@
+"""`fantasyportrait faces`: who is in a photo, or in a driving clip."""
+
+import json
+import mimetypes
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def faces(
+    file: Annotated[Path, typer.Argument(help="A photo, or a driving clip.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
+    max_side: Annotated[int, typer.Option(help="As in animate: boxes are pixels of the photo at this size.")] = 1280,
+    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+) -> None:
+    """List the faces of a photo, numbered as --cast wants them, or the persons of a clip."""
+    from fantasyportrait.service.animator import Animator
+    from fantasyportrait.service.listing import list_clip, list_photo
+
+    animator = Animator(models_dir)
+    kind, _ = mimetypes.guess_type(file.name)
+    is_clip = kind is not None and kind.startswith("video/")
+    listing = list_clip(animator, file) if is_clip else list_photo(animator, file, max_side)
+    if output:
+        listing.save_picture(output)
+    if as_json:
+        name = "persons" if is_clip else "faces"
+        data = {"file": str(file), "size": list(listing.size), name: listing.rows, "notes": listing.notes}
+        typer.echo(json.dumps(data, indent=2))
+        return
+    for row in listing.rows:
+        typer.echo(_line("person" if is_clip else "face", row))
+    for note in listing.notes:
+        typer.echo(f"note: {note}")
+    if output:
+        typer.echo(f"picture: {output}")
+
+
+def _line(noun: str, row: dict[str, Any]) -> str:
+    left, top, right, bottom = (round(value) for value in row["box"])
+    words = f"{noun} {row['id']}: x {left} to {right}, y {top} to {bottom}"
+    if "pose" in row:
+        return f"{words}, yaw {row['pose']['yaw']:+.0f}, pitch {row['pose']['pitch']:+.0f} degrees"
+    return f"{words}, seen in {row['frames_seen']} of {row['frames']} frames"

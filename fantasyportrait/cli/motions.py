@@ -1,0 +1,36 @@
+"""`fantasyportrait motions`: the built-in motions, listed and shown on a face."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def list_motions() -> None:
+    """Name the built-in motions; use one as --cast FACE=motion:NAME."""
+    from fantasyportrait.service.library import MOTIONS
+
+    for name, about in MOTIONS.items():
+        typer.echo(f"{name:<12} {about}")
+
+
+def render_motion(
+    name: Annotated[str, typer.Argument(help="A name of `fantasyportrait motions list`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
+    duration: Annotated[float, typer.Option(help="Seconds.")] = 4.0,
+    photo: Annotated[Path | None, typer.Option(help="Whose faces play it; the bundled example if not given.")] = None,
+    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+) -> None:
+    """Render a built-in motion onto every face of a photo."""
+    from fantasyportrait.cli.display import animate_with_progress, print_result
+    from fantasyportrait.service.animator import Animator
+    from fantasyportrait.service.cast import BuiltinSource, Role
+    from fantasyportrait.service.library import example_photo
+    from fantasyportrait.service.request import AnimationRequest
+
+    source = BuiltinSource(name)
+    portrait = photo or example_photo()
+    _, faces = Animator(models_dir).faces(portrait)
+    cast = tuple(Role(face.id, source) for face in faces)
+    request = AnimationRequest(portrait, cast, duration=duration, side_by_side=False)
+    print_result(animate_with_progress(request, output, models_dir))

@@ -1,0 +1,1 @@
+"""Faces of photos and tracks of people through clips."""

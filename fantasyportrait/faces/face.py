@@ -1,0 +1,90 @@
+"""The nouns of this room: a face of a photo, a person's track through a clip."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANDMARKS = 478
+BLENDSHAPES = 52
+MOUTH_SIZE = (48, 80)
+
+
+class HeadPose(NamedTuple):
+    """Degrees; all zero when the head faces the camera."""
+
+    pitch: float
+    yaw: float
+    roll: float
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo. Coordinates are pixels of the original photo.
+
+    Attributes:
+        id: 1, 2, 3 ... from left to right.
+        box: float32 (4,) xyxy around the landmarks.
+        landmarks: float32 (478, 3); z in pixels, smaller is nearer.
+        blendshapes: float32 (52,) scores 0 to 1, MediaPipe's order.
+        pose: rotation of the head.
+        presence: probability 0 to 1 that the landmarks lie on a face.
+        mask: uint8 (H, W), 0 to 255: how much of each photo pixel belongs to this person's head.
+    """
+
+    id: int
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    blendshapes: NDArray[np.float32]
+    pose: HeadPose
+    presence: float
+    mask: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _check("landmarks", self.landmarks, (LANDMARKS, 3))
+        _check("blendshapes", self.blendshapes, (BLENDSHAPES,))
+        _check("box", self.box, (4,))
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's face through a clip, a row a frame.
+
+    Attributes:
+        person: 1, 2, 3 ... from left to right in the clip.
+        size: (width, height) of the clip's frames in pixels.
+        landmarks: float32 (T, 478, 3), pixels of the clip's upright frames. Rows without a face are filled.
+        blendshapes: float32 (T, 52), filled the same way.
+        valid: bool (T,), False where the row was filled.
+        mouths: uint8 (T, 48, 80, 3) RGB, the mouth's inside (see `faces.mouths`), filled the same way.
+    """
+
+    person: int
+    size: tuple[int, int]
+    landmarks: NDArray[np.float32]
+    blendshapes: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    mouths: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        count = len(self.landmarks)
+        _check("landmarks", self.landmarks, (count, LANDMARKS, 3))
+        _check("blendshapes", self.blendshapes, (count, BLENDSHAPES))
+        _check("valid", self.valid, (count,))
+        _check("mouths", self.mouths, (count, *MOUTH_SIZE, 3))
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.float32]:
+        """float32 (T, 4) xyxy around the landmarks of each frame."""
+        xy = self.landmarks[..., :2]
+        return np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1)
+
+
+def _check(name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
+    if value.shape != shape:
+        raise ValueError(f"{name} has shape {value.shape}, expected {shape}")

@@ -1,0 +1,188 @@
+"""Driving clips: any container becomes upright RGB frames at one exact, constant rate."""
+
+import itertools
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.media.containers import decode, need_video, open_media, stamp_of, zero_of
+from fantasyportrait.media.convert import FrameConverter
+from fantasyportrait.media.graphs import chain, drain
+from fantasyportrait.media.timeline import frame_count, round_half_up
+
+_SEEK_BEYOND_S = 3
+_CUT_OFF_S = Fraction(1, 2)
+TimedFrame = tuple[Fraction, Fraction, VideoFrame]
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, and whether it has sound."""
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    duration_s: float
+    has_sound: bool
+
+
+def probe_clip(path: Path) -> ClipInfo:
+    """Look at the clip and decode its first frame. Raises MediaError where no frame can be read."""
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        frame = next(decode(container, stream, []), None)
+        if frame is None:
+            raise _nothing_decodes(path)
+        width, height = FrameConverter(_pixel_aspect(stream)).upright_size(frame)
+        rate = _own_rate(stream)
+        duration_s = _stated_length(container, stream) or _counted_length(path)
+        return ClipInfo(path, width, height, rate, float(duration_s), bool(container.streams.audio))
+
+
+def read_clip(
+    path: Path,
+    rate: Fraction = Fraction(25),
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    max_side: int | None = None,
+    damage: list[str] | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Upright RGB frames, uint8 (H, W, 3), one every 1 / `rate` s from `start_s` to `end_s` or the clip's end.
+
+    Each is the frame nearest in time; a frame shown twice is the same array. At least one frame comes. What a damaged
+    clip lost is told in `damage`. Raises RequestError for a wrong span, MediaError for a clip that cannot be read.
+    """
+    if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
+        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
+    told = [] if damage is None else damage
+    start = Fraction(start_s)
+    limit = sys.maxsize if end_s is None else frame_count(Fraction(end_s) - start, rate)
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        converter = FrameConverter(_pixel_aspect(stream), max_side)
+        for frame, times in _rows(_from_zero(path, container, stream, start, told), rate, start, limit, path):
+            pixels = converter.pixels(frame)
+            yield from (pixels for _ in range(times))
+
+
+def _rows(
+    timed: Iterator[TimedFrame], rate: Fraction, start: Fraction, limit: int, path: Path
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Each frame that shows, and on how many neighbouring rows of the constant rate."""
+    given, end = 0, Fraction(0)
+    held: VideoFrame | None = None
+    for begin, end, frame in timed:  # noqa: B007 - the last end is the clip's
+        due = min(limit, round_half_up((begin - start) * rate))
+        if held is not None and due > given:
+            yield held, due - given
+            given = due
+        if given >= limit:
+            return
+        held = frame
+    if held is None:
+        raise _nothing_decodes(path)
+    if end <= start:
+        raise MediaError(f"{path} lasts {float(end):.2f} s: a start at {float(start):.2f} s lies beyond its end")
+    rest = min(limit, max(1, round_half_up((end - start) * rate))) - given
+    if rest > 0:
+        yield held, rest
+
+
+def _from_zero(
+    path: Path, container: InputContainer, stream: VideoStream, start: Fraction, damage: list[str]
+) -> Iterator[TimedFrame]:
+    """(begin, end, frame) in seconds since the clip's first frame; frames long before `start` are skipped."""
+    zero: Fraction | None = None
+    if start > _SEEK_BEYOND_S:
+        with open_media(path) as other:
+            zero = zero_of(other, need_video(other, path))
+    frames = decode(container, stream, damage) if zero is None else _sought(container, stream, zero, start, damage)
+    step = 1 / _own_rate(stream)
+    end: Fraction | None = None
+    for frame in _progressive(frames):
+        stamp = stamp_of(frame, stream)
+        if zero is None:
+            zero = stamp or Fraction(0)
+        begin = (end or Fraction(0)) if stamp is None else stamp - zero
+        end = begin + (frame.duration * frame.time_base if frame.duration and frame.time_base else step)
+        yield begin, end, frame
+    stated = stream.duration * stream.time_base if stream.duration and stream.time_base else Fraction(0)
+    if end is not None and stated - end > _CUT_OFF_S:
+        damage.append(f"{path} is cut off: it says {float(stated):.2f} s and holds {float(end):.2f} s")
+
+
+def _sought(
+    container: InputContainer, stream: VideoStream, zero: Fraction, start: Fraction, damage: list[str]
+) -> Iterator[VideoFrame]:
+    """Frames from a key frame before `start`; from the beginning where the container cannot seek."""
+    for target in (zero + start - 1, zero - 1):
+        try:
+            container.seek(round(target / (stream.time_base or Fraction(1, 1000))), stream=stream)
+        except av.error.FFmpegError:
+            break
+        frames = decode(container, stream, damage)
+        first = next(frames, None)
+        stamp = None if first is None else stamp_of(first, stream)
+        if first is not None and stamp is not None and stamp <= zero + start:
+            return itertools.chain([first], frames)
+    return decode(container, stream, damage)
+
+
+def _progressive(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The same frames, interlaced ones made whole (bwdif needs both neighbours, so it runs before any is dropped)."""
+    graph: Graph | None = None
+    shape: tuple[object, ...] = ()
+    for frame in frames:
+        kind = (frame.width, frame.height, frame.format.name)
+        if graph is not None and kind != shape:
+            yield from drain(graph, None)
+            graph = None
+        if graph is None and frame.interlaced_frame:
+            graph, shape = chain(frame, ("bwdif", "mode=send_frame:deint=interlaced")), kind
+        if graph is None:
+            yield frame
+        else:
+            yield from drain(graph, frame)
+    if graph is not None:
+        yield from drain(graph, None)
+
+
+def _nothing_decodes(path: Path) -> MediaError:
+    return MediaError(f"no frame of {path} can be decoded: it is damaged or its format is not supported")
+
+
+def _pixel_aspect(stream: VideoStream) -> float:
+    return float(stream.sample_aspect_ratio or 1)
+
+
+def _own_rate(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def _stated_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _counted_length(path: Path) -> Fraction:
+    """Length in seconds from the packets' stamps: what browsers record states none."""
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        base = stream.time_base or Fraction(1, 1000)
+        spans = [(p.pts, p.pts + (p.duration or 0)) for p in container.demux(stream) if p.pts is not None]
+        first, last = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
+        return max((last - first) * base, 1 / _own_rate(stream))

@@ -1,0 +1,97 @@
+"""A decoded frame becomes upright 8-bit RGB: scaling, pixel shape, colour matrix, HDR, alpha, rotation."""
+
+import struct
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+from av import VideoFrame
+from av.buffer import Buffer
+from av.filter import Graph
+from av.video.reformatter import ColorTrc
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.containers import MAX_FRAME_PIXELS
+from fantasyportrait.media.graphs import chain
+
+_UNSPECIFIED = 2
+_HD = 1280
+_HDR = (int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67))
+_TO_SDR = "out_color_matrix=bt709:out_transfer=iec61966-2-1:out_primaries=bt709:out_range=full:intent=perceptual"
+
+
+class FrameConverter:
+    """Turns the frames of one stream into uint8 (H, W, 3), all of the first one's size.
+
+    `pixel_aspect` is the width of a stored pixel over its height; the longest side becomes at most `max_side`.
+    """
+
+    def __init__(self, pixel_aspect: float = 1.0, max_side: int | None = None) -> None:
+        self._aspect = pixel_aspect if 0.1 <= pixel_aspect <= 10 else 1.0
+        self._max_side = max_side
+        self._size: tuple[int, int] | None = None
+        self._graph: Graph | None = None
+        self._graph_of: tuple[object, ...] = ()
+
+    def stored_size(self, frame: VideoFrame) -> tuple[int, int]:
+        """(width, height) that the frame is scaled to, before it is turned upright."""
+        width, height = max(1, round(frame.width * self._aspect)), frame.height
+        if width * height > MAX_FRAME_PIXELS:
+            raise MediaError(
+                f"the clip shows {width} x {height} pixels, too many to be read safely: scale it down to "
+                f"at most {MAX_FRAME_PIXELS / 1e6:.0f} million"
+            )
+        scale = min(1.0, (self._max_side or width + height) / max(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def upright_size(self, frame: VideoFrame) -> tuple[int, int]:
+        """(width, height) of what `pixels` returns for this frame."""
+        width, height = self.stored_size(frame)
+        return (height, width) if _turned(frame)[0] else (width, height)
+
+    def pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Upright RGB uint8 (H, W, 3); alpha lies on white, HDR is mapped to the range of a screen."""
+        self._size = self._size or self.stored_size(frame)
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc)
+        if self._graph is None or kind != self._graph_of:
+            self._graph, self._graph_of = _graph(frame, self._size), kind
+        self._graph.push(frame)
+        pixels = self._graph.vpull().to_ndarray()
+        if pixels.shape[2] == 4:
+            alpha = pixels[:, :, 3:].astype(np.uint16)
+            pixels = ((pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        return _upright(pixels.astype(np.uint8, copy=False), frame)
+
+
+def _graph(frame: VideoFrame, size: tuple[int, int]) -> Graph:
+    shrinks = size[0] < frame.width and size[1] < frame.height
+    scale = f"{size[0]}:{size[1]}:flags={'area' if shrinks else 'bicubic'}"
+    last = ("format", "rgba" if _has_alpha(frame) else "rgb24")
+    if frame.color_trc in _HDR:
+        matrix = "bt2020" if frame.colorspace == _UNSPECIFIED else "auto"
+        return chain(frame, ("scale", scale), ("scale", f"in_color_matrix={matrix}:{_TO_SDR}"), last)
+    if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb and max(frame.width, frame.height) >= _HD:
+        scale += ":in_color_matrix=bt709"  # what every player assumes of untagged HD
+    return chain(frame, ("scale", scale), last)
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
+
+
+def _turned(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """(swap the axes, then mirror left-right, then mirror up-down) of the frame's display matrix."""
+    try:
+        matrix = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
+        a, b, _, c, d, *_ = struct.unpack("9i", bytes(matrix))
+    except (KeyError, struct.error):
+        return False, False, False
+    swaps = abs(b) + abs(c) > abs(a) + abs(d)
+    return swaps, (c if swaps else a) < 0, (b if swaps else d) < 0
+
+
+def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    swaps, mirror_x, mirror_y = _turned(frame)
+    turned = pixels.transpose(1, 0, 2) if swaps else pixels
+    return np.ascontiguousarray(turned[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])

@@ -1,0 +1,107 @@
+"""Silent sinks: a GIF with one palette, a folder of PNG pictures."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.container import OutputContainer
+from av.filter import Graph
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from fantasyportrait.media.graphs import add_source, chain, drain
+from fantasyportrait.media.partial import OutputFile
+from fantasyportrait.media.timeline import round_half_up
+
+_PALETTE_BYTES = 48 * 1024 * 1024
+_MAX_GIF_RATE = 50  # browsers slow anything faster down to 10
+
+
+class GifSink:
+    """An endless GIF with one palette, made from the first frames (at most 48 MiB of them wait for it)."""
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction) -> None:
+        self._every = -(-rate // _MAX_GIF_RATE)
+        self._rate = rate
+        self._frames = 0
+        self._waiting: list[VideoFrame] = []
+        self._patience = max(1, _PALETTE_BYTES // (size[0] * size[1] * 3))
+        self._graph: Graph | None = None
+        self._file = OutputFile(path)
+        self._container: OutputContainer = av.open(
+            self._file, "w", format="gif", container_options={"fflags": "+bitexact"}
+        )
+        self._stream = self._container.add_stream("gif", rate)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "pal8"
+        self._stream.codec_context.time_base = Fraction(1, 100)
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one frame (above 50 frames a second only every second one or fewer)."""
+        if self._frames % self._every == 0:
+            picture = VideoFrame.from_ndarray(frame, "rgb24")
+            picture.pts, picture.time_base = round_half_up(100 * self._frames / self._rate), Fraction(1, 100)
+            self._waiting.append(picture)
+        self._frames += 1
+        if self._graph is not None or len(self._waiting) >= self._patience:
+            self._paint()
+
+    def finish(self) -> None:
+        """Paint what still waits and complete the file."""
+        self._paint()
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+        self._container.close()
+
+    def _paint(self) -> None:
+        graph = self._graph = self._graph or self._painter()
+        for picture in self._waiting:
+            graph.vpush(picture, at=0)
+            self._container.mux(self._stream.encode(graph.vpull()))
+        self._waiting.clear()
+
+    def _painter(self) -> Graph:
+        chooser = chain(self._waiting[0], ("palettegen", ""))
+        for picture in self._waiting:
+            chooser.vpush(picture)
+        (palette,) = drain(chooser, None)
+        graph = Graph()
+        frames, colours = add_source(graph, self._waiting[0]), add_source(graph, palette)
+        painter = graph.add("paletteuse", "dither=bayer:bayer_scale=3:diff_mode=rectangle")
+        frames.link_to(painter, 0, 0)
+        colours.link_to(painter, 0, 1)
+        painter.link_to(graph.add("buffersink"))
+        graph.configure()
+        graph.vpush(palette, at=1)
+        colours.push(None)
+        return graph
+
+
+class FolderSink:
+    """A folder of PNG pictures, frame_000001.png and on."""
+
+    def __init__(self, path: Path, metadata: dict[str, str]) -> None:
+        path.mkdir()
+        self._path = path
+        self._frames = 0
+        self._info = PngInfo()
+        for key, value in metadata.items():
+            self._info.add_itxt(key, value)
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Write the next picture."""
+        self._frames += 1
+        Image.fromarray(frame).save(self._path / f"frame_{self._frames:06d}.png", compress_level=3, pnginfo=self._info)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is open."""

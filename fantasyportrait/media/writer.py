@@ -1,0 +1,116 @@
+"""Frames and sound out: the format follows the name, and the file appears whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import OutputError
+from fantasyportrait.media.movie import MovieSink
+from fantasyportrait.media.partial import partial_path, writing
+from fantasyportrait.media.pictures import FolderSink, GifSink
+from fantasyportrait.media.sound import Block
+
+
+class _Sink(Protocol):
+    """Takes frames one by one; `finish` completes the file, `close` only lets go of it."""
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one frame, uint8 (H, W, 3) RGB."""
+
+    def finish(self) -> None:
+        """Write what is still held back and complete the file."""
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+
+
+class VideoWriter:
+    """Writes frames of `size` (width, height) at the exact `rate` to .mp4, .webm, .gif, or a folder of PNG pictures.
+
+    `sound`, float32 (n, 2) at 48 kHz, is drawn as the frames advance and cut where they end; GIF and PNG have none.
+    Used as a context manager: at a clean exit the file appears at `path`; after an exception nothing is left.
+    Raises OutputError for an unknown suffix, an odd size, a full disk, or a place that cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        sound: Iterator[Block] | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        kind = path.suffix.lower().removeprefix(".")
+        if kind not in ("mp4", "webm", "gif", ""):
+            raise OutputError(f"cannot write {path}: end the name in .mp4, .webm or .gif, or in nothing for PNG frames")
+        if kind in ("mp4", "webm") and (size[0] % 2 or size[1] % 2):
+            raise OutputError(f"cannot write {path} at {size[0]} x {size[1]}: width and height must be even")
+        if kind == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise OutputError(f"cannot write PNG frames to {path}: it exists and is not an empty folder")
+        if kind != "" and path.is_dir():
+            raise OutputError(f"cannot write {path}: a folder of that name is in the way")
+        self._path = path
+        self._kind = kind
+        self._size = size
+        self._rate = rate
+        self._sound = sound
+        self._metadata = metadata or {}
+        self._frames = 0
+        self._sink: _Sink | None = None
+        self._opening = self._opened()
+
+    def __enter__(self) -> "VideoWriter":
+        self._sink = self._opening.__enter__()
+        return self
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one RGB frame, uint8 (H, W, 3) of the writer's size."""
+        if self._sink is None:
+            raise OutputError(f"cannot write to {self._path}: open the writer with a with-statement first")
+        if frame.shape != (self._size[1], self._size[0], 3) or frame.dtype != np.uint8:
+            raise OutputError(
+                f"a frame of {frame.dtype} {frame.shape} does not fit a video of {self._size[0]} x {self._size[1]}"
+            )
+        with self._told():
+            self._sink.write(np.ascontiguousarray(frame))
+        self._frames += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._sink = None
+        return self._opening.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Sink]:
+        with partial_path(self._path) as partial:
+            with self._told():
+                sink = self._open(partial)
+            with closing(sink):
+                yield sink
+                if not self._frames:
+                    raise OutputError(f"cannot write {self._path}: there is not a single frame")
+                with self._told():
+                    sink.finish()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with writing(self._path):
+                yield
+        except av.error.FFmpegError as error:
+            raise OutputError(f"cannot write {self._path}: the encoder stopped ({error})") from error
+
+    def _open(self, partial: Path) -> _Sink:
+        if self._kind == "gif":
+            return GifSink(partial, self._size, self._rate)
+        if self._kind == "":
+            return FolderSink(partial, self._metadata)
+        return MovieSink(partial, self._kind, self._size, self._rate, self._sound, self._metadata)

@@ -1,0 +1,1 @@
+"""What drives a face: motion taken from a track, and built-in motions."""

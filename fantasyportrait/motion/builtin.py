@@ -1,0 +1,147 @@
+"""Built-in motions: an act over a natural idle, as landmarks and blendshapes of the canonical face.
+
+Everything is a function of time within the duration that ends as it begins, so a motion repeats without a seam, and
+the same seconds look the same at every frame rate.
+"""
+
+import zlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from fractions import Fraction
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.geometry import rotation_matrix
+from fantasyportrait.faces.mesh import RIGID, CanonicalFace
+from fantasyportrait.motion.acts import ACTS, GAZE, POSE, Act
+from fantasyportrait.motion.curves import blinks, drift, eased, glances
+from fantasyportrait.motion.face_motion import FaceMotion
+from fantasyportrait.motion.shapes import BLENDSHAPES, LID_PAIRS, LIP_PAIRS, indices, shape_basis
+
+Floats = NDArray[np.float64]
+Controls = dict[str, Floats]
+
+MOTIONS: Mapping[str, str] = MappingProxyType({name: act.about for name, act in ACTS.items()})
+BUILTIN_MOTIONS = tuple(MOTIONS)
+
+BREATH_HZ = 0.27
+CLOSED_SCORE = 0.7  # what the blendshape net says of a closed eye, so that half closed is not read as closed
+# Idle sway: amplitude and speed (Hz) of each part of the pose.
+SWAY = MappingProxyType({
+    "pitch": (0.8, 0.3), "yaw": (1.3, 0.22), "roll": (0.8, 0.18), "x": (0.12, 0.2), "y": (0.06, 0.25),
+})  # fmt: skip
+
+
+def builtin_motion(name: str, frames: int, rate: Fraction, canonical: CanonicalFace) -> FaceMotion:
+    """A built-in motion of `frames` frames at `rate` frames a second, with landmarks in cm of the canonical face.
+
+    Cycles are stretched so that a whole number of them fits; what is too short for one is acted smaller, not faster.
+    The head turns about its neck, 0.35 face heights below and half a face width behind its middle.
+    Raises RequestError for an unknown name, no frames, no rate.
+    """
+    if name not in ACTS:
+        near = get_close_matches(name, BUILTIN_MOTIONS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise RequestError(f"there is no built-in motion {name!r}{hint} Choose one of: {', '.join(BUILTIN_MOTIONS)}")
+    if frames < 1 or rate <= 0:
+        raise RequestError(f"a motion of {frames} frames at {rate} a second is empty: ask for at least one frame")
+    duration = float(frames / rate)
+    times = np.arange(frames) / float(rate)
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    controls = _idle(times, duration, ACTS[name], rng)
+    for control, curve in _act(times, duration, ACTS[name], rng).items():
+        controls[control] = controls.get(control, 0.0) + curve
+    weights = _weights(controls, frames)
+    scores = weights.astype(np.float32)
+    scores[:, indices("eyeBlink")] *= CLOSED_SCORE
+    return FaceMotion(
+        neutral=canonical.points,
+        neutral_blendshapes=np.zeros(len(BLENDSHAPES), np.float32),
+        landmarks=_landmarks(weights, controls, canonical),
+        blendshapes=scores,
+    )
+
+
+def _idle(times: Floats, duration: float, act: Act, rng: np.random.Generator) -> Controls:
+    """Breath, sway, glances, and blinks where the act has none of its own."""
+    controls: Controls = {
+        part: size * act.idle * drift(times, duration, speed, rng) for part, (size, speed) in SWAY.items()
+    }
+    wanted = BREATH_HZ * duration
+    turns = max(1, round(wanted))
+    breath = min(1.0, wanted / turns) * (1.0 - np.cos(2.0 * np.pi * turns * times / duration)) / 2.0
+    controls["pitch"] -= 0.5 * breath
+    controls["y"] -= 0.08 * breath
+    controls["near"] = 0.006 * breath
+    controls["gazeX"] = 0.12 * glances(times, duration, rng)
+    controls["gazeY"] = 0.07 * glances(times, duration, rng)
+    if not any(control.startswith("eyeBlink") for control in act.keys):
+        controls["eyeBlink"] = blinks(times, duration, rng)
+    return controls
+
+
+def _act(times: Floats, duration: float, act: Act, rng: np.random.Generator) -> Controls:
+    """The act's own controls: whole cycles, each a little different, or one script."""
+    if act.script is not None:
+        return {name: eased(times, keys) for name, keys in act.script(duration, rng).items()}
+    period = act.period_s
+    if not period:
+        return {}
+    cycles = max(1, int(duration / period + 0.4))
+    place = times * cycles / duration
+    pace = duration / cycles / period
+    cycle = np.floor(place).astype(np.int64) % cycles
+    controls = {}
+    for name, keys in act.keys.items():
+        blink = name.startswith("eyeBlink")  # may be quicker, but must close
+        size = min(1.0, pace / (0.4 if blink else 0.8))
+        vary = 1.0 if blink else rng.uniform(0.88, 1.06, cycles)[cycle]
+        controls[name] = size * vary * eased((place % 1.0) * period, keys)
+    return controls
+
+
+def _weights(controls: Controls, frames: int) -> Floats:
+    """Blendshapes (T, 52) within 0 to 1; the gaze is divided among its eight."""
+    weights = np.zeros((frames, len(BLENDSHAPES)))
+    for name, curve in controls.items():
+        if name not in POSE and name not in GAZE:
+            weights[:, indices(name)] += curve[:, None]
+    x, y = controls["gazeX"], controls["gazeY"]
+    for name, curve in {
+        "eyeLookOutLeft": x, "eyeLookInRight": x, "eyeLookInLeft": -x, "eyeLookOutRight": -x,
+        "eyeLookDown": y, "eyeLookUp": -y,
+    }.items():  # fmt: skip
+        weights[:, indices(name)] += curve[:, None]
+    weights = np.clip(weights, 0.0, 1.0)
+    weights[:, indices("eyeWide")] *= 1.0 - weights[:, indices("eyeBlink")]
+    return weights
+
+
+def _landmarks(weights: Floats, controls: Controls, canonical: CanonicalFace) -> NDArray[np.float32]:
+    """Points (T, 478, 3): neutral and weighted shapes, lids and lips kept from crossing, then the head's pose."""
+    neutral = canonical.points.astype(np.float64)
+    points = neutral + np.tensordot(weights, shape_basis(canonical), axes=1)
+    _keep_apart(points, neutral, LID_PAIRS, 0.0)
+    _keep_apart(points, neutral, LIP_PAIRS, 1.0)
+    pose = {part: controls.get(part, np.zeros(len(weights))) for part in POSE}
+    angles = zip(pose["pitch"], pose["yaw"], pose["roll"], strict=True)
+    turns = np.stack([rotation_matrix(*each) for each in angles]) * (1.0 + pose["near"])[:, None, None]
+    height, width = np.ptp(neutral[[10, 152], 1]), np.ptp(neutral[[234, 454], 0])
+    neck = neutral[RIGID].mean(axis=0) + np.array([0.0, 0.35 * height, 0.5 * width])
+    shift = np.stack([pose["x"], pose["y"], np.zeros(len(weights))], axis=1)
+    posed = (points - neck) @ turns.transpose(0, 2, 1) + neck + shift[:, None]
+    landmarks: NDArray[np.float32] = posed.astype(np.float32)
+    return landmarks
+
+
+def _keep_apart(points: Floats, neutral: Floats, pairs: NDArray[np.int64], least: float) -> None:
+    """Part pairs (P, 2) of points in place to at least `least` of their neutral distance, measured along its line."""
+    upper, lower = pairs.T
+    line = neutral[lower] - neutral[upper]
+    gap = ((points[:, lower] - points[:, upper]) * line).sum(axis=2) / (line**2).sum(axis=1)
+    missing = np.maximum(0.0, least - gap)[..., None] * line / 2.0
+    points[:, upper] -= missing
+    points[:, lower] += missing

@@ -1,0 +1,45 @@
+"""What drives a face in the preview engine: landmarks and blendshapes, a row a frame, with the neutral face."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Which parts of a face follow the driver."""
+
+    head: bool = True
+    eyes: bool = True
+    emotion: bool = True
+    mouth: bool = True
+
+
+@dataclass(frozen=True)
+class FaceMotion:
+    """A driving face, from a clip or built in.
+
+    Attributes:
+        neutral: float32 (478, 3), the driving face at rest: motion is measured from here.
+        neutral_blendshapes: float32 (52,) of that face.
+        landmarks: float32 (T, 478, 3) in the same units as `neutral` (pixels of the clip, or canonical units).
+        blendshapes: float32 (T, 52).
+        mouths: uint8 (T, 48, 80, 3) RGB inside of the mouth, or None where it must be drawn.
+    """
+
+    neutral: NDArray[np.float32]
+    neutral_blendshapes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    blendshapes: NDArray[np.float32]
+    mouths: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    def take(self, rows: NDArray[np.int64]) -> "FaceMotion":
+        """The same motion with frame i taken from row `rows[i]` (for loops, holds and trims)."""
+        mouths = None if self.mouths is None else self.mouths[rows]
+        return FaceMotion(
+            self.neutral, self.neutral_blendshapes, self.landmarks[rows], self.blendshapes[rows], mouths
+        )

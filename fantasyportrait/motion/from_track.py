@@ -1,0 +1,64 @@
+"""track -> motion: smoothing, mirroring, and the frame that motion is measured from."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.geometry import fit_similarity, rotation_angles
+from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.faces.mesh import RIGID, CanonicalFace, mirrored_blendshapes, mirrored_points
+from fantasyportrait.motion.face_motion import FaceMotion
+from fantasyportrait.motion.smoothing import smooth_landmarks
+
+# Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
+_EXPRESSIVE = np.array([1, 2, 3, 4, 5, 9, 10, 19, 20, 21, 22, 25, 32, 38, 44, 45, 46, 47])
+
+# A shut mouth matters most: what is open in the neutral frame can never be opened on the portrait.
+_OPEN_MOUTH_COST = 8.0
+
+
+def motion_of(
+    track: Track,
+    canonical: CanonicalFace,
+    *,
+    smoothing: float = 0.5,
+    mirror: bool = False,
+    reference: Face | None = None,
+) -> FaceMotion:
+    """The motion of a tracked person.
+
+    Args:
+        track: the person's rows.
+        canonical: the mean face; head turns are measured against it.
+        smoothing: 0 to 1.
+        mirror: swap left and right.
+        reference: measure motion from the frame that looks most like this face (absolute motion) instead of from
+            the person's most neutral frame (relative motion).
+    """
+    landmarks = smooth_landmarks(track.landmarks, smoothing)
+    blendshapes, mouths = track.blendshapes, track.mouths
+    if mirror:
+        landmarks = mirrored_points(landmarks, track.size[0], canonical.mirror)
+        blendshapes = mirrored_blendshapes(blendshapes)
+        mouths = mouths[:, :, ::-1]
+    turns = _turns(landmarks, canonical)
+    if reference is None:
+        cost = blendshapes[:, _EXPRESSIVE].sum(axis=1) + np.abs(turns).sum(axis=1) / 30
+        cost += _OPEN_MOUTH_COST * _mouth_opening(landmarks)
+    else:
+        likeness = np.abs(blendshapes - reference.blendshapes)
+        cost = likeness.sum(axis=1) + np.abs(turns - np.array(reference.pose)).sum(axis=1) / 30
+    rest = int(np.argmin(np.where(track.valid, cost, np.inf)))
+    return FaceMotion(landmarks[rest], blendshapes[rest], landmarks, blendshapes, mouths)
+
+
+def _mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Height over width of the inner lips (T,)."""
+    height = np.linalg.norm(landmarks[:, 13, :2] - landmarks[:, 14, :2], axis=1)
+    width = np.linalg.norm(landmarks[:, 78, :2] - landmarks[:, 308, :2], axis=1)
+    return np.asarray(height / np.maximum(width, 1e-6), np.float64)
+
+
+def _turns(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float64]:
+    """(pitch, yaw, roll) in degrees (T, 3) of each row."""
+    rigid = canonical.points[RIGID]
+    return np.array([rotation_angles(fit_similarity(rigid, row[RIGID]).rotation) for row in landmarks])

@@ -1,0 +1,1 @@
+"""The CPU engine: warps the photo's own pixels after the driver's landmarks. No torch, nothing learned."""

@@ -1,0 +1,132 @@
+"""Photo, faces and motions -> frames."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.preview.eyes import EyePainter
+from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
+from fantasyportrait.preview.mouth import MouthPainter
+from fantasyportrait.preview.raster import blend, triangle_map
+from fantasyportrait.preview.retarget import Pose, Retarget
+from fantasyportrait.preview.rig import Rig, build_rig
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one face of the photo plays.
+
+    Attributes:
+        face: the face.
+        motion: its motion, as long as the video, or None for a still face.
+        strength: 0 to 2; 1 plays the motion as it is.
+        regions: which parts of the face follow.
+        absolute: take the driver's own head pose instead of its movement since the neutral frame.
+    """
+
+    face: Face
+    motion: FaceMotion | None = None
+    strength: float = 1.0
+    regions: Regions = field(default_factory=Regions)
+    absolute: bool = False
+
+
+def render(
+    pixels: NDArray[np.uint8],
+    parts: Sequence[Part],
+    frames: int,
+    canonical: CanonicalFace,
+    cancel: CancelToken | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield `frames` frames uint8 (H, W, 3) of an RGB photo (H, W, 3), one at a time.
+
+    Pixels outside the moving heads are the photo's own; a still face does not change. Where heads overlap, the
+    larger face is nearer. Raises `Cancelled` between two frames when `cancel` asks for it.
+    """
+    far_to_near = sorted(parts, key=lambda part: float(np.ptp(part.face.landmarks[:, 1])))
+    actors: list[_Actor | _Still] = []
+    for part in far_to_near:
+        if part.motion is not None and part.strength > 0:
+            actors.append(_Actor(pixels, part, canonical))
+        else:
+            actors.append(_Still(part.face.mask.astype(np.float32) / 255))
+    plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _Actor)])
+    for frame in range(frames):
+        if cancel is not None:
+            cancel.check()
+        canvas = plate.copy()
+        for actor in actors:
+            actor.draw(canvas, pixels, frame)
+        yield canvas
+
+
+class _Still:
+    """A head that does not move, drawn again so that it stays in front of moving heads behind it."""
+
+    def __init__(self, alpha: NDArray[np.float32]) -> None:
+        self._alpha = alpha
+
+    def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
+        """Put the photo's own pixels back."""
+        canvas[:] = blend(photo, canvas, self._alpha)
+
+
+class _Actor:
+    """One moving head: its rig, layer and painters."""
+
+    def __init__(self, pixels: NDArray[np.uint8], part: Part, canonical: CanonicalFace) -> None:
+        if part.motion is None:
+            raise ValueError("a moving head needs a motion")
+        self.rig: Rig = build_rig(part.face.landmarks, canonical)
+        self.layer: HeadLayer = head_layer(pixels, part.face, self.rig)
+        self._retarget = Retarget(
+            self.rig,
+            part.motion,
+            canonical,
+            strength=part.strength,
+            regions=part.regions,
+            absolute=part.absolute,
+        )
+        self._source = self.rig.points[:, :2]
+        self._eyes = EyePainter(self.rig, part.motion, part.strength) if part.regions.eyes else None
+        self._mouth = MouthPainter(self.rig, part.motion, pixels) if part.regions.mouth else None
+
+    def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
+        """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3)."""
+        pose = self._retarget.pose(frame)
+        window = self.layer.window
+        target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]
+        area = window.of(canvas)
+        below = area.copy()
+        outer, alpha, _ = self._warp(target, self.rig.triangles[: self.rig.outer])
+        skin, _, over = self._warp(target, self._skin_order(pose))
+        area[:] = blend(skin, outer, over)
+        if self._eyes is not None:
+            self._eyes.paint(canvas, photo, pose, frame)
+        if self._mouth is not None:
+            self._mouth.paint(canvas, photo, pose, frame)
+        area[:] = blend(np.ascontiguousarray(area), below, alpha)
+
+    def _warp(
+        self, target: NDArray[np.float64], triangles: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+        """Colour, alpha and the soft inner edge of what some triangles cover, on the layer's window."""
+        map_x, map_y, numbers = triangle_map(self._source, target, triangles, self.layer.window)
+        colour = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        covered = (numbers > 0).astype(np.float32)
+        edge = np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 1.2) - 1, 0, 1)
+        return colour, alpha * covered, edge
+
+    def _skin_order(self, pose: Pose) -> NDArray[np.int64]:
+        """The face's triangles from far to near."""
+        skin = self.rig.triangles[self.rig.outer :]
+        depth = pose.landmarks[:, 2][skin].mean(axis=1)
+        return np.asarray(skin[np.argsort(-depth, kind="stable")])

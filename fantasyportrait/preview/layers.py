@@ -1,0 +1,111 @@
+"""What a photo is taken apart into: one layer a head, and the plate behind the heads that move."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.faces.face import Face
+from fantasyportrait.preview.raster import Window
+from fantasyportrait.preview.rig import Rig, head_share
+
+# Farthest that a head may travel from its place in the photo, in face heights: limits of shift, turn and scale.
+_REACH = 0.5
+
+
+@dataclass(frozen=True)
+class HeadLayer:
+    """A head cut out of the photo.
+
+    Attributes:
+        window: where the head may be in any frame.
+        colour: uint8 (H, W, 3), the photo with the head's colours drawn outwards over its edge.
+        alpha: float32 (H, W) 0 to 1, whole photo.
+    """
+
+    window: Window
+    colour: NDArray[np.uint8]
+    alpha: NDArray[np.float32]
+
+
+def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
+    """The layer of one face of an RGB photo (H, W, 3)."""
+    height, width = pixels.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    follows = np.clip(head_share(x, y, rig.axes) / 0.04, 0, 1).astype(np.float32)
+    alpha = face.mask.astype(np.float32) / 255 * follows
+    rows, columns = np.nonzero(alpha > 0)
+    corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
+    window = Window.around(corners, _REACH * rig.axes.height, pixels.shape)
+    colour = pixels.copy()
+    inside = window.of(alpha)
+    spread = fill_holes(window.of(pixels), (inside > 0.9).astype(np.float32))
+    share = np.clip((0.9 - inside) / 0.4, 0, 1)[..., None]
+    window.of(colour)[:] = np.round(window.of(pixels) * (1 - share) + spread * share)
+    return HeadLayer(window, colour, alpha)
+
+
+def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> NDArray[np.uint8]:
+    """The photo (H, W, 3) without the given heads: their places are filled from around them, once."""
+    plate = pixels.copy()
+    for layer in layers:
+        window = layer.window
+        covered = (window.of(layer.alpha) > 0.01).astype(np.uint8)
+        # Stray hair outside the mask must not be mirrored into the background.
+        spare = 2 * max(2, round(0.012 * max(window.shape))) + 1
+        covered = cv2.dilate(covered, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (spare, spare)))
+        filled = continued(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
+        window.of(plate)[covered > 0] = filled[covered > 0]
+    return plate
+
+
+def continued(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
+    """An image (h, w, 3) with its `covered` pixels (h, w) made up from the rest.
+
+    Near the edge the background goes on as its mirror image, which keeps its texture; deeper than `reach` pixels,
+    where no movement looks, it is smooth.
+    """
+    smooth = fill_holes(image, 1.0 - covered)
+    if not covered.any() or covered.all():
+        return np.asarray(np.clip(np.round(smooth), 0, 255), np.uint8)
+    distance, labels = cv2.distanceTransformWithLabels(
+        covered, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(covered == 0)
+    edge = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    edge[labels[rows, columns]] = np.column_stack([columns, rows])
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    # Smoothing the edge's course keeps the mirror from breaking up where the outline is ragged.
+    mirror = cv2.GaussianBlur(2 * edge[labels] - np.dstack([x, y]), (0, 0), 5)
+    reflected = cv2.remap(image, mirror[..., 0], mirror[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    known = cv2.remap(1 - covered, mirror[..., 0], mirror[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+    # Fade out before the mirror shows the head itself.
+    known = np.clip(2 * cv2.GaussianBlur(known.astype(np.float32), (0, 0), 3) - 1, 0, 1)
+    share = np.clip(2 - 2 * distance / reach, 0, 1) * known
+    mixed = smooth + (reflected - smooth) * share[..., None]
+    return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
+
+
+def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Smooth continuation of an image (h, w, 3) where `known` (h, w) is 0: averages pulled down a pyramid, pushed back."""
+    weight = known.astype(np.float32)
+    levels = [(image.astype(np.float32) * weight[..., None], weight)]
+    while min(levels[-1][1].shape) > 2:
+        colour, weight = levels[-1]
+        size = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
+        levels.append(
+            (
+                cv2.resize(cv2.GaussianBlur(colour, (5, 5), 1), size, interpolation=cv2.INTER_AREA),
+                cv2.resize(cv2.GaussianBlur(weight, (5, 5), 1), size, interpolation=cv2.INTER_AREA),
+            )
+        )
+    colour, weight = levels[-1]
+    result = colour / np.maximum(weight, 1e-6)[..., None]
+    for colour, weight in reversed(levels[:-1]):
+        up = cv2.resize(result, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        trust = np.clip(weight * 4, 0, 1)[..., None]
+        own = colour / np.maximum(weight, 1e-6)[..., None]
+        result = own * trust + up * (1 - trust)
+    return np.asarray(result, np.float32)

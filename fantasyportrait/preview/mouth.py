@@ -1,0 +1,115 @@
+"""The inside of the mouth, painted between the warped lips.
+
+Three sources, nearest the viewer first: the portrait's own teeth where its mouth stands open (they belong to the
+skull and follow the head only), the driver's mouth in the portrait's colours, and for built-in motions a drawn one.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.faces.mesh import INNER_LIPS
+from fantasyportrait.faces.mouths import mouth_patch, mouth_points
+from fantasyportrait.motion.face_motion import FaceMotion
+from fantasyportrait.preview.drawn_mouth import draw_mouth
+from fantasyportrait.preview.raster import Window, blend, local_affine, polygon_mask, triangle_map
+from fantasyportrait.preview.retarget import Pose
+from fantasyportrait.preview.rig import Rig
+
+# Opening (height over width of the inner lips) from which a resting mouth shows something of its own.
+_OWN_OPEN = 0.05
+_COUNT = len(INNER_LIPS)
+# How much of the two skins' difference in lightness and colour the inside of a mouth takes on.
+_TINT = np.array([0.8, 0.4, 0.4], np.float32)
+
+
+class MouthPainter:
+    """Paints one face's mouth, frame by frame."""
+
+    def __init__(self, rig: Rig, motion: FaceMotion, photo: NDArray[np.uint8]) -> None:
+        self._rig, self._motion = rig, motion
+        ring = rig.landmarks[INNER_LIPS, :2]
+        self._width = float(np.linalg.norm(ring[0] - ring[_COUNT // 2]))
+        self._resting = _opening(ring)
+        self._triangles = _ring_triangles()
+        own = mouth_patch(photo, rig.landmarks.astype(np.float32))
+        self._skin = _skin_colour(own[None])
+        self._shift = None if motion.mouths is None else (self._skin - _skin_colour(motion.mouths)) * _TINT
+
+    def paint(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, frame: int) -> None:
+        """Paint the mouth of `frame` onto `canvas`, uint8 (H, W, 3)."""
+        ring = pose.landmarks[INNER_LIPS, :2]
+        opening = _opening(ring)
+        own = self._resting > _OWN_OPEN
+        # A mouth no wider open than in the photo is all the photo's own: the base warp has drawn it.
+        visible = np.clip((opening - (self._resting * 1.1 if own else 0.0) - 0.012) / 0.04, 0, 1)
+        window = Window.around(ring, 0.15 * self._width, canvas.shape)
+        if visible == 0 or min(window.shape) < 3:
+            return
+        feather = max(0.7, 0.016 * self._width)
+        mask = polygon_mask(ring, window, feather) * np.float32(visible)
+        inside = self._inside(ring, pose, frame, window)
+        if own:
+            inside = self._with_own(inside, photo, pose, window)
+        area = window.of(canvas)
+        area[:] = blend(inside, area, mask)
+
+    def _inside(self, ring: NDArray[np.float64], pose: Pose, frame: int, window: Window) -> NDArray[np.uint8]:
+        """The driver's mouth, or a drawn one, on the window's pixels."""
+        if self._motion.mouths is None or self._shift is None:
+            resting = pose.head.apply(self._rig.landmarks[INNER_LIPS])[:, :2]
+            return draw_mouth(ring, resting, window, float(self._skin[0]))
+        patch_ring = mouth_points(self._motion.landmarks[frame]).astype(np.float64)
+        map_x, map_y, _ = triangle_map(patch_ring, _grown(ring, 1.1), self._triangles, window)
+        texture = cv2.remap(self._motion.mouths[frame], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        lab = cv2.cvtColor(texture, cv2.COLOR_RGB2LAB).astype(np.float32)
+        # Dark stays dark: a pixel shifts as far as it is bright.
+        lab += self._shift * np.clip(lab[..., :1] / 140, 0, 1)
+        return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
+
+    def _with_own(
+        self, inside: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, window: Window
+    ) -> NDArray[np.uint8]:
+        """The portrait's own teeth, where its mouth is open in the photo, over `inside`."""
+        resting = self._rig.landmarks[INNER_LIPS]
+        carried = pose.head.apply(resting)[:, :2]
+        back = local_affine(carried, resting[:, :2])
+        y, x = np.mgrid[window.top : window.bottom, window.left : window.right].astype(np.float32)
+        map_x = (back[0, 0] * x + back[0, 1] * y + back[0, 2]).astype(np.float32)
+        map_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]).astype(np.float32)
+        teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        mask = polygon_mask(_grown(carried, 0.92), window, max(0.8, 0.02 * self._width))
+        return blend(teeth, inside, mask)
+
+
+def _opening(ring: NDArray[np.float64]) -> float:
+    """Height over width of the inner lips (20, 2)."""
+    half = _COUNT // 2
+    upper, lower = ring[1:half], ring[:half:-1]
+    height = float(np.linalg.norm(upper - lower, axis=1).mean())
+    return height / max(float(np.linalg.norm(ring[0] - ring[half])), 1e-6)
+
+
+def _grown(ring: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    middle = ring.mean(axis=0)
+    return np.asarray(middle + (ring - middle) * factor)
+
+
+def _ring_triangles() -> NDArray[np.int64]:
+    """Strips between the upper and the lower lip: (18, 3) indices into the ring of 20."""
+    half = _COUNT // 2
+    upper = list(range(half + 1))
+    lower = [0, *range(_COUNT - 1, half, -1), half]
+    triangles = []
+    for i in range(half):
+        triangles.append((upper[i], upper[i + 1], lower[i]))
+        triangles.append((upper[i + 1], lower[i + 1], lower[i]))
+    return np.array([t for t in triangles if len(set(t)) == 3], np.int64)
+
+
+def _skin_colour(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Median Lab colour (3,) of the skin above and below the lips in mouth patches (T, 48, 80, 3)."""
+    rows = np.linspace(0, len(patches) - 1, min(len(patches), 16)).astype(int)
+    bands = np.concatenate([patches[rows, :4], patches[rows, -4:]], axis=1)
+    flat = np.ascontiguousarray(bands.reshape(1, -1, 3))
+    return np.asarray(np.median(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB)[0], axis=0), np.float32)

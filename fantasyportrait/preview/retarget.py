@@ -1,0 +1,147 @@
+"""driver's motion -> where the portrait's points go.
+
+Expression: the driver's points of a frame, with the head's rotation, scale and place taken out, minus the neutral
+face. It is turned into the portrait's frame and scaled by the ratio of the faces' width and height. Head: the
+driver's rotation since the neutral frame, in the portrait's own axes, softly limited.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.geometry import Similarity, fit_similarity, rotation_angles, rotation_matrix
+from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace
+from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.preview.lids import LidDriver
+from fantasyportrait.preview.regions import RegionWeights
+from fantasyportrait.preview.rig import Rig
+
+# Beyond these the photo has no pixels to show: pitch, yaw, roll in degrees, shift in face heights, log of scale.
+_LIMITS = np.array([16.0, 24.0, 26.0])
+_SHIFT_LIMIT = 0.14
+_SCALE_LIMIT = 0.16
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the portrait's points are in one frame, pixels of the photo.
+
+    Attributes:
+        landmarks: float64 (478, 3).
+        outline: float64 (48, 3), rings: float64 (288, 3), as in `Rig`.
+        head: the head's own movement since the photo.
+    """
+
+    landmarks: NDArray[np.float64]
+    outline: NDArray[np.float64]
+    rings: NDArray[np.float64]
+    head: Similarity
+
+
+class Retarget:
+    """Carries one motion to one rig. `pose(i)` may be called for frames in any order."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        motion: FaceMotion,
+        canonical: CanonicalFace,
+        *,
+        strength: float = 1.0,
+        regions: Regions | None = None,
+        absolute: bool = False,
+    ) -> None:
+        self._rig, self._motion = rig, motion
+        self._strength = strength
+        self._regions = regions or Regions()
+        self._absolute = absolute
+        self._driver = fit_similarity(canonical.points[RIGID], motion.neutral[RIGID])
+        self._ratio = _size(rig.landmarks, rig.head.rotation) / _size(motion.neutral, self._driver.rotation)
+        self._turn = rig.head.rotation @ self._driver.rotation.T
+        self._weights = RegionWeights.of(canonical).gain(self._regions)
+        self._lids = LidDriver(rig.landmarks, motion)
+        self._limits = _LIMITS * (1 - 0.6 * np.clip((abs(_yaw(rig.head.rotation)) - 25) / 35, 0, 1))
+
+    def pose(self, frame: int) -> Pose:
+        """The portrait in frame `frame` of the motion."""
+        rig = self._rig
+        points = self._motion.landmarks[frame].astype(np.float64)
+        fit = fit_similarity(points[RIGID], self._motion.neutral[RIGID])
+        moved = rig.landmarks + self._expression(fit.apply(points))
+        moved = _shut_lips(moved, rig.head.rotation)
+        if self._regions.eyes:
+            moved = self._lids.close(moved, frame, self._strength)
+        head = self._head(fit)
+        outline = rig.on_outline(moved)
+        stretch = np.tile(outline - rig.outline, (len(rig.rings) // len(outline), 1))
+        rings = rig.rings + rig.expression_share[:, None] * stretch
+        carried = rings + rig.follow[:, None] * (head.apply(rings) - rings)
+        return Pose(head.apply(moved), head.apply(outline), carried, head)
+
+    def _expression(self, levelled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacement (478, 3) in the photo's frame, of the driver's points laid onto its neutral face."""
+        offset = (levelled - self._motion.neutral) @ self._driver.rotation
+        return (offset * self._ratio) @ self._rig.head.rotation.T * self._weights[:, None] * self._strength
+
+    def _head(self, fit: Similarity) -> Similarity:
+        """The head's movement: rotation and scale about the pivot, and a shift, all softly limited."""
+        if not self._regions.head:
+            return Similarity(1.0, np.eye(3), np.zeros(3))
+        rig, limits = self._rig, self._limits
+        since = fit.rotation.T
+        local = self._turn @ since @ self._turn.T
+        if self._absolute:
+            local = since @ self._driver.rotation @ rig.head.rotation.T
+        angles = _soft(rotation_angles(local) * self._strength, limits)
+        rotation = rotation_matrix(*angles)
+        scale = float(np.exp(_soft(np.log(1 / fit.scale) * self._strength, _SCALE_LIMIT)))
+        shift = self._shift(fit) * self._strength
+        shift = _soft(shift, _SHIFT_LIMIT) * rig.axes.height
+        shift[2] = 0
+        return Similarity(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
+
+    def _shift(self, fit: Similarity) -> NDArray[np.float64]:
+        """How far the driver's neck moved, in face heights: its rotation about the neck is not a shift."""
+        height, width = self._driver_size
+        neutral_centroid = self._motion.neutral[RIGID].astype(np.float64).mean(axis=0)
+        arm = self._driver.rotation @ np.array([0, 0.35 * height, 0.5 * width])
+        pivot = neutral_centroid + arm
+        # `fit` lays the frame onto the neutral face; its inverse carries the neutral neck to where it is now.
+        now = (pivot - fit.shift) @ fit.rotation / fit.scale
+        return np.asarray((now - pivot) / height)
+
+    @property
+    def _driver_size(self) -> tuple[float, float]:
+        neutral = self._motion.neutral.astype(np.float64)
+        height = float(np.linalg.norm(neutral[152] - neutral[10]))
+        return height, float(np.linalg.norm(neutral[454] - neutral[234]))
+
+
+def _shut_lips(points: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (478, 3) whose inner lips meet where they would pass through each other."""
+    half = len(INNER_LIPS) // 2
+    upper, lower = INNER_LIPS[1:half], INNER_LIPS[:half:-1]
+    down = rotation[:, 1]
+    crossing = np.minimum((points[lower] - points[upper]) @ down, 0)
+    points = points.copy()
+    points[upper] += 0.5 * crossing[:, None] * down
+    points[lower] -= 0.5 * crossing[:, None] * down
+    return points
+
+
+def _size(points: NDArray[np.float64] | NDArray[np.float32], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(width, height, mean of both) of a face in its own frame, without the jaw, which opens."""
+    own = points.astype(np.float64) @ rotation
+    width = abs(own[454, 0] - own[234, 0])
+    height = abs(own[2, 1] - own[10, 1])
+    return np.array([width, height, (width + height) / 2])
+
+
+def _soft(value: NDArray[np.float64], limit: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """`value` for small values, never beyond `limit`."""
+    return np.asarray(limit * np.tanh(value / limit))
+
+
+def _yaw(rotation: NDArray[np.float64]) -> float:
+    return float(rotation_angles(rotation)[1])

@@ -1,0 +1,214 @@
+"""Who plays what: a role gives one face of the portrait a driving clip, a built-in motion, or stillness."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
+from fantasyportrait.service.checks import (
+    check_choice,
+    check_digest,
+    check_flag,
+    check_keys,
+    check_number,
+    check_path,
+    check_whole,
+)
+
+LARGEST_ID = 999
+LONGEST_S = 24 * 3600.0
+GRAMMAR = "FACE=SOURCE, where SOURCE is the path of a clip, motion:NAME or still, for example 1=a.mp4 or 2=motion:smile"
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A driving clip and the person in it.
+
+    Attributes:
+        path: the video file.
+        person: 1, 2, 3 ... from left to right in the clip; None for the largest.
+        start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
+        sha256: of the file when the request was run; it only serves to notice that the file has changed since.
+    """
+
+    path: Path
+    person: int | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        check_path("the path of a clip", self.path)
+        if self.person is not None:
+            check_whole(f"person of {self.path.name}", self.person, 1, LARGEST_ID)
+        check_number(f"start of {self.path.name}", self.start_s, 0, LONGEST_S)
+        if self.end_s is not None:
+            check_number(f"end of {self.path.name}", self.end_s, 0, LONGEST_S)
+            if self.end_s <= self.start_s:
+                raise RequestError(
+                    f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
+                    "the start"
+                )
+        check_digest(f"sha256 of {self.path.name}", self.sha256)
+
+
+@dataclass(frozen=True)
+class BuiltinSource:
+    """A built-in motion by its name."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_choice("the built-in motion", self.name, BUILTIN_MOTIONS)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What one face plays.
+
+    Attributes:
+        face: id of the face, 1, 2, 3 ... from left to right in the portrait.
+        source: a clip, a built-in motion, or None for a face that stays still.
+        strength: 0 (no motion) to 2 (twice the driver's).
+        head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.
+        mirror: swap the driver's left and right.
+    """
+
+    face: int
+    source: ClipSource | BuiltinSource | None
+    strength: float = 1.0
+    head: bool = True
+    eyes: bool = True
+    emotion: bool = True
+    mouth: bool = True
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        check_whole("the face of a role", self.face, 1, LARGEST_ID)
+        if not isinstance(self.source, ClipSource | BuiltinSource | None):
+            raise RequestError(f"the source of face {self.face} is {self.source!r}: give a clip, a motion, or None")
+        check_number(f"strength of face {self.face}", self.strength, 0, 2)
+        for name in ("head", "eyes", "emotion", "mouth", "mirror"):
+            check_flag(f"{name} of face {self.face}", getattr(self, name))
+
+
+def parse_role(text: str) -> Role:
+    """Read the command line's `FACE=SOURCE[#key=value[&key=value...]]`.
+
+    SOURCE is a path, `motion:NAME` or `still`. The first `=` ends the face's number. The last `#` begins the options
+    if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really called
+    `motion:x` or `still` is written `./still`.) Options: person, start, end (seconds; clips only), strength, and
+    head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    """
+    number, equals, rest = text.partition("=")
+    if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
+        raise RequestError(f"the cast {text!r} cannot be read: write {GRAMMAR}")
+    source_text, options = _split_options(rest)
+    values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
+    cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
+    return Role(face=int(number), source=_source(text, source_text, cut), **values)
+
+
+def _source(text: str, source: str, cut: dict[str, Any]) -> ClipSource | BuiltinSource | None:
+    is_clip = source != "still" and not source.startswith("motion:")
+    if cut and not is_clip:
+        raise RequestError(f"the cast {text!r} gives person, start or end: only a clip has these, leave them out")
+    if source == "still":
+        return None
+    if not is_clip:
+        return BuiltinSource(source.removeprefix("motion:"))
+    if not source:
+        raise RequestError(f"the cast {text!r} names no file: write {GRAMMAR}")
+    return ClipSource(Path(source), **cut)
+
+
+def _split_options(text: str) -> tuple[str, dict[str, str]]:
+    """The source, and the raw options behind its last `#`."""
+    source, mark, tail = text.rpartition("#")
+    always = text == "still" or text.startswith(("still#", "motion:"))
+    if not mark or not (always or tail.partition("=")[0] in _OPTIONS):
+        return text, {}
+    options: dict[str, str] = {}
+    for item in tail.split("&"):
+        key, equals, value = item.partition("=")
+        if not equals or key not in _OPTIONS:
+            raise RequestError(f"{item!r} in {text!r} is not an option: write key=value, with {', '.join(_OPTIONS)}")
+        if key in options:
+            raise RequestError(f"{key} is given twice in {text!r}: keep one")
+        options[key] = value
+    return source, options
+
+
+def _number(field: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RequestError(f"{field} is {text!r}: give a number")
+    return value
+
+
+def _whole(field: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,3}", text):
+        raise RequestError(f"{field} is {text!r}: give a whole number")
+    return int(text)
+
+
+def _flag(field: str, text: str) -> bool:
+    words = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
+    if text.lower() not in words:
+        raise RequestError(f"{field} is {text!r}: give on or off")
+    return words[text.lower()]
+
+
+_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s"}
+_OPTIONS: dict[str, Callable[[str, str], Any]] = {
+    "person": _whole,
+    "start": _number,
+    "end": _number,
+    "strength": _number,
+    "head": _flag,
+    "eyes": _flag,
+    "emotion": _flag,
+    "mouth": _flag,
+    "mirror": _flag,
+}
+
+_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256")
+_ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
+
+
+def role_to_data(role: Role) -> dict[str, Any]:
+    """The role as plain JSON values; its source is "still", {"motion": name} or {"clip": path, ...}."""
+    data = asdict(replace(role, source=None))
+    if isinstance(role.source, ClipSource):
+        clip = asdict(role.source)
+        data["source"] = {"clip": clip.pop("path").as_posix(), **clip}
+    else:
+        data["source"] = "still" if role.source is None else {"motion": role.source.name}
+    return data
+
+
+def role_from_data(data: object) -> Role:
+    """The inverse of `role_to_data`; `RequestError` for anything else."""
+    values = check_keys("a role", data, _ROLE_KEYS)
+    if "face" not in values or "source" not in values:
+        raise RequestError(f"the role {values!r} lacks its face or its source: give both")
+    return Role(**{**values, "source": _source_from_data(values["source"])})
+
+
+def _source_from_data(data: object) -> ClipSource | BuiltinSource | None:
+    if data == "still":
+        return None
+    if isinstance(data, dict) and "motion" in data:
+        return BuiltinSource(check_keys("a source", data, ("motion",))["motion"])
+    values = dict(check_keys("a source", data, _CLIP_KEYS))
+    path = values.pop("clip", None)
+    if not isinstance(path, str):
+        raise RequestError(f'the source {data!r} names no clip: give "still", a "motion" or a "clip"')
+    return ClipSource(Path(path), **values)

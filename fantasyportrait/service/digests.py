@@ -1,0 +1,46 @@
+"""What the inputs were when a request was run, by their sha256; and whether they still are."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.request import AnimationRequest
+
+CHUNK_BYTES = 1 << 20
+
+
+def file_sha256(path: Path) -> str:
+    """The file's sha256 in hexadecimal; `MediaError` where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
+    return digest.hexdigest()
+
+
+def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
+    """The request with the digests of its portrait and clips, and a note for each that had another one before."""
+    notes = []
+
+    def compare(path: Path, before: str | None, now: str) -> str:
+        if before not in (None, now):
+            notes.append(f"{path} has changed since this request was made, so the result will differ")
+        return now
+
+    known: dict[Path, str] = {}
+    cast = []
+    for role in request.cast:
+        source = role.source
+        if isinstance(source, ClipSource):
+            if source.path not in known:
+                known[source.path] = file_sha256(source.path)
+            digest = compare(source.path, source.sha256, known[source.path])
+            role = replace(role, source=replace(source, sha256=digest))
+        cast.append(role)
+    portrait = compare(request.portrait, request.portrait_sha256, portrait_sha256)
+    return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(notes))

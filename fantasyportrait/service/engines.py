@@ -1,0 +1,123 @@
+"""The door to the engines: a scene goes in, frames come out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.faces.mesh import CanonicalFace, mirrored_blendshapes, mirrored_points, read_canonical_face
+from fantasyportrait.media.timeline import Timeline, fill_rows
+from fantasyportrait.motion.builtin import builtin_motion
+from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.motion.from_track import motion_of
+from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.service.cast import BuiltinSource, Role
+from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.weights.store import model_path
+
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ScenePart:
+    """One face of the scene with its role (None: still) and, where a clip drives it, the chosen person's track."""
+
+    face: Face
+    role: Role | None = None
+    track: Track | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What an engine needs.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB, the portrait at the result's size.
+        parts: one for every face of the portrait, in the pixels' coordinates.
+        timeline: of the result.
+        request: for the options; its cast is already in `parts`.
+    """
+
+    pixels: Frame
+    parts: tuple[ScenePart, ...]
+    timeline: Timeline
+    request: AnimationRequest
+
+
+class Engine(Protocol):
+    """Turns a scene into frames."""
+
+    @property
+    def name(self) -> str:
+        """What a request calls it."""
+        ...
+
+    def render(self, scene: Scene, cancel: CancelToken) -> Iterator[Frame]:
+        """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
+        ...
+
+
+class PreviewEngine:
+    """The CPU engine."""
+
+    name = "preview"
+
+    def __init__(self, models_dir: Path | None = None) -> None:
+        self._models_dir = models_dir
+
+    def render(self, scene: Scene, cancel: CancelToken) -> Iterator[Frame]:
+        """Yield the scene's frames, one at a time."""
+        canonical = read_canonical_face(model_path("face_geometry", folder=self._models_dir))
+        parts = [_preview_part(part, scene, canonical) for part in scene.parts]
+        return render(scene.pixels, parts, scene.timeline.frames, canonical, cancel)
+
+
+def engine_named(name: str, models_dir: Path | None = None) -> Engine:
+    """The engine of that name; `RequestError` for an unknown one."""
+    if name == PreviewEngine.name:
+        return PreviewEngine(models_dir)
+    raise RequestError(f"there is no engine {name!r}: this version has {PreviewEngine.name}")
+
+
+def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Part:
+    motion = _motion(part, scene, canonical)
+    role = part.role
+    if role is None or motion is None:
+        return Part(part.face, None)
+    regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
+    # A built-in motion has no pose of its own to take over.
+    absolute = scene.request.absolute and part.track is not None
+    return Part(part.face, motion, role.strength, regions, absolute)
+
+
+def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMotion | None:
+    """The part's motion, as long as the timeline."""
+    frames, rate = scene.timeline.frames, scene.timeline.rate
+    if part.role is None or part.role.source is None:
+        return None
+    if isinstance(part.role.source, BuiltinSource):
+        motion = builtin_motion(part.role.source.name, frames, rate, canonical)
+        return _mirrored(motion, canonical) if part.role.mirror else motion
+    if part.track is None:
+        raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
+    reference = part.face if scene.request.absolute else None
+    motion = motion_of(
+        part.track, canonical, smoothing=scene.request.smoothing, mirror=part.role.mirror, reference=reference
+    )
+    return motion.take(fill_rows(len(motion), frames, scene.request.fill))
+
+
+def _mirrored(motion: FaceMotion, canonical: CanonicalFace) -> FaceMotion:
+    """A built-in motion with left and right swapped; its face is centred on x = 0."""
+    return FaceMotion(
+        mirrored_points(motion.neutral, 1, canonical.mirror),
+        mirrored_blendshapes(motion.neutral_blendshapes),
+        mirrored_points(motion.landmarks, 1, canonical.mirror),
+        mirrored_blendshapes(motion.blendshapes),
+    )

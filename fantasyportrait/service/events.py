@@ -1,0 +1,87 @@
+"""What happens while a request runs, as data. A run ends with exactly one of Done, Failed, Cancelled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import FantasyPortraitError
+
+StageName = Literal["portrait", "driving", "render", "finish"]
+STAGES: tuple[StageName, ...] = ("portrait", "driving", "render", "finish")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves on the disk.
+
+    Attributes:
+        video: the video's path, or a folder of PNG frames.
+        side_by_side: path of the video of driving clips, source and result, where it was asked for.
+        request: path of the JSON that re-runs it.
+        notes: what the user should know about the inputs.
+        frames: of the video.
+        seconds: the video's length.
+    """
+
+    video: Path
+    side_by_side: Path | None
+    request: Path
+    notes: tuple[str, ...]
+    frames: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage begins."""
+
+    name: StageName
+
+
+@dataclass(frozen=True)
+class Step:
+    """`done` of `total` steps of a stage; `seconds_left` of the stage at its rate so far, None at first."""
+
+    stage: StageName
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence the user should read; the work goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """A look at the result while it is made: uint8 (H, W, 3) RGB, reduced."""
+
+    frame: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result is in place."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Nothing was written; the error's text says why and what to do."""
+
+    error: FantasyPortraitError
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Stopped by the user; nothing was written."""
+
+
+Event = Stage | Step | Note | Frames | Done | Failed | Cancelled

@@ -1,0 +1,86 @@
+"""Results kept for a while: one folder each, named by a random id, so that nobody can guess another's."""
+
+import re
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from fantasyportrait.core.errors import OutputError, RequestError
+from fantasyportrait.service.output import SUFFIXES, output_paths
+
+_ID = re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished result. `created_s` is in seconds since 1970."""
+
+    id: str
+    folder: Path
+    video: Path
+    side_by_side: Path | None
+    request: Path
+    created_s: float
+
+
+class History:
+    """The results beneath one folder. Only folders named by an id of ours are looked at or deleted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def new(self, name: str = "result.mp4") -> Path:
+        """Make a folder for a result, and return the path where its video shall go."""
+        place = self.folder / uuid.uuid4().hex
+        try:
+            place.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"the results folder {self.folder} cannot be used ({error.strerror})") from error
+        return place / name
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The finished results, newest first."""
+        found = [entry for place in self._places() if (entry := _entry(place))]
+        return tuple(sorted(found, key=lambda entry: (entry.created_s, entry.id), reverse=True))
+
+    def delete(self, entry_id: str) -> None:
+        """Remove a result with its folder; `RequestError` for an unknown id."""
+        place = self.folder / entry_id
+        if not _ID.fullmatch(entry_id) or not place.is_dir():
+            raise RequestError(f"there is no result {entry_id!r}: it may have expired")
+        shutil.rmtree(place, ignore_errors=True)
+
+    def expire(self, older_than_s: float, now_s: float | None = None) -> int:
+        """Remove the folders last changed more than `older_than_s` ago, unfinished ones too; return how many."""
+        limit = (time.time() if now_s is None else now_s) - older_than_s
+        old = [place for place in self._places() if _changed_s(place) < limit]
+        for place in old:
+            shutil.rmtree(place, ignore_errors=True)
+        return len(old)
+
+    def _places(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [place for place in self.folder.iterdir() if _ID.fullmatch(place.name) and place.is_dir()]
+
+
+def _changed_s(place: Path) -> float:
+    """When the folder last changed; another thread may have deleted it meanwhile."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _entry(place: Path) -> Entry | None:
+    """The result in `place`, or None where a run has not finished."""
+    for request in place.glob("*.request.json"):
+        stem = request.name.removesuffix(".request.json")
+        for video in (place / f"{stem}{suffix}" for suffix in SUFFIXES):
+            if video.exists():
+                side = output_paths(video).side_by_side
+                created = video.stat().st_mtime
+                return Entry(place.name, place, video, side if side.exists() else None, request, created)
+    return None

@@ -1,0 +1,36 @@
+"""Counts become `Step` events: not too many, with the time left at the rate so far."""
+
+import time
+from collections.abc import Callable
+
+from fantasyportrait.service.events import Event, StageName, Step
+
+SHORTEST_WAIT_S = 0.1
+SETTLE_S = 0.5
+
+
+class Progress:
+    """One stage's progress. `at` may be called for every frame; an event goes out at most ten times a second."""
+
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        stage: StageName,
+        total: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._emit, self._stage, self.total, self._clock = emit, stage, max(total, 1), clock
+        self._begin = clock()
+        self._last = float("-inf")
+
+    def at(self, done: int) -> None:
+        """Say that `done` of `total` steps are made."""
+        now = self._clock()
+        done = min(done, self.total)
+        if done < self.total and now - self._last < SHORTEST_WAIT_S:
+            return
+        self._last = now
+        elapsed = now - self._begin
+        known = done > 0 and (elapsed >= SETTLE_S or done == self.total)
+        left = elapsed / done * (self.total - done) if known else None
+        self._emit(Step(self._stage, done, self.total, left))

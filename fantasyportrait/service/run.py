@@ -1,0 +1,207 @@
+"""One run of one request, stage by stage: portrait, driving, render, finish."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.media.compose import side_by_side
+from fantasyportrait.media.containers import open_media
+from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.sound import sound_blocks
+from fantasyportrait.media.timeline import Timeline, frame_count
+from fantasyportrait.media.writer import VideoWriter
+from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.digests import record_inputs
+from fantasyportrait.service.driving import ClipKey, DrivingClip, choose_person, clip_key, clip_notes, timeline_for
+from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, engine_named
+from fantasyportrait.service.events import Event, Frames, Note, Result, Stage, StageName
+from fantasyportrait.service.output import check_place, output_paths, publish, workplace
+from fantasyportrait.service.progress import Progress
+from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.side_panels import panels
+from fantasyportrait.service.soundtrack import sound_sources
+
+if TYPE_CHECKING:
+    from fantasyportrait.service.animator import Animator
+
+LOOK_EVERY_S = 0.5
+LOOK_SIDE = 512
+METADATA = {"comment": "Made with FantasyPortrait: a photo animated by AI, not a recording."}
+
+
+class Run:
+    """The stages of one run. `emit` gets every event but the last, which is the caller's to tell."""
+
+    def __init__(
+        self,
+        animator: "Animator",
+        request: AnimationRequest,
+        output: Path,
+        cancel: CancelToken,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._animator, self._request, self._cancel, self._emit = animator, request, cancel, emit
+        self._paths = output_paths(output)
+        self._notes: list[str] = []
+
+    def result(self) -> Result:
+        """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
+        engine = engine_named(self._request.engine, self._animator.models_dir)
+        infos = self._check_inputs()
+        photo, faces = self._portrait()
+        clips = self._driving(infos)
+        scene = self._scene(photo, faces, clips)
+        with workplace(self._paths) as folder:
+            video = folder / self._paths.video.name
+            self._render(engine, scene, clips, video)
+            self._finish(scene, clips, video)
+        side = self._paths.side_by_side if self._request.side_by_side else None
+        length_s = float(scene.timeline.duration_s)
+        return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
+
+    def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
+        """Refuse what cannot work before anything slow is done; return what the clips are."""
+        request = self._request
+        extra = [] if request.sound_file is None else [request.sound_file]
+        inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
+        check_place(self._paths, inputs)
+        for path in inputs:
+            if not path.is_file():
+                raise MediaError(_missing(path))
+        if request.sound_file is not None:
+            with open_media(request.sound_file) as container:
+                if not container.streams.audio:
+                    raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
+        return {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
+
+    def _portrait(self) -> tuple[Photo, tuple[Face, ...]]:
+        progress = self._stage("portrait", 1)
+        photo, faces = self._animator.faces(self._request.portrait, self._request.max_side)
+        self._note(photo.notes)
+        known = {face.id for face in faces}
+        unknown = sorted(role.face for role in self._request.cast if role.face not in known)
+        if unknown:
+            names = ", ".join(str(face) for face in unknown)
+            raise RequestError(
+                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered from left "
+                "to right"
+            )
+        self._request, notes = record_inputs(self._request, photo.sha256)
+        self._note(notes)
+        progress.at(1)
+        return photo, faces
+
+    def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
+        """Track every clip once, and choose the person of each role."""
+        sources = {clip_key(source): source for source in self._request.clips}
+        expected = {key: _expected_frames(source, infos[key], self._request) for key, source in sources.items()}
+        progress = self._stage("driving", sum(expected.values()))
+        tracks: dict[ClipKey, tuple[Track, ...]] = {}
+        before = 0
+        for key, source in sources.items():
+            self._cancel.check()
+            tracks[key] = self._animator.tracks(
+                source.path,
+                self._request.rate,
+                source.start_s,
+                source.end_s,
+                progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
+                cancel=self._cancel,
+            )
+            before += expected[key]
+        progress.at(progress.total)
+        clips = tuple(
+            DrivingClip(role.face, role.source, infos[clip_key(role.source)], choose_person(role.source, tracks[key]))
+            for role in self._request.cast
+            if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
+        )
+        for clip in clips:
+            self._note(clip_notes(clip, self._request.rate))
+        return clips
+
+    def _scene(self, photo: Photo, faces: Sequence[Face], clips: Sequence[DrivingClip]) -> Scene:
+        roles = {role.face: role for role in self._request.cast}
+        tracks = {clip.face: clip.track for clip in clips}
+        parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
+        timeline = timeline_for(self._request.duration, self._request.rate, clips)
+        return Scene(photo.pixels, parts, timeline, self._request)
+
+    def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
+        progress = self._stage("render", scene.timeline.frames)
+        height, width = scene.pixels.shape[:2]
+        look_at = 0.0
+        sound = self._sound(clips, scene.timeline)
+        with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
+            for number, frame in enumerate(engine.render(scene, self._cancel), 1):
+                self._cancel.check()
+                writer.write(frame)
+                progress.at(number)
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + LOOK_EVERY_S
+                    self._emit(Frames(_reduced(frame)))
+
+    def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
+        """The side-by-side video and the request, then all of it moved in place, the video last."""
+        progress = self._stage("finish", scene.timeline.frames)
+        made = video.parent / self._paths.request.name
+        made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
+        moves = [(made, self._paths.request), (video, self._paths.video)]
+        if self._request.side_by_side:
+
+            def on_frame(number: int) -> None:
+                self._cancel.check()
+                progress.at(number)
+
+            side = video.parent / self._paths.side_by_side.name
+            sound = self._sound(clips, scene.timeline)
+            side_by_side(side, panels(scene, clips, video, on_frame), scene.timeline, sound, METADATA)
+            moves.insert(0, (side, self._paths.side_by_side))
+        self._cancel.check()
+        publish(moves)
+        progress.at(progress.total)
+
+    def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
+        """A fresh stream of the result's sound, None where nothing is heard."""
+        sources, notes = sound_sources(self._request, clips, timeline)
+        self._note(notes)
+        return sound_blocks(sources, timeline.duration_s) if sources else None
+
+    def _stage(self, name: StageName, total: int) -> Progress:
+        self._cancel.check()
+        self._emit(Stage(name))
+        return Progress(self._emit, name, total)
+
+    def _note(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            if text not in self._notes:
+                self._notes.append(text)
+                self._emit(Note(text))
+
+
+def _missing(path: Path) -> str:
+    """There may be no such file because its options were not understood."""
+    hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
+    return f"there is no file {path}: check the path{hint}"
+
+
+def _faces(count: int) -> str:
+    return "1 face" if count == 1 else f"{count} faces"
+
+
+def _expected_frames(source: ClipSource, info: ClipInfo, request: AnimationRequest) -> int:
+    """About how many frames of the clip will be tracked, for the time left."""
+    end_s = info.duration_s if source.end_s is None else min(source.end_s, info.duration_s)
+    return frame_count(max(end_s - source.start_s, 0.0), request.rate)
+
+
+def _reduced(frame: Frame) -> Frame:
+    height, width = frame.shape[:2]
+    return resize(frame, even_size(width, height, LOOK_SIDE))

@@ -1,0 +1,145 @@
+"""The models folder: a file is handed out only after its sha256 was compared with the catalog's."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, small_model
+from fantasyportrait.weights.fetch import Downloads
+
+MODELS_DIR_VARIABLE = "FANTASYPORTRAIT_MODELS_DIR"
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What lies in the models folder for one row of the catalog."""
+
+    model: SmallModel
+    path: Path
+    state: Literal["ok", "missing", "wrong"]
+
+
+def models_dir() -> Path:
+    """The folder of the model files: $FANTASYPORTRAIT_MODELS_DIR, or one in the user's cache. It may not exist yet."""
+    chosen = os.environ.get(MODELS_DIR_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "fantasyportrait" / "models"
+
+
+def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> Path:
+    """Path of a verified model file. A missing one is fetched, or with `fetch` False refused with `WeightsError`."""
+    model = small_model(name)
+    path = (folder or models_dir()) / model.filename
+    state = _state(path, model)
+    if state == "ok":
+        return path
+    if fetch:
+        return fetch_models([name], path.parent)[0]
+    if state == "wrong":
+        path.unlink(missing_ok=True)
+        raise WeightsError(
+            f"{path} was not the file of the catalog (its sha256 differs) and was deleted: "
+            "run  fantasyportrait weights fetch"
+        )
+    raise WeightsError(f"the model {name} is not in {path.parent}: run  fantasyportrait weights fetch")
+
+
+def fetch_models(
+    names: Iterable[str] | None = None, folder: Path | None = None, progress: Callable[[str], None] | None = None
+) -> tuple[Path, ...]:
+    """Make the named models (default: all) lie verified in `folder`, and return their paths in the same order.
+
+    `progress` gets a sentence before each download. A file with a wrong sha256, found or fetched, is deleted.
+    Raises `WeightsError` that lists every source tried when none gave the right file.
+    """
+    say = progress or (lambda sentence: None)
+    place = folder or models_dir()
+    models = SMALL_MODELS if names is None else tuple(small_model(name) for name in names)
+    with Downloads(say) as downloads:
+        return tuple(_ensure(model, place / model.filename, downloads, say) for model in models)
+
+
+def verify_models(folder: Path | None = None) -> tuple[ModelState, ...]:
+    """The state of every row of the catalog in `folder`, read anew; nothing is fetched or deleted."""
+    place = folder or models_dir()
+    _digest.cache_clear()
+    return tuple(
+        ModelState(model, place / model.filename, _state(place / model.filename, model)) for model in SMALL_MODELS
+    )
+
+
+def _ensure(model: SmallModel, path: Path, downloads: Downloads, say: Callable[[str], None]) -> Path:
+    """`path` if it is right; else the first source that gives the right bytes, written there."""
+    state = _state(path, model)
+    if state == "ok":
+        return path
+    if state == "wrong":
+        say(f"{path} is not the file of the catalog (its sha256 differs): deleted, fetching it anew")
+        path.unlink(missing_ok=True)
+    failures: list[str] = []
+    for source in model.sources:
+        try:
+            data = downloads.read(source)
+        except WeightsError as error:
+            failures.append(f"{source}: {error}")
+            continue
+        found = hashlib.sha256(data).hexdigest()
+        if found == model.sha256:
+            _write(path, data)
+            return path
+        failures.append(
+            f"{source}: refused, its {model.filename} has sha256 {found[:12]}..., not {model.sha256[:12]}..."
+        )
+    raise WeightsError(
+        f"the model {model.name} could not be fetched.\n  " + "\n  ".join(failures) + "\n"
+        f"Run  fantasyportrait weights fetch  when the network is there, or set {MODELS_DIR_VARIABLE} "
+        f"to a folder that holds {model.filename}"
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write in one step, so that a second process never sees half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error.strerror}): free some space, "
+            f"or set {MODELS_DIR_VARIABLE} to another folder"
+        ) from error
+
+
+def _state(path: Path, model: SmallModel) -> Literal["ok", "missing", "wrong"]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return "missing"
+    right = facts.st_size == model.size and _digest(path, facts.st_size, facts.st_mtime_ns) == model.sha256
+    return "ok" if right else "wrong"
+
+
+@cache
+def _digest(path: Path, size: int, modified_ns: int) -> str:
+    """sha256 of a file, read once for each state of it: size and time are the cache's key."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

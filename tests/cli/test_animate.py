@@ -1,0 +1,98 @@
+"""`animate`, `faces` and `motions render` on real faces."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from fantasyportrait.media.images import load_photo
+from tests.cli.conftest import Command
+from tests.service.conftest import Inputs
+
+
+def _streams(path: Path) -> tuple[int, int, int, bool]:
+    """(width, height, frames, has sound)."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        count = sum(1 for _ in container.decode(video))
+        return video.width, video.height, count, bool(container.streams.audio)
+
+
+def test_the_example_of_the_help(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    outcome = command(
+        "animate", inputs.pair, "--cast", f"1={inputs.talking}", "--cast", f"2={inputs.nodding_pair}#person=2",
+        "--duration", "0.4", "--fps", "30000/1001", "-o", out,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert f"video: {out}\nside by side: {tmp_path / 'out.side-by-side.mp4'}\n" in outcome.out
+    assert outcome.out.endswith(f"request: {tmp_path / 'out.request.json'}\n")
+    assert "rendering ..." in outcome.err
+    assert _streams(out) == (1024, 576, 12, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.request.json", "out.side-by-side.mp4"]
+
+
+def test_a_saved_request_runs_again_and_flags_change_it(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    photo = tmp_path / "me.png"
+    photo.write_bytes(inputs.photo.read_bytes())
+    first = command("animate", photo, "--cast", "1=motion:wink", "--duration", "0.2", "-o", tmp_path / "a.mp4")
+    assert first.code == 0, first.err
+    again = command("animate", "--request", tmp_path / "a.request.json", "--no-side-by-side", "-o", tmp_path / "b.mp4")
+    assert again.code == 0, again.err
+    assert "side by side" not in again.out
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    photo.write_bytes(inputs.pair.read_bytes())
+    changed = command("animate", "--request", tmp_path / "a.request.json", "-o", tmp_path / "c.mp4")
+    assert changed.code == 0, changed.err
+    assert f"note: {photo} has changed since this request was made" in changed.out
+
+
+def test_the_default_output_lies_here(
+    command: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = command("animate", inputs.photo, "--cast", "1=still", "--duration", "0.08", "--no-side-by-side")
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.animated.mp4", "one.animated.request.json"]
+
+
+@pytest.mark.parametrize("name", ["out.webm", "out.gif", "frames"])
+def test_other_formats(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
+    outcome = command("animate", inputs.photo, "--cast", "1=motion:nod", "--duration", "0.2", "-o", tmp_path / name)
+    assert outcome.code == 0, outcome.err
+    if name == "frames":
+        assert len(list((tmp_path / name).iterdir())) == 5
+    else:
+        assert _streams(tmp_path / name)[2] == 5
+    side = tmp_path / f"{Path(name).stem}.side-by-side.mp4"
+    assert _streams(side)[2] == 5
+
+
+def test_faces_of_a_photo(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    outcome = command("faces", inputs.pair, "--json", "-o", tmp_path / "boxes.png")
+    assert outcome.code == 0, outcome.err
+    data = json.loads(outcome.out)
+    assert [face["id"] for face in data["faces"]] == [1, 2]
+    assert set(data["faces"][0]) == {"id", "box", "pose", "presence", "size"}
+    assert data["faces"][0]["box"][0] < data["faces"][1]["box"][0]
+    picture, photo = load_photo(tmp_path / "boxes.png").pixels, load_photo(inputs.pair).pixels
+    assert picture.shape == photo.shape
+    assert 0.001 < np.any(picture != photo, axis=2).mean() < 0.1
+    assert "face 2: x " in command("faces", inputs.pair).out
+
+
+def test_persons_of_a_clip(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    outcome = command("faces", inputs.nodding_pair, "-o", tmp_path / "boxes.png")
+    assert outcome.code == 0, outcome.err
+    assert "person 2: x " in outcome.out
+    assert "seen in 25 of 25 frames" in outcome.out
+    assert load_photo(tmp_path / "boxes.png").pixels.shape == (576, 1024, 3)
+
+
+def test_a_motion_is_rendered(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    out = tmp_path / "kiss.mp4"
+    outcome = command("motions", "render", "kiss", "-o", out, "--duration", "0.2", "--photo", inputs.photo)
+    assert outcome.code == 0, outcome.err
+    assert _streams(out)[2:] == (5, False)

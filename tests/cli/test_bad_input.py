@@ -1,0 +1,196 @@
+"""Every bad input: a clear sentence, its exit code, and nothing half-written."""
+
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.media.writer import VideoWriter
+from tests.cli.conftest import Command
+from tests.service.conftest import Inputs
+
+CLIP = Path("clip.mp4")
+PYTHON = (sys.executable, "-m", "fantasyportrait")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _noise_video(path: Path, frames: int = 5) -> None:
+    with VideoWriter(path, (64, 64), Fraction(25)) as writer:
+        for _ in range(frames):
+            writer.write(np.full((64, 64, 3), 90, np.uint8))
+
+
+def _no_face(inputs: Inputs, folder: Path) -> list[str]:
+    save_image(folder / "wall.png", np.full((200, 200, 3), 90, np.uint8))
+    return [str(folder / "wall.png"), "--cast", "1=motion:nod"]
+
+
+def _small_face(inputs: Inputs, folder: Path) -> list[str]:
+    save_image(folder / "small.png", resize(load_photo(inputs.photo).pixels, (80, 90)))
+    return [str(folder / "small.png"), "--cast", "1=motion:nod"]
+
+
+def _too_many(inputs: Inputs, folder: Path) -> list[str]:
+    return [str(inputs.photo), "--cast", "1=motion:nod", "--cast", "3=motion:nod"]
+
+
+def _huge_png(inputs: Inputs, folder: Path) -> list[str]:
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"")) + _chunk(b"IEND", b"")
+    (folder / "huge.png").write_bytes(data)
+    return [str(folder / "huge.png"), "--cast", "1=motion:nod"]
+
+
+def _clip(inputs: Inputs, folder: Path, data: bytes | None, tail: str = "") -> list[str]:
+    if data is not None:
+        (folder / CLIP).write_bytes(data)
+    return [str(inputs.photo), "--cast", f"1={folder / CLIP}{tail}"]
+
+
+def _sound_only(inputs: Inputs, folder: Path) -> list[str]:
+    import av
+
+    with av.open(str(folder / CLIP), "w") as container:
+        stream = container.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return _clip(inputs, folder, None)
+
+
+def _no_face_clip(inputs: Inputs, folder: Path) -> list[str]:
+    _noise_video(folder / CLIP)
+    return _clip(inputs, folder, None)
+
+
+def _wrong_model(inputs: Inputs, folder: Path) -> list[str]:
+    """A models folder whose file is wrong, on a machine that cannot fetch another."""
+    (folder / "models").mkdir()
+    for path in _models():
+        data = path.read_bytes()
+        (folder / "models" / path.name).write_bytes(data[::-1] if path.name == "centerface.onnx" else data)
+    return [str(inputs.photo), "--cast", "1=motion:nod", "--models-dir", str(folder / "models")]
+
+
+def _models() -> list[Path]:
+    from fantasyportrait.weights.store import models_dir
+
+    return [path for path in models_dir().iterdir() if path.is_file()]
+
+
+def _photo(*more: str) -> "object":
+    return lambda inputs, folder: [str(inputs.photo), *more]
+
+
+CASES = {
+    "no face": (_no_face, 4, "no face was found"),
+    "face under 50 px": (_small_face, 4, "at least 50 px"),
+    "more faces in the cast": (_too_many, 2, "the photo shows 1 face but the cast names face 3"),
+    "unknown motion": (_photo("--cast", "1=motion:smle"), 2, "did you mean smile"),
+    "unknown person": (lambda i, f: _clip(i, f, i.talking.read_bytes(), "#person=4"), 4, "shows person 1"),
+    "unknown photo": (lambda i, f: [str(f / "none.png"), "--cast", "1=motion:nod"], 3, "there is no file"),
+    "unknown clip": (lambda i, f: _clip(i, f, None), 3, "there is no file"),
+    "unknown sound": (_photo("--cast", "1=motion:nod", "--sound", "file:none.wav"), 3, "there is no file"),
+    "misspelt option": (lambda i, f: _clip(i, f, None, "#persn=2"), 3, "if options follow the #"),
+    "unknown engine": (_photo("--cast", "1=motion:nod", "--engine", "magic"), 2, "no engine 'magic'"),
+    "no cast": (_photo(), 2, "--cast 1=clip.mp4"),
+    "no photo": (lambda i, f: [], 2, "no photo is given"),
+    "no duration": (_photo("--cast", "1=motion:nod", "--duration", "0"), 2, "duration is 0"),
+    "text as a clip": (lambda i, f: _clip(i, f, b"hello, I am a film\n" * 99), 3, "not a video"),
+    "text as a photo": (lambda i, f: [str(Path(__file__)), "--cast", "1=motion:nod"], 3, "not a picture"),
+    "sound-only clip": (_sound_only, 3, "clip.mp4"),
+    "empty clip": (lambda i, f: _clip(i, f, b""), 3, "is empty"),
+    "clip cut in its header": (lambda i, f: _clip(i, f, i.talking.read_bytes()[:300]), 3, "clip.mp4"),
+    "start after the end": (lambda i, f: _clip(i, f, i.talking.read_bytes(), "#start=50"), 3, "beyond its end"),
+    "clip without a face": (_no_face_clip, 4, "clip.mp4"),
+    "huge photo": (_huge_png, 3, "50000 x 50000"),
+    "wrong model": (_wrong_model, 5, "centerface"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_sentence_a_code_and_nothing_written(
+    command: Command, inputs: Inputs, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, code, words = CASES[case]
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    out.mkdir()
+    arguments = make(inputs, given)  # type: ignore[operator]
+    if case == "wrong model":
+        monkeypatch.setattr("fantasyportrait.weights.fetch.Downloads.read", _offline)
+    outcome = command("animate", *arguments, "-o", out / "out.mp4")
+    assert outcome.code == code, outcome.err
+    assert words in " ".join(outcome.err.split())
+    assert "Traceback" not in outcome.err
+    assert list(out.iterdir()) == []
+
+
+def _offline(*_: object) -> bytes:
+    from fantasyportrait.core.errors import WeightsError
+
+    raise WeightsError("no network")
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_very_short_clip_works_with_a_warning(command: Command, inputs: Inputs, tmp_path: Path, frames: int) -> None:
+    cast = f"1={inputs.talking}#end={frames / 25}"
+    outcome = command("animate", inputs.photo, "--cast", cast, "-o", tmp_path / "out.mp4")
+    assert outcome.code == 0, outcome.err
+    assert "note: talking.mp4, person 1: " in outcome.out
+    assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+def test_a_truncated_clip_is_used_as_far_as_it_goes(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    data = inputs.talking.read_bytes()
+    (tmp_path / CLIP).write_bytes(data[: len(data) * 7 // 10])
+    outcome = command("animate", inputs.photo, "--cast", f"1={tmp_path / CLIP}", "-o", tmp_path / "out.mp4")
+    assert outcome.code == 0, outcome.err
+    assert "note: " in outcome.out
+    assert "clip.mp4" in outcome.out.split("note: ")[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_a_disk_that_is_full(inputs: Inputs, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "--duration", "1", "-o", str(tmp_path / "o.mp4")]
+    done = subprocess.run([*PYTHON, *words], capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "cannot" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("moment", ["rendering", "finishing"])
+def test_ctrl_c_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: str) -> None:
+    seconds = "60" if moment == "rendering" else "3"
+    words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([*PYTHON, *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as job:
+        assert job.stderr is not None
+        for line in job.stderr:
+            if line.startswith(moment):
+                break
+        time.sleep(0.2)
+        job.send_signal(signal.SIGINT)
+        rest = job.stderr.read()
+    assert job.returncode == 130, rest
+    assert rest.strip() == "error: stopped: nothing was written"
+    assert list(tmp_path.iterdir()) == []

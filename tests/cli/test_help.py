@@ -1,0 +1,59 @@
+"""Help worth reading, and light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--help"], "130  stopped by Ctrl-C"),
+        (["animate", "--help"], "--cast 3=motion:smile --cast 4=still --duration 8 -o out.mp4"),
+        (["animate", "--help"], "strength      0 to 2"),
+        (["faces", "--help"], "--json"),
+        (["motions", "--help"], "render"),
+        (["motions", "render", "--help"], "--photo"),
+        (["weights", "--help"], "verify"),
+        (["app", "--help"], "7860"),
+    ],
+)
+def test_help(command: Command, words: list[str], expected: str) -> None:
+    outcome = command(*words)
+    assert outcome.code == 0
+    assert expected in outcome.out
+
+
+def test_help_as_a_module_is_light() -> None:
+    code = (
+        "import sys; from fantasyportrait.cli.main import main; main(['--help']); "
+        "print([name for name in ('torch', 'gradio', 'cv2', 'av', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize("words", [["animate", "--cats", "1=a"], ["dance"], ["app", "--port", "0"]])
+def test_wrong_usage_is_2(command: Command, words: list[str]) -> None:
+    outcome = command(*words)
+    assert outcome.code == 2
+    assert outcome.err
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").out.strip()
+
+
+def test_a_bug_is_a_sentence_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError("the bug")
+
+    monkeypatch.setattr("fantasyportrait.cli.main.app", lambda *args, **kwargs: bug())
+    plain = command("motions", "list")
+    assert plain.code == 1
+    assert plain.err.startswith("error: unexpected error: ZeroDivisionError: the bug")
+    assert "Traceback" not in plain.err
+    assert "Traceback" in command("--debug", "motions", "list").err

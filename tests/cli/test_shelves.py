@@ -1,0 +1,45 @@
+"""`motions list`, `weights`, and `app` without its package."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+def test_motions_list(command: Command) -> None:
+    lines = command("motions", "list").out.splitlines()
+    assert len(lines) >= 12
+    assert any(line.startswith("smile ") for line in lines)
+
+
+def test_weights_list_says_licence_and_place(command: Command, models_dir: Path) -> None:
+    outcome = command("weights", "list")
+    assert outcome.code == 0
+    assert str(models_dir) in outcome.out
+    assert outcome.out.count("Apache-2.0") == 5
+    assert "MIT" in outcome.out
+
+
+def test_weights_verify(command: Command, models_dir: Path, tmp_path: Path) -> None:
+    assert command("weights", "verify").code == 0
+    (tmp_path / "centerface.onnx").write_bytes(b"wrong")
+    outcome = command("weights", "verify", "--models-dir", tmp_path)
+    assert outcome.code == 5
+    assert "wrong" in outcome.out
+    assert "centerface" in outcome.err
+
+
+def test_weights_fetch(command: Command, models_dir: Path) -> None:
+    outcome = command("weights", "fetch", "face_geometry")
+    assert outcome.code == 0
+    assert outcome.out.strip().endswith("geometry_pipeline_metadata_landmarks.binarypb")
+    assert command("weights", "fetch", "face_of_clay").code == 5
+
+
+def test_the_app_says_what_it_needs(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    outcome = command("app")
+    assert outcome.code == 6
+    assert 'pip install "fantasyportrait[app]"' in outcome.err

@@ -1,0 +1,57 @@
+"""Fixtures of all tests: no hub, no analytics, a cache folder of their own, the small models, pictures and clips."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+REPOSITORY = Path(__file__).parents[1]
+
+settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repository")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for this test alone, so that no test sees what another one tracked."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FANTASYPORTRAIT_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def media_dir() -> Path:
+    """Real photos and clips that may not be committed; tests that need them skip where they are absent."""
+    folder = REPOSITORY.parent / "shared" / "media"
+    if not folder.is_dir():
+        pytest.skip("the photos and clips of ../shared/media are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The folder of the verified small models; `make test` fetches them first."""
+    try:
+        fetch_models()
+    except WeightsError as error:
+        pytest.fail(str(error), pytrace=False)
+    return default_models_dir()
+
+
+@pytest.fixture(scope="session")
+def two_person() -> Path:
+    """The bundled picture of two people, 1024x576."""
+    return REPOSITORY / "assets" / "two_people.png"

@@ -1,0 +1,194 @@
+"""The whole way on real faces: events, results, cancelling."""
+
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import FaceError, OutputError, RequestError
+from fantasyportrait.media.clips import probe_clip, read_clip
+from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.media.writer import VideoWriter
+from fantasyportrait.service import events
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.request import AnimationRequest, load_request
+from tests.service.conftest import Inputs
+
+
+@pytest.fixture(scope="module")
+def animator(models_dir: Path) -> Animator:
+    return Animator(models_dir)
+
+
+def _request(inputs: Inputs, **options: object) -> AnimationRequest:
+    cast = (Role(1, BuiltinSource("nod")),)
+    return AnimationRequest(inputs.photo, cast, **{"duration": 0.2, "side_by_side": False, **options})  # type: ignore[arg-type]
+
+
+def _frames(path: Path) -> np.ndarray:
+    return np.stack(list(read_clip(path)))
+
+
+def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    cast = (Role(1, ClipSource(inputs.talking, start_s=0.2)), Role(2, ClipSource(inputs.nodding_pair, person=1)))
+    request = AnimationRequest(inputs.pair, cast, sound="face:1", max_side=640)
+    seen = list(animator.events(request, tmp_path / "out.mp4"))
+    assert [event.name for event in seen if isinstance(event, events.Stage)] == list(events.STAGES)
+    for stage in events.STAGES:
+        steps = [event for event in seen if isinstance(event, events.Step) and event.stage == stage]
+        assert [step.done for step in steps] == sorted(step.done for step in steps)
+        assert steps[-1].done == steps[-1].total
+    looks = [event.frame for event in seen if isinstance(event, events.Frames)]
+    assert looks
+    assert looks[0].shape == (288, 512, 3)
+    assert [isinstance(event, events.Done | events.Failed | events.Cancelled) for event in seen].count(True) == 1
+    assert isinstance(seen[-1], events.Done)
+    result = seen[-1].result
+    assert (result.frames, result.seconds) == (25, 1.0)
+    assert "resized to 640 x 360" in result.notes[0]
+    info = probe_clip(result.video)
+    assert (info.width, info.height, info.has_sound, info.duration_s) == (640, 360, True, 1.0)
+    assert result.side_by_side is not None
+    assert len(_frames(result.side_by_side)) == 25
+    saved = load_request(result.request)
+    assert saved.portrait_sha256 == load_photo(inputs.pair).sha256
+    assert all(clip.sha256 for clip in saved.clips)
+    moved = np.abs(_frames(result.video).astype(int) - _frames(result.video)[0]).max(axis=(0, 3))
+    assert moved[:, :320].max() > 60
+    assert moved[:, 320:].max() > 60
+
+
+def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    request = AnimationRequest(inputs.photo, (Role(1, ClipSource(inputs.talking), strength=1.4),), duration=0.4)
+    first = animator.animate(request, tmp_path / "a.mp4")
+    again = animator.animate(load_request(first.request), tmp_path / "b.mp4")
+    assert np.array_equal(_frames(first.video), _frames(again.video))
+    assert first.notes == again.notes
+
+
+def test_a_face_without_a_role_and_a_still_one_do_not_move(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    request = AnimationRequest(inputs.pair, (Role(2, None),), duration=0.12, side_by_side=False)
+    result = animator.animate(request, tmp_path / "frames")
+    photo = load_photo(inputs.pair).pixels
+    for path in sorted(result.video.iterdir()):
+        assert np.array_equal(load_photo(path).pixels, photo)
+
+
+def test_a_clip_of_two_roles_is_tracked_once(
+    animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+    tracks = Animator.tracks
+
+    def counted(self: Animator, clip: Path, *more: object, **options: object) -> object:
+        calls.append(clip)
+        return tracks(self, clip, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Animator, "tracks", counted)
+    clip = inputs.nodding_pair
+    cast = (Role(1, ClipSource(clip, person=2)), Role(2, ClipSource(clip, person=1)))
+    animator.animate(AnimationRequest(inputs.pair, cast, duration=0.08, max_side=640), tmp_path / "out.mp4")
+    assert calls == [clip]
+
+
+@pytest.mark.parametrize("fill", ["hold", "pingpong"])
+def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path: Path, fill: str) -> None:
+    cast = (Role(1, ClipSource(inputs.talking, end_s=0.2), mirror=True),)
+    request = AnimationRequest(inputs.photo, cast, duration=0.48, fill=fill, absolute=True)  # type: ignore[arg-type]
+    result = animator.animate(request, tmp_path / "out.mp4")
+    assert result.frames == 12
+    assert any("talking.mp4, person 1" in note for note in result.notes)
+
+
+def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    still = load_photo(inputs.photo).pixels.astype(int)
+    centre = animator.faces(inputs.photo)[1][0].landmarks[168, 0]
+    sides = []
+    for mirror in (False, True):
+        role = Role(1, BuiltinSource("wink"), head=False, emotion=False, mouth=False, mirror=mirror)
+        request = AnimationRequest(inputs.photo, (role,), duration=2, rate=Fraction(10), side_by_side=False)
+        result = animator.animate(request, tmp_path / f"frames{mirror}")
+        changed = np.max(
+            [np.abs(load_photo(path).pixels - still).sum(axis=2) for path in result.video.iterdir()], axis=0
+        )
+        columns = changed.sum(axis=0)
+        sides.append(columns[: int(centre)].sum() > columns[int(centre) :].sum())
+    assert sides[0] != sides[1]
+
+
+def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
+    photo, faces = animator.faces(tmp_path / "odd.png")
+    assert photo.pixels.shape == (286, 254, 3) or photo.pixels.shape == (288, 256, 3)
+    assert len(faces) == 1
+    assert "resized" in photo.notes[-1]
+
+
+def test_a_face_that_max_side_made_too_small_says_so(animator: Animator, inputs: Inputs) -> None:
+    with pytest.raises(FaceError, match="a larger max_side keeps its faces larger"):
+        animator.faces(inputs.photo, max_side=90)
+
+
+def test_unknown_faces_are_counted(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    request = AnimationRequest(inputs.pair, (Role(1, None), Role(3, None), Role(4, None)), duration=1)
+    with pytest.raises(RequestError, match="the photo shows 2 faces but the cast names face 3, 4"):
+        animator.animate(request, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    token = CancelToken()
+    seen = []
+    for event in animator.events(_request(inputs, duration=600), tmp_path / "out.mp4", token):
+        seen.append(event)
+        if isinstance(event, events.Frames):
+            token.cancel()
+    assert isinstance(seen[-1], events.Cancelled)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_stops_listening_stops_the_work(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    running = threading.active_count()
+    stream = animator.events(_request(inputs, duration=600), tmp_path / "out.mp4")
+    assert any(isinstance(event, events.Frames) for event in stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == running
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_while_writing(
+    animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: VideoWriter, frame: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    (event,) = [e for e in animator.events(_request(inputs), tmp_path / "out.mp4") if isinstance(e, events.Failed)]
+    assert isinstance(event.error, OutputError)
+    assert "No space left on device" in str(event.error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["render", "finish"])
+def test_a_bug_is_raised_and_leaves_nothing(
+    animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[None]:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(f"fantasyportrait.service.run.Run._{stage}", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(animator.events(_request(inputs), tmp_path / "out.mp4"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looks_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp_path: Path) -> None:
+    seen: list[events.Event] = []
+    watch: Callable[[events.Event], None] = seen.append
+    animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", watch=watch)
+    assert sum(isinstance(event, events.Frames) for event in seen) <= 6

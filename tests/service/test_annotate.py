@@ -1,0 +1,26 @@
+"""Numbered boxes."""
+
+import numpy as np
+
+from fantasyportrait.service.annotate import FACE_COLOURS, draw_boxes, face_colour
+
+
+def _luminance(colour: tuple[int, int, int]) -> float:
+    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_boxes_are_drawn_on_a_copy_in_their_colours() -> None:
+    photo = np.full((200, 300, 3), 255, np.uint8)
+    boxes = [(1, np.array([10, 60, 80, 150], np.float32)), (2, np.array([-5, -5, 400, 190], np.float32))]
+    picture = draw_boxes(photo, boxes)
+    assert photo.min() == 255
+    assert tuple(picture[100, 10]) == FACE_COLOURS[0]
+    assert tuple(picture[190, 150]) == FACE_COLOURS[1]
+    assert tuple(picture[120, 45]) == (255, 255, 255)
+
+
+def test_white_numbers_can_be_read_on_every_colour() -> None:
+    assert all(1.05 / (_luminance(colour) + 0.05) > 3 for colour in FACE_COLOURS)
+    assert len(set(FACE_COLOURS)) == len(FACE_COLOURS)
+    assert face_colour(len(FACE_COLOURS) + 1) == FACE_COLOURS[0]

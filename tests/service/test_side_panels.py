@@ -1,0 +1,37 @@
+"""A clip's frames in the side-by-side video lie on the same rows as its motion."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
+from fantasyportrait.service import side_panels
+from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.driving import DrivingClip
+from tests.service.test_driving import _track
+
+RATE = Fraction(30000, 1001)
+
+
+@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_frames_follow_the_rows(monkeypatch: pytest.MonkeyPatch, length: int, total: int, fill: Fill) -> None:
+    def read_clip(path: Path, rate: Fraction, start_s: float, end_s: float | None, side: int) -> Iterator[int]:
+        yield from range(round((start_s - 1.5) * rate), length)
+
+    monkeypatch.setattr(side_panels, "read_clip", read_clip)
+    source = ClipSource(Path("a.mp4"), start_s=1.5)
+    clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
+    frames = list(side_panels._clip_frames(clip, Timeline(RATE, total), fill))
+    assert np.array_equal(frames, fill_rows(length, total, fill))
+
+
+def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:
+    assert list(side_panels._held(iter([1, 2]), 4)) == [1, 2, 2, 2]  # type: ignore[list-item, comparison-overlap]
+    assert list(side_panels._held(iter([1, 2, 3]), 2)) == [1, 2]  # type: ignore[list-item, comparison-overlap]
+    assert list(side_panels._held(iter([]), 2)) == []
