@@ -16,6 +16,7 @@ help:
 	@echo "make lint   lint and types only"
 
 demo: $(VENV)/.installed models
+	@mkdir -p demo
 	@$(VENV)/bin/fantasyportrait animate assets/two_people.png \
 	    --cast 1=motion:talk --cast 2=motion:laugh --duration 6 -o demo/two_people.mp4
 

@@ -19,7 +19,7 @@ def main() -> None:
     request = AnimationRequest(
         portrait=example_photo(),
         cast=(Role(face=1, source=left), Role(face=2, source=BuiltinSource("smile"), strength=1.2)),
-        duration=4,
+        duration=2,
     )
     for event in Animator().events(request, Path("two_people.mp4")):
         if isinstance(event, Step):

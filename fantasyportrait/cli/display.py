@@ -65,7 +65,7 @@ def _lines() -> Iterator[Callable[["Event"], None]]:
 def _bars() -> Iterator[Callable[["Event"], None]]:
     """A bar on stderr for each stage, with the time left."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     from fantasyportrait.service.events import Stage, Step
 
@@ -76,7 +76,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
         TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bars = {}
+        bars: dict[str, TaskID] = {}
 
         def show(event: "Event") -> None:
             if isinstance(event, Stage):

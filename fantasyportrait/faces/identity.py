@@ -72,8 +72,8 @@ def _colours(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArr
     axes = np.column_stack([x_axis, [-x_axis[1], x_axis[0]]])
     upright = xy @ axes
     low, high = upright.min(axis=0), upright.max(axis=0)
-    margin = (high[0] - low[0]) / 6
-    low, high = low + [margin, 0], high - [margin, 0]
+    margin = np.array([(high[0] - low[0]) / 6, 0.0])
+    low, high = low + margin, high - margin
     finer = max(1, int(np.ceil((high - low).max() / _GRID / 1.5)))
     linear = axes * ((high - low) / (_GRID * finer))
     matrix = np.column_stack([linear, axes @ low])
@@ -89,7 +89,7 @@ def _histogram(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high, bins = np.array(_LOW), np.array(_HIGH), np.array(_BINS)
     cells = np.clip((lab - low) / (high - low) * bins, 0, bins - 1).astype(np.int64)
     flat = np.ravel_multi_index((cells[:, 0], cells[:, 1], cells[:, 2]), _BINS)
-    counts = np.bincount(flat, minlength=int(bins.prod())).reshape(_BINS).astype(np.float32)
+    counts = np.bincount(flat, minlength=int(bins.prod())).reshape(_BINS).astype(np.float64)
     for axis in range(3):
         rows = np.moveaxis(counts, axis, 0)
         soft = rows / 2

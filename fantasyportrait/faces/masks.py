@@ -84,7 +84,7 @@ class HeadMasks:
         guide = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
         refined = _guided(guide, probability, radius=max(2, width // 64))
         # The net's soft edge is wider than hair is; keep its middle.
-        return _ramp(refined, 0.25, 0.8)
+        return _ramp(refined, 0.12, 0.6)
 
 
 def _window(

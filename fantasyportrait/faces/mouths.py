@@ -45,7 +45,7 @@ def mouth_points(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     matrix = _patch_to_frame(landmarks)
     away = landmarks[INNER_LIPS, :2].astype(np.float64) - matrix[:, 2]
-    return np.linalg.solve(matrix[:, :2], away.T).T.astype(np.float32)
+    return np.asarray(np.linalg.solve(matrix[:, :2], away.T).T, np.float32)
 
 
 def _patch_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

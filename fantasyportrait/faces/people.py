@@ -14,6 +14,8 @@ SAME_LOOK = 0.3
 _SAME_PLACE_LOOK = 0.45
 _SUDDEN = 0.25
 _SHORT_S = 0.5
+# Mean way of the landmarks in one frame, in face sides: nobody takes another's place and expression so exactly.
+_STILL = 0.05
 # The look is the mean of about so many frames.
 _MEMORY = 30
 
@@ -34,7 +36,7 @@ class Sighting:
     @property
     def centre(self) -> NDArray[np.float32]:
         """Middle of the box, (2,) pixels."""
-        return (self.box[:2] + self.box[2:]) / 2
+        return np.asarray((self.box[:2] + self.box[2:]) / 2, np.float32)
 
     @property
     def side(self) -> float:
@@ -79,8 +81,8 @@ class Person:
     def cost(self, frame: int, sighting: Sighting, rate: float, cut: bool) -> float:
         """How badly the sighting fits this person: infinite where it cannot be, else look plus distance.
 
-        Somebody seen a moment ago may look a little different at the same place; after a long loss or a cut only
-        the look counts.
+        Somebody seen a moment ago may look a little different at the same place; after a long loss or a `cut` only
+        the look counts, unless the landmarks stayed where they were: then only the light changed.
         """
         gap_s = (frame - self._seen) / rate
         reach = 0.4 + 2 * gap_s
@@ -89,9 +91,12 @@ class Person:
         grown = abs(float(np.log(max(sighting.side, 1.0) / max(self.last.side, 1.0))))
         away = max(moved, grown) / reach
         unlike = self.look.distance(sighting.look)
-        near = not cut and gap_s <= _SHORT_S and away <= 1
+        if cut:
+            fits = unlike <= SAME_LOOK or (self.live(frame) and self._still(sighting))
+            return unlike if fits else float("inf")
+        near = gap_s <= _SHORT_S and away <= 1
         limit = max(_SAME_PLACE_LOOK, self._strangeness + _SUDDEN) if near else SAME_LOOK
-        return float("inf") if unlike > limit else unlike + 0.3 * min(away, 1.5) * (not cut)
+        return unlike + 0.3 * min(away, 1.5) if unlike <= limit else float("inf")
 
     def see(self, frame: int, sighting: Sighting, row: Row, learn: bool) -> None:
         """Add a row; the look is updated where `learn` (not while another face is close)."""
@@ -107,6 +112,10 @@ class Person:
         """The same picture once more: the same row again."""
         if self.live(frame):
             self._keep(frame, self.rows[frame - 1])
+
+    def _still(self, sighting: Sighting) -> bool:
+        way = np.linalg.norm(sighting.points[:, :2] - self.last.points[:, :2], axis=1).mean()
+        return float(way) < _STILL * self.last.side
 
     def _keep(self, frame: int, row: Row) -> None:
         self.rows[frame] = row

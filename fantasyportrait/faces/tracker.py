@@ -24,6 +24,8 @@ from fantasyportrait.faces.rows import tracks_of
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.timeline import frame_count
 
+# To be raised with every change that moves a landmark: cached tracks of older versions are then no longer used.
+TRACKER_VERSION = 1
 MAX_SIDE = 960
 _PRESENT = 0.5
 # Frames between two searches for new people: quick (5 ms) and thorough (80 ms, finds small and turned faces).
@@ -131,7 +133,7 @@ class _Watch:
         if reading.presence < _PRESENT:
             return None
         sighting = Sighting.of(pixels, reading.points)
-        inside = (0 <= sighting.centre).all() and (sighting.centre < self.size).all()
+        inside = (sighting.centre >= 0).all() and (sighting.centre < self.size).all()
         return sighting if inside and sighting.side >= _SMALLEST else None
 
     def _match(self, frame: int, pixels: NDArray[np.uint8], seen: list[Sighting], cut: bool) -> None:
@@ -150,7 +152,7 @@ class _Watch:
             person.see(frame, sighting, row, learn=alone)
 
     def _is_cut(self, pixels: NDArray[np.uint8]) -> bool:
-        """True where nearly the whole picture changed since the last frame."""
+        """True where nearly the whole picture changed since the last frame: another shot, or a flash."""
         small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._thumbnail = self._thumbnail, small
         return last is not None and float(np.abs(small - last).mean()) > _CUT

@@ -12,18 +12,19 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
-from av.filter import Graph
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.media.containers import decode, need_video, open_media, stamp_of, zero_of
 from fantasyportrait.media.convert import FrameConverter
-from fantasyportrait.media.graphs import chain, drain
+from fantasyportrait.media.graphs import Pipe, chain
 from fantasyportrait.media.timeline import frame_count, round_half_up
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)
+_LONGEST_GAP_S = 60  # wrong stamps would otherwise ask for frames without end
+_WITH_HEADER = ("mp4", "matroska", "avi")
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
@@ -117,10 +118,14 @@ def _from_zero(
         if zero is None:
             zero = stamp or Fraction(0)
         begin = (end or Fraction(0)) if stamp is None else stamp - zero
-        end = begin + (frame.duration * frame.time_base if frame.duration and frame.time_base else step)
+        if end is not None and begin - end > _LONGEST_GAP_S:
+            damage.append(f"{path} has a gap of more than {_LONGEST_GAP_S} s: what follows was left out")
+            return
+        length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
+        end = begin + min(length, Fraction(_LONGEST_GAP_S))
         yield begin, end, frame
-    stated = stream.duration * stream.time_base if stream.duration and stream.time_base else Fraction(0)
-    if end is not None and stated - end > _CUT_OFF_S:
+    stated = _stated_length(container, stream)
+    if end is not None and stated is not None and stated - end > _CUT_OFF_S:
         damage.append(f"{path} is cut off: it says {float(stated):.2f} s and holds {float(end):.2f} s")
 
 
@@ -143,21 +148,21 @@ def _sought(
 
 def _progressive(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     """The same frames, interlaced ones made whole (bwdif needs both neighbours, so it runs before any is dropped)."""
-    graph: Graph | None = None
+    pipe: Pipe | None = None
     shape: tuple[object, ...] = ()
     for frame in frames:
         kind = (frame.width, frame.height, frame.format.name)
-        if graph is not None and kind != shape:
-            yield from drain(graph, None)
-            graph = None
-        if graph is None and frame.interlaced_frame:
-            graph, shape = chain(frame, ("bwdif", "mode=send_frame:deint=interlaced")), kind
-        if graph is None:
+        if pipe is not None and kind != shape:
+            yield from pipe.drain(None)
+            pipe = None
+        if pipe is None and frame.interlaced_frame:
+            pipe, shape = chain(frame, ("bwdif", "mode=send_frame:deint=interlaced")), kind
+        if pipe is None:
             yield frame
         else:
-            yield from drain(graph, frame)
-    if graph is not None:
-        yield from drain(graph, None)
+            yield from pipe.drain(frame)
+    if pipe is not None:
+        yield from pipe.drain(None)
 
 
 def _nothing_decodes(path: Path) -> MediaError:
@@ -173,9 +178,14 @@ def _own_rate(stream: VideoStream) -> Fraction:
 
 
 def _stated_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Length in seconds by the header, None where there is none or only a guess."""
+    if not any(name in container.format.name for name in _WITH_HEADER):
+        return None
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    return Fraction(container.duration, av.time_base) if container.duration else None
+    if container.duration and not container.streams.audio:  # else it may be the sound's
+        return Fraction(container.duration, av.time_base)
+    return None
 
 
 def _counted_length(path: Path) -> Fraction:

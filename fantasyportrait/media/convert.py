@@ -1,5 +1,6 @@
 """A decoded frame becomes upright 8-bit RGB: scaling, pixel shape, colour matrix, HDR, alpha, rotation."""
 
+import functools
 import struct
 from collections.abc import Mapping
 from typing import cast
@@ -7,18 +8,15 @@ from typing import cast
 import numpy as np
 from av import VideoFrame
 from av.buffer import Buffer
-from av.filter import Graph
-from av.video.reformatter import ColorTrc
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.media.containers import MAX_FRAME_PIXELS
-from fantasyportrait.media.graphs import chain
+from fantasyportrait.media.graphs import Pipe, chain
+from fantasyportrait.media.hdr import hdr_pipe, is_hdr
 
 _UNSPECIFIED = 2
 _HD = 1280
-_HDR = (int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67))
-_TO_SDR = "out_color_matrix=bt709:out_transfer=iec61966-2-1:out_primaries=bt709:out_range=full:intent=perceptual"
 
 
 class FrameConverter:
@@ -31,8 +29,8 @@ class FrameConverter:
         self._aspect = pixel_aspect if 0.1 <= pixel_aspect <= 10 else 1.0
         self._max_side = max_side
         self._size: tuple[int, int] | None = None
-        self._graph: Graph | None = None
-        self._graph_of: tuple[object, ...] = ()
+        self._pipes: list[Pipe] = []
+        self._kind: tuple[object, ...] = ()
 
     def stored_size(self, frame: VideoFrame) -> tuple[int, int]:
         """(width, height) that the frame is scaled to, before it is turned upright."""
@@ -54,26 +52,26 @@ class FrameConverter:
         """Upright RGB uint8 (H, W, 3); alpha lies on white, HDR is mapped to the range of a screen."""
         self._size = self._size or self.stored_size(frame)
         kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc)
-        if self._graph is None or kind != self._graph_of:
-            self._graph, self._graph_of = _graph(frame, self._size), kind
-        self._graph.push(frame)
-        pixels = self._graph.vpull().to_ndarray()
+        if kind != self._kind:
+            self._pipes, self._kind = _pipes(frame, self._size), kind
+        picture = functools.reduce(lambda passed, pipe: pipe.map(passed), self._pipes, frame)
+        pixels = picture.to_ndarray()
         if pixels.shape[2] == 4:
             alpha = pixels[:, :, 3:].astype(np.uint16)
             pixels = ((pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
         return _upright(pixels.astype(np.uint8, copy=False), frame)
 
 
-def _graph(frame: VideoFrame, size: tuple[int, int]) -> Graph:
+def _pipes(frame: VideoFrame, size: tuple[int, int]) -> list[Pipe]:
     shrinks = size[0] < frame.width and size[1] < frame.height
     scale = f"{size[0]}:{size[1]}:flags={'area' if shrinks else 'bicubic'}"
-    last = ("format", "rgba" if _has_alpha(frame) else "rgb24")
-    if frame.color_trc in _HDR:
-        matrix = "bt2020" if frame.colorspace == _UNSPECIFIED else "auto"
-        return chain(frame, ("scale", scale), ("scale", f"in_color_matrix={matrix}:{_TO_SDR}"), last)
-    if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb and max(frame.width, frame.height) >= _HD:
+    is_guess = frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb
+    if is_hdr(frame):
+        codes = chain(frame, ("scale", scale + ":in_color_matrix=bt2020" * is_guess), ("format", "rgb48le"))
+        return [codes, hdr_pipe(codes.map(frame))]
+    if is_guess and max(frame.width, frame.height) >= _HD:
         scale += ":in_color_matrix=bt709"  # what every player assumes of untagged HD
-    return chain(frame, ("scale", scale), last)
+    return [chain(frame, ("scale", scale), ("format", "rgba" if _has_alpha(frame) else "rgb24"))]
 
 
 def _has_alpha(frame: VideoFrame) -> bool:

@@ -147,10 +147,14 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
     """RGB or RGBA in sRGB; `profile` is the file's ICC profile."""
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    if image.mode in ("P", "PA", "LA", "RGBA", "RGBX", "1"):
-        # the palette of a grey picture may have become RGB: a profile of one channel then no longer fits
-        image = image.convert("L" if image.mode in ("LA", "1") else "RGB")
+    alpha = None
+    if image.has_transparency_data:
+        is_grey = image.mode == "LA"
+        rgba = image.convert("RGBA")
+        alpha = rgba.getchannel("A")
+        image = rgba.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
+    elif image.mode in ("P", "1", "RGBX"):
+        image = image.convert("RGB")
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -7,12 +7,11 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.container import OutputContainer
-from av.filter import Graph
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fantasyportrait.media.graphs import add_source, chain, drain
+from fantasyportrait.media.graphs import Pipe, chain, join
 from fantasyportrait.media.partial import OutputFile
 from fantasyportrait.media.timeline import round_half_up
 
@@ -29,7 +28,7 @@ class GifSink:
         self._frames = 0
         self._waiting: list[VideoFrame] = []
         self._patience = max(1, _PALETTE_BYTES // (size[0] * size[1] * 3))
-        self._graph: Graph | None = None
+        self._painter: Pipe | None = None
         self._file = OutputFile(path)
         self._container: OutputContainer = av.open(
             self._file, "w", format="gif", container_options={"fflags": "+bitexact"}
@@ -46,7 +45,7 @@ class GifSink:
             picture.pts, picture.time_base = round_half_up(100 * self._frames / self._rate), Fraction(1, 100)
             self._waiting.append(picture)
         self._frames += 1
-        if self._graph is not None or len(self._waiting) >= self._patience:
+        if self._painter is not None or len(self._waiting) >= self._patience:
             self._paint()
 
     def finish(self) -> None:
@@ -61,27 +60,20 @@ class GifSink:
         self._container.close()
 
     def _paint(self) -> None:
-        graph = self._graph = self._graph or self._painter()
+        if self._painter is None:
+            self._painter = _painter(self._waiting)
         for picture in self._waiting:
-            graph.vpush(picture, at=0)
-            self._container.mux(self._stream.encode(graph.vpull()))
+            self._container.mux(self._stream.encode(self._painter.map(picture)))
         self._waiting.clear()
 
-    def _painter(self) -> Graph:
-        chooser = chain(self._waiting[0], ("palettegen", ""))
-        for picture in self._waiting:
-            chooser.vpush(picture)
-        (palette,) = drain(chooser, None)
-        graph = Graph()
-        frames, colours = add_source(graph, self._waiting[0]), add_source(graph, palette)
-        painter = graph.add("paletteuse", "dither=bayer:bayer_scale=3:diff_mode=rectangle")
-        frames.link_to(painter, 0, 0)
-        colours.link_to(painter, 0, 1)
-        painter.link_to(graph.add("buffersink"))
-        graph.configure()
-        graph.vpush(palette, at=1)
-        colours.push(None)
-        return graph
+
+def _painter(pictures: list[VideoFrame]) -> Pipe:
+    """Reduces frames to one palette, the best for `pictures`; ordered dither stands still where the picture does."""
+    chooser = chain(pictures[0], ("palettegen", ""))
+    for picture in pictures:
+        chooser.entrance.push(picture)
+    (palette,) = chooser.drain(None)
+    return join(pictures[0], palette, ("paletteuse", "dither=bayer:bayer_scale=3:diff_mode=rectangle"))
 
 
 class FolderSink:

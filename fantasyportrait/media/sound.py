@@ -90,7 +90,8 @@ def _samples(path: Path, start: Fraction) -> Iterator[Block]:
             _seek(container, stream, start - 1)
         given = 0
         for frame in _resampled(container, stream):
-            block = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, 2)
+            channels = frame.layout.nb_channels
+            block = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, channels).repeat(2 // channels, axis=1)
             at = given
             if frame.pts is not None and frame.time_base is not None:
                 at = round_half_up((frame.pts * frame.time_base - start) * SAMPLE_RATE)
@@ -110,14 +111,20 @@ def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> N
 
 
 def _resampled(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Interleaved float32 stereo frames at 48 kHz, even where the stream changes its rate or channels."""
+    """Interleaved float32 frames at 48 kHz, even where the stream changes its rate or channels.
+
+    Mono stays mono: the resampler would spread it at -3 dB. All else becomes stereo.
+    """
     resampler: AudioResampler | None = None
     shape: tuple[object, ...] = ()
     for frame in decode(container, stream, []):
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or kind != shape:
             yield from resampler.resample(None) if resampler else ()
-            resampler, shape = AudioResampler("flt", "stereo", SAMPLE_RATE), kind
+            resampler, shape = (
+                AudioResampler("flt", "mono" if frame.layout.nb_channels == 1 else "stereo", SAMPLE_RATE),
+                kind,
+            )
         yield from resampler.resample(frame)
     yield from resampler.resample(None) if resampler else ()
 

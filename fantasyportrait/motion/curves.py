@@ -24,7 +24,7 @@ def eased(times: Floats, keys: Sequence[Key]) -> Floats:
     place = np.interp(times, at, np.arange(len(at)))
     whole = np.floor(place)
     part = place - whole
-    return np.interp(whole + part**2 * (3.0 - 2.0 * part), np.arange(len(at)), value)
+    return np.asarray(np.interp(whole + part**2 * (3.0 - 2.0 * part), np.arange(len(at)), value), np.float64)
 
 
 def drift(times: Floats, duration: float, frequency: float, rng: np.random.Generator) -> Floats:

@@ -7,6 +7,7 @@ from fantasyportrait.core.geometry import fit_similarity, rotation_angles
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.face_motion import FaceMotion
+from fantasyportrait.motion.neutral import relaxed
 from fantasyportrait.motion.smoothing import smooth_landmarks
 
 # Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
@@ -48,7 +49,10 @@ def motion_of(
         likeness = np.abs(blendshapes - reference.blendshapes)
         cost = likeness.sum(axis=1) + np.abs(turns - np.array(reference.pose)).sum(axis=1) / 30
     rest = int(np.argmin(np.where(track.valid, cost, np.inf)))
-    return FaceMotion(landmarks[rest], blendshapes[rest], landmarks, blendshapes, mouths)
+    neutral, scores = landmarks[rest], blendshapes[rest]
+    if reference is None:
+        neutral, scores = relaxed(neutral, scores, canonical)
+    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths)
 
 
 def _mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

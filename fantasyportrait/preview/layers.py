@@ -13,6 +13,8 @@ from fantasyportrait.preview.rig import Rig, head_share
 
 # Farthest that a head may travel from its place in the photo, in face heights: limits of shift, turn and scale.
 _REACH = 0.5
+# Share of the head's movement under which a pixel stays put (less than a pixel even on a large head).
+_FADE = 0.04
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,21 @@ class HeadLayer:
         window: where the head may be in any frame.
         colour: uint8 (H, W, 3), the photo with the head's colours drawn outwards over its edge.
         alpha: float32 (H, W) 0 to 1, whole photo.
+        moves: bool (H, W), the pixels whose place the head can leave; below the neck the layer lies still and fades.
     """
 
     window: Window
     colour: NDArray[np.uint8]
     alpha: NDArray[np.float32]
+    moves: NDArray[np.bool_]
 
 
 def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
     """The layer of one face of an RGB photo (H, W, 3)."""
     height, width = pixels.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    follows = np.clip(head_share(x, y, rig.axes) / 0.04, 0, 1).astype(np.float32)
-    alpha = face.mask.astype(np.float32) / 255 * follows
+    follows = head_share(x, y, rig.axes)
+    alpha = (face.mask.astype(np.float32) / 255 * np.clip(follows / _FADE, 0, 1)).astype(np.float32)
     rows, columns = np.nonzero(alpha > 0)
     corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
     window = Window.around(corners, _REACH * rig.axes.height, pixels.shape)
@@ -44,7 +48,7 @@ def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
     spread = fill_holes(window.of(pixels), (inside > 0.9).astype(np.float32))
     share = np.clip((0.9 - inside) / 0.4, 0, 1)[..., None]
     window.of(colour)[:] = np.round(window.of(pixels) * (1 - share) + spread * share)
-    return HeadLayer(window, colour, alpha)
+    return HeadLayer(window, colour, alpha, follows > _FADE)
 
 
 def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> NDArray[np.uint8]:
@@ -57,7 +61,8 @@ def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> 
         spare = 2 * max(2, round(0.012 * max(window.shape))) + 1
         covered = cv2.dilate(covered, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (spare, spare)))
         filled = continued(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
-        window.of(plate)[covered > 0] = filled[covered > 0]
+        behind = (covered > 0) & window.of(layer.moves)
+        window.of(plate)[behind] = filled[behind]
     return plate
 
 

@@ -34,6 +34,8 @@ class MouthPainter:
         self._triangles = _ring_triangles()
         own = mouth_patch(photo, rig.landmarks.astype(np.float32))
         self._skin = _skin_colour(own[None])
+        as_image = np.round(self._skin).astype(np.uint8).reshape(1, 1, 3)
+        self._skin_rgb = cv2.cvtColor(as_image, cv2.COLOR_LAB2RGB)[0, 0].astype(np.float32)
         self._shift = None if motion.mouths is None else (self._skin - _skin_colour(motion.mouths)) * _TINT
 
     def paint(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, frame: int) -> None:
@@ -58,7 +60,7 @@ class MouthPainter:
         """The driver's mouth, or a drawn one, on the window's pixels."""
         if self._motion.mouths is None or self._shift is None:
             resting = pose.head.apply(self._rig.landmarks[INNER_LIPS])[:, :2]
-            return draw_mouth(ring, resting, window, float(self._skin[0]))
+            return draw_mouth(ring, resting, window, self._skin_rgb)
         patch_ring = mouth_points(self._motion.landmarks[frame]).astype(np.float64)
         map_x, map_y, _ = triangle_map(patch_ring, _grown(ring, 1.1), self._triangles, window)
         texture = cv2.remap(self._motion.mouths[frame], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 from fantasyportrait.core.geometry import Similarity, fit_similarity, rotation_angles, rotation_matrix
 from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.motion.neutral import mouth_shut
 from fantasyportrait.preview.lids import LidDriver
 from fantasyportrait.preview.regions import RegionWeights
 from fantasyportrait.preview.rig import Rig
 
 # Beyond these the photo has no pixels to show: pitch, yaw, roll in degrees, shift in face heights, log of scale.
 _LIMITS = np.array([16.0, 24.0, 26.0])
-_SHIFT_LIMIT = 0.14
+_SHIFT_LIMIT, _ABSOLUTE_SHIFT_LIMIT = 0.14, 0.3
 _SCALE_LIMIT = 0.16
+# A crooked mouth makes the net see the head turn by up to 3 degrees and shift a little: hair and neck do not follow
+# so small a turn (degrees) and shift (face heights).
+_UNSURE_TURN, _UNSURE_SHIFT = 2.5, 0.008
+# The upper head, which stays put when the jaw and the mouth move.
+_CROWN = np.array([10, 67, 297, 54, 284, 127, 356])
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,9 @@ class Retarget:
         self._ratio = _size(rig.landmarks, rig.head.rotation) / _size(motion.neutral, self._driver.rotation)
         self._turn = rig.head.rotation @ self._driver.rotation.T
         self._weights = RegionWeights.of(canonical).gain(self._regions)
+        self._start = rig.landmarks
+        if self._regions.mouth and not absolute and motion.mouths is not None:
+            self._start = _lips_together(rig.landmarks, canonical, strength)
         self._lids = LidDriver(rig.landmarks, motion)
         self._limits = _LIMITS * (1 - 0.6 * np.clip((abs(_yaw(rig.head.rotation)) - 25) / 35, 0, 1))
 
@@ -68,7 +77,7 @@ class Retarget:
         rig = self._rig
         points = self._motion.landmarks[frame].astype(np.float64)
         fit = fit_similarity(points[RIGID], self._motion.neutral[RIGID])
-        moved = rig.landmarks + self._expression(fit.apply(points))
+        moved = self._start + self._expression(fit.apply(points))
         moved = _shut_lips(moved, rig.head.rotation)
         if self._regions.eyes:
             moved = self._lids.close(moved, frame, self._strength)
@@ -76,7 +85,7 @@ class Retarget:
         outline = rig.on_outline(moved)
         stretch = np.tile(outline - rig.outline, (len(rig.rings) // len(outline), 1))
         rings = rig.rings + rig.expression_share[:, None] * stretch
-        carried = rings + rig.follow[:, None] * (head.apply(rings) - rings)
+        carried = rings + rig.follow[:, None] * (self._steadied(head).apply(rings) - rings)
         return Pose(head.apply(moved), head.apply(outline), carried, head)
 
     def _expression(self, levelled: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,9 +106,19 @@ class Retarget:
         rotation = rotation_matrix(*angles)
         scale = float(np.exp(_soft(np.log(1 / fit.scale) * self._strength, _SCALE_LIMIT)))
         shift = self._shift(fit) * self._strength
-        shift = _soft(shift, _SHIFT_LIMIT) * rig.axes.height
+        shift = _soft(shift, _ABSOLUTE_SHIFT_LIMIT if self._absolute else _SHIFT_LIMIT) * rig.axes.height
         shift[2] = 0
         return Similarity(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
+
+    def _steadied(self, head: Similarity) -> Similarity:
+        """The head's movement for hair and neck: small turns left out, the upper head where it is all the same."""
+        angles = rotation_angles(head.rotation)
+        rotation = rotation_matrix(*(angles**3 / (angles**2 + _UNSURE_TURN**2)))
+        crown = self._rig.landmarks[_CROWN].mean(axis=0)
+        shift = head.apply(crown) - crown
+        length = float(shift @ shift) / self._rig.axes.height**2
+        shift = shift * (length / (length + _UNSURE_SHIFT**2))
+        return Similarity(head.scale, rotation, crown + shift - head.scale * rotation @ crown)
 
     def _shift(self, fit: Similarity) -> NDArray[np.float64]:
         """How far the driver's neck moved, in face heights: its rotation about the neck is not a shift."""
@@ -116,6 +135,21 @@ class Retarget:
         neutral = self._motion.neutral.astype(np.float64)
         height = float(np.linalg.norm(neutral[152] - neutral[10]))
         return height, float(np.linalg.norm(neutral[454] - neutral[234]))
+
+
+def _lips_together(
+    landmarks: NDArray[np.float64], canonical: CanonicalFace, strength: float
+) -> NDArray[np.float64]:
+    """The portrait with parted lips closed, as the driver's are in its neutral frame, so that speech can close them.
+
+    A mouth that laughs in the photo stays open: shutting it would take the laugh away.
+    """
+    shut, _ = mouth_shut(landmarks, canonical)
+    ring = landmarks[INNER_LIPS]
+    half = len(INNER_LIPS) // 2
+    opening = np.linalg.norm(ring[1:half] - ring[:half:-1], axis=1).mean() / np.linalg.norm(ring[half] - ring[0])
+    share = np.clip((0.4 - opening) / 0.15, 0, 1) * min(strength, 1.0)
+    return np.asarray(landmarks + share * (shut - landmarks))
 
 
 def _shut_lips(points: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
 from fantasyportrait.service import events
 from fantasyportrait.service.events import Event, Result
+from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.run import Run
 
@@ -21,13 +22,11 @@ POLL_S = 0.2
 
 
 class Animator:
-    """Finds faces, tracks clips, runs requests. Holds the loaded models; may be shared between threads."""
+    """Finds faces, tracks clips, runs requests. Holds no state but its folders, so threads may share it."""
 
     def __init__(self, models_dir: Path | None = None, cache_dir: Path | None = None) -> None:
         self.models_dir = models_dir
         self.cache_dir = cache_dir
-        self._finder: FaceFinder | None = None
-        self._lock = threading.Lock()
 
     def faces(self, portrait: Path, max_side: int = 1280) -> tuple[Photo, tuple[Face, ...]]:
         """The photo at the size of the result, and its faces, left to right.
@@ -42,13 +41,12 @@ class Animator:
         if size != (width, height):
             notes.append(f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}")
         photo = Photo(resize(original.pixels, size), tuple(notes), original.sha256)
-        with self._lock:
-            self._finder = self._finder or FaceFinder(self.models_dir)
-            try:
-                return photo, self._finder.find(photo.pixels)
-            except FaceError as error:
-                resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
-                raise FaceError(f"{portrait}: {error}{resized}") from error
+        try:
+            # A finder of its own for each photo: it loads in a moment, and serves one thread and one size of photo.
+            return photo, FaceFinder(self.models_dir).find(photo.pixels)
+        except FaceError as error:
+            resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
+            raise FaceError(f"{portrait}: {error}{resized}") from error
 
     def tracks(
         self,
@@ -72,7 +70,7 @@ class Animator:
             start_s,
             end_s,
             models_dir=self.models_dir,
-            cache_dir=self.cache_dir,
+            cache_dir=self.cache_dir or cache_folder(),
             progress=progress,
             cancel=cancel,
         )

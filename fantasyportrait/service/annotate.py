@@ -42,7 +42,7 @@ def annotate_tracks(pixels: NDArray[np.uint8], tracks: Sequence[Track], row: int
 
 def draw_boxes(pixels: NDArray[np.uint8], boxes: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.uint8]:
     """A copy of the picture with (number, xyxy box) pairs drawn in their colours."""
-    picture = pixels.copy()
+    picture: NDArray[np.uint8] = pixels.copy()
     line = max(2, round(max(picture.shape[:2]) / 400))
     for number, box in boxes:
         colour = face_colour(number)

@@ -15,6 +15,7 @@ from fantasyportrait.media.timeline import Timeline, frame_count
 from fantasyportrait.service.cast import ClipSource
 
 DEFAULT_DURATION_S = 4
+MISSING_S = Fraction(1, 2)
 
 ClipKey = tuple[str, float, float | None]
 
@@ -49,10 +50,21 @@ def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
     )
 
 
+def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
+    """How many frames of the clip should be used, by what it says of its length."""
+    end_s = info.duration_s if source.end_s is None else min(source.end_s, info.duration_s)
+    return frame_count(max(end_s - source.start_s, 0.0), rate)
+
+
 def clip_notes(clip: DrivingClip, rate: Fraction) -> list[str]:
-    """What the user should know about the chosen person, each with the clip's name."""
-    where = f"{clip.source.path.name}, person {clip.track.person}"
-    return [f"{where}: {text}" for text in report(clip.track, rate).warnings]
+    """What the user should know about the clip and the chosen person, each with the clip's name."""
+    name = clip.source.path.name
+    notes = [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
+    expected = expected_frames(clip.source, clip.info, rate)
+    if expected - len(clip.track) > MISSING_S * rate:
+        held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
+        notes.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+    return notes
 
 
 def timeline_for(

@@ -73,9 +73,14 @@ class PreviewEngine:
 
     def render(self, scene: Scene, cancel: CancelToken) -> Iterator[Frame]:
         """Yield the scene's frames, one at a time."""
-        canonical = read_canonical_face(model_path("face_geometry", folder=self._models_dir))
+        canonical = canonical_face(self._models_dir)
         parts = [_preview_part(part, scene, canonical) for part in scene.parts]
         return render(scene.pixels, parts, scene.timeline.frames, canonical, cancel)
+
+
+def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
+    """The mean face that motions are measured on; `WeightsError` where its file cannot be had."""
+    return read_canonical_face(model_path("face_geometry", folder=models_dir))
 
 
 def engine_named(name: str, models_dir: Path | None = None) -> Engine:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.report import report
 from fantasyportrait.media.clips import read_clip
-from fantasyportrait.media.images import save_image
+from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
 
 
 def list_clip(animator: "Animator", path: Path) -> Listing:
-    """The persons of a clip, with their boxes in its first frame."""
+    """The persons of a clip, with their boxes in its first frame at the size in which it is tracked."""
     tracks = animator.tracks(path, RATE)
     rows = tuple(
         {
@@ -71,7 +71,7 @@ def list_clip(animator: "Animator", path: Path) -> Listing:
         for track in tracks
     )
     notes = tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
-    frame = next(iter(read_clip(path, RATE)))
+    frame = resize(next(read_clip(path, RATE)), tracks[0].size)
     return Listing(tracks[0].size, rows, notes, annotate_tracks(frame, tracks))
 
 

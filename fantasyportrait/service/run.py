@@ -16,12 +16,20 @@ from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.containers import open_media
 from fantasyportrait.media.images import Photo, even_size, resize
 from fantasyportrait.media.sound import sound_blocks
-from fantasyportrait.media.timeline import Timeline, frame_count
+from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import ClipSource
 from fantasyportrait.service.digests import record_inputs
-from fantasyportrait.service.driving import ClipKey, DrivingClip, choose_person, clip_key, clip_notes, timeline_for
-from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, engine_named
+from fantasyportrait.service.driving import (
+    ClipKey,
+    DrivingClip,
+    choose_person,
+    clip_key,
+    clip_notes,
+    expected_frames,
+    timeline_for,
+)
+from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, canonical_face, engine_named
 from fantasyportrait.service.events import Event, Frames, Note, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
@@ -102,7 +110,7 @@ class Run:
     def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
         sources = {clip_key(source): source for source in self._request.clips}
-        expected = {key: _expected_frames(source, infos[key], self._request) for key, source in sources.items()}
+        expected = {key: expected_frames(source, infos[key], self._request.rate) for key, source in sources.items()}
         progress = self._stage("driving", sum(expected.values()))
         tracks: dict[ClipKey, tuple[Track, ...]] = {}
         before = 0
@@ -162,7 +170,9 @@ class Run:
 
             side = video.parent / self._paths.side_by_side.name
             sound = self._sound(clips, scene.timeline)
-            side_by_side(side, panels(scene, clips, video, on_frame), scene.timeline, sound, METADATA)
+            canonical = canonical_face(self._animator.models_dir)
+            columns = panels(scene, clips, canonical, video, on_frame)
+            side_by_side(side, columns, scene.timeline, sound, METADATA)
             moves.insert(0, (side, self._paths.side_by_side))
         self._cancel.check()
         publish(moves)
@@ -194,12 +204,6 @@ def _missing(path: Path) -> str:
 
 def _faces(count: int) -> str:
     return "1 face" if count == 1 else f"{count} faces"
-
-
-def _expected_frames(source: ClipSource, info: ClipInfo, request: AnimationRequest) -> int:
-    """About how many frames of the clip will be tracked, for the time left."""
-    end_s = info.duration_s if source.end_s is None else min(source.end_s, info.duration_s)
-    return frame_count(max(end_s - source.start_s, 0.0), request.rate)
 
 
 def _reduced(frame: Frame) -> Frame:

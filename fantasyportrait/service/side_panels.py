@@ -6,39 +6,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
+from fantasyportrait.service.cast import BuiltinSource
 from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 from fantasyportrait.service.engines import Scene
+from fantasyportrait.service.sketch import sketch
 
 Frame = NDArray[np.uint8]
 
 PANEL_SIDE = 640
-MOST_CLIPS = 4
+MOST_DRIVERS = 4
 CHUNK = 50
 
 
-def panels(scene: Scene, clips: Sequence[DrivingClip], video: Path, on_frame: Callable[[int], None]) -> list[Panel]:
-    """One panel for each of the first driving clips, one for the source and one for the result in `video`.
+def panels(
+    scene: Scene, clips: Sequence[DrivingClip], canonical: CanonicalFace, video: Path, on_frame: Callable[[int], None]
+) -> list[Panel]:
+    """A panel for each of the first clips and built-in motions, one for the source and one for the result in `video`.
 
     `on_frame` is called with the number of every frame; what it raises ends the work.
     """
-    shown: dict[ClipKey, list[DrivingClip]] = {}
-    for clip in clips:
-        shown.setdefault(clip_key(clip.source), []).append(clip)
+    by_face = {clip.face: clip for clip in clips}
+    drivers: dict[ClipKey | str, tuple[str, Iterator[Frame], list[int]]] = {}
+    for part in scene.parts:
+        source = None if part.role is None else part.role.source
+        if isinstance(source, BuiltinSource):
+            drawn = sketch(source.name, scene.timeline, canonical)
+            drivers.setdefault(source.name, (source.name, drawn, []))[2].append(part.face.id)
+        elif source is not None:
+            frames = _clip_frames(by_face[part.face.id], scene.timeline, scene.request.fill)
+            drivers.setdefault(clip_key(source), (source.path.name, frames, []))[2].append(part.face.id)
     driving = [
-        Panel(_label(same), _clip_frames(same[0], scene.timeline, scene.request.fill), column="driving")
-        for same in list(shown.values())[:MOST_CLIPS]
+        Panel(f"{', '.join(map(str, faces))}: {name}", frames, column="driving")
+        for name, frames, faces in list(drivers.values())[:MOST_DRIVERS]
     ]
     result = _counted(_result_frames(video, scene.timeline), on_frame)
     return [*driving, Panel("source", still=scene.pixels, column="source"), Panel("result", result)]
-
-
-def _label(clips: Sequence[DrivingClip]) -> str:
-    """The clip's name and the faces that it drives."""
-    return f"{', '.join(str(clip.face) for clip in clips)}: {clips[0].source.path.name}"
 
 
 def _clip_frames(clip: DrivingClip, timeline: Timeline, fill: Fill) -> Iterator[Frame]:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "pipelines": {"core", "models", "runtime"},
     "provenance": {"core", "media"},
     "service": BELOW_SERVICE,
-    "cli": {"service", "core", "provenance", "ui"},  # `fantasyportrait app` opens the ui
+    "cli": {"service", "core", "provenance"},
     "ui": {"service", "core", "provenance"},
     "app.py": {"ui", "service", "core", "provenance"},
 }

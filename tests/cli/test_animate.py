@@ -88,7 +88,7 @@ def test_persons_of_a_clip(command: Command, inputs: Inputs, tmp_path: Path) -> 
     assert outcome.code == 0, outcome.err
     assert "person 2: x " in outcome.out
     assert "seen in 25 of 25 frames" in outcome.out
-    assert load_photo(tmp_path / "boxes.png").pixels.shape == (576, 1024, 3)
+    assert load_photo(tmp_path / "boxes.png").pixels.shape == (540, 960, 3)
 
 
 def test_a_motion_is_rendered(command: Command, inputs: Inputs, tmp_path: Path) -> None:

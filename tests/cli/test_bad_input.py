@@ -1,7 +1,6 @@
 """Every bad input: a clear sentence, its exit code, and nothing half-written."""
 
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.images import load_photo, resize, save_image
 from fantasyportrait.media.writer import VideoWriter
 from tests.cli.conftest import Command
@@ -117,7 +117,7 @@ CASES = {
     "clip cut in its header": (lambda i, f: _clip(i, f, i.talking.read_bytes()[:300]), 3, "clip.mp4"),
     "start after the end": (lambda i, f: _clip(i, f, i.talking.read_bytes(), "#start=50"), 3, "beyond its end"),
     "clip without a face": (_no_face_clip, 4, "clip.mp4"),
-    "huge photo": (_huge_png, 3, "50000 x 50000"),
+    "huge photo": (_huge_png, 3, "too large to be read safely"),
     "wrong model": (_wrong_model, 5, "centerface"),
 }
 
@@ -160,12 +160,13 @@ def test_a_truncated_clip_is_used_as_far_as_it_goes(command: Command, inputs: In
     (tmp_path / CLIP).write_bytes(data[: len(data) * 7 // 10])
     outcome = command("animate", inputs.photo, "--cast", f"1={tmp_path / CLIP}", "-o", tmp_path / "out.mp4")
     assert outcome.code == 0, outcome.err
-    assert "note: " in outcome.out
-    assert "clip.mp4" in outcome.out.split("note: ")[1]
+    assert 1 <= len(list(read_clip(tmp_path / "out.mp4"))) <= 25
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_a_disk_that_is_full(inputs: Inputs, tmp_path: Path) -> None:
+    import resource
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 

@@ -1,7 +1,9 @@
 """Photos of every kind come out as upright sRGB on white; hostile ones do not come out."""
 
 import struct
+import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +35,19 @@ def test_formats(tmp_path: Path, suffix: str, options: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
-    undo = {1: lambda p: p, 2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1],
-            5: lambda p: p.transpose(1, 0, 2), 6: lambda p: np.rot90(p, 1), 7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),
-            8: lambda p: np.rot90(p, -1)}  # fmt: skip
+    undo = [
+        lambda p: p,
+        lambda p: p[:, ::-1],
+        lambda p: p[::-1, ::-1],
+        lambda p: p[::-1],
+        lambda p: p.transpose(1, 0, 2),
+        lambda p: np.rot90(p, 1),
+        lambda p: np.rot90(p, 2).transpose(1, 0, 2),
+        lambda p: np.rot90(p, -1),
+    ]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(undo[orientation](PICTURE))).save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(np.ascontiguousarray(undo[orientation - 1](PICTURE))).save(tmp_path / "a.png", exif=exif)
     assert (load_photo(tmp_path / "a.png").pixels == PICTURE).all()
 
 
@@ -134,8 +143,6 @@ def test_broken_photos_are_refused_in_words(tmp_path: Path) -> None:
 
 @given(st.data())
 def test_damaged_bytes_never_crash(data: st.DataObject) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a"
         Image.fromarray(PICTURE).save(path, data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP"])))
@@ -143,14 +150,11 @@ def test_damaged_bytes_never_crash(data: st.DataObject) -> None:
         for _ in range(data.draw(st.integers(1, 6))):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(content)
-        try:
+        with suppress(MediaError, DependencyError):
             assert load_photo(path).pixels.ndim == 3
-        except (MediaError, DependencyError):
-            pass
 
 
 def test_heic_names_its_extra(tmp_path: Path) -> None:
-    pytest.importorskip("PIL")
     try:
         import pillow_heif  # noqa: F401
     except ImportError:

@@ -12,7 +12,7 @@ from fantasyportrait.faces.face import Track
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.driving import DrivingClip, choose_person, timeline_for
+from fantasyportrait.service.driving import DrivingClip, choose_person, clip_notes, timeline_for
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.soundtrack import sound_sources
 
@@ -45,6 +45,13 @@ def test_the_largest_person_is_the_default() -> None:
         choose_person(replace(A, person=4), tracks)
     with pytest.raises(FaceError, match="no face was found"):
         choose_person(A, [])
+
+
+def test_what_is_missing_is_said() -> None:
+    notes = clip_notes(_clip(1, A, 40), RATE)
+    assert "a.mp4 is cut off: 1.3 s of 3.0 s could be read and are used" in notes
+    assert not any("cut off" in note for note in clip_notes(_clip(1, A, 80), RATE))
+    assert any(note.startswith("b.mp4, person 1: the clip is short") for note in clip_notes(_clip(1, B, 3), RATE))
 
 
 def test_the_length_of_the_result() -> None:

@@ -13,6 +13,8 @@ from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
 from fantasyportrait.service import side_panels
 from fantasyportrait.service.cast import ClipSource
 from fantasyportrait.service.driving import DrivingClip
+from fantasyportrait.service.engines import canonical_face
+from fantasyportrait.service.sketch import sketch
 from tests.service.test_driving import _track
 
 RATE = Fraction(30000, 1001)
@@ -35,3 +37,13 @@ def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:
     assert list(side_panels._held(iter([1, 2]), 4)) == [1, 2, 2, 2]  # type: ignore[list-item, comparison-overlap]
     assert list(side_panels._held(iter([1, 2, 3]), 2)) == [1, 2]  # type: ignore[list-item, comparison-overlap]
     assert list(side_panels._held(iter([]), 2)) == []
+
+
+def test_a_built_in_motion_is_drawn(models_dir: Path) -> None:
+    frames = list(sketch("laugh", Timeline(Fraction(25), 10), canonical_face(models_dir)))
+    assert len(frames) == 10
+    assert {frame.shape for frame in frames} == {(240, 240, 3)}
+    drawn = [np.any(frame != frame[0, 0], axis=2).mean() for frame in frames]
+    assert min(drawn) > 0.02
+    assert max(drawn) < 0.2
+    assert not np.array_equal(frames[0], frames[5])

@@ -1,0 +1,36 @@
+"""What the tests of this room share: the bundled photo, its two heads, and the photo's faces found once."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.finder import FaceFinder
+from tests.faces.scenes import Head
+
+
+@pytest.fixture(scope="session")
+def photo(two_person: Path) -> NDArray[np.uint8]:
+    """The bundled photo, RGB."""
+    return cv2.cvtColor(cv2.imread(str(two_person)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(scope="session")
+def heads(photo: NDArray[np.uint8]) -> tuple[Head, Head]:
+    """The two heads of the bundled photo."""
+    return Head.of(photo, 0), Head.of(photo, 1)
+
+
+@pytest.fixture(scope="session")
+def finder(models_dir: Path) -> FaceFinder:
+    """One finder for all tests."""
+    return FaceFinder(models_dir)
+
+
+@pytest.fixture(scope="session")
+def faces(finder: FaceFinder, photo: NDArray[np.uint8]) -> tuple[Face, ...]:
+    """The faces of the bundled photo."""
+    return finder.find(photo)

@@ -1,0 +1,163 @@
+"""People followed through synthetic clips whose truth is known, and through real ones."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, FaceError
+from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.tracker import track_clip
+from tests.faces.scenes import Head, Place, paste, room, write_clip
+
+Heads = tuple[Head, Head]
+
+
+def carried(track: Track, head: Head, places: list[Place]) -> NDArray[np.float64]:
+    """Landmarks (T, 478, 2) of the first row, carried along by the head's known motion."""
+    start = places[0].matrix(head)
+    inside = (track.landmarks[0, :, :2] - start[:, 2]) @ np.linalg.inv(start[:, :2]).T
+    matrices = [place.matrix(head) for place in places]
+    return np.stack([inside @ matrix[:, :2].T + matrix[:, 2] for matrix in matrices])
+
+
+def error(track: Track, head: Head, places: list[Place]) -> NDArray[np.float64]:
+    """Mean landmark error of each row (T,), in face widths."""
+    truth = carried(track, head, places)
+    widths = np.linalg.norm(truth[:, 454] - truth[:, 234], axis=1)
+    return np.linalg.norm(track.landmarks[..., :2] - truth, axis=2).mean(axis=1) / widths
+
+
+MOTIONS: dict[str, Callable[[float], Place]] = {
+    "shift": lambda t: Place(160 + 70 * np.sin(t), 120 + 25 * np.sin(2 * t), 150),
+    "scale": lambda t: Place(160, 120, 150 * (1 + 0.25 * np.sin(t))),
+    "turn": lambda t: Place(160, 120, 150, 25 * np.sin(t)),
+    "all": lambda t: Place(160 + 50 * np.sin(t), 120 + 15 * np.sin(2 * t), 150 + 25 * np.sin(t), 20 * np.sin(1.5 * t)),
+}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_landmarks_follow_a_known_motion(tmp_path: Path, models_dir: Path, heads: Heads, motion: str) -> None:
+    places = [MOTIONS[motion](t) for t in np.linspace(0, 2 * np.pi, 40)]
+    clip = write_clip(tmp_path / "moved.mp4", (paste(room(), heads[0], place) for place in places))
+    (track,) = track_clip(clip, models_dir=models_dir)
+    assert track.size == (320, 240)
+    assert track.valid.all()
+    errors = error(track, heads[0], places)
+    assert errors.mean() < 0.015
+    assert errors.max() < 0.03
+
+
+@pytest.mark.parametrize("front", [0, 1])
+def test_two_people_keep_their_names_when_they_cross(
+    tmp_path: Path, models_dir: Path, heads: Heads, front: int
+) -> None:
+    ways = [np.linspace(75, 245, 48), np.linspace(245, 75, 48)]
+    places = [[Place(float(x), 120 + 8 * i) for x in way] for i, way in enumerate(ways)]
+    back = 1 - front
+
+    def frame(i: int) -> NDArray[np.uint8]:
+        return paste(paste(room(), heads[back], places[back][i]), heads[front], places[front][i])
+
+    clip = write_clip(tmp_path / "crossing.mp4", map(frame, range(48)))
+    tracks = track_clip(clip, models_dir=models_dir)
+    assert len(tracks) == 2
+    tracks = tuple(sorted(tracks, key=lambda track: track.landmarks[0, :, 0].mean()))
+    assert tracks[front].valid.all()
+    assert error(tracks[front], heads[front], places[front]).mean() < 0.02
+    apart = np.abs(ways[0] - ways[1]) > 100
+    assert tracks[back].valid[apart].all()
+    assert error(tracks[back], heads[back], places[back])[apart].max() < 0.06
+    assert not tracks[back].valid[23:25].any()
+
+
+def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    places = [Place(110 + 2.0 * i, 120, 140) for i in range(50)]
+    frames = [room() if 20 <= i < 30 else paste(room(), heads[1], place) for i, place in enumerate(places)]
+    (track,) = track_clip(write_clip(tmp_path / "lost.mp4", frames), models_dir=models_dir)
+    assert np.flatnonzero(~track.valid).tolist() == list(range(20, 30))
+    np.testing.assert_allclose(
+        track.landmarks[25], track.landmarks[19] + (track.landmarks[30] - track.landmarks[19]) * 6 / 11, atol=1e-3
+    )
+    np.testing.assert_array_equal(track.mouths[21], track.mouths[19])
+    np.testing.assert_array_equal(track.mouths[29], track.mouths[30])
+
+
+def test_a_face_that_enters_late_is_held_before(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    frames = [room() if i < 8 else paste(room(), heads[0], Place(160, 120, 140)) for i in range(24)]
+    (track,) = track_clip(write_clip(tmp_path / "late.mp4", frames), models_dir=models_dir)
+    assert track.valid.tolist() == [False] * 8 + [True] * 16
+    np.testing.assert_array_equal(track.landmarks[0], track.landmarks[8])
+
+
+def test_a_cut_to_another_person_and_back(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    shots = [paste(room(), heads[0], Place(150, 120, 190)), paste(255 - room(), heads[1], Place(160, 120, 190))]
+    order = [0] * 12 + [1] * 12 + [0] * 12
+    clip = write_clip(tmp_path / "cut.mp4", (shots[k] for k in order))
+    tracks = track_clip(clip, models_dir=models_dir)
+    assert sorted(int(track.valid.sum()) for track in tracks) == [12, 24]
+    assert not (tracks[0].valid & tracks[1].valid).any()
+
+
+def test_a_flash_or_darkness_is_no_new_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    light = [0.4 if i >= 20 else 1.7 if 8 <= i < 11 else 1.0 for i in range(30)]
+    frames = [paste(room(), heads[0], Place(150 + i, 120, 190)) for i in range(30)]
+    lit = (np.clip(frame * share, 0, 255).astype(np.uint8) for frame, share in zip(frames, light, strict=True))
+    (track,) = track_clip(write_clip(tmp_path / "flash.mp4", lit), models_dir=models_dir)
+    assert track.valid.all()
+
+
+def test_a_short_ghost_is_left_out(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    still = paste(room(), heads[0], Place(80, 120))
+    both = paste(still, heads[1], Place(240, 120))
+    frames = [both if 40 <= i < 42 else still for i in range(60)]
+    (track,) = track_clip(write_clip(tmp_path / "ghost.mp4", frames), models_dir=models_dir)
+    assert track.valid.all()
+
+
+def test_trim_rate_and_progress(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    clip = write_clip(tmp_path / "trim.mp4", (paste(room(), heads[0], Place(100 + 2 * i, 120)) for i in range(50)))
+    told: list[tuple[int, int]] = []
+    (track,) = track_clip(clip, Fraction(50), 0.4, 1.2, models_dir=models_dir, progress=lambda *step: told.append(step))
+    assert len(track) == 40
+    assert told == [(i, 40) for i in range(1, 41)]
+    assert track.valid.all()
+    assert track.landmarks[0, :, 0].mean() == pytest.approx(120, abs=6)
+
+
+def test_a_clip_without_a_face_is_refused(tmp_path: Path, models_dir: Path) -> None:
+    clip = write_clip(tmp_path / "empty_room.mp4", [room()] * 10)
+    with pytest.raises(FaceError, match=r"empty_room\.mp4.*use one where"):
+        track_clip(clip, models_dir=models_dir)
+
+
+def test_tracking_stops_within_a_frame(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    clip = write_clip(tmp_path / "stop.mp4", [paste(room(), heads[0], Place(160, 120))] * 10)
+    token, told = CancelToken(), list[int]()
+
+    def progress(done: int, total: int) -> None:
+        told.append(done)
+        if done == 3:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        track_clip(clip, models_dir=models_dir, progress=progress, cancel=token)
+    assert told == [1, 2, 3]
+
+
+def test_real_people_keep_their_names(models_dir: Path, media_dir: Path) -> None:
+    left, right = track_clip(media_dir / "two_person.mp4", end_s=5.2, models_dir=models_dir)
+    assert (left.person, right.person) == (1, 2)
+    assert right.valid.all()
+    assert 0.8 < left.valid.mean() < 1
+    assert left.landmarks[..., 0].max() < right.landmarks[..., 0].min() + 60
+
+
+def test_a_driver_who_starts_turned_away_is_tracked_in_every_frame(models_dir: Path, media_dir: Path) -> None:
+    (track,) = track_clip(media_dir / "biden.mp4", end_s=4.0, models_dir=models_dir)
+    assert len(track) == 100
+    assert track.valid.all()

@@ -1,0 +1,124 @@
+"""The mix lies on the timeline to the sample, follows its clip's repeats, and does not clip."""
+
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
+from tests.factories_media import ClipSpec, counting, make_clip, make_sound, tone
+
+
+def mixed(*sources: SoundSource, seconds: Fraction | int = 1) -> NDArray[np.float32]:
+    return np.concatenate(list(sound_blocks(sources, Fraction(seconds))))
+
+
+@pytest.fixture
+def ramp(tmp_path: Path) -> Path:
+    """Half a second in which every sample tells its place: i / 24000."""
+    samples = np.repeat((np.arange(24_000, dtype=np.float32) / 24_000)[:, None], 2, axis=1)
+    return make_sound(tmp_path / "ramp.wav", samples)
+
+
+def places(mix: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.round(mix[:, 0] * 24_000).astype(np.int64)
+
+
+def test_hold_plays_once_sample_by_sample(ramp: Path) -> None:
+    mix = mixed(SoundSource(ramp, 0.0, Fraction(1, 2)))
+    assert mix.shape == (SAMPLE_RATE, 2) and mix.dtype == np.float32
+    assert (places(mix)[100:23_900] == np.arange(100, 23_900)).all()
+    assert not mix[24_000:].any()
+
+
+def test_a_start_is_exact_to_the_sample(ramp: Path) -> None:
+    mix = mixed(SoundSource(ramp, 0.1, Fraction(1, 5)))
+    assert (places(mix)[100:9_500] == 4_800 + np.arange(100, 9_500)).all()
+    assert not mix[9_600:].any()
+
+
+def test_a_loop_follows_the_pictures_not_the_sound(ramp: Path) -> None:
+    """Pictures of 1/3 s: each round begins at the nearest sample, for ever; pictures of 0.6 s leave a silence."""
+    mix = places(mixed(SoundSource(ramp, 0.0, Fraction(1, 3), "loop"), seconds=20))
+    for round_ in (1, 30, 59):
+        assert mix[16_000 * round_ + 500] == 500
+    longer = mixed(SoundSource(ramp, 0.0, Fraction(3, 5), "loop"), seconds=2)
+    assert not longer[24_000:28_800].any() and places(longer)[28_800 + 500] == 500
+
+
+def test_pingpong_is_silent_on_its_way_back(ramp: Path) -> None:
+    """Five frames at 25 turn round after 8 frames: 0 1 2 3 4 3 2 1 | 0."""
+    mix = mixed(SoundSource(ramp, 0.0, Fraction(1, 5), "pingpong"), seconds=1)
+    assert (places(mix)[100:9_500] == np.arange(100, 9_500)).all()
+    assert not mix[9_600 : 8 * 1920].any()
+    assert places(mix)[8 * 1920 + 500] == 500
+
+
+def test_one_frame_of_pingpong_and_a_tiny_loop_end(ramp: Path) -> None:
+    for fill in ("pingpong", "loop"):
+        assert len(mixed(SoundSource(ramp, 0.0, Fraction(1, 25), fill))) == SAMPLE_RATE
+
+
+def test_the_length_is_exact(ramp: Path) -> None:
+    duration = Fraction(1001 * 7, 30000)
+    assert len(mixed(SoundSource(ramp, 0.0, duration), seconds=duration)) == round(duration * SAMPLE_RATE)
+    assert mixed(seconds=1).shape == (SAMPLE_RATE, 2)
+
+
+def test_a_mix_keeps_its_head_room(tmp_path: Path) -> None:
+    paths = [make_sound(tmp_path / f"{i}.wav", tone(1, 440, 0.9)) for i in range(3)]
+    mix = mixed(*(SoundSource(path, 0.0, Fraction(1)) for path in paths))
+    assert 0.9 < np.abs(mix).max() < 1
+    quiet = mixed(
+        *(SoundSource(make_sound(tmp_path / f"q{i}.wav", tone(1, 440, 0.2)), 0.0, Fraction(1)) for i in (0, 1))
+    )
+    assert np.abs(quiet[1000:-1000] - 2 * tone(1, 440, 0.2)[1000:-1000]).max() < 1e-5
+    alone = mixed(SoundSource(paths[0], 0.0, Fraction(1)))
+    assert np.abs(alone[1000:-1000] - tone(1, 440, 0.9)[1000:-1000]).max() < 1e-6
+
+
+def test_clips_without_sound_are_silent_and_broken_ones_speak(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "mute.mp4", [counting(i) for i in range(5)])
+    assert not mixed(SoundSource(clip, 0.0, Fraction(1, 5), "loop")).any()
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(MediaError, match=r"text\.wav"):
+        mixed(SoundSource(tmp_path / "text.wav", 0.0, Fraction(1)))
+    with pytest.raises(RequestError):
+        SoundSource(clip, 0.0, Fraction(0))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp3", "libmp3lame"), ("m4a", "aac"), ("ogg", "libopus"), ("flac", "flac")]
+)
+def test_compressed_sound_of_another_rate_stays_in_place(tmp_path: Path, suffix: str, codec: str) -> None:
+    rate = 48_000 if codec == "libopus" else 44_100
+    samples = tone(6, 300, 0.4, rate)
+    samples[: round(4.5 * rate)] = 0
+    path = make_sound(tmp_path / f"beep.{suffix}", samples, codec, rate)
+    for start in (0.0, 4.2):  # from the beginning, and sought
+        loud = np.abs(mixed(SoundSource(path, start, Fraction(6)), seconds=6)[:, 0]) > 0.2
+        assert abs(int(loud.argmax()) / SAMPLE_RATE - (4.5 - start)) < 0.005
+
+
+def test_time_begins_with_the_first_picture(tmp_path: Path) -> None:
+    """Sound that starts 0.2 s before the pictures loses its head."""
+    beep = tone(1, 300, 0.4)
+    beep[: SAMPLE_RATE // 2] = 0
+    spec = ClipSpec("ffv1", stamps=[200 + 40 * i for i in range(20)], options=(), sound=beep, sound_codec="flac")
+    path = make_clip(tmp_path / "late.mkv", [counting(i) for i in range(20)], spec)
+    loud = np.abs(mixed(SoundSource(path, 0.0, Fraction(4, 5)))[:, 0]) > 0.2
+    assert abs(int(loud.argmax()) / SAMPLE_RATE - 0.3) < 0.002
+
+
+def test_mono_keeps_its_level(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "mono.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48000)
+        file.writeframes((tone(1)[:, 0] * 32767).astype("<i2").tobytes())
+    mix = mixed(SoundSource(tmp_path / "mono.wav", 0.0, Fraction(1)))
+    assert np.abs(mix[1000:-1000] - tone(1)[1000:-1000]).max() < 0.01

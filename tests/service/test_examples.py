@@ -1,0 +1,44 @@
+"""The example scripts run as their first lines say."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from fantasyportrait.media.clips import probe_clip
+from fantasyportrait.media.images import load_photo
+from tests.service.conftest import Inputs
+
+
+def _run(
+    repository: Path, name: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    runpy.run_path(str(repository / "examples" / name), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_list_faces(
+    repository: Path,
+    inputs: Inputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = [str(inputs.pair), str(tmp_path / "boxes.png")]
+    assert "face 2: x " in _run(repository, "list_faces.py", words, capsys, monkeypatch)
+    assert load_photo(tmp_path / "boxes.png").pixels.any()
+
+
+def test_animate_two_people(
+    repository: Path,
+    inputs: Inputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = _run(repository, "animate_two_people.py", [str(inputs.talking)], capsys, monkeypatch)
+    assert "video: two_people.mp4" in printed
+    assert probe_clip(tmp_path / "two_people.mp4").duration_s == 2

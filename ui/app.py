@@ -1,0 +1,68 @@
+"""Build the app and launch it."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fantasyportrait.service.animator import Animator
+from ui import words
+from ui.layout import build_page
+from ui.theme import style_sheet, theme
+from ui.workshop import RESULTS_KEPT_S, Workshop
+
+SWEEP_S = 600
+MAX_UPLOAD = "200mb"
+MAX_WAITING = 16
+
+
+def build(workshop: Workshop) -> gr.Blocks:
+    """The app, not launched. All it knows of its visitors is in their sessions and in `workshop`."""
+
+    def leave(request: gr.Request) -> None:
+        workshop.leave(request.session_hash or "")
+
+    demo = gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(SWEEP_S, int(RESULTS_KEPT_S)))
+    with demo:
+        build_page(workshop)
+        demo.unload(leave)
+    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=1, api_open=False)
+    return demo
+
+
+def launch(
+    host: str | None = None,
+    port: int | None = None,
+    results: Path = Path("results"),
+    models_dir: Path | None = None,
+    block: bool = True,
+) -> str:
+    """Serve the app, until Ctrl-C if `block`; returns its address. Host and port default to gradio's."""
+    workshop = Workshop(results, Animator(models_dir))
+    end_sweeping = workshop.sweep_often(SWEEP_S)
+    _, address, _ = build(workshop).launch(
+        server_name=host, server_port=port, prevent_thread_lock=not block, **_launch_options(workshop)
+    )
+    if block:
+        end_sweeping()
+    return address
+
+
+def _launch_options(workshop: Workshop) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "theme": theme(),
+        "css": style_sheet(),
+        "allowed_paths": [str(workshop.results)],
+        "max_file_size": MAX_UPLOAD,
+        "share": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
+        "footer_links": [],
+        "run_history": False,
+    }
+    # The younger options: a gradio that lacks one lacks also what it turns off.
+    known = inspect.signature(gr.Blocks.launch).parameters
+    return {name: value for name, value in options.items() if name in known}

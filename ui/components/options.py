@@ -1,0 +1,62 @@
+"""The options of the whole result."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ui import form
+from ui.components.photo import Portrait
+
+SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")]
+
+
+@dataclass(frozen=True)
+class OptionWidgets:
+    """The widgets whose values `form.OptionValues` holds, in its order."""
+
+    length: gr.Radio
+    seconds: gr.Number
+    fill: gr.Radio
+    absolute: gr.Radio
+    smoothing: gr.Slider
+    sound: gr.Dropdown
+    side_by_side: gr.Checkbox
+
+    def inputs(self) -> list[Any]:
+        """The widgets as the inputs of a listener."""
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+
+def render_options() -> OptionWidgets:
+    """Place the widgets in an accordion."""
+    with gr.Accordion("Options", open=False, elem_id="options"):
+        length = gr.Radio(
+            [("Longest clip", "longest"), ("Shortest clip", "shortest"), ("Seconds", "seconds")],
+            value="longest", label="Length", info="Without a clip: 4 s", elem_id="length",
+        )  # fmt: skip
+        seconds = gr.Number(4, label="Seconds", minimum=0.1, maximum=form.LONGEST_S, elem_id="seconds")
+        fill = gr.Radio(
+            [("Loops", "loop"), ("Holds its end", "hold"), ("Goes back and forth", "pingpong")],
+            value="loop", label="A clip that is too short",
+        )  # fmt: skip
+        absolute = gr.Radio(
+            [("Relative", False), ("Absolute", True)], value=False, label="Motion",
+            info="Relative adds the driver's motion to the pose of the photo; absolute takes over the driver's pose",
+        )  # fmt: skip
+        smoothing = gr.Slider(0, 1, 0.5, step=0.05, label="Smoothing", info="Of the driver's motion")
+        sound = gr.Dropdown(SOUNDS, value="auto", label="Sound", elem_id="sound")
+        side_by_side = gr.Checkbox(True, label="Also make a video of drivers, photo and result side by side")
+    return OptionWidgets(length, seconds, fill, absolute, smoothing, sound, side_by_side)
+
+
+def bind_options(widgets: OptionWidgets, portrait: gr.State) -> None:
+    """Offer the sound of each face of the photo."""
+
+    def sounds(shown: Portrait | None, chosen: object) -> Any:
+        count = len(shown.thumbnails) if shown else 0
+        choices = [*SOUNDS, *((f"Of the clip of face {face}", f"face:{face}") for face in range(1, count + 1))]
+        known = any(chosen == value for _, value in choices)
+        return gr.update(choices=choices, value=chosen if known else "auto")
+
+    portrait.change(sounds, [portrait, widgets.sound], widgets.sound, api_visibility="private", show_progress="hidden")

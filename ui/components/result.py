@@ -1,0 +1,64 @@
+"""The result: videos to watch, files to keep, what is to know about them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fantasyportrait.service.events import Result
+from fantasyportrait.service.request import load_request
+from ui import form, pictures, words
+
+
+@dataclass(frozen=True)
+class ResultWidgets:
+    """The widgets of a finished result; `place` holds the others and is hidden until there is one."""
+
+    place: gr.Column
+    video: gr.Video
+    side_by_side: gr.Video
+    save_video: gr.DownloadButton
+    save_side_by_side: gr.DownloadButton
+    save_request: gr.DownloadButton
+    notes: gr.HTML
+
+    def outputs(self) -> list[Any]:
+        """All of them, as the outputs of a listener."""
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+
+def render_result() -> ResultWidgets:
+    """Place the widgets."""
+    with gr.Column(visible=False, elem_id="result-place") as place:
+        video = gr.Video(label="Result", interactive=False, autoplay=True, loop=True, buttons=[], elem_id="result")
+        notes = gr.HTML(elem_id="notes")
+        side = gr.Video(label="Side by side", interactive=False, loop=True, buttons=[], elem_id="side-by-side")
+        with gr.Row(elem_classes="downloads"):
+            save_video = gr.DownloadButton("Video", size="sm", elem_id="save-video", min_width=100)
+            save_side = gr.DownloadButton("Side by side", size="sm", elem_id="save-side-by-side", min_width=100)
+            save_request = gr.DownloadButton("Request", size="sm", elem_id="save-request", min_width=100)
+    return ResultWidgets(place, video, side, save_video, save_side, save_request, notes)
+
+
+def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
+    """The updates that show a result."""
+    request = load_request(result.request)
+    saved = result.request.with_name("request.json")
+    saved.write_text(form.portable(request), encoding="utf-8")
+    paths = [request.portrait, *(clip.path for clip in request.clips)]
+    side = str(result.side_by_side) if result.side_by_side else None
+    return {
+        widgets.place: gr.update(visible=True),
+        widgets.video: str(result.video),
+        widgets.side_by_side: gr.update(value=side, visible=side is not None),
+        widgets.save_video: str(result.video),
+        widgets.save_side_by_side: gr.update(value=side, visible=side is not None),
+        widgets.save_request: str(saved),
+        widgets.notes: _notes(result, paths),
+    }
+
+
+def _notes(result: Result, paths: list[Path]) -> str:
+    length = f"{result.seconds:.2f} s, {result.frames} frames"
+    return pictures.note_list([length, *(words.in_words(note, paths) for note in result.notes)])

@@ -1,0 +1,177 @@
+"""The Animate and Stop buttons, and how far the work is."""
+
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.service import events
+from fantasyportrait.service.request import AnimationRequest
+from ui import form, pictures, words
+from ui.components.card import CardWidgets, card_values
+from ui.components.options import OptionWidgets
+from ui.components.photo import Portrait
+from ui.components.result import ResultWidgets, show_result
+from ui.workshop import Workshop
+
+LOOK_SIDE = 360
+Updates = dict[Any, Any]
+Happening = Generator[events.Event, None, None]
+
+
+@dataclass(frozen=True)
+class RunWidgets:
+    """The widgets of a run; `job` is the id of the session's run under way."""
+
+    animate: gr.Button
+    stop: gr.Button
+    message: gr.HTML
+    progress: gr.HTML
+    look: gr.HTML
+    job: gr.State
+
+    def outputs(self) -> list[Any]:
+        """All of them, as the outputs of a listener."""
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+
+def render_run() -> RunWidgets:
+    """Place the widgets."""
+    with gr.Row():
+        animate = gr.Button("Animate", variant="primary", scale=3, elem_id="animate", interactive=False)
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=100)
+    message = gr.HTML(elem_id="message")
+    progress = gr.HTML(elem_id="progress")
+    look = gr.HTML(elem_id="look")
+    return RunWidgets(animate, stop, message, progress, look, gr.State(""))
+
+
+def bind_stop(widgets: RunWidgets, portrait: gr.State, workshop: Workshop) -> None:
+    """Stop ends what the session has under way, at once; Animate waits for a photo."""
+
+    def stop(request: gr.Request) -> Any:
+        workshop.stop(request.session_hash or "")
+        return gr.update(value=words.STOPPING, interactive=False)
+
+    def allow(shown: Portrait | None, job: str) -> Any:
+        return gr.update(interactive=shown is not None and not job)
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+    widgets.stop.click(stop, None, widgets.stop, **hidden)
+    portrait.change(allow, [portrait, widgets.job], widgets.animate, **hidden)
+
+
+def bind_run(
+    widgets: RunWidgets,
+    portrait: gr.State,
+    options: OptionWidgets,
+    cards: list[CardWidgets],
+    result: ResultWidgets,
+    workshop: Workshop,
+) -> None:
+    """Animate: first a job that Stop can end while it still waits for its turn, then the work itself."""
+    runner = Runner(widgets, result, workshop)
+    inputs = [portrait, widgets.job, *options.inputs()]
+    for card in cards:
+        inputs += card.inputs()
+    # The keys keep a run alive while the cards are drawn anew for another photo.
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    begun = widgets.animate.click(runner.begin, None, widgets.outputs(), queue=False, key="begin", **hidden)
+    begun.then(
+        runner.work, inputs, [*widgets.outputs(), *result.outputs()], concurrency_id="work", key="work", **hidden
+    )
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The listeners of Animate."""
+
+    widgets: RunWidgets
+    result: ResultWidgets
+    workshop: Workshop
+
+    def begin(self, request: gr.Request) -> Updates:
+        """Register the job."""
+        return {
+            self.widgets.job: self.workshop.open_job(request.session_hash or ""),
+            self.widgets.animate: gr.update(interactive=False),
+            self.widgets.stop: gr.update(value="Stop", visible=True, interactive=True),
+            self.widgets.message: "",
+            self.widgets.progress: pictures.progress_bar(words.WAITING, 0),
+            self.widgets.look: "",
+        }
+
+    def work(self, request: gr.Request, portrait: Portrait | None, job: str, *values: object) -> Iterator[Updates]:
+        """Run the job and yield what changes on the page; whatever happens, the page can be used again."""
+        session = request.session_hash or ""
+        job = job if self.workshop.token(session, job) else self.workshop.open_job(session)
+        try:
+            yield from self._events(session, job, portrait, values)
+        except FantasyPortraitError as error:
+            yield self._end(pictures.refusal(words.in_words(error, _paths(portrait))))
+        except Exception:
+            logging.getLogger(__name__).exception("a run has failed")
+            yield self._end(pictures.refusal(words.BROKEN))
+        finally:
+            self.workshop.close_job(session, job)
+
+    def _events(
+        self, session: str, job: str, portrait: Portrait | None, values: tuple[object, ...]
+    ) -> Iterator[Updates]:
+        if portrait is None:
+            yield self._end(pictures.refusal(words.NO_PHOTO))
+            return
+        width = len(form.OptionValues.__dataclass_fields__)
+        cards = card_values(values[width:], len(portrait.thumbnails))
+        request = form.request_of(Path(portrait.path), cards, form.OptionValues(*values[:width]))
+        output = self.workshop.new_result(session)
+        token = self.workshop.token(session, job) or CancelToken()
+        done = False
+        try:
+            # Closing the events stops the work, also when the visitor has gone.
+            happening = cast(Happening, self.workshop.animator.events(request, output, token))
+            with closing(happening):
+                for event in happening:
+                    done = isinstance(event, events.Done)
+                    yield from self._shown(event, request)
+        finally:
+            if not done:
+                self.workshop.discard(output)
+
+    def _shown(self, event: events.Event, request: AnimationRequest) -> Iterator[Updates]:
+        if isinstance(event, events.Stage):
+            yield {self.widgets.progress: pictures.progress_bar(words.STAGES[event.name], 0)}
+        elif isinstance(event, events.Step):
+            percent = 100 * event.done / event.total
+            yield {self.widgets.progress: pictures.progress_bar(words.step_text(event), percent)}
+        elif isinstance(event, events.Frames):
+            url = pictures.data_url(event.frame, LOOK_SIDE)
+            yield {self.widgets.look: pictures.picture(url, "the result so far")}
+        elif isinstance(event, events.Done):
+            yield {**self._end(""), **show_result(self.result, event.result)}
+        elif isinstance(event, events.Cancelled):
+            yield self._end(pictures.remark(words.STOPPED))
+        elif isinstance(event, events.Failed):
+            paths = [request.portrait, *(clip.path for clip in request.clips)]
+            yield self._end(pictures.refusal(words.in_words(event.error, paths)))
+
+    def _end(self, message: str) -> Updates:
+        """The page as it is when nothing runs."""
+        return {
+            self.widgets.job: "",
+            self.widgets.animate: gr.update(interactive=True),
+            self.widgets.stop: gr.update(visible=False),
+            self.widgets.message: message,
+            self.widgets.progress: "",
+            self.widgets.look: "",
+        }
+
+
+def _paths(portrait: Portrait | None) -> list[Path]:
+    return [Path(portrait.path)] if portrait else []

@@ -1,0 +1,40 @@
+"""Where things stand: the photo and the cast on the left, the result on the right; below one another on a phone."""
+
+import gradio as gr
+
+from ui import words
+from ui.components.card import render_card
+from ui.components.options import bind_options, render_options
+from ui.components.photo import Portrait, bind_photo, render_photo
+from ui.components.result import render_result
+from ui.components.run import bind_run, bind_stop, render_run
+from ui.workshop import Workshop
+
+
+def build_page(workshop: Workshop) -> None:
+    """Place every component inside the current blocks, and wire it."""
+    gr.Markdown(words.INTRODUCTION, elem_id="introduction")
+    with gr.Row(elem_id="columns"):
+        with gr.Column(scale=6, min_width=340):
+            photo = render_photo()
+            cast = gr.Column(elem_id="cast")
+        with gr.Column(scale=5, min_width=340):
+            options = render_options()
+            run = render_run()
+            result = render_result()
+
+    bind_photo(photo, workshop)
+    bind_options(options, photo.portrait)
+    bind_stop(run, photo.portrait, workshop)
+
+    with cast:
+
+        def cards(portrait: Portrait | None) -> None:
+            if portrait is None:
+                return
+            with gr.Row(elem_id="cards"):
+                drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
+            bind_run(run, photo.portrait, options, drawn, result, workshop)
+
+        # One at a time: gradio counts the drawings of all sessions together.
+        gr.render(photo.portrait, concurrency_limit=1, concurrency_id="cards", show_progress="hidden")(cards)

@@ -1,0 +1,83 @@
+"""Pictures and sentences as small pieces of HTML; every text is escaped here."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fantasyportrait.service.annotate import face_colour
+
+Pixels = NDArray[np.uint8]
+
+THUMBNAIL_SIDE = 112
+MARGIN = 0.25
+
+
+def data_url(pixels: Pixels, longest: int, quality: int = 80) -> str:
+    """A picture uint8 (H, W, 3) RGB as a JPEG inside a URL, its longest side at most `longest` pixels."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def thumbnail(pixels: Pixels, box: NDArray[np.float32]) -> str:
+    """The square around a face's xyxy box as a picture inside a URL."""
+    height, width = pixels.shape[:2]
+    centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    side = min(float(max(box[2] - box[0], box[3] - box[1])) * (1 + 2 * MARGIN), width, height)
+    left = round(float(np.clip(centre_x - side / 2, 0, width - side)))
+    top = round(float(np.clip(centre_y - side / 2, 0, height - side)))
+    crop = pixels[top : top + round(side), left : left + round(side)]
+    return data_url(np.ascontiguousarray(crop), THUMBNAIL_SIDE)
+
+
+def css_colour(face: int) -> str:
+    """The colour of a face as CSS."""
+    return "#{:02x}{:02x}{:02x}".format(*face_colour(face))
+
+
+def card_head(face: int, picture: str) -> str:
+    """The head of a face's card: its picture and number."""
+    return f'<div class="card-head"><img src="{picture}" alt=""><span class="badge">{face}</span> Face {face}</div>'
+
+
+def refusal(text: str) -> str:
+    """An error, in a place that screen readers announce."""
+    return f'<p class="refusal" role="alert">{escape(_sentence(text))}</p>'
+
+
+def remark(text: str) -> str:
+    """A line of plain information."""
+    return f'<p class="remark" role="status">{escape(_sentence(text))}</p>'
+
+
+def note_list(notes: Sequence[str]) -> str:
+    """What the visitor should know, a line each; nothing for no notes."""
+    items = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
+    return f'<ul class="notes">{items}</ul>' if items else ""
+
+
+def picture(url: str, alt: str) -> str:
+    """An image element over the whole width."""
+    return f'<img class="look" src="{url}" alt="{escape(alt)}">'
+
+
+def progress_bar(text: str, percent: float, look: str | None = None) -> str:
+    """A bar with a line above it and, below, a look at the result in the making."""
+    below = "" if look is None else picture(look, "the result so far")
+    return (
+        f'<div class="progress"><p role="status">{escape(text)}</p>'
+        f'<progress max="100" value="{percent:.0f}" aria-label="progress"></progress>{below}</div>'
+    )
+
+
+def _sentence(text: str) -> str:
+    """Messages of the library begin small and end open."""
+    whole = text.strip()
+    return whole[:1].upper() + whole[1:] + ("" if whole.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,53 @@
+"""What the app says."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fantasyportrait.service.events import StageName, Step
+
+TITLE = "FantasyPortrait"
+INTRODUCTION = (
+    "# FantasyPortrait\n"
+    "Everyone in a photo acts a clip of their own. Upload a photo, choose what each face plays, press **Animate**. "
+    "Animate only people who agreed to it."
+)
+PHOTO = "Looking at the photo"
+STAGES: dict[StageName, str] = {
+    "portrait": PHOTO,
+    "driving": "Reading the driving clips",
+    "render": "Rendering",
+    "finish": "Finishing",
+}
+WAITING = "Waiting for its turn"
+STOPPED = "Stopped: nothing was made, and everything that you chose is still here"
+STOPPING = "Stopping"
+BROKEN = "something went wrong that is not your fault; it was written to the server's log, so please try again"
+NO_PHOTO = "there is no photo yet: upload one, or try the example"
+
+
+def in_words(text: object, paths: Iterable[Path]) -> str:
+    """The message with the names of files in the place of where the server keeps them."""
+    words = str(text)
+    for path in paths:
+        words = words.replace(str(path), path.name).replace(path.as_posix(), path.name)
+    return words
+
+
+def step_text(step: Step) -> str:
+    """The stage, how far it is, and how long it will take."""
+    percent = f"{STAGES[step.stage]}: {100 * step.done // step.total} %"
+    return percent if step.seconds_left is None else f"{percent}, {time_left(step.seconds_left)}"
+
+
+def time_left(seconds: float) -> str:
+    """A rough remaining time."""
+    if seconds < 1:
+        return "a moment left"
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    return f"about {seconds / 60:.0f} min left"
+
+
+def count_faces(count: int) -> str:
+    """What the photo shows."""
+    return "1 face found" if count == 1 else f"{count} faces found, numbered from left to right"

@@ -1,0 +1,110 @@
+"""What one running app owns: the animator, the results folder, and who is working on what. No gradio here."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.history import History
+
+RESULTS_KEPT_S = 6 * 3600.0
+VIDEO_NAME = "fantasyportrait.mp4"
+
+
+@dataclass
+class _Session:
+    """One visitor: the folder of the results (None until there is one) and the work under way."""
+
+    folder: Path | None = None
+    jobs: dict[str, CancelToken] = field(default_factory=dict)
+    used_s: float = field(default_factory=time.monotonic)
+
+
+class Workshop:
+    """The animator and the visitors' sessions. One for each running app; threads may share it.
+
+    A session is named by a secret that the browser and the server share; results lie in a folder named by another
+    random id, so that neither leads to the other.
+    """
+
+    def __init__(self, results: Path, animator: Animator | None = None, kept_s: float = RESULTS_KEPT_S) -> None:
+        self.results = results.resolve()
+        self.animator = animator or Animator()
+        self._kept_s = kept_s
+        self._lock = threading.Lock()
+        self._sessions: dict[str, _Session] = {}
+
+    def open_job(self, session: str) -> str:
+        """Register a piece of work of a session; returns its id."""
+        job = uuid.uuid4().hex
+        with self._lock:
+            self._session(session).jobs[job] = CancelToken()
+        return job
+
+    def token(self, session: str, job: str) -> CancelToken | None:
+        """The token of a job, None if this session has no such job."""
+        with self._lock:
+            return self._session(session).jobs.get(job)
+
+    def close_job(self, session: str, job: str) -> None:
+        """Forget a job that has ended, and stop it if it has not."""
+        with self._lock:
+            token = self._session(session).jobs.pop(job, None)
+        if token is not None:
+            token.cancel()
+
+    def stop(self, session: str) -> None:
+        """Ask everything that this session has under way to stop."""
+        with self._lock:
+            tokens = list(self._session(session).jobs.values())
+        for token in tokens:
+            token.cancel()
+
+    def leave(self, session: str) -> None:
+        """The visitor has gone: stop the work. The results stay until they expire."""
+        self.stop(session)
+        with self._lock:
+            self._sessions.pop(session, None)
+
+    def new_result(self, session: str) -> Path:
+        """Where the session's next video shall go; raises `OutputError` where no folder can be made."""
+        with self._lock:
+            own = self._session(session)
+            if own.folder is None or not own.folder.is_dir():
+                own.folder = History(self.results).new(VIDEO_NAME).parent
+            folder = own.folder
+        return History(folder).new(VIDEO_NAME)
+
+    def discard(self, output: Path) -> None:
+        """Remove the folder of a result that was not made."""
+        History(output.parent.parent).delete(output.parent.name)
+
+    def sweep(self) -> None:
+        """Delete what has expired: results of visitors who have made nothing for some hours, and idle sessions."""
+        History(self.results).expire(self._kept_s)
+        limit = time.monotonic() - self._kept_s
+        with self._lock:
+            idle = [name for name, own in self._sessions.items() if not own.jobs and own.used_s < limit]
+            for name in idle:
+                del self._sessions[name]
+
+    def sweep_often(self, every_s: float = 600.0) -> Callable[[], None]:
+        """Sweep now and in the background until the returned function is called."""
+        ended = threading.Event()
+
+        def work() -> None:
+            self.sweep()
+            while not ended.wait(every_s):
+                self.sweep()
+
+        threading.Thread(target=work, name="fantasyportrait-sweeper", daemon=True).start()
+        return ended.set
+
+    def _session(self, name: str) -> _Session:
+        own = self._sessions.setdefault(name, _Session())
+        own.used_s = time.monotonic()
+        return own
