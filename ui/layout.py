@@ -25,15 +25,16 @@ def build_page(workshop: Workshop) -> None:
 
     bind_photo(photo, workshop)
     bind_options(options, photo.portrait)
-    bind_stop(run, photo.portrait, workshop)
+    bind_stop(run, workshop)
 
     with cast:
 
         def cards(portrait: Portrait | None) -> None:
-            if portrait is None:
-                return
-            with gr.Row(elem_id="cards"):
-                drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
+            drawn = []
+            if portrait is not None:
+                with gr.Row(elem_id="cards", key="cards"):
+                    drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
+            # Also without a photo: a run goes on when its photo is taken away.
             bind_run(run, photo.portrait, options, drawn, result, workshop)
 
         # One at a time: gradio counts the drawings of all sessions together.

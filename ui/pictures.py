@@ -78,6 +78,8 @@ def progress_bar(text: str, percent: float, look: str | None = None) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Messages of the library begin small and end open."""
+    """Messages of the library begin small and end open; a file's name keeps its letters."""
     whole = text.strip()
-    return whole[:1].upper() + whole[1:] + ("" if whole.endswith((".", "!", "?")) else ".")
+    if whole.split(" ", 1)[0].isalpha():
+        whole = whole[:1].upper() + whole[1:]
+    return whole if whole.endswith((".", "!", "?")) else whole + "."

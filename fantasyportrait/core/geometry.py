@@ -4,24 +4,24 @@ Axes are those of an image: x right, y down, z into the picture (right-handed), 
 Angles are degrees: pitch about x, yaw about y, roll about z, composed as R = Rz(roll) Ry(yaw) Rx(pitch).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32] | NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 class Similarity(NamedTuple):
     """x -> scale * rotation @ x + shift, in 2 or 3 dimensions."""
 
     scale: float
-    rotation: Array
-    shift: Array
+    rotation: NDArray[np.float64]
+    shift: NDArray[np.float64]
 
-    def apply(self, points: Array) -> Array:
+    def apply(self, points: Array) -> NDArray[np.float64]:
         """Map points (..., D)."""
-        return self.scale * points @ self.rotation.T + self.shift
+        return np.asarray(self.scale * points @ self.rotation.T + self.shift, np.float64)
 
 
 def fit_similarity(source: Array, target: Array, weights: Array | None = None) -> Similarity:
@@ -48,7 +48,7 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> NDArray[np.float64
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    return np.asarray(about_z @ about_y @ about_x)
 
 
 def rotation_angles(rotation: Array) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ def rotation_angles(rotation: Array) -> NDArray[np.float64]:
     yaw = np.arcsin(np.clip(-rotation[2, 0], -1.0, 1.0))
     pitch = np.arctan2(rotation[2, 1], rotation[2, 2])
     roll = np.arctan2(rotation[1, 0], rotation[0, 0])
-    return np.degrees(np.array([pitch, yaw, roll]))
+    return np.asarray(np.degrees([pitch, yaw, roll]))
 
 
 def box_of(points: Array) -> NDArray[np.float32]:

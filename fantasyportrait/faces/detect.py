@@ -40,7 +40,8 @@ class CenterFace:
     """CenterFace (ONNX): finds small and turned faces. The image is scaled to 640 px on its longest side."""
 
     def __init__(self, model: Path, side: int = 640, threshold: float = 0.45) -> None:
-        self._net = cv2.dnn.readNetFromONNX(str(model))
+        self._model = model
+        self._net, self._net_size = cv2.dnn.readNetFromONNX(str(model)), (0, 0)
         self._side = side
         self._threshold = threshold
 
@@ -48,7 +49,11 @@ class CenterFace:
         """Faces of an RGB image (H, W, 3), best first."""
         height, width = pixels.shape[:2]
         ratio = self._side / max(height, width)
-        net_size = tuple(int(np.ceil(side * ratio / 32)) * 32 for side in (width, height))
+        net_size = (int(np.ceil(width * ratio / 32)) * 32, int(np.ceil(height * ratio / 32)) * 32)
+        if self._net_size not in ((0, 0), net_size):
+            # OpenCV keeps shapes of the first input inside the net: another size would be read wrongly.
+            self._net = cv2.dnn.readNetFromONNX(str(self._model))
+        self._net_size = net_size
         blob = cv2.dnn.blobFromImage(np.ascontiguousarray(pixels), 1.0, net_size)
         self._net.setInput(blob)
         names = self._net.getUnconnectedOutLayersNames()

@@ -39,7 +39,9 @@ class FaceFinder:
             raise FaceError("no face was found in the photo: use one where a face is seen from the front or half side")
         readings = self._fitting(pixels, detections)
         if not readings:
-            raise FaceError("the photo shows something like a face, but the face mesh does not fit it: try another photo")
+            raise FaceError(
+                "the photo shows something like a face, but the face mesh does not fit it: try another photo"
+            )
         large = [r for r in readings if _side(r.points) >= SMALLEST_FACE]
         if not large:
             widest = max(_side(r.points) for r in readings)

@@ -36,7 +36,9 @@ class Crop:
     roll: float
 
     @classmethod
-    def around(cls, points: NDArray[np.float32], right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]) -> "Crop":
+    def around(
+        cls, points: NDArray[np.float32], right_eye: NDArray[np.float32], left_eye: NDArray[np.float32]
+    ) -> "Crop":
         """The crop 1.5 times as wide as the box of `points` (N, 2), measured with the eyes level."""
         across = left_eye - right_eye
         roll = float(np.arctan2(across[1], across[0]))
@@ -125,8 +127,9 @@ def _sample(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], side: float)
             return np.zeros((_SIDE, _SIDE, 3), np.uint8)
         size = (max(1, round(window.shape[1] / factor)), max(1, round(window.shape[0] / factor)))
         shrink = np.array([size[0] / window.shape[1], size[1] / window.shape[0]])
-        pixels = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
+        pixels = np.asarray(cv2.resize(window, size, interpolation=cv2.INTER_AREA), np.uint8)
         matrix[:, 2] = (matrix[:, 2] - low) * shrink
         matrix[:, :2] *= shrink[:, None]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    patch = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(patch, np.uint8)

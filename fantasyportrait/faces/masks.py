@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import box_of
+from fantasyportrait.core.geometry import Array, box_of
 from fantasyportrait.faces.mesh import OVAL
 
 _NET_SIDE = 256
@@ -38,9 +38,11 @@ class FaceAxes:
         top, chin = landmarks[10].astype(np.float64), landmarks[152].astype(np.float64)
         flat = chin[:2] - top[:2]
         down = flat / max(float(np.linalg.norm(flat)), 1e-6)
-        return cls(chin[:2], down, float(np.linalg.norm(chin - top)), float(np.linalg.norm(landmarks[454] - landmarks[234])))
+        return cls(
+            chin[:2], down, float(np.linalg.norm(chin - top)), float(np.linalg.norm(landmarks[454] - landmarks[234]))
+        )
 
-    def below_chin(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    def below_chin(self, x: Array, y: Array) -> NDArray[np.float32]:
         """Distance below the chin in face heights, negative above it; x, y of any one shape."""
         away = (x - self.chin[0]) * self.down[0] + (y - self.chin[1]) * self.down[1]
         return np.asarray(away / self.height, np.float32)
@@ -80,16 +82,14 @@ class HeadMasks:
         self._net.setInput(cv2.dnn.blobFromImage(cv2.resize(crop, (_NET_SIDE, _NET_SIDE)), 1 / 255))
         coarse = self._net.forward()[0, 0]
         height, width = crop.shape[:2]
-        probability = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        guide = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        probability = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        guide = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.float32) / 255
         refined = _guided(guide, probability, radius=max(2, width // 64))
         # The net's soft edge is wider than hair is; keep its middle.
         return _ramp(refined, 0.12, 0.6)
 
 
-def _window(
-    landmarks: NDArray[np.float32], axes: FaceAxes, shape: tuple[int, ...]
-) -> tuple[int, int, int, int]:
+def _window(landmarks: NDArray[np.float32], axes: FaceAxes, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Square around the head, inside the photo: 3 face widths, a little above the face's middle."""
     box = box_of(landmarks)
     side = 1.5 * max(axes.width, axes.height * 0.8)
@@ -106,9 +106,7 @@ def _oval(landmarks: NDArray[np.float32], window: tuple[int, int, int, int]) -> 
     return np.asarray(cv2.fillPoly(canvas, [outline], 1.0), np.float32)
 
 
-def _ellipse(
-    landmarks: NDArray[np.float32], axes: FaceAxes, window: tuple[int, int, int, int]
-) -> NDArray[np.float32]:
+def _ellipse(landmarks: NDArray[np.float32], axes: FaceAxes, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
     """A head-shaped guess where the net sees no person: the hull of the face grown by hair and neck."""
     left, top, right, bottom = window
     hull = landmarks[OVAL, :2].astype(np.float64)
@@ -120,7 +118,10 @@ def _ellipse(
 
 
 def _nearest(
-    landmarks: NDArray[np.float32], everyone: Sequence[NDArray[np.float32]], x: NDArray[np.float32], y: NDArray[np.float32]
+    landmarks: NDArray[np.float32],
+    everyone: Sequence[NDArray[np.float32]],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """1 where this face is the nearest (distance in face widths), 0 where a neighbour is, soft between."""
     own = _distance(landmarks, x, y)
@@ -134,7 +135,8 @@ def _nearest(
 def _distance(landmarks: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
     box = box_of(landmarks)
     width = FaceAxes.of(landmarks).width
-    return np.hypot(x - (box[0] + box[2]) / 2, y - (box[1] + box[3]) / 2) / width
+    away = np.hypot(x - (box[0] + box[2]) / 2, y - (box[1] + box[3]) / 2)
+    return np.asarray(away / width, np.float32)
 
 
 def _ramp(value: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:

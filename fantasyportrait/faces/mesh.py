@@ -40,7 +40,6 @@ class CanonicalFace:
     points: NDArray[np.float32]
     triangles: NDArray[np.int64]
 
-
     @cached_property
     def mirror(self) -> NDArray[np.int64]:
         """int64 (478,): the point that each point becomes in a mirror."""
@@ -52,7 +51,7 @@ class CanonicalFace:
 
 def mirrored_points(points: NDArray[np.float32], width: float, mirror: NDArray[np.int64]) -> NDArray[np.float32]:
     """Landmarks (..., 478, 3) of the same picture mirrored, which is `width` pixels wide."""
-    flipped = points[..., mirror, :].copy()
+    flipped: NDArray[np.float32] = points[..., mirror, :].copy()
     flipped[..., 0] = width - 1 - flipped[..., 0]
     return flipped
 

@@ -14,9 +14,12 @@ from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.eyes import EyePainter
 from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
 from fantasyportrait.preview.mouth import MouthPainter
-from fantasyportrait.preview.raster import blend, triangle_map
+from fantasyportrait.preview.raster import Window, blend, triangle_map
 from fantasyportrait.preview.retarget import Pose, Retarget
 from fantasyportrait.preview.rig import Rig, build_rig
+
+# Points of the skin: all landmarks but the irises.
+_SKIN = 468
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def render(
         if part.motion is not None and part.strength > 0:
             actors.append(_Actor(pixels, part, canonical))
         else:
-            actors.append(_Still(part.face.mask.astype(np.float32) / 255))
+            actors.append(_Still(np.asarray(part.face.mask / 255, np.float32)))
     plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _Actor)])
     for frame in range(frames):
         if cancel is not None:
@@ -105,25 +108,33 @@ class _Actor:
         target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]
         area = window.of(canvas)
         below = area.copy()
-        outer, alpha, _ = self._warp(target, self.rig.triangles[: self.rig.outer])
-        skin, _, over = self._warp(target, self._skin_order(pose))
-        area[:] = blend(skin, outer, over)
+        alpha = self._draw_outer(area, target)
+        self._draw_skin(canvas, target, self._skin_order(pose))
         if self._eyes is not None:
             self._eyes.paint(canvas, photo, pose, frame)
         if self._mouth is not None:
             self._mouth.paint(canvas, photo, pose, frame)
         area[:] = blend(np.ascontiguousarray(area), below, alpha)
 
-    def _warp(
-        self, target: NDArray[np.float64], triangles: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-        """Colour, alpha and the soft inner edge of what some triangles cover, on the layer's window."""
-        map_x, map_y, numbers = triangle_map(self._source, target, triangles, self.layer.window)
-        colour = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    def _draw_outer(self, area: NDArray[np.uint8], target: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Draw hair and neck on the layer's window, and return the head's alpha there."""
+        outer = self.rig.triangles[: self.rig.outer]
+        map_x, map_y, numbers = triangle_map(self._source, target, outer, self.layer.window)
+        area[:] = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return np.asarray(alpha * (numbers > 0), np.float32)
+
+    def _draw_skin(self, canvas: NDArray[np.uint8], target: NDArray[np.float64], triangles: NDArray[np.int64]) -> None:
+        """Draw the face over it, with a soft edge just inside its outline."""
+        window = Window.around(target[:_SKIN], 2, canvas.shape)
+        if min(window.shape) < 3:
+            return
+        map_x, map_y, numbers = triangle_map(self._source, target, triangles, window)
+        skin = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         covered = (numbers > 0).astype(np.float32)
-        edge = np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 1.2) - 1, 0, 1)
-        return colour, alpha * covered, edge
+        inside = np.asarray(np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 1.2) - 1, 0, 1), np.float32)
+        under = window.of(canvas)
+        under[:] = blend(np.asarray(skin, np.uint8), under, inside)
 
     def _skin_order(self, pose: Pose) -> NDArray[np.int64]:
         """The face's triangles from far to near."""

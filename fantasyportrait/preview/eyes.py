@@ -46,7 +46,7 @@ class EyePainter:
             map_x, map_y = self._eyeball(ring, iris, width, gaze[frame], pose, window)
             eyeball = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             area = window.of(canvas)
-            area[:] = blend(eyeball, area, mask)
+            area[:] = blend(np.asarray(eyeball, np.uint8), area, mask)
 
     def _eyeball(
         self,
@@ -74,9 +74,7 @@ class EyePainter:
         return (at_x - shift[0] * share).astype(np.float32), (at_y - shift[1] * share).astype(np.float32)
 
 
-def _gaze(
-    points: NDArray[np.float32], ring: NDArray[np.int64], iris: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _gaze(points: NDArray[np.float32], ring: NDArray[np.int64], iris: NDArray[np.int64]) -> NDArray[np.float64]:
     """Iris centre relative to the eye corners, in eye widths, along the eye's own axes (T, 2), of (T, 478, 3)."""
     outer, inner = points[:, ring[0]].astype(np.float64), points[:, ring[8]].astype(np.float64)
     across = (inner - outer) * np.sign(inner[:, :1] - outer[:, :1])
@@ -85,4 +83,4 @@ def _gaze(
     offset = points[:, iris[0], :2] - (outer[:, :2] + inner[:, :2]) / 2
     sideways = (offset * along).sum(axis=1)
     upright = offset[:, 1] * along[:, 0] - offset[:, 0] * along[:, 1]
-    return np.column_stack([sideways, upright]) / np.maximum(width, 1e-6)
+    return np.asarray(np.column_stack([sideways, upright]) / np.maximum(width, 1e-6))

@@ -53,13 +53,14 @@ def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
 
 def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> NDArray[np.uint8]:
     """The photo (H, W, 3) without the given heads: their places are filled from around them, once."""
-    plate = pixels.copy()
+    plate: NDArray[np.uint8] = pixels.copy()
     for layer in layers:
         window = layer.window
         covered = (window.of(layer.alpha) > 0.01).astype(np.uint8)
         # Stray hair outside the mask must not be mirrored into the background.
         spare = 2 * max(2, round(0.012 * max(window.shape))) + 1
-        covered = cv2.dilate(covered, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (spare, spare)))
+        round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (spare, spare))
+        covered = np.asarray(cv2.dilate(covered, round_brush), np.uint8)
         filled = continued(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
         behind = (covered > 0) & window.of(layer.moves)
         window.of(plate)[behind] = filled[behind]
@@ -94,18 +95,16 @@ def continued(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float
 
 
 def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Smooth continuation of an image (h, w, 3) where `known` (h, w) is 0: averages pulled down a pyramid, pushed back."""
+    """Smooth continuation of an image (h, w, 3) where `known` (h, w) is 0.
+
+    Averages of the known pixels are pulled down a pyramid and pushed back up where there are none.
+    """
     weight = known.astype(np.float32)
     levels = [(image.astype(np.float32) * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
         colour, weight = levels[-1]
-        size = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-        levels.append(
-            (
-                cv2.resize(cv2.GaussianBlur(colour, (5, 5), 1), size, interpolation=cv2.INTER_AREA),
-                cv2.resize(cv2.GaussianBlur(weight, (5, 5), 1), size, interpolation=cv2.INTER_AREA),
-            )
-        )
+        size = (weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2
+        levels.append((_shrunk(colour, size), _shrunk(weight, size)))
     colour, weight = levels[-1]
     result = colour / np.maximum(weight, 1e-6)[..., None]
     for colour, weight in reversed(levels[:-1]):
@@ -114,3 +113,7 @@ def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[
         own = colour / np.maximum(weight, 1e-6)[..., None]
         result = own * trust + up * (1 - trust)
     return np.asarray(result, np.float32)
+
+
+def _shrunk(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(cv2.GaussianBlur(image, (5, 5), 1), size, interpolation=cv2.INTER_AREA), np.float32)

@@ -81,7 +81,7 @@ class MouthPainter:
         map_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]).astype(np.float32)
         teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         mask = polygon_mask(_grown(carried, 0.92), window, max(0.8, 0.02 * self._width))
-        return blend(teeth, inside, mask)
+        return blend(np.asarray(teeth, np.uint8), inside, mask)
 
 
 def _opening(ring: NDArray[np.float64]) -> float:

@@ -51,9 +51,9 @@ def backward_affines(source: NDArray[np.float64], target: NDArray[np.float64]) -
     along_x = (source1 * edge2[:, 1:2] - source2 * edge1[:, 1:2]) / area[:, None]
     along_y = (source2 * edge1[:, 0:1] - source1 * edge2[:, 0:1]) / area[:, None]
     start = source[:, 0] - along_x * target[:, 0, 0:1] - along_y * target[:, 0, 1:2]
-    return np.column_stack([along_x[:, 0], along_y[:, 0], start[:, 0], along_x[:, 1], along_y[:, 1], start[:, 1]]).astype(
-        np.float32
-    )
+    return np.column_stack(
+        [along_x[:, 0], along_y[:, 0], start[:, 0], along_x[:, 1], along_y[:, 1], start[:, 1]]
+    ).astype(np.float32)
 
 
 def triangle_map(
@@ -71,8 +71,8 @@ def triangle_map(
         counted from 1; 0 where there is none (there x and y are the pixel's own place).
     """
     corners = target[triangles] - window.origin
-    shown = (
-        (corners.max(axis=1) >= 0).all(axis=1) & (corners.min(axis=1) < [window.shape[1], window.shape[0]]).all(axis=1)
+    shown = (corners.max(axis=1) >= 0).all(axis=1) & (corners.min(axis=1) < [window.shape[1], window.shape[0]]).all(
+        axis=1
     )
     affines = backward_affines(source[triangles[shown]], corners[shown])
     affines = np.concatenate([[[1, 0, window.left, 0, 1, window.top]], affines]).astype(np.float32)

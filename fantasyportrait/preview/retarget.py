@@ -91,7 +91,8 @@ class Retarget:
     def _expression(self, levelled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Displacement (478, 3) in the photo's frame, of the driver's points laid onto its neutral face."""
         offset = (levelled - self._motion.neutral) @ self._driver.rotation
-        return (offset * self._ratio) @ self._rig.head.rotation.T * self._weights[:, None] * self._strength
+        turned = (offset * self._ratio) @ self._rig.head.rotation.T
+        return np.asarray(turned * self._weights[:, None] * self._strength)
 
     def _head(self, fit: Similarity) -> Similarity:
         """The head's movement: rotation and scale about the pivot, and a shift, all softly limited."""
@@ -137,9 +138,7 @@ class Retarget:
         return height, float(np.linalg.norm(neutral[454] - neutral[234]))
 
 
-def _lips_together(
-    landmarks: NDArray[np.float64], canonical: CanonicalFace, strength: float
-) -> NDArray[np.float64]:
+def _lips_together(landmarks: NDArray[np.float64], canonical: CanonicalFace, strength: float) -> NDArray[np.float64]:
     """The portrait with parted lips closed, as the driver's are in its neutral frame, so that speech can close them.
 
     A mouth that laughs in the photo stays open: shutting it would take the laugh away.

@@ -33,20 +33,24 @@ def render_options() -> OptionWidgets:
     with gr.Accordion("Options", open=False, elem_id="options"):
         length = gr.Radio(
             [("Longest clip", "longest"), ("Shortest clip", "shortest"), ("Seconds", "seconds")],
-            value="longest", label="Length", info="Without a clip: 4 s", elem_id="length",
+            value="longest", label="Length", info="Without a clip: 4 s", elem_id="length", interactive=True,
         )  # fmt: skip
-        seconds = gr.Number(4, label="Seconds", minimum=0.1, maximum=form.LONGEST_S, elem_id="seconds")
+        seconds = gr.Number(
+            4, label="Seconds", minimum=0.1, maximum=form.LONGEST_S, elem_id="seconds", interactive=True
+        )
         fill = gr.Radio(
             [("Loops", "loop"), ("Holds its end", "hold"), ("Goes back and forth", "pingpong")],
-            value="loop", label="A clip that is too short",
+            value="loop", label="A clip that is too short", interactive=True,
         )  # fmt: skip
         absolute = gr.Radio(
-            [("Relative", False), ("Absolute", True)], value=False, label="Motion",
+            [("Relative", False), ("Absolute", True)], value=False, label="Motion", interactive=True,
             info="Relative adds the driver's motion to the pose of the photo; absolute takes over the driver's pose",
         )  # fmt: skip
-        smoothing = gr.Slider(0, 1, 0.5, step=0.05, label="Smoothing", info="Of the driver's motion")
-        sound = gr.Dropdown(SOUNDS, value="auto", label="Sound", elem_id="sound")
-        side_by_side = gr.Checkbox(True, label="Also make a video of drivers, photo and result side by side")
+        smoothing = gr.Slider(0, 1, 0.5, step=0.05, label="Smoothing", info="Of the driver's motion", interactive=True)
+        sound = gr.Dropdown(SOUNDS, value="auto", label="Sound", elem_id="sound", interactive=True)
+        side_by_side = gr.Checkbox(
+            True, label="Also make a video of drivers, photo and result side by side", interactive=True
+        )
     return OptionWidgets(length, seconds, fill, absolute, smoothing, sound, side_by_side)
 
 

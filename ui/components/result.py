@@ -35,9 +35,11 @@ def render_result() -> ResultWidgets:
         notes = gr.HTML(elem_id="notes")
         side = gr.Video(label="Side by side", interactive=False, loop=True, buttons=[], elem_id="side-by-side")
         with gr.Row(elem_classes="downloads"):
-            save_video = gr.DownloadButton("Video", size="sm", elem_id="save-video", min_width=100)
-            save_side = gr.DownloadButton("Side by side", size="sm", elem_id="save-side-by-side", min_width=100)
-            save_request = gr.DownloadButton("Request", size="sm", elem_id="save-request", min_width=100)
+            save_video = gr.DownloadButton("Download video", size="sm", elem_id="save-video", min_width=150)
+            save_side = gr.DownloadButton(
+                "Download side by side", size="sm", elem_id="save-side-by-side", min_width=150
+            )
+            save_request = gr.DownloadButton("Download request", size="sm", elem_id="save-request", min_width=150)
     return ResultWidgets(place, video, side, save_video, save_side, save_request, notes)
 
 

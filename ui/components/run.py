@@ -44,7 +44,7 @@ class RunWidgets:
 def render_run() -> RunWidgets:
     """Place the widgets."""
     with gr.Row():
-        animate = gr.Button("Animate", variant="primary", scale=3, elem_id="animate", interactive=False)
+        animate = gr.Button("Animate", variant="primary", scale=3, elem_id="animate")
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=100)
     message = gr.HTML(elem_id="message")
     progress = gr.HTML(elem_id="progress")
@@ -52,19 +52,15 @@ def render_run() -> RunWidgets:
     return RunWidgets(animate, stop, message, progress, look, gr.State(""))
 
 
-def bind_stop(widgets: RunWidgets, portrait: gr.State, workshop: Workshop) -> None:
-    """Stop ends what the session has under way, at once; Animate waits for a photo."""
+def bind_stop(widgets: RunWidgets, workshop: Workshop) -> None:
+    """Stop ends what the session has under way, at once."""
 
     def stop(request: gr.Request) -> Any:
         workshop.stop(request.session_hash or "")
         return gr.update(value=words.STOPPING, interactive=False)
 
-    def allow(shown: Portrait | None, job: str) -> Any:
-        return gr.update(interactive=shown is not None and not job)
-
     hidden: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     widgets.stop.click(stop, None, widgets.stop, **hidden)
-    portrait.change(allow, [portrait, widgets.job], widgets.animate, **hidden)
 
 
 def bind_run(
