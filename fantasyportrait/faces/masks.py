@@ -83,7 +83,7 @@ class HeadMasks:
         coarse = self._net.forward()[0, 0]
         height, width = crop.shape[:2]
         probability = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        guide = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.float32) / 255
+        guide = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) / 255, np.float32)
         refined = _guided(guide, probability, radius=max(2, width // 64))
         # The net's soft edge is wider than hair is; keep its middle.
         return _ramp(refined, 0.12, 0.6)

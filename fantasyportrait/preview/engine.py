@@ -108,29 +108,37 @@ class _Actor:
         target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]
         area = window.of(canvas)
         below = area.copy()
-        alpha = self._draw_outer(area, target)
-        self._draw_skin(canvas, target, self._skin_order(pose))
+        alpha = self._draw_outer(area, photo, target)
+        self._draw_skin(canvas, photo, target, self._skin_order(pose))
         if self._eyes is not None:
             self._eyes.paint(canvas, photo, pose, frame)
         if self._mouth is not None:
             self._mouth.paint(canvas, photo, pose, frame)
         area[:] = blend(np.ascontiguousarray(area), below, alpha)
 
-    def _draw_outer(self, area: NDArray[np.uint8], target: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _draw_outer(
+        self, area: NDArray[np.uint8], photo: NDArray[np.uint8], target: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
         """Draw hair and neck on the layer's window, and return the head's alpha there."""
         outer = self.rig.triangles[: self.rig.outer]
         map_x, map_y, numbers = triangle_map(self._source, target, outer, self.layer.window)
-        area[:] = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        area[:] = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return np.asarray(alpha * (numbers > 0), np.float32)
 
-    def _draw_skin(self, canvas: NDArray[np.uint8], target: NDArray[np.float64], triangles: NDArray[np.int64]) -> None:
+    def _draw_skin(
+        self,
+        canvas: NDArray[np.uint8],
+        photo: NDArray[np.uint8],
+        target: NDArray[np.float64],
+        triangles: NDArray[np.int64],
+    ) -> None:
         """Draw the face over it, with a soft edge just inside its outline."""
         window = Window.around(target[:_SKIN], 2, canvas.shape)
         if min(window.shape) < 3:
             return
         map_x, map_y, numbers = triangle_map(self._source, target, triangles, window)
-        skin = cv2.remap(self.layer.colour, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        skin = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         covered = (numbers > 0).astype(np.float32)
         inside = np.asarray(np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 1.2) - 1, 0, 1), np.float32)
         under = window.of(canvas)

@@ -15,6 +15,8 @@ from fantasyportrait.preview.rig import Rig, head_share
 _REACH = 0.5
 # Share of the head's movement under which a pixel stays put (less than a pixel even on a large head).
 _FADE = 0.04
+# Width of the rim that goes along with a head, in face heights.
+_RIM = 0.012
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,11 @@ class HeadLayer:
 
     Attributes:
         window: where the head may be in any frame.
-        colour: uint8 (H, W, 3), the photo with the head's colours drawn outwards over its edge.
         alpha: float32 (H, W) 0 to 1, whole photo.
         moves: bool (H, W), the pixels whose place the head can leave; below the neck the layer lies still and fades.
     """
 
     window: Window
-    colour: NDArray[np.uint8]
     alpha: NDArray[np.float32]
     moves: NDArray[np.bool_]
 
@@ -39,16 +39,15 @@ def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
     height, width = pixels.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     follows = head_share(x, y, rig.axes)
-    alpha = (face.mask.astype(np.float32) / 255 * np.clip(follows / _FADE, 0, 1)).astype(np.float32)
+    # A little of the surroundings goes along: stray hair that the mask misses, instead of a bald rim.
+    rim = max(1, round(_RIM * rig.axes.height))
+    grown = cv2.GaussianBlur(cv2.dilate(face.mask, _disc(rim)).astype(np.float32) / 255, (0, 0), 0.5 * rim)
+    alpha = np.asarray(grown * np.clip(follows / _FADE, 0, 1), np.float32)
+    alpha[alpha < 0.01] = 0
     rows, columns = np.nonzero(alpha > 0)
     corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
     window = Window.around(corners, _REACH * rig.axes.height, pixels.shape)
-    colour = pixels.copy()
-    inside = window.of(alpha)
-    spread = fill_holes(window.of(pixels), (inside > 0.9).astype(np.float32))
-    share = np.clip((0.9 - inside) / 0.4, 0, 1)[..., None]
-    window.of(colour)[:] = np.round(window.of(pixels) * (1 - share) + spread * share)
-    return HeadLayer(window, colour, alpha, follows > _FADE)
+    return HeadLayer(window, alpha, follows > _FADE)
 
 
 def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> NDArray[np.uint8]:
@@ -57,10 +56,7 @@ def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> 
     for layer in layers:
         window = layer.window
         covered = (window.of(layer.alpha) > 0.01).astype(np.uint8)
-        # Stray hair outside the mask must not be mirrored into the background.
-        spare = 2 * max(2, round(0.012 * max(window.shape))) + 1
-        round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (spare, spare))
-        covered = np.asarray(cv2.dilate(covered, round_brush), np.uint8)
+        covered = np.asarray(cv2.dilate(covered, _disc(1)), np.uint8)
         filled = continued(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
         behind = (covered > 0) & window.of(layer.moves)
         window.of(plate)[behind] = filled[behind]
@@ -86,10 +82,10 @@ def continued(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float
     # Smoothing the edge's course keeps the mirror from breaking up where the outline is ragged.
     mirror = cv2.GaussianBlur(2 * edge[labels] - np.dstack([x, y]), (0, 0), 5)
     reflected = cv2.remap(image, mirror[..., 0], mirror[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    known = cv2.remap(1 - covered, mirror[..., 0], mirror[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
-    # Fade out before the mirror shows the head itself.
-    known = np.clip(2 * cv2.GaussianBlur(known.astype(np.float32), (0, 0), 3) - 1, 0, 1)
-    share = np.clip(2 - 2 * distance / reach, 0, 1) * known
+    known = cv2.remap(1 - covered, mirror[..., 0], mirror[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    # Fade out well before the mirror shows the head itself.
+    clear = cv2.GaussianBlur(cv2.erode(known, np.ones((9, 9), np.uint8)).astype(np.float32), (0, 0), 3)
+    share = np.clip(2 - 2 * distance / reach, 0, 1) * clear
     mixed = smooth + (reflected - smooth) * share[..., None]
     return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
 
@@ -117,3 +113,8 @@ def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[
 
 def _shrunk(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(cv2.GaussianBlur(image, (5, 5), 1), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)

@@ -1,6 +1,6 @@
 """The photo: upload it, see its faces numbered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Portrait:
     """The photo of a session, as its state keeps it.
 
     Attributes:
-        path: where the server keeps the upload.
+        path: where the server keeps the upload; empty when it was taken away, while its cards wait for another one.
         thumbnails: a URL with a picture for each face, left to right.
         preset: the built-in motion that each face begins with; none for an upload of the visitor's.
         edition: counts the presets, so that a new preset replaces what was chosen before.
@@ -57,8 +57,10 @@ def bind_photo(widgets: PhotoWidgets, workshop: Workshop) -> None:
     shown = [widgets.image, widgets.message, widgets.portrait]
 
     def upload(payload: dict[str, Any] | None, before: Portrait | None) -> tuple[Any, ...]:
+        import sys; sys.stderr.write(f"UPLOAD {payload} {before and before.path}\n")
         if payload is None:
-            return None, "", None
+            # The cards stay, with all that was chosen, for the next photo.
+            return None, "", replace(before, path="") if before else None
         path = payload.get("path")
         if not path:
             return None, pictures.refusal("the photo did not arrive: upload it as a file"), before

@@ -120,7 +120,7 @@ class Runner:
     def _events(
         self, session: str, job: str, portrait: Portrait | None, values: tuple[object, ...]
     ) -> Iterator[Updates]:
-        if portrait is None:
+        if portrait is None or not portrait.path:
             yield self._end(pictures.refusal(words.NO_PHOTO))
             return
         width = len(form.OptionValues.__dataclass_fields__)
