@@ -36,8 +36,3 @@ class FaceMotion:
 
     def __len__(self) -> int:
         return len(self.landmarks)
-
-    def take(self, rows: NDArray[np.int64]) -> "FaceMotion":
-        """The same motion with frame i taken from row `rows[i]` (for loops, holds and trims)."""
-        mouths = None if self.mouths is None else self.mouths[rows]
-        return FaceMotion(self.neutral, self.neutral_blendshapes, self.landmarks[rows], self.blendshapes[rows], mouths)

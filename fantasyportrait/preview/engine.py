@@ -28,7 +28,9 @@ class Part:
 
     Attributes:
         face: the face.
-        motion: its motion, as long as the video, or None for a still face.
+        motion: its motion, or None for a still face.
+        rows: int64 (frames,), the row of the motion that each frame plays (loops, holds), so that a long video needs
+            no longer motion; None plays it row by row.
         strength: 0 to 2; 1 plays the motion as it is.
         regions: which parts of the face follow.
         absolute: take the driver's own head pose instead of its movement since the neutral frame.
@@ -39,6 +41,7 @@ class Part:
     strength: float = 1.0
     regions: Regions = field(default_factory=Regions)
     absolute: bool = False
+    rows: NDArray[np.int64] | None = None
 
 
 def render(
@@ -97,13 +100,15 @@ class _Actor:
             regions=part.regions,
             absolute=part.absolute,
         )
+        self._rows = part.rows
         self._source = self.rig.points[:, :2]
         self._eyes = EyePainter(self.rig, part.motion, part.strength) if part.regions.eyes else None
         self._mouth = MouthPainter(self.rig, part.motion, pixels) if part.regions.mouth else None
 
     def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
         """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3)."""
-        pose = self._retarget.pose(frame)
+        row = frame if self._rows is None else int(self._rows[frame])
+        pose = self._retarget.pose(row)
         window = self.layer.window
         target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]
         area = window.of(canvas)
@@ -111,9 +116,9 @@ class _Actor:
         alpha = self._draw_outer(area, photo, target)
         self._draw_skin(canvas, photo, target, self._skin_order(pose))
         if self._eyes is not None:
-            self._eyes.paint(canvas, photo, pose, frame)
+            self._eyes.paint(canvas, photo, pose, row)
         if self._mouth is not None:
-            self._mouth.paint(canvas, photo, pose, frame)
+            self._mouth.paint(canvas, photo, pose, row)
         area[:] = blend(np.ascontiguousarray(area), below, alpha)
 
     def _draw_outer(

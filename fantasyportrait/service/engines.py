@@ -1,5 +1,6 @@
 """The door to the engines: a scene goes in, frames come out."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.weights.store import model_path
 
 Frame = NDArray[np.uint8]
+# Longer videos repeat a built-in motion, which has no seam, so that memory does not grow with the length.
+LONGEST_TURN_S = 30
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,33 @@ def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Pa
     role = part.role
     if role is None or motion is None:
         return Part(part.face, None)
+    fill = scene.request.fill if part.track is not None else "loop"
+    rows = fill_rows(len(motion), scene.timeline.frames, fill)
     regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
     # A built-in motion has no pose of its own to take over.
     absolute = scene.request.absolute and part.track is not None
-    return Part(part.face, motion, role.strength, regions, absolute)
+    return Part(part.face, motion, role.strength, regions, absolute, rows)
 
 
 def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMotion | None:
-    """The part's motion, as long as the timeline."""
-    frames, rate = scene.timeline.frames, scene.timeline.rate
+    """The part's motion: a clip's whole length, or one turn of a built-in motion."""
     if part.role is None or part.role.source is None:
         return None
     if isinstance(part.role.source, BuiltinSource):
-        motion = builtin_motion(part.role.source.name, frames, rate, canonical)
+        motion = builtin_motion(part.role.source.name, _turn_length(scene.timeline), scene.timeline.rate, canonical)
         return _mirrored(motion, canonical) if part.role.mirror else motion
     if part.track is None:
         raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
     reference = part.face if scene.request.absolute else None
-    motion = motion_of(
+    return motion_of(
         part.track, canonical, smoothing=scene.request.smoothing, mirror=part.role.mirror, reference=reference
     )
-    return motion.take(fill_rows(len(motion), frames, scene.request.fill))
+
+
+def _turn_length(timeline: Timeline) -> int:
+    """Frames of a built-in motion's turn: the video's, or an equal part of it where that is long."""
+    turns = math.ceil(timeline.duration_s / LONGEST_TURN_S)
+    return math.ceil(timeline.frames / turns)
 
 
 def _mirrored(motion: FaceMotion, canonical: CanonicalFace) -> FaceMotion:

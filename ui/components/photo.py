@@ -57,14 +57,14 @@ def bind_photo(widgets: PhotoWidgets, workshop: Workshop) -> None:
     shown = [widgets.image, widgets.message, widgets.portrait]
 
     def upload(payload: dict[str, Any] | None, before: Portrait | None) -> tuple[Any, ...]:
-        import sys; sys.stderr.write(f"UPLOAD {payload} {before and before.path}\n")
-        if payload is None:
-            # The cards stay, with all that was chosen, for the next photo.
-            return None, "", replace(before, path="") if before else None
-        path = payload.get("path")
+        path = payload.get("path") if payload else None
         if not path:
             return None, pictures.refusal("the photo did not arrive: upload it as a file"), before
         return _look(workshop, Path(path), before)
+
+    def clear(before: Portrait | None) -> tuple[str, Portrait | None]:
+        # The cards stay, with all that was chosen, for the next photo.
+        return "", replace(before, path="") if before else None
 
     def example(before: Portrait | None) -> tuple[Any, ...]:
         try:
@@ -73,9 +73,11 @@ def bind_photo(widgets: PhotoWidgets, workshop: Workshop) -> None:
             return gr.skip(), pictures.refusal("the example picture is not installed: upload a photo"), before
         return _look(workshop, path, before, EXAMPLE_MOTIONS)
 
+    # Neither `input` nor `change`: they also come when the picture with the boxes is put in the photo's place.
     options: dict[str, Any] = {"outputs": shown, "api_visibility": "private", "concurrency_id": "look"}
     # Not preprocessed: gradio would open the file with the first decoder that fits, before our loader can judge it.
-    widgets.image.input(upload, [widgets.image, widgets.portrait], preprocess=False, **options)
+    widgets.image.upload(upload, [widgets.image, widgets.portrait], preprocess=False, **options)
+    widgets.image.clear(clear, widgets.portrait, shown[1:], api_visibility="private", queue=False)
     widgets.example.click(example, widgets.portrait, show_progress_on=widgets.image, **options)
 
 
@@ -86,7 +88,9 @@ def _look(workshop: Workshop, path: Path, before: Portrait | None, preset: tuple
     except FantasyPortraitError as error:
         return _boxes(workshop, before), pictures.refusal(words.in_words(error, [path])), before
     thumbnails = tuple(pictures.thumbnail(photo.pixels, face.box) for face in faces)
+    # Cards of the same edition must begin alike: gradio keeps a choice only while what it began with is the same.
     edition = (before.edition if before else 0) + bool(preset)
+    preset = preset or (before.preset if before else ())
     notes = pictures.note_list([words.in_words(note, [path]) for note in photo.notes])
     message = pictures.remark(words.count_faces(len(faces))) + notes
     return annotate(photo.pixels, faces), message, Portrait(str(path), thumbnails, preset, edition)

@@ -1,0 +1,173 @@
+"""Frames: what moves, what must not, one at a time, in order of depth."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.faces.face import Face
+from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
+from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.preview.engine import Part, render
+from tests.preview.scene import Scene, made_face
+
+
+@pytest.fixture(scope="module")
+def crowd(scene: Scene) -> tuple[Scene, Face, Face]:
+    """Two overlapping heads, far and near: the second person's, 1.3 times as large, over the edge of the first's."""
+    far, near = scene.faces
+    scale, shift = 1.3, np.array([-390.0, -25.0])
+    ys, xs = np.mgrid[: scene.photo.shape[0], : scene.photo.shape[1]]
+    source_x, source_y = ((xs - shift[0]) / scale).round().astype(int), ((ys - shift[1]) / scale).round().astype(int)
+    inside = (source_x < scene.photo.shape[1]) & (source_y < scene.photo.shape[0])
+    source_x, source_y = np.where(inside, source_x, 0), np.where(inside, source_y, 0)
+    mask = np.where(inside, near.mask[source_y, source_x], 0).astype(np.uint8)
+    share = mask[..., None] / 255
+    photo = np.round(scene.photo * (1 - share) + scene.photo[source_y, source_x] * share).astype(np.uint8)
+    landmarks = near.landmarks * np.float32(scale)
+    landmarks[:, :2] += shift
+    behind = replace(far, mask=np.minimum(far.mask, 255 - mask))
+    front = replace(near, landmarks=landmarks, box=near.box * scale + np.tile(shift, 2), mask=mask)
+    return replace(scene, photo=photo, faces=(behind, front)), behind, front
+
+
+def acts(scene: Scene, *names: str, count: int = 12) -> list[Part]:
+    """Parts for both people."""
+    return [Part(face, scene.motion(name, count)) for face, name in zip(scene.faces, names, strict=True)]
+
+
+def flat(motion: FaceMotion, frames: int) -> FaceMotion:
+    """A motion that stays at its first frame for very many frames, without their memory."""
+    return FaceMotion(
+        motion.neutral,
+        motion.neutral_blendshapes,
+        np.broadcast_to(motion.landmarks[:1], (frames, 478, 3)),
+        np.broadcast_to(motion.blendshapes[:1], (frames, 52)),
+    )
+
+
+@pytest.mark.parametrize("name", BUILTIN_MOTIONS)
+def test_frames_have_the_photo_s_shape_and_leave_the_rest_alone(name: str, scene: Scene) -> None:
+    frames = scene.frames(acts(scene, name, name, count=6), 6)
+    assert frames.dtype == np.uint8 and frames.shape == (6, *scene.photo.shape)
+    near = np.any([scene.surroundings(face) for face in scene.faces], axis=0)
+    for frame in frames:
+        np.testing.assert_array_equal(frame[~near], scene.photo[~near])
+    assert (frames != frames[0]).any()
+
+
+def test_still_faces_are_the_photo_exactly(scene: Scene) -> None:
+    still = [Part(scene.faces[0]), Part(scene.faces[1], scene.motion("shake", 4), strength=0.0)]
+    for parts in (still, still[:1], []):
+        for frame in scene.frames(parts, 4):
+            np.testing.assert_array_equal(frame, scene.photo)
+
+
+def test_a_resting_motion_hardly_changes_the_photo(scene: Scene) -> None:
+    parts = [Part(face, flat(scene.motion("idle", 1), 1)) for face in scene.faces]
+    away = np.abs(scene.frames(parts, 1)[0].astype(int) - scene.photo)
+    assert away.mean() < 0.6 and np.percentile(away, 99) < 12
+
+
+def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
+    one, other = (scene.frames(acts(scene, "talk", name), 12) for name in ("laugh", "look_around"))
+    alone = scene.frames([acts(scene, "talk", "talk")[0]], 12)
+    far = ~scene.surroundings(scene.faces[1])
+    assert far[scene.faces[0].mask > 0].all()
+    assert (one != other).any()
+    np.testing.assert_array_equal(one[:, far], other[:, far])
+    np.testing.assert_array_equal(one[:, far], alone[:, far])
+
+
+def test_two_renders_are_equal_and_the_order_of_parts_does_not_matter(scene: Scene) -> None:
+    parts = acts(scene, "sing", "wink")
+    once = scene.frames(parts, 12)
+    np.testing.assert_array_equal(once, scene.frames(parts, 12))
+    np.testing.assert_array_equal(once, scene.frames(parts[::-1], 12))
+
+
+def test_the_photo_is_not_written_to_and_frames_are_their_own(scene: Scene) -> None:
+    before = scene.photo.copy()
+    stream = render(scene.photo, acts(scene, "nod", "nod"), 3, scene.canonical)
+    first = next(stream)
+    kept = first.copy()
+    first[:] = 0
+    second = next(stream)
+    np.testing.assert_array_equal(scene.photo, before)
+    assert second.any() and kept.any() and second is not first
+
+
+def test_the_first_frame_comes_at_once_and_cancel_stops_before_the_next(scene: Scene) -> None:
+    many = 20_000
+    parts = [Part(face, flat(scene.motion("smile", 20), many)) for face in scene.faces]
+    token = CancelToken()
+    start = time.perf_counter()
+    stream = render(scene.photo, parts, many, scene.canonical, token)
+    next(stream)
+    next(stream)
+    assert time.perf_counter() - start < 20
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(stream)
+
+
+def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:
+    face = scene.faces[1]
+    motion = scene.motion("surprise", 40).take(np.array([28]))
+    x, y = face.landmarks[13, :2].astype(int)
+    mouth = np.s_[0, y - 12 : y + 18, x - 14 : x + 14]
+    still = Regions(head=False, eyes=False, emotion=False, mouth=False)
+    shut, open_ = (
+        scene.frames([Part(face, motion, regions=each)], 1)[mouth].astype(int)
+        for each in (still, replace(still, mouth=True))
+    )
+    rest = scene.photo[mouth[1:]].astype(int)
+    assert np.abs(shut - rest).mean() < 2 and np.abs(open_ - rest).mean() > 8
+
+
+def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, Face, Face]) -> None:
+    scene, behind, front = crowd
+    assert (scene.surroundings(behind) & (front.mask > 0)).any(), "they overlap"
+    solid = front.mask == 255
+    motion = scene.motion("shake", 30)
+    for parts in ([Part(behind, motion), Part(front)], [Part(front), Part(behind, motion)]):
+        frames = scene.frames(parts, 30)
+        np.testing.assert_array_equal(frames[:, solid], np.broadcast_to(scene.photo[solid], frames[:, solid].shape))
+        assert (frames[:, behind.mask == 255] != scene.photo[behind.mask == 255]).any()
+
+
+def test_the_nearer_head_moves_before_a_still_one(crowd: tuple[Scene, Face, Face]) -> None:
+    scene, behind, front = crowd
+    motion = scene.motion("nod", 20)
+    frames = scene.frames([Part(front, motion), Part(behind)], 20)
+    x, y = front.landmarks[4, :2].astype(int)
+    assert frames[:, y - 5 : y + 5, x - 5 : x + 5].std(axis=0).max() > 3
+    untouched = (behind.mask == 255) & ~scene.surroundings(front)
+    np.testing.assert_array_equal(frames[7][untouched], scene.photo[untouched])
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (200, 0), (0, 130), (200, 130), (100, 60)])
+def test_heads_over_the_photo_s_edge_are_drawn(corner: tuple[int, int], scene: Scene) -> None:
+    photo = np.ascontiguousarray(scene.photo[:131, :201])
+    landmarks = scene.canonical.points * 7 + np.array([*corner, 0], np.float32)
+    face = made_face(landmarks.astype(np.float32), photo.shape[:2])
+    for absolute in (False, True):
+        part = Part(face, scene.motion("laugh", 8), 2.0, absolute=absolute)
+        frames: list[NDArray[np.uint8]] = list(render(photo, [part], 8, scene.canonical))
+        assert len(frames) == 8 and all(frame.shape == photo.shape for frame in frames)
+
+
+@pytest.mark.parametrize("name", ["idle", "talk", "shake"])
+def test_neighbouring_frames_differ_little_and_evenly(name: str, scene: Scene) -> None:
+    frames = scene.frames(acts(scene, name, name, count=80), 80).astype(np.float32)
+    near = scene.surroundings(scene.faces[0]) | scene.surroundings(scene.faces[1])
+    change = np.abs(np.diff(frames[:, near], axis=0)).mean(axis=(1, 2))
+    assert change.max() < {"idle": 1.5, "talk": 3.0, "shake": 6.0}[name]
+    twice = np.abs(frames[2:, near] - frames[:-2, near]).mean(axis=(1, 2))
+    # A flash would be gone in the frame after: there, and back.
+    returned = (change[:-1] + change[1:]) / np.maximum(twice, 0.05)
+    assert returned[change[1:] + change[:-1] > 0.6].max(initial=0) < 4
