@@ -50,6 +50,8 @@ def request_of(portrait: Path, cards: Mapping[int, CardValues], options: OptionV
         raise RequestError(
             "every face is still, so nothing would move: give at least one face a clip or a built-in motion"
         )
+    if str(options.sound).startswith("file:"):
+        raise RequestError("the sound cannot be a file of the server: choose one of the sounds offered")
     given: dict[str, Any] = {
         "duration": _duration(options.length, options.seconds),
         "fill": options.fill,

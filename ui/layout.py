@@ -3,9 +3,10 @@
 import gradio as gr
 
 from ui import words
+from ui.cast import Portrait
 from ui.components.card import render_card
 from ui.components.options import bind_options, render_options
-from ui.components.photo import Portrait, bind_photo, render_photo
+from ui.components.photo import bind_photo, render_photo
 from ui.components.result import render_result
 from ui.components.run import bind_run, bind_stop, render_run
 from ui.workshop import Workshop
@@ -23,7 +24,6 @@ def build_page(workshop: Workshop) -> None:
             run = render_run()
             result = render_result()
 
-    bind_photo(photo, workshop)
     bind_options(options, photo.portrait)
     bind_stop(run, workshop)
 
@@ -34,6 +34,7 @@ def build_page(workshop: Workshop) -> None:
             if portrait is not None:
                 with gr.Row(elem_id="cards", key="cards"):
                     drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
+            bind_photo(photo, drawn, workshop)
             # Also without a photo: a run goes on when its photo is taken away.
             bind_run(run, photo.portrait, options, drawn, result, workshop)
 

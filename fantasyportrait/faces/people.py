@@ -46,8 +46,12 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept of a person in one frame: landmarks (478, 3), blendshapes (52,), mouth texture (48, 80, 3)."""
+    """What is kept of a person in one frame.
 
+    The frame's own time in rows, landmarks (478, 3), blendshapes (52,), mouth texture (48, 80, 3).
+    """
+
+    own_time: float
     landmarks: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
     mouth: NDArray[np.uint8]

@@ -37,11 +37,11 @@ def _joined(people: Sequence[Person]) -> list[Person]:
 
 
 def _track(number: int, rows: dict[int, Row], frames: int, size: tuple[int, int]) -> Track:
-    seen = np.array(sorted(rows))
-    found = [rows[int(frame)] for frame in seen]
     valid = np.zeros(frames, np.bool_)
-    valid[seen] = True
-    before, after, share = _neighbours(seen, frames)
+    valid[sorted(rows)] = True
+    # A picture shown twice is one reading; readings are interpolated from their own times onto the rows.
+    found = list({rows[frame].own_time: rows[frame] for frame in sorted(rows)}.values())
+    before, after, share = _neighbours(np.array([row.own_time for row in found]), frames)
     nearest = np.where(share < 0.5, before, after)
     return Track(
         person=number,
@@ -54,14 +54,14 @@ def _track(number: int, rows: dict[int, Row], frames: int, size: tuple[int, int]
 
 
 def _neighbours(
-    seen: NDArray[np.int64], frames: int
+    times: NDArray[np.float64], frames: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """For each frame: the places in `seen` of the last one before and the first one after it, and how far between."""
+    """For each row: the places in `times` of the last reading before and the first after it, and how far between."""
     every = np.arange(frames)
-    after = np.clip(np.searchsorted(seen, every), 0, len(seen) - 1)
-    before = np.clip(np.searchsorted(seen, every, side="right") - 1, 0, len(seen) - 1)
-    length = np.maximum(seen[after] - seen[before], 1)
-    share = np.clip((every - seen[before]) / length, 0, 1)
+    after = np.clip(np.searchsorted(times, every), 0, len(times) - 1)
+    before = np.clip(np.searchsorted(times, every, side="right") - 1, 0, len(times) - 1)
+    length = np.where(after > before, times[after] - times[before], 1.0)
+    share = np.clip((every - times[before]) / length, 0, 1)
     return before, after, share.astype(np.float32)
 
 

@@ -21,11 +21,13 @@ from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.mouths import mouth_patch
 from fantasyportrait.faces.people import Person, Row, Sighting
 from fantasyportrait.faces.rows import tracks_of
-from fantasyportrait.media.clips import probe_clip, read_clip
+from fantasyportrait.media.clips import probe_clip, read_timed
 from fantasyportrait.media.timeline import frame_count
 
 # To be raised with every change that moves a landmark: cached tracks of older versions are then no longer used.
-TRACKER_VERSION = 1
+TRACKER_VERSION = 2
+TimedPixels = tuple[float, NDArray[np.uint8]]
+
 MAX_SIDE = 960
 _PRESENT = 0.5
 # Frames between two searches for new people: quick (5 ms) and thorough (80 ms, finds small and turned faces).
@@ -55,11 +57,11 @@ def track_clip(
     length_s = max(0.0, min(info.duration_s, end_s if end_s is not None else info.duration_s) - start_s)
     expected = frame_count(Fraction(length_s), rate)
     watch = _Watch(FaceModels(models_dir), float(rate))
-    with closing(_read_ahead(read_clip(path, rate, start_s, end_s, MAX_SIDE))) as frames:
-        for pixels in frames:
+    with closing(_read_ahead(read_timed(path, rate, start_s, end_s, MAX_SIDE))) as frames:
+        for own_time, pixels in frames:
             if cancel is not None:
                 cancel.check()
-            watch.take(pixels)
+            watch.take(pixels, own_time)
             if progress is not None:
                 progress(watch.frames, max(expected, watch.frames))
     tracks = tracks_of(watch.people, watch.frames, watch.size, float(rate))
@@ -85,8 +87,8 @@ class _Watch:
         self._last: NDArray[np.uint8] | None = None
         self._thumbnail: NDArray[np.float32] | None = None
 
-    def take(self, pixels: NDArray[np.uint8]) -> None:
-        """Look at the next RGB frame (H, W, 3)."""
+    def take(self, pixels: NDArray[np.uint8], own_time: float) -> None:
+        """Look at the next RGB frame (H, W, 3), taken at `own_time` in rows."""
         frame, self.frames = self.frames, self.frames + 1
         if pixels is self._last:  # a frame that shows twice is the same array
             for person in self.people:
@@ -99,7 +101,7 @@ class _Watch:
         if cut or frame % _SEARCH_EVERY == 0 or not seen or len(seen) < len(self.people):
             well = cut or frame % _SEARCH_WELL_EVERY == 0
             seen += self._search(pixels, seen, well)
-        self._match(frame, pixels, seen, cut)
+        self._match(frame, own_time, pixels, seen, cut)
 
     def _follow(self, frame: int, pixels: NDArray[np.uint8]) -> list[Sighting]:
         """Those seen in the last frame, read around the place where each should be now."""
@@ -136,7 +138,7 @@ class _Watch:
         inside = (sighting.centre >= 0).all() and (sighting.centre < self.size).all()
         return sighting if inside and sighting.side >= _SMALLEST else None
 
-    def _match(self, frame: int, pixels: NDArray[np.uint8], seen: list[Sighting], cut: bool) -> None:
+    def _match(self, frame: int, own_time: float, pixels: NDArray[np.uint8], seen: list[Sighting], cut: bool) -> None:
         """Give each face seen to the person it fits; one that fits nobody is somebody new."""
         costs = np.array(
             [[person.cost(frame, sighting, self._rate, cut) for sighting in seen] for person in self.people]
@@ -148,7 +150,8 @@ class _Watch:
                 person = Person.first_seen(sighting)
                 self.people.append(person)
             alone = all(box_iou(sighting.box, other.box) < 0.05 for other in seen if other is not sighting)
-            row = Row(sighting.points, self._net.blendshapes(sighting.points), mouth_patch(pixels, sighting.points))
+            scores, mouth = self._net.blendshapes(sighting.points), mouth_patch(pixels, sighting.points)
+            row = Row(own_time, sighting.points, scores, mouth)
             person.see(frame, sighting, row, learn=alone)
 
     def _is_cut(self, pixels: NDArray[np.uint8]) -> bool:
@@ -167,10 +170,10 @@ def _apart(sightings: list[Sighting], overlap: float) -> list[Sighting]:
     return kept
 
 
-def _read_ahead(frames: Iterator[NDArray[np.uint8]], depth: int = 2) -> Generator[NDArray[np.uint8], None, None]:
+def _read_ahead(frames: Iterator[TimedPixels], depth: int = 2) -> Generator[TimedPixels, None, None]:
     """The same frames, decoded on another thread while the nets look at the ones before."""
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(next, frames, None) for _ in range(depth))
-        while (pixels := waiting.popleft().result()) is not None:
+        while (timed := waiting.popleft().result()) is not None:
             waiting.append(pool.submit(next, frames, None))
-            yield pixels
+            yield timed

@@ -11,16 +11,16 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
 from fantasyportrait.faces.face import Face
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.motion.face_motion import Regions
 from fantasyportrait.preview.engine import Part, render
-from tests.preview.scene import Scene, made_face
+from tests.preview.scene import Scene, gap, made_face
 
 
 @pytest.fixture(scope="module")
 def crowd(scene: Scene) -> tuple[Scene, Face, Face]:
     """Two overlapping heads, far and near: the second person's, 1.3 times as large, over the edge of the first's."""
     far, near = scene.faces
-    scale, shift = 1.3, np.array([-390.0, -25.0])
+    scale, shift = 1.3, np.array([-270.0, -25.0])
     ys, xs = np.mgrid[: scene.photo.shape[0], : scene.photo.shape[1]]
     source_x, source_y = ((xs - shift[0]) / scale).round().astype(int), ((ys - shift[1]) / scale).round().astype(int)
     inside = (source_x < scene.photo.shape[1]) & (source_y < scene.photo.shape[0])
@@ -40,16 +40,6 @@ def acts(scene: Scene, *names: str, count: int = 12) -> list[Part]:
     return [Part(face, scene.motion(name, count)) for face, name in zip(scene.faces, names, strict=True)]
 
 
-def flat(motion: FaceMotion, frames: int) -> FaceMotion:
-    """A motion that stays at its first frame for very many frames, without their memory."""
-    return FaceMotion(
-        motion.neutral,
-        motion.neutral_blendshapes,
-        np.broadcast_to(motion.landmarks[:1], (frames, 478, 3)),
-        np.broadcast_to(motion.blendshapes[:1], (frames, 52)),
-    )
-
-
 @pytest.mark.parametrize("name", BUILTIN_MOTIONS)
 def test_frames_have_the_photo_s_shape_and_leave_the_rest_alone(name: str, scene: Scene) -> None:
     frames = scene.frames(acts(scene, name, name, count=6), 6)
@@ -67,8 +57,14 @@ def test_still_faces_are_the_photo_exactly(scene: Scene) -> None:
             np.testing.assert_array_equal(frame, scene.photo)
 
 
+def test_rows_choose_the_motion_s_frames(scene: Scene) -> None:
+    motion, rows = scene.motion("talk", 12), np.array([3, 0, 3, 7, 3])
+    played = scene.frames([Part(scene.faces[0], motion, rows=rows)], len(rows))
+    np.testing.assert_array_equal(played, scene.frames([Part(scene.faces[0], motion)], 12)[rows])
+
+
 def test_a_resting_motion_hardly_changes_the_photo(scene: Scene) -> None:
-    parts = [Part(face, flat(scene.motion("idle", 1), 1)) for face in scene.faces]
+    parts = [Part(face, scene.motion("idle", 1)) for face in scene.faces]
     away = np.abs(scene.frames(parts, 1)[0].astype(int) - scene.photo)
     assert away.mean() < 0.6 and np.percentile(away, 99) < 12
 
@@ -77,7 +73,8 @@ def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
     one, other = (scene.frames(acts(scene, "talk", name), 12) for name in ("laugh", "look_around"))
     alone = scene.frames([acts(scene, "talk", "talk")[0]], 12)
     far = ~scene.surroundings(scene.faces[1])
-    assert far[scene.faces[0].mask > 0].all()
+    left, top, right, bottom = scene.faces[0].box.astype(int)
+    assert far[top:bottom, left:right].all()
     assert (one != other).any()
     np.testing.assert_array_equal(one[:, far], other[:, far])
     np.testing.assert_array_equal(one[:, far], alone[:, far])
@@ -103,7 +100,7 @@ def test_the_photo_is_not_written_to_and_frames_are_their_own(scene: Scene) -> N
 
 def test_the_first_frame_comes_at_once_and_cancel_stops_before_the_next(scene: Scene) -> None:
     many = 20_000
-    parts = [Part(face, flat(scene.motion("smile", 20), many)) for face in scene.faces]
+    parts = [Part(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]
     token = CancelToken()
     start = time.perf_counter()
     stream = render(scene.photo, parts, many, scene.canonical, token)
@@ -117,16 +114,17 @@ def test_the_first_frame_comes_at_once_and_cancel_stops_before_the_next(scene: S
 
 def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:
     face = scene.faces[1]
-    motion = scene.motion("surprise", 40).take(np.array([28]))
+    motion = scene.motion("yawn", 40)
+    widest = gap(motion.landmarks).argmax(keepdims=True)
     x, y = face.landmarks[13, :2].astype(int)
     mouth = np.s_[0, y - 12 : y + 18, x - 14 : x + 14]
     still = Regions(head=False, eyes=False, emotion=False, mouth=False)
     shut, open_ = (
-        scene.frames([Part(face, motion, regions=each)], 1)[mouth].astype(int)
+        scene.frames([Part(face, motion, regions=each, rows=widest)], 1)[mouth].astype(int)
         for each in (still, replace(still, mouth=True))
     )
     rest = scene.photo[mouth[1:]].astype(int)
-    assert np.abs(shut - rest).mean() < 2 and np.abs(open_ - rest).mean() > 8
+    assert np.abs(shut - rest).mean() < 2 and np.abs(open_ - rest).mean() > 5
 
 
 def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, Face, Face]) -> None:
@@ -161,13 +159,28 @@ def test_heads_over_the_photo_s_edge_are_drawn(corner: tuple[int, int], scene: S
         assert len(frames) == 8 and all(frame.shape == photo.shape for frame in frames)
 
 
+@pytest.mark.xfail(reason="the photo's edge cuts no head off: hair goes on there", strict=False)
+def test_a_head_cut_off_by_the_photo_s_edge_leaves_no_gap_there(scene: Scene) -> None:
+    left, top, right, bottom = scene.faces[0].box.astype(int)
+    photo = np.ascontiguousarray(scene.photo[top - 8 : bottom + 15, left - 8 : right + 8])
+    face = replace(
+        scene.faces[0],
+        landmarks=scene.faces[0].landmarks - np.array([left - 8, top - 8, 0], np.float32),
+        mask=scene.faces[0].mask[top - 8 : bottom + 15, left - 8 : right + 8],
+    )
+    frames = list(render(photo, [Part(face, scene.motion("nod", 40))], 40, scene.canonical))
+    hair = face.mask[0] == 255
+    assert hair.sum() > 20
+    assert max(np.abs(frame[0, hair].astype(int) - photo[0, hair]).mean() for frame in frames) < 25
+
+
 @pytest.mark.parametrize("name", ["idle", "talk", "shake"])
 def test_neighbouring_frames_differ_little_and_evenly(name: str, scene: Scene) -> None:
     frames = scene.frames(acts(scene, name, name, count=80), 80).astype(np.float32)
     near = scene.surroundings(scene.faces[0]) | scene.surroundings(scene.faces[1])
     change = np.abs(np.diff(frames[:, near], axis=0)).mean(axis=(1, 2))
     assert change.max() < {"idle": 1.5, "talk": 3.0, "shake": 6.0}[name]
-    twice = np.abs(frames[2:, near] - frames[:-2, near]).mean(axis=(1, 2))
-    # A flash would be gone in the frame after: there, and back.
-    returned = (change[:-1] + change[1:]) / np.maximum(twice, 0.05)
-    assert returned[change[1:] + change[:-1] > 0.6].max(initial=0) < 4
+    # A flash is there and gone: one or two changes much larger than those before and after.
+    around = np.maximum(change[:-3], change[3:]) + 0.1
+    assert (np.minimum(change[1:-2], change[2:-1]) / around).max() < 4
+    assert (change[1:-1] / (np.maximum(change[:-2], change[2:]) + 0.1)).max() < 3

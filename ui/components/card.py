@@ -1,7 +1,7 @@
 """A card for each face: who drives it, and how much."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,17 @@ from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.service.library import MOTIONS
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, pictures, words
-from ui.components.photo import Portrait
+from ui.cast import KeptCard, Portrait, Seen
 from ui.workshop import Workshop
 
-LARGEST = ("Largest face", 0)
 PICTURE_SIDE = 480
+VIDEO_HEIGHT = 200
+Key = Callable[[str], tuple[str | int, ...]]
 
 
 @dataclass(frozen=True)
 class CardWidgets:
-    """The widgets of one card whose values `form.CardValues` holds, in its order."""
+    """The widgets of one card: eight as in `form.CardValues`, and with the last two as in `cast.KeptCard`."""
 
     kind: gr.Radio
     clip: gr.Video
@@ -30,120 +31,147 @@ class CardWidgets:
     strength: gr.Slider
     regions: gr.CheckboxGroup
     mirror: gr.Checkbox
+    clip_seen: gr.State
+    webcam_seen: gr.State
 
     def inputs(self) -> list[Any]:
-        """The widgets as the inputs of a listener."""
-        return [getattr(self, name) for name in self.__dataclass_fields__]
+        """What a request is made of."""
+        return self.kept()[: len(fields(form.CardValues))]
+
+    def kept(self) -> list[Any]:
+        """What the card of the next photo begins with."""
+        return [getattr(self, widget.name) for widget in fields(self)]
 
 
 def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidgets:
-    """Place and wire the card of face `face`.
+    """Place and wire the card of face `face`, with what was chosen on it before.
 
-    Keys keep what was chosen when the cards are drawn anew for another photo. The panels are shown and hidden by the
-    style sheet, at once and without a word to the server.
+    The panels are shown and hidden by the style sheet, at once and without a word to the server. Keys let a check
+    under way find its card again when the cards are drawn anew.
     """
-    motion = portrait.preset[face - 1] if face <= len(portrait.preset) else None
+    kept = portrait.card(face)
 
     def key(name: str) -> tuple[str | int, ...]:
         return (name, face, portrait.edition)
 
     with gr.Column(elem_classes=["face-card", f"face-{face}"], elem_id=f"face-{face}", min_width=280, key=key("card")):
-        gr.HTML(pictures.card_head(face, portrait.thumbnails[face - 1]))
+        gr.HTML(pictures.card_head(face, portrait.thumbnails[face - 1]), key=key("head"))
         kind = gr.Radio(
-            form.KINDS,
-            value=form.MOTION if motion else form.STILL,
-            show_label=False,
-            container=False,
-            interactive=True,
-            key=key("kind"),
+            form.KINDS, value=kept.kind, show_label=False, container=False, interactive=True, key=key("kind")
         )
-        with gr.Column(elem_classes="panel-clip", key=key("clip panel")):
-            clip = gr.Video(
-                label="Driving clip",
-                sources=["upload"],
-                include_audio=True,
-                height=200,
-                interactive=True,
-                key=key("clip"),
-            )
-            clip_status = gr.HTML(key=key("clip status"))
-            person = gr.Radio(
-                [LARGEST], value=0, label="Who drives", visible=False, interactive=True, key=key("person"),
-                preserved_by_key=["value", "choices", "visible"],
-            )  # fmt: skip
-        with gr.Column(elem_classes="panel-webcam", key=key("webcam panel")):
-            webcam = gr.Video(
-                label="Webcam", sources=["webcam"], include_audio=True, height=200, interactive=True, key=key("webcam"),
-                webcam_options=gr.WebcamOptions(mirror=False),
-            )  # fmt: skip
-            webcam_status = gr.HTML(key=key("webcam status"))
+        clip, person, clip_seen = _clip_panel(kept, key, workshop)
+        webcam, webcam_seen = _webcam_panel(kept, key, workshop)
         with gr.Column(elem_classes="panel-motion", key=key("motion panel")):
             choices = [(f"{name}: {about}", name) for name, about in MOTIONS.items()]
-            motion_list = gr.Dropdown(
-                choices, value=motion or choices[0][1], label="Motion", interactive=True, key=key("motion")
+            motion = gr.Dropdown(
+                choices, value=kept.motion or choices[0][1], label="Motion", interactive=True, key=key("motion")
             )
         with gr.Accordion("Adjust", open=False, elem_classes="panel-adjust", key=key("adjust")):
-            strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", interactive=True, key=key("strength"))
+            strength = gr.Slider(
+                0, 2, kept.strength, step=0.05, label="Strength", interactive=True, key=key("strength")
+            )
             regions = gr.CheckboxGroup(
-                form.REGIONS, value=list(form.REGION_NAMES), label="What follows", interactive=True, key=key("regions")
+                form.REGIONS, value=list(kept.regions), label="What follows", interactive=True, key=key("regions")
             )
             mirror = gr.Checkbox(
-                False, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
+                kept.mirror, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
             )
-    _bind_check(clip, clip.upload, clip_status, person, workshop)
-    _bind_check(webcam, webcam.stop_recording, webcam_status, None, workshop)
-    return CardWidgets(kind, clip, person, webcam, motion_list, strength, regions, mirror)
+    return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_seen, webcam_seen)
 
 
-def _bind_check(video: gr.Video, arrives: Any, status: gr.HTML, person: gr.Radio | None, workshop: Workshop) -> None:
+def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardValues]:
+    """The values of all cards, as they come from `inputs`, by face."""
+    width = len(fields(form.CardValues))
+    return {face: form.CardValues(*values[(face - 1) * width : face * width]) for face in range(1, faces + 1)}
+
+
+def _clip_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Video, gr.Radio, gr.State]:
+    with gr.Column(elem_classes="panel-clip", key=key("clip panel")):
+        clip = gr.Video(
+            kept.clip, label="Driving clip", sources=["upload"], include_audio=True, height=VIDEO_HEIGHT,
+            interactive=True, key=key("clip"),
+        )  # fmt: skip
+        status = gr.HTML(kept.clip_seen.html, key=key("clip status"))
+        seen = gr.State(kept.clip_seen)
+        people = kept.clip_seen.people
+        person = gr.Radio(
+            _people(people), value=kept.person, label="Who drives", visible=people > 1, interactive=True,
+            key=key("person"),
+        )  # fmt: skip
+
+    def chooser(found: Seen) -> Any:
+        return gr.update(choices=_people(found.people), value=0, visible=found.people > 1)
+
+    _bind_check(clip, clip.upload, [status, seen, person], workshop, chooser)
+    return clip, person, seen
+
+
+def _webcam_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Video, gr.State]:
+    with gr.Column(elem_classes="panel-webcam", key=key("webcam panel")):
+        # Not mirrored: gradio would need the ffmpeg program for that, and the card has a switch of its own.
+        webcam = gr.Video(
+            kept.webcam, label="Webcam", sources=["webcam"], include_audio=True, height=VIDEO_HEIGHT,
+            webcam_options=gr.WebcamOptions(mirror=False), interactive=True, key=key("webcam"),
+        )  # fmt: skip
+        status = gr.HTML(kept.webcam_seen.html, key=key("webcam status"))
+        seen = gr.State(kept.webcam_seen)
+    _bind_check(webcam, webcam.stop_recording, [status, seen], workshop)
+    return webcam, seen
+
+
+def _people(count: int) -> list[tuple[str, int]]:
+    """The choices of who drives."""
+    return [("Largest face", 0), *((f"Person {number}", number) for number in range(1, count + 1))]
+
+
+def _bind_check(
+    video: gr.Video,
+    arrives: Any,
+    outputs: list[Any],
+    workshop: Workshop,
+    chooser: Callable[[Seen], Any] | None = None,
+) -> None:
     """Look at a clip as soon as it is there; say who is in it, or why it cannot drive."""
-    outputs = [status] if person is None else [status, person]
 
-    def check(request: gr.Request, path: str | None) -> Iterator[Any]:
-        for html, count in _look(workshop, request.session_hash or "", path):
-            choices = [LARGEST, *((f"Person {number}", number) for number in range(1, count + 1))]
-            update = gr.update(choices=choices, value=0, visible=count > 1)
-            yield html if person is None else (html, update)
+    def updates(found: Seen) -> list[Any]:
+        return [found.html, found, *([] if chooser is None else [chooser(found)])]
 
-    def forget() -> Any:
-        hidden = gr.update(choices=[LARGEST], value=0, visible=False)
-        return "" if person is None else ("", hidden)
+    def check(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
+        for found in _look(workshop, request.session_hash or "", path):
+            yield updates(found)
+
+    def forget() -> list[Any]:
+        return updates(Seen())
 
     arrives(
         check, video, outputs, api_visibility="private", concurrency_id="look", show_progress="minimal",
-        show_progress_on=status,
+        show_progress_on=outputs[0],
     )  # fmt: skip
     video.clear(forget, None, outputs, api_visibility="private", queue=False)
 
 
-def _look(workshop: Workshop, session: str, given: str | None) -> Iterator[tuple[str, int]]:
-    """(what to say, how many people) while and after a clip is tracked."""
+def _look(workshop: Workshop, session: str, given: str | None) -> Iterator[Seen]:
+    """What to say while and after a clip is tracked."""
     if not given:
         return
     path = Path(given)
     job = workshop.open_job(session)
-    yield pictures.remark(f"Looking for faces in {path.name}"), 0
+    yield Seen(pictures.remark(f"Looking for faces in {path.name}"))
     try:
         workshop.animator.tracks(path, cancel=workshop.token(session, job))
         yield _found(path, list_clip(workshop.animator, path))
     except Cancelled:
-        yield pictures.remark(f"{path.name} was not looked at; that is done when you press Animate"), 0
+        yield Seen(pictures.remark(f"{path.name} was not looked at; that is done when you press Animate"))
     except FantasyPortraitError as error:
-        yield pictures.refusal(words.in_words(error, [path])), 0
+        yield Seen(pictures.refusal(words.in_words(error, [path])))
     finally:
         workshop.close_job(session, job)
 
 
-def _found(path: Path, listing: Listing) -> tuple[str, int]:
+def _found(path: Path, listing: Listing) -> Seen:
     count = len(listing.rows)
     who = "one person" if count == 1 else f"{count} people: choose who drives this face"
     html = pictures.remark(f"{path.name} shows {who}")
     if count > 1:
         html += pictures.picture(pictures.data_url(listing.picture, PICTURE_SIDE), "the people of the clip, numbered")
-    return html + pictures.note_list(listing.notes), count
-
-
-def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardValues]:
-    """The values of all cards, as they come from `inputs`, by face."""
-    width = len(form.CardValues.__dataclass_fields__)
-    return {face: form.CardValues(*values[(face - 1) * width : face * width]) for face in range(1, faces + 1)}
+    return Seen(html + pictures.note_list(listing.notes), count)

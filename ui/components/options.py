@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ui import form
-from ui.components.photo import Portrait
+from ui.cast import Portrait
 
 SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")]
 

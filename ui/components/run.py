@@ -14,9 +14,9 @@ from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service import events
 from fantasyportrait.service.request import AnimationRequest
 from ui import form, pictures, words
+from ui.cast import Portrait
 from ui.components.card import CardWidgets, card_values
 from ui.components.options import OptionWidgets
-from ui.components.photo import Portrait
 from ui.components.result import ResultWidgets, show_result
 from ui.workshop import Workshop
 

@@ -1,0 +1,35 @@
+"""Values as the page would send them."""
+
+from dataclasses import replace
+from typing import Any
+
+from ui.form import MOTION, REGION_NAMES, CardValues, OptionValues
+
+CARD = CardValues(
+    kind=MOTION,
+    clip=None,
+    person=0,
+    webcam=None,
+    motion="nod",
+    strength=1,
+    regions=list(REGION_NAMES),
+    mirror=False,
+)
+OPTIONS = OptionValues(
+    length="seconds", seconds=0.4, fill="loop", absolute=False, smoothing=0.5, sound="auto", side_by_side=False
+)
+
+
+def card(**changes: Any) -> CardValues:
+    """A card that nods, with changes."""
+    return replace(CARD, **changes)
+
+
+def options(**changes: Any) -> OptionValues:
+    """The options of a result of 0.4 s, with changes."""
+    return replace(OPTIONS, **changes)
+
+
+def values(item: CardValues | OptionValues) -> list[Any]:
+    """The values in the order of the widgets."""
+    return list(vars(item).values())

@@ -1,0 +1,37 @@
+"""Small pieces of HTML."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from fantasyportrait.service.events import Step
+from ui import pictures, words
+
+
+def test_nothing_of_the_visitors_is_markup() -> None:
+    evil = '<img src=x onerror="alert(1)">.mp4'
+    for html in (pictures.refusal(evil), pictures.remark(evil), pictures.note_list([evil])):
+        assert "<img" not in html and "&lt;img" in html
+    assert "<b>" not in pictures.progress_bar("<b>", 3)
+
+
+def test_sentences_begin_large_and_file_names_do_not() -> None:
+    assert "No face was found.<" in pictures.remark("no face was found")
+    assert "a.mp4 shows one person.<" in pictures.remark("a.mp4 shows one person")
+
+
+def test_a_thumbnail_is_square_and_inside_the_photo() -> None:
+    photo = np.zeros((100, 300, 3), np.uint8)
+    photo[:, 280:] = 255
+    url = pictures.thumbnail(photo, np.array([270, 60, 310, 110], np.float32))
+    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert image.width == image.height > 50
+    assert image.getpixel((image.width - 2, 5))[0] > 200  # type: ignore[index]
+
+
+def test_progress_says_the_stage_how_far_and_how_long() -> None:
+    assert words.step_text(Step("render", 25, 100, None)) == "Rendering: 25 %"
+    assert words.step_text(Step("render", 25, 100, 12.4)) == "Rendering: 25 %, about 12 s left"
+    assert words.time_left(200) == "about 3 min left"
