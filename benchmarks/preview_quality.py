@@ -10,7 +10,7 @@ DIR holds driving clips (*.mp4) and the portraits woman.jpg, man.jpeg and two_pe
 
 import argparse
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
+from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.tracker import track_clip
 from fantasyportrait.media.clips import read_clip
@@ -35,13 +36,12 @@ SINGLE = ("biden.mp4", "trump.mp4", "expressive.mp4", "mild.mp4", "jgz.mp4")
 LEAST_DEVIATION = {"jaw": 0.01, "jawOpen score": 0.05, "blink": 0.05, "smile": 0.05, "yaw": 2.0, "gaze": 0.06}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reader:
     """Reads the signals that a landmark net sees in frames."""
 
     net: LandmarkNet
-    canonical: object
-    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    canonical: CanonicalFace
 
     def signals(self, frames: list[NDArray[np.uint8]], start: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
         """The signals of each frame; `start` are landmarks of the first."""
@@ -109,17 +109,14 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
         truth = track.landmarks[:, :468, :2]
         moved = np.linalg.norm(seen - truth, axis=2).mean()
         unmoved = np.linalg.norm(face.landmarks[None, :468, :2] - truth, axis=2).mean()
-        sample = range(0, len(true), 5)
-        rows.append(
-            {
-                "clip": clip,
-                "landmark error share": round(float(moved / unmoved), 3),
-                "psnr": round(float(np.mean([_psnr(true[i], result[i]) for i in sample])), 2),
-                "psnr unmoved": round(float(np.mean([_psnr(true[i], true[0]) for i in sample if i])), 2),
-                "ssim": round(float(np.mean([_ssim(true[i], result[i]) for i in sample])), 4),
-                "ssim unmoved": round(float(np.mean([_ssim(true[i], true[0]) for i in sample])), 4),
-            }
-        )
+        row: dict[str, object] = {"clip": clip, "landmark error share": round(float(moved / unmoved), 3)}
+        left, top, right, bottom = (int(side) for side in face.box.clip(0))
+        for place, area in (("", np.s_[:, :]), ("face ", np.s_[top:bottom, left:right])):
+            for name, measure in (("psnr", _psnr), ("ssim", _ssim)):
+                for what, frames_of in (("", result), (" unmoved", true[:1] * len(true))):
+                    values = [measure(true[i][area], frames_of[i][area]) for i in range(5, len(true), 5)]
+                    row[f"{place}{name}{what}"] = round(float(np.mean(values)), 4)
+        rows.append(row)
     return rows
 
 
@@ -137,6 +134,11 @@ def independence(media: Path) -> dict[str, int]:
     exchanged = sum(int((a != b)[own].sum()) for a, b in zip(first, second, strict=True))
     moved = sum(int((frame != pixels)[own].sum()) for frame in still)
     return {"pixels of face 1 changed by face 2's driver": exchanged, "pixels of a still face moved": moved}
+
+
+def mean_of(rows: list[dict[str, object]]) -> dict[str, float]:
+    """The mean of each number over the rows."""
+    return {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0] if key != "clip"}
 
 
 def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
@@ -159,10 +161,12 @@ def main() -> None:
     for name in LEAST_DEVIATION:
         values = [row[name] for row in followed if row[name] is not None]
         means[name] = round(float(np.mean(values)), 3)
-    report = {
+    reenacted = self_reenactment(options.media, options.frames)
+    report: dict[str, object] = {
         "correlation": followed,
         "mean correlation": means,
-        "self-reenactment": self_reenactment(options.media, options.frames),
+        "self-reenactment": reenacted,
+        "mean self-reenactment": mean_of(reenacted),
         "independence": independence(options.media),
     }
     if options.json:

@@ -22,6 +22,7 @@ WAITING = "Waiting for its turn"
 STOPPED = "Stopped: nothing was made, and everything that you chose is still here"
 STOPPING = "Stopping"
 BROKEN = "something went wrong that is not your fault; it was written to the server's log, so please try again"
+REFUSED = "this was not begun: many others are waiting, or a value is not one of those offered; please try again"
 NO_PHOTO = "there is no photo yet: upload one, or try the example"
 
 

@@ -84,8 +84,10 @@ class Workshop:
         History(output.parent.parent).delete(output.parent.name)
 
     def sweep(self) -> None:
-        """Delete what has expired: results of visitors who have made nothing for some hours, and idle sessions."""
+        """Delete results that have expired, the folders of visitors who have made nothing since, and idle sessions."""
         History(self.results).expire(self._kept_s)
+        for place in self.results.glob("?" * 32):
+            History(place).expire(self._kept_s)
         limit = time.monotonic() - self._kept_s
         with self._lock:
             idle = [name for name, own in self._sessions.items() if not own.jobs and own.used_s < limit]

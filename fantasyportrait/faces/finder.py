@@ -28,8 +28,8 @@ class FaceFinder:
         self._net = models.landmark_net()
         self._masks = models.head_masks()
 
-    def find(self, pixels: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """Every face of an RGB photo (H, W, 3) that is at least 50 px wide.
+    def find(self, pixels: NDArray[np.uint8], notes: list[str] | None = None) -> tuple[Face, ...]:
+        """Every face of an RGB photo (H, W, 3) that is at least 50 px wide; `notes` is told of smaller ones.
 
         Raises:
             FaceError: the photo shows no face, none that the mesh fits, or only faces under 50 px.
@@ -49,6 +49,9 @@ class FaceFinder:
                 f"the largest face of the photo is {widest:.0f} px wide; at least {SMALLEST_FACE} px are needed: "
                 "use a larger photo or crop it"
             )
+        if notes is not None and len(large) < len(readings):
+            left_out = len(readings) - len(large)
+            notes.append(f"{left_out} of {len(readings)} faces are under {SMALLEST_FACE} px and were left out")
         large.sort(key=lambda reading: float(reading.points[:, 0].mean()))
         masks = self._masks.masks(pixels, [r.points for r in large])
         return tuple(

@@ -40,10 +40,11 @@ class Animator:
         notes = list(original.notes)
         if size != (width, height):
             notes.append(f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}")
-        photo = Photo(resize(original.pixels, size), tuple(notes), original.sha256)
+        pixels = resize(original.pixels, size)
         try:
-            # A finder of its own for each photo: it loads in a moment, and serves one thread and one size of photo.
-            return photo, FaceFinder(self.models_dir).find(photo.pixels)
+            # A finder of its own for each photo: it loads in a moment, and serves one thread.
+            faces = FaceFinder(self.models_dir).find(pixels, notes)
+            return Photo(pixels, tuple(notes), original.sha256), faces
         except FaceError as error:
             resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
             raise FaceError(f"{portrait}: {error}{resized}") from error

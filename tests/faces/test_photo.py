@@ -99,3 +99,12 @@ def test_a_small_face_is_refused_with_its_size(finder: FaceFinder, photo: Pixels
     small = cv2.resize(photo, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     with pytest.raises(FaceError, match=r"\d\d px wide; at least 50 px"):
         finder.find(small)
+
+
+def test_a_small_face_beside_a_large_one_is_left_out_and_said(finder: FaceFinder, photo: Pixels) -> None:
+    crowd = photo.copy()
+    tiny = cv2.resize(photo[:, 620:960], None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+    crowd[: tiny.shape[0], 470 : 470 + tiny.shape[1]] = tiny
+    notes: list[str] = []
+    assert len(finder.find(crowd, notes)) == 2
+    assert notes == ["1 of 3 faces are under 50 px and were left out"]

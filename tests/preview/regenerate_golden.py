@@ -11,7 +11,7 @@ from fantasyportrait.preview.engine import Part
 from tests.preview.scene import Scene
 
 SHEET = Path(__file__).parent / "golden" / "sheet.png"
-CELL = 96
+CELL = 88
 _COUNT = 80
 # A row each: motion, face, frames.
 _ROWS = (
@@ -23,7 +23,7 @@ _ROWS = (
 
 
 def draw_sheet(scene: Scene) -> NDArray[np.uint8]:
-    """The contact sheet, RGB (384, 384, 3): four frames of four motions, a row each."""
+    """The contact sheet, RGB (352, 352, 3): four frames of four motions, a row each."""
     rows = []
     for name, index, frames in _ROWS:
         face = scene.faces[index]

@@ -53,3 +53,11 @@ def test_results_expire(workshop: Workshop) -> None:
     workshop.sweep()
     assert not old.parent.parent.exists() and young.parent.exists()
     assert workshop.new_result("me").parent.is_dir()
+
+
+def test_an_old_result_expires_while_its_visitor_goes_on(workshop: Workshop) -> None:
+    old, young = workshop.new_result("me"), workshop.new_result("me")
+    an_hour_ago = old.parent.stat().st_mtime - 3600
+    os.utime(old.parent, (an_hour_ago, an_hour_ago))
+    workshop.sweep()
+    assert not old.parent.exists() and young.parent.exists()

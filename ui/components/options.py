@@ -5,7 +5,6 @@ from typing import Any
 
 import gradio as gr
 
-from ui import form
 from ui.cast import Portrait
 
 SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")]
@@ -35,9 +34,8 @@ def render_options() -> OptionWidgets:
             [("Longest clip", "longest"), ("Shortest clip", "shortest"), ("Seconds", "seconds")],
             value="longest", label="Length", info="Without a clip: 4 s", elem_id="length", interactive=True,
         )  # fmt: skip
-        seconds = gr.Number(
-            4, label="Seconds", minimum=0.1, maximum=form.LONGEST_S, elem_id="seconds", interactive=True
-        )
+        # Without bounds: what is out of range is refused in our words when the request is made.
+        seconds = gr.Number(4, label="Seconds", elem_id="seconds", interactive=True)
         fill = gr.Radio(
             [("Loops", "loop"), ("Holds its end", "hold"), ("Goes back and forth", "pingpong")],
             value="loop", label="A clip that is too short", interactive=True,

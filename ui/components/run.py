@@ -79,9 +79,11 @@ def bind_run(
     # The keys keep a run alive while the cards are drawn anew for another photo.
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     begun = widgets.animate.click(runner.begin, None, widgets.outputs(), queue=False, key="begin", **hidden)
-    begun.then(
+    worked = begun.then(
         runner.work, inputs, [*widgets.outputs(), *result.outputs()], concurrency_id="work", key="work", **hidden
     )
+    # gradio itself refuses a full queue and a value that no widget offers.
+    worked.failure(runner.fail, widgets.job, widgets.outputs(), queue=False, key="fail", **hidden)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class Runner:
             self.widgets.progress: pictures.progress_bar(words.WAITING, 0),
             self.widgets.look: "",
         }
+
+    def fail(self, request: gr.Request, job: str) -> Updates:
+        """The work was not even begun."""
+        self.workshop.close_job(request.session_hash or "", job)
+        return self._end(pictures.refusal(words.REFUSED))
 
     def work(self, request: gr.Request, portrait: Portrait | None, job: str, *values: object) -> Iterator[Updates]:
         """Run the job and yield what changes on the page; whatever happens, the page can be used again."""

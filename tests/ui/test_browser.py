@@ -1,0 +1,180 @@
+"""The app in a real Chromium, from the upload to a video that plays."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ui.conftest import Served
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MS = 30_000
+PLAYS = """async (place) => {
+    const video = document.querySelector(place + ' video');
+    video.muted = true;
+    await video.play();
+    const from = video.currentTime;
+    for (let i = 0; i < 100 && video.currentTime === from; i++) await new Promise(r => setTimeout(r, 50));
+    return {moved: video.currentTime !== from, width: video.videoWidth, height: video.videoHeight,
+            length: video.duration, error: video.error && video.error.message};
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium with a profile of its own; where it is missing, a failure in CI and a skip elsewhere."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.is_file():
+        reason = f"there is no Chromium at {CHROMIUM}: apt install chromium, or name it in $CHROMIUM"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    with playwright.sync_playwright() as driver:
+        profile = tmp_path_factory.mktemp("profile")
+        context = driver.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS)
+        context.set_default_timeout(WAIT_MS)
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser: Any, app: Served) -> Iterator[Any]:
+    """The app in a new tab, which may talk to nobody else and must not fail in silence."""
+    tab = browser.new_page()
+    errors: list[str] = []
+    elsewhere: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("request", lambda asked: elsewhere.append(asked.url) if asked.url.startswith("http") else None)
+    tab.goto(app.address)
+    tab.wait_for_selector("#photo input[type=file]", state="attached")
+    yield tab
+    tab.close()
+    assert not errors
+    assert all(url.startswith(app.address) for url in elsewhere)
+
+
+def choose(page: Any, face: int, kind: str) -> None:
+    """Choose what a face plays."""
+    page.click(f"#face-{face} label:has-text('{kind}')")
+
+
+def set_seconds(page: Any, seconds: float) -> None:
+    """Set the result's length."""
+    page.click("#options button")
+    page.click("#length label:has-text('Seconds')")
+    page.fill("#seconds input", str(seconds))
+    page.press("#seconds input", "Tab")
+
+
+def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict[str, Path]) -> None:
+    page.set_input_files("#photo input[type=file]", two_person)
+    page.wait_for_selector("text=2 faces found")
+    page.wait_for_selector("#face-2")
+    assert page.locator(".face-card").count() == 2
+    assert page.eval_on_selector("#photo img", "image => image.naturalWidth") == 1024
+
+    choose(page, 1, "Built-in motion")
+    choose(page, 2, "Clip")
+    page.set_input_files("#face-2 .panel-clip input[type=file]", clips["two"])
+    page.wait_for_selector("#face-2 >> text=shows 2 people")
+    page.click("#face-2 label:has-text('Person 2')")
+
+    set_seconds(page, 1)
+    page.click("#animate")
+    page.wait_for_selector("#progress progress")
+    page.wait_for_selector("#result video", timeout=2 * WAIT_MS)
+    result = page.evaluate(PLAYS, "#result")
+    assert result["moved"] and result["error"] is None
+    assert (result["width"], result["height"]) == (1024, 576) and abs(result["length"] - 1) < 0.1
+    side = page.evaluate(PLAYS, "#side-by-side")
+    assert side["moved"] and side["error"] is None and side["width"] > side["height"]
+    page.wait_for_selector("#notes >> text=1.00 s, 25 frames")
+    for place, name in (("#save-video", "fantasyportrait.mp4"), ("#save-request", "request.json")):
+        with page.expect_download() as download:
+            page.click(place)
+        assert download.value.suggested_filename == name
+
+    # A text file is refused in a sentence, and what was chosen stays.
+    page.set_input_files(
+        "#photo input[type=file]", {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear reader"}
+    )
+    page.wait_for_selector("#photo-message .refusal >> text=letter.png")
+    assert page.is_checked("#face-2 input[value=clip]") and page.is_visible("#face-2 >> text=shows 2 people")
+
+    # Another photo finds the cast again; a long second run can be stopped.
+    page.set_input_files("#photo input[type=file]", two_person)
+    page.wait_for_selector("text=2 faces found")
+    page.wait_for_selector("#face-2 >> text=shows 2 people")
+    page.fill("#seconds input", "60")
+    page.press("#seconds input", "Tab")
+    page.click("#animate")
+    page.wait_for_selector("#look img")
+    page.click("#stop")
+    page.wait_for_selector("#message >> text=Stopped")
+    page.wait_for_selector("#animate:enabled")
+    assert page.is_visible("#result video") and not page.is_visible("#stop")
+
+
+def test_the_example_is_one_click_away_and_leaving_stops_the_work(page: Any, browser: Any, app: Served) -> None:
+    page.click("#example")
+    page.wait_for_selector("#face-2")
+    assert page.is_checked("#face-1 input[value=motion]") and page.is_visible("#face-2 .panel-motion")
+    set_seconds(page, 300)
+    page.click("#animate")
+    page.wait_for_selector("#look img")
+    page.close()
+    # Whoever comes next does not wait for the end of five minutes of video.
+    other = browser.new_page()
+    other.goto(app.address)
+    other.click("#example")
+    other.wait_for_selector("#face-2")
+    set_seconds(other, 0.4)
+    other.click("#animate")
+    other.wait_for_selector("#result video", timeout=2 * WAIT_MS)
+    other.close()
+
+
+def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_path: Path) -> None:
+    page.click("#animate")
+    page.wait_for_selector("#message .refusal >> text=There is no photo yet")
+    page.set_input_files("#photo input[type=file]", two_person)
+    page.wait_for_selector("#face-2")
+    page.click("#animate")
+    page.wait_for_selector("#message .refusal >> text=Every face is still")
+    choose(page, 1, "Clip")
+    page.click("#animate")
+    page.wait_for_selector("#message .refusal >> text=Face 1 has no clip yet")
+    choose(page, 1, "Built-in motion")
+    set_seconds(page, 100_000)
+    page.click("#animate")
+    page.wait_for_selector("#message .refusal >> text=/The length is 100000/")
+    page.wait_for_selector("#animate:enabled")
+    choose(page, 1, "Clip")
+    letter = tmp_path / "letter.mp4"
+    letter.write_text("Dear reader", encoding="utf-8")
+    page.set_input_files("#face-1 .panel-clip input[type=file]", letter)
+    page.wait_for_selector("#face-1 .refusal >> text=letter.mp4")
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_nothing_is_wider_than_the_screen(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.click("#example")
+    page.wait_for_selector("#face-2")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    right = page.eval_on_selector_all(".face-card", "cards => cards.map(card => card.getBoundingClientRect().right)")
+    assert max(right) <= width

@@ -1,0 +1,80 @@
+"""What the server gives to whom, asked without a browser: no value and no name that a client sends is trusted."""
+
+from pathlib import Path
+
+import pytest
+
+from app import main
+from tests.service.factories import one_person
+from tests.ui.conftest import Served
+from tests.ui.factories import card, options, values
+from tests.ui.visitor import Visitor
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
+    """A photo of one person that is quick to animate."""
+    return one_person(two_person, tmp_path_factory.mktemp("photo") / "one.png")
+
+
+def test_two_visitors_do_not_see_each_others_results(app: Served, small: Path) -> None:
+    before = set(app.results.glob("*"))
+    first, second, third = (Visitor(app.address) for _ in range(3))
+    first.send_photo(small)
+    second.send_photo(small)
+    shown = [
+        visitor.result(visitor.animate(*values(options()), *values(card(motion=motion))))
+        for visitor, motion in ((first, "nod"), (second, "shake"))
+    ]
+    assert len(set(shown)) == 2
+    assert all(first.fetch(path).status_code == 200 for path in shown)
+    assert "There is no photo yet" in str(third.animate(*values(options())))
+    sessions = set(app.results.glob("*")) - before
+    assert len(sessions) == 2 and not any(v.session in str(path) for v in (first, second) for path in sessions)
+    assert all(len(list(folder.glob("*/*.mp4"))) == 1 for folder in sessions)
+
+
+@pytest.mark.parametrize(
+    ("option", "face"),
+    [
+        ({}, {"strength": 9}),
+        ({}, {"motion": "../nod"}),
+        ({}, {"regions": ["tail"]}),
+        ({}, {"kind": "everything"}),
+        ({"sound": "file:/etc/hostname"}, {}),
+        ({"length": "seconds", "seconds": 1e9}, {}),
+        ({"smoothing": -3}, {}),
+        ({"fill": "bounce"}, {}),
+    ],
+)
+def test_values_out_of_range_make_nothing(
+    app: Served, visitor: Visitor, option: dict[str, object], face: dict[str, object]
+) -> None:
+    before = list(app.results.rglob("*.mp4"))
+    answer = visitor.animate(*values(options(**option)), *values(card(**face)))
+    assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
+    assert list(app.results.rglob("*.mp4")) == before
+
+
+@pytest.fixture(scope="module")
+def visitor(app: Served, small: Path) -> Visitor:
+    """A visitor with a photo of one person."""
+    someone = Visitor(app.address)
+    someone.send_photo(small)
+    return someone
+
+
+def test_a_file_of_the_server_is_no_photo_and_is_not_served(app: Served, two_person: Path) -> None:
+    someone = Visitor(app.address)
+    assert not someone.send_photo_at(str(two_person))["success"]
+    assert "There is no photo yet" in str(someone.animate(*values(options())))
+    assert someone.fetch("/etc/hostname").status_code == 403
+
+
+def test_the_app_is_not_shared_through_others() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--share"])
+
+
+def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:
+    assert visitor.interface() == {"named_endpoints": {}, "unnamed_endpoints": {}}
