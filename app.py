@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fantasyportrait.core.errors import FantasyPortraitError
 from ui.app import launch
 
 
@@ -15,7 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder where results are kept a while")
     parser.add_argument("--models-dir", type=Path, help="where the model files lie or shall be put")
     given = parser.parse_args(arguments)
-    launch(given.host, given.port, given.results, given.models_dir)
+    try:
+        launch(given.host, given.port, given.results, given.models_dir)
+    except FantasyPortraitError as error:
+        parser.exit(error.exit_code, f"error: {error}\n")
 
 
 if __name__ == "__main__":

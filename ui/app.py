@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.animator import Animator
 from ui import words
 from ui.layout import build_page
@@ -38,14 +39,19 @@ def launch(
     models_dir: Path | None = None,
     block: bool = True,
 ) -> str:
-    """Serve the app, until Ctrl-C if `block`; returns its address. Host and port default to gradio's."""
+    """Serve the app, until Ctrl-C if `block`; returns its address. Host and port default to gradio's.
+
+    Raises `RequestError` where host and port cannot be listened on.
+    """
     workshop = Workshop(results, Animator(models_dir))
-    end_sweeping = workshop.sweep_often(SWEEP_S)
-    _, address, _ = build(workshop).launch(
-        server_name=host, server_port=port, prevent_thread_lock=not block, **_launch_options(workshop)
-    )
-    if block:
-        end_sweeping()
+    demo = build(workshop)
+    workshop.sweep_often(SWEEP_S)
+    try:
+        _, address, _ = demo.launch(
+            server_name=host, server_port=port, prevent_thread_lock=not block, **_launch_options(workshop)
+        )
+    except OSError as error:
+        raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
     return address
 
 

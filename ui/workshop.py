@@ -3,7 +3,6 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,17 +93,15 @@ class Workshop:
             for name in idle:
                 del self._sessions[name]
 
-    def sweep_often(self, every_s: float = 600.0) -> Callable[[], None]:
-        """Sweep now and in the background until the returned function is called."""
-        ended = threading.Event()
+    def sweep_often(self, every_s: float) -> None:
+        """Sweep now, and in the background as long as the program runs."""
 
         def work() -> None:
-            self.sweep()
-            while not ended.wait(every_s):
+            while True:
                 self.sweep()
+                time.sleep(every_s)
 
         threading.Thread(target=work, name="fantasyportrait-sweeper", daemon=True).start()
-        return ended.set
 
     def _session(self, name: str) -> _Session:
         own = self._sessions.setdefault(name, _Session())

@@ -127,8 +127,9 @@ class _Actor:
         """Draw hair and neck on the layer's window, and return the head's alpha there."""
         outer = self.rig.triangles[: self.rig.outer]
         map_x, map_y, numbers = triangle_map(self._source, target, outer, self.layer.window)
-        area[:] = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        # A body cut by the photo's border goes on beyond it, mirrored, so that no gap opens when it moves inwards.
+        area[:] = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         return np.asarray(alpha * (numbers > 0), np.float32)
 
     def _draw_skin(

@@ -19,8 +19,8 @@ from fantasyportrait.preview.rig import Rig
 # Opening (height over width of the inner lips) from which a resting mouth shows something of its own.
 _OWN_OPEN = 0.05
 _COUNT = len(INNER_LIPS)
-# How much of the two skins' difference in lightness and colour the inside of a mouth takes on.
-_TINT = np.array([0.8, 0.4, 0.4], np.float32)
+# How much of the two skins' difference in lightness a mouth takes on, and how far its colours may be strengthened.
+_LIGHT_SHARE, _RICHEST = 0.8, 1.3
 
 
 class MouthPainter:
@@ -33,10 +33,13 @@ class MouthPainter:
         self._resting = _opening(ring)
         self._triangles = _ring_triangles()
         own = mouth_patch(photo, rig.landmarks.astype(np.float32))
-        self._skin = _skin_colour(own[None])
-        as_image = np.round(self._skin).astype(np.uint8).reshape(1, 1, 3)
+        skin = _skin_colour(own[None])
+        as_image = np.round(skin).astype(np.uint8).reshape(1, 1, 3)
         self._skin_rgb = cv2.cvtColor(as_image, cv2.COLOR_LAB2RGB)[0, 0].astype(np.float32)
-        self._shift = None if motion.mouths is None else (self._skin - _skin_colour(motion.mouths)) * _TINT
+        drivers = skin if motion.mouths is None else _skin_colour(motion.mouths)
+        self._lighter = _LIGHT_SHARE * float(skin[0] - drivers[0])
+        # Pale skin has no pale tongue, so colours fall later than the skin's own do.
+        self._richer = min(1.6 * _chroma(skin) / max(_chroma(drivers), 1.0), _RICHEST)
 
     def paint(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, frame: int) -> None:
         """Paint the mouth of `frame` onto `canvas`, uint8 (H, W, 3)."""
@@ -58,15 +61,16 @@ class MouthPainter:
 
     def _inside(self, ring: NDArray[np.float64], pose: Pose, frame: int, window: Window) -> NDArray[np.uint8]:
         """The driver's mouth, or a drawn one, on the window's pixels."""
-        if self._motion.mouths is None or self._shift is None:
+        if self._motion.mouths is None:
             resting = pose.head.apply(self._rig.landmarks[INNER_LIPS])[:, :2]
             return draw_mouth(ring, resting, window, self._skin_rgb)
         patch_ring = mouth_points(self._motion.landmarks[frame]).astype(np.float64)
         map_x, map_y, _ = triangle_map(patch_ring, _grown(ring, 1.1), self._triangles, window)
         texture = cv2.remap(self._motion.mouths[frame], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         lab = cv2.cvtColor(texture, cv2.COLOR_RGB2LAB).astype(np.float32)
-        # Dark stays dark: a pixel shifts as far as it is bright.
-        lab += self._shift * np.clip(lab[..., :1] / 140, 0, 1)
+        # Dark stays dark: a pixel gains light as far as it is bright. A grey portrait's mouth is grey.
+        lab[..., 0] += self._lighter * np.clip(lab[..., 0] / 140, 0, 1)
+        lab[..., 1:] = 128 + (lab[..., 1:] - 128) * self._richer
         return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
 
     def _with_own(
@@ -107,6 +111,10 @@ def _ring_triangles() -> NDArray[np.int64]:
         triangles.append((upper[i], upper[i + 1], lower[i]))
         triangles.append((upper[i + 1], lower[i + 1], lower[i]))
     return np.array([t for t in triangles if len(set(t)) == 3], np.int64)
+
+
+def _chroma(lab: NDArray[np.float32]) -> float:
+    return float(np.hypot(lab[1] - 128, lab[2] - 128))
 
 
 def _skin_colour(patches: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -42,11 +42,15 @@ class Window(NamedTuple):
 
 
 def backward_affines(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float32]:
-    """For triangles (N, 3, 2): coefficients (N, 6) so that source x, y = (a x + b y + c, d x + e y + f) of target."""
+    """For triangles (N, 3, 2): coefficients (N, 6) so that source x, y = (a x + b y + c, d x + e y + f) of target.
+
+    A triangle squeezed to less than a quarter of a pixel takes its colour from the middle of its source.
+    """
     edge1, edge2 = target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]
     area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
-    # A sliver covers no pixel's centre that a neighbour does not cover as well; keep its numbers finite.
-    area = np.where(np.abs(area) < 1e-3, np.copysign(1e-3, area + 1e-12), area)
+    squeezed = np.abs(area) < 0.5
+    area = np.where(squeezed, 1.0, area)
+    source = np.where(squeezed[:, None, None], source.mean(axis=1, keepdims=True), source)
     source1, source2 = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]
     along_x = (source1 * edge2[:, 1:2] - source2 * edge1[:, 1:2]) / area[:, None]
     along_y = (source2 * edge1[:, 0:1] - source1 * edge2[:, 0:1]) / area[:, None]

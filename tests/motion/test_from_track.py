@@ -34,7 +34,8 @@ def track(canonical: CanonicalFace) -> Track:
 
 def measured_from(motion: FaceMotion, frame: int) -> bool:
     """True if motion is measured from this frame (with its mouth shut and its smile undone)."""
-    return bool(np.abs(motion.neutral - motion.landmarks[frame])[RIGID].max() < 0.5)
+    away = np.abs(motion.landmarks - motion.neutral)[:, RIGID].mean(axis=(1, 2))
+    return bool(away.argmin() == frame and away[frame] < 0.5)
 
 
 def scored(track: Track, name: str, values: list[float]) -> Track:

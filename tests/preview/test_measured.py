@@ -83,7 +83,9 @@ def driver(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Track:
         for motion in (yawn, shake)
         for frame in scene.frames([Part(face, motion)], 60)
     ]
-    frames = [cv2.copyMakeBorder(f, 0, height - f.shape[0], 0, width - f.shape[1], cv2.BORDER_REPLICATE) for f in frames]
+    frames = [
+        cv2.copyMakeBorder(f, 0, height - f.shape[0], 0, width - f.shape[1], cv2.BORDER_REPLICATE) for f in frames
+    ]
     tracks = track_clip(write_clip(Path(tmp_path_factory.mktemp("clip")) / "driver.mp4", frames))
     return max(tracks, key=lambda track: float(np.ptp(track.landmarks[:, :, 0])))
 

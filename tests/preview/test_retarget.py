@@ -225,9 +225,7 @@ def test_no_motion_goes_too_far_or_crosses_the_lips(name: str, rigs: list[Rig], 
 
 
 @pytest.mark.parametrize("name, closed", [("blink", (True, True)), ("wink", (False, True)), ("yawn", (True, True))])
-def test_lids_close_fully_or_not_at_all(
-    name: str, closed: tuple[bool, bool], rigs: list[Rig], scene: Scene
-) -> None:
+def test_lids_close_fully_or_not_at_all(name: str, closed: tuple[bool, bool], rigs: list[Rig], scene: Scene) -> None:
     for rig in rigs:
         sides = []
         for pairs in (LID_PAIRS[:7], LID_PAIRS[7:]):

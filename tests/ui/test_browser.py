@@ -170,6 +170,16 @@ def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_pa
     page.wait_for_selector("#face-1 .refusal >> text=letter.mp4")
 
 
+def test_a_full_queue_is_said_and_the_page_lives_on(page: Any) -> None:
+    page.click("#example")
+    page.wait_for_selector("#face-2")
+    full = {"detail": "Queue is full."}
+    page.route("**/queue/join*", lambda asked: asked.fulfill(status=503, json=full))
+    page.click("#animate")
+    page.wait_for_selector("#message .refusal >> text=not begun")
+    page.wait_for_selector("#animate:enabled")
+
+
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_nothing_is_wider_than_the_screen(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})

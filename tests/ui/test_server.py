@@ -76,5 +76,12 @@ def test_the_app_is_not_shared_through_others() -> None:
         main(["--share"])
 
 
+def test_a_port_in_use_is_said_in_a_sentence(app: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = app.address.rpartition(":")[2]
+    with pytest.raises(SystemExit, match="2"):
+        main(["--port", port, "--results", str(tmp_path)])
+    assert port in (said := capsys.readouterr().err) and "choose another --port" in said
+
+
 def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:
     assert visitor.interface() == {"named_endpoints": {}, "unnamed_endpoints": {}}
