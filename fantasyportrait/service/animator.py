@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,7 +90,9 @@ class Animator:
         """
         return Run(self, request, output, cancel or CancelToken(), watch or (lambda event: None)).result()
 
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None) -> Iterator[Event]:
+    def events(
+        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
+    ) -> Generator[Event, None, None]:
         """Run the request in a thread of its own and yield what happens; the last is Done, Failed or Cancelled.
 
         Whoever stops listening (closes the generator, or Ctrl-C) stops the work. An error that is not a

@@ -159,7 +159,6 @@ def test_heads_over_the_photo_s_edge_are_drawn(corner: tuple[int, int], scene: S
         assert len(frames) == 8 and all(frame.shape == photo.shape for frame in frames)
 
 
-@pytest.mark.xfail(reason="the photo's edge cuts no head off: hair goes on there", strict=False)
 def test_a_head_cut_off_by_the_photo_s_edge_leaves_no_gap_there(scene: Scene) -> None:
     left, top, right, bottom = scene.faces[0].box.astype(int)
     photo = np.ascontiguousarray(scene.photo[top - 8 : bottom + 15, left - 8 : right + 8])

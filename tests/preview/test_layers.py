@@ -79,7 +79,7 @@ def test_the_plate_is_the_photo_but_for_the_heads(scene: Scene, layers: list[Hea
 
 def test_layers_hold_the_head_and_end_at_the_neck(scene: Scene, layers: list[HeadLayer]) -> None:
     for face, layer in zip(scene.faces, layers, strict=True):
-        assert layer.alpha.shape == scene.photo.shape[:2] and 0 <= layer.alpha.min() and layer.alpha.max() <= 1
+        assert layer.alpha.shape == scene.photo.shape[:2] and layer.alpha.min() >= 0 and layer.alpha.max() <= 1
         assert (layer.alpha[~scene.surroundings(face)] == 0).all()
         left, top, right, bottom = face.box.astype(int)
         assert layer.window.left <= left and right <= layer.window.right

@@ -164,7 +164,7 @@ def test_a_face_driven_by_itself_in_absolute_mode_is_itself(
 ) -> None:
     for face in scene.faces:
         rig = build_rig(face.landmarks, scene.canonical)
-        there = about_the_neck(rig, pitch, yaw, roll) + [shift * rig.axes.height, 0, 0]
+        there = about_the_neck(rig, pitch, yaw, roll) + np.array([shift * rig.axes.height, 0, 0])
         pose = poses(rig, still_motion(face.landmarks, there[None]), scene.canonical, absolute=True)[0]
         assert np.linalg.norm((pose.landmarks - there)[:, :2], axis=1).mean() < 0.005 * rig.axes.width
 
