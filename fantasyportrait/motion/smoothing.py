@@ -20,7 +20,7 @@ def smooth_landmarks(landmarks: NDArray[np.float32], strength: float) -> NDArray
 
 def _one_euro(points: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
     # In cycles a frame: jitter of 0.2 % of a face is damped, a blink (5 % a frame) passes.
-    slowest, gain, speed_cut = 0.5 * (1 - 0.8 * strength), 40.0, 0.25
+    slowest, gain, speed_cut = 0.5 * (1 - 0.8 * strength), 15.0, 0.25
     out = np.empty_like(points)
     out[0] = points[0]
     speed = np.zeros(points.shape[1:2])

@@ -97,12 +97,14 @@ def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[
     """
     weight = known.astype(np.float32)
     levels = [(image.astype(np.float32) * weight[..., None], weight)]
-    while min(levels[-1][1].shape) > 2:
+    while max(levels[-1][1].shape) > 1:
         colour, weight = levels[-1]
         size = (weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2
         levels.append((_shrunk(colour, size), _shrunk(weight, size)))
     colour, weight = levels[-1]
-    result = colour / np.maximum(weight, 1e-6)[..., None]
+    # Nothing known at all: the picture's mean.
+    mean = image.mean(axis=(0, 1), dtype=np.float32)
+    result = np.where(weight[..., None] > 0, colour / np.maximum(weight, 1e-6)[..., None], mean)
     for colour, weight in reversed(levels[:-1]):
         up = cv2.resize(result, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
         trust = np.clip(weight * 4, 0, 1)[..., None]

@@ -44,11 +44,14 @@ class Window(NamedTuple):
 def backward_affines(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float32]:
     """For triangles (N, 3, 2): coefficients (N, 6) so that source x, y = (a x + b y + c, d x + e y + f) of target.
 
-    A triangle squeezed to less than a quarter of a pixel takes its colour from the middle of its source.
+    A triangle squeezed from something visible to less than a quarter of a pixel takes its colour from the middle of
+    its source.
     """
     edge1, edge2 = target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]
     area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
-    squeezed = np.abs(area) < 0.5
+    source1, source2 = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]
+    source_area = np.abs(source1[:, 0] * source2[:, 1] - source1[:, 1] * source2[:, 0])
+    squeezed = (np.abs(area) < 1e-3) | ((np.abs(area) < 0.5) & (np.abs(area) < 0.5 * source_area))
     area = np.where(squeezed, 1.0, area)
     source = np.where(squeezed[:, None, None], source.mean(axis=1, keepdims=True), source)
     source1, source2 = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]

@@ -87,3 +87,11 @@ def test_layers_hold_the_head_and_end_at_the_neck(scene: Scene, layers: list[Hea
         assert (layer.alpha > 0.99)[top:bottom, left:right].mean() > 0.6
         rows = np.nonzero(layer.alpha.max(axis=1))[0]
         assert rows.max() < bottom + 0.6 * np.ptp(face.landmarks[:, 1]), "the neck ends above the shoulders"
+
+
+def test_a_hole_is_filled_from_far_away_and_without_anything_known() -> None:
+    image = np.full((40, 200, 3), 120, np.uint8)
+    known = np.zeros((40, 200), np.float32)
+    assert np.allclose(fill_holes(image, known), 120, atol=0.1)
+    known[:, :12] = 1
+    assert np.allclose(fill_holes(image, known), 120, atol=0.1)

@@ -1,11 +1,11 @@
 """The Animate and Stop buttons, and how far the work is."""
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 
@@ -22,7 +22,6 @@ from ui.workshop import Workshop
 
 LOOK_SIDE = 360
 Updates = dict[Any, Any]
-Happening = Generator[events.Event, None, None]
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,7 @@ class Runner:
         done = False
         try:
             # Closing the events stops the work, also when the visitor has gone.
-            happening = cast(Happening, self.workshop.animator.events(request, output, token))
-            with closing(happening):
+            with closing(self.workshop.animator.events(request, output, token)) as happening:
                 for event in happening:
                     done = isinstance(event, events.Done)
                     yield from self._shown(event, request)
