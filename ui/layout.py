@@ -37,6 +37,8 @@ def build_page(workshop: Workshop) -> None:
             bind_photo(photo, drawn, workshop)
             # Also without a photo: a run goes on when its photo is taken away.
             bind_run(run, photo.portrait, options, drawn, result, workshop)
+            # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
+            gr.HTML("<i></i>", elem_id="ready", key="ready")
 
         # One at a time: gradio counts the drawings of all sessions together.
         gr.render(photo.portrait, concurrency_limit=1, concurrency_id="cards", show_progress="hidden")(cards)

@@ -61,6 +61,7 @@ def page(browser: Any, app: Served) -> Iterator[Any]:
     tab.on("request", lambda asked: elsewhere.append(asked.url) if asked.url.startswith("http") else None)
     tab.goto(app.address)
     tab.wait_for_selector("#photo input[type=file]", state="attached")
+    tab.wait_for_selector("#ready", state="attached")
     yield tab
     tab.close()
     assert not errors
