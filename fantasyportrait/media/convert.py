@@ -31,6 +31,7 @@ class FrameConverter:
         self._size: tuple[int, int] | None = None
         self._pipes: list[Pipe] = []
         self._kind: tuple[object, ...] = ()
+        self._turn = (False, False, False)
 
     def stored_size(self, frame: VideoFrame) -> tuple[int, int]:
         """(width, height) that the frame is scaled to, before it is turned upright."""
@@ -53,13 +54,15 @@ class FrameConverter:
         self._size = self._size or self.stored_size(frame)
         kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc)
         if kind != self._kind:
-            self._pipes, self._kind = _pipes(frame, self._size), kind
+            # Only here: a frame that was asked for its side data lives on, with its picture, until the garbage
+            # collector comes by.
+            self._pipes, self._kind, self._turn = _pipes(frame, self._size), kind, _turned(frame)
         picture = functools.reduce(lambda passed, pipe: pipe.map(passed), self._pipes, frame)
         pixels = picture.to_ndarray()
         if pixels.shape[2] == 4:
             alpha = pixels[:, :, 3:].astype(np.uint16)
             pixels = ((pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-        return _upright(pixels.astype(np.uint8, copy=False), frame)
+        return _upright(pixels.astype(np.uint8, copy=False), self._turn)
 
 
 def _pipes(frame: VideoFrame, size: tuple[int, int]) -> list[Pipe]:
@@ -89,7 +92,7 @@ def _turned(frame: VideoFrame) -> tuple[bool, bool, bool]:
     return swaps, (c if swaps else a) < 0, (b if swaps else d) < 0
 
 
-def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    swaps, mirror_x, mirror_y = _turned(frame)
+def _upright(pixels: NDArray[np.uint8], turn: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
+    swaps, mirror_x, mirror_y = turn
     turned = pixels.transpose(1, 0, 2) if swaps else pixels
     return np.ascontiguousarray(turned[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])
