@@ -3,7 +3,6 @@
 One folder an entry, `tracks/KEY/`: `about.json` and four .npy files for each person, memory-mapped when read.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,13 +16,13 @@ import numpy as np
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.files import file_sha256
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import TRACKER_VERSION, track_clip
 
 _ENTRIES = 64
 _ABOUT = "about.json"
 _ARRAYS = ("landmarks", "blendshapes", "valid", "mouths")
-_READ_BYTES = 1 << 20
 
 
 def cached_tracks(
@@ -56,14 +55,10 @@ def cached_tracks(
 
 def _key(path: Path, rate: Fraction, start_s: float, end_s: float | None) -> str:
     """Name of the entry: sha256 of the clip's bytes, the span, the rate and the tracker's version."""
-    digest = hashlib.sha256(f"{TRACKER_VERSION} {rate} {float(start_s)} {end_s and float(end_s)}\n".encode())
     try:
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
+        return file_sha256(path, f"{TRACKER_VERSION} {rate} {float(start_s)} {end_s and float(end_s)}\n")
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    return digest.hexdigest()
 
 
 def _load(entry: Path) -> tuple[Track, ...] | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.geometry import Array
+
 # fmt: off
 RIGID = np.array([10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263, 127, 356, 234, 454, 54, 284, 103, 332, 109, 338, 67, 297])
 OVAL = np.array([10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109])
@@ -23,6 +25,9 @@ RIGHT_IRIS = np.array([468, 469, 470, 471, 472])
 LEFT_IRIS = np.array([473, 474, 475, 476, 477])
 RIGHT_BROW = np.array([70, 63, 105, 66, 107, 55, 65, 52, 53, 46])
 LEFT_BROW = np.array([300, 293, 334, 296, 336, 285, 295, 282, 283, 276])
+# Rings of eye and mouth run from one corner over the top to the other and back below: point k lies above point -k.
+LID_PAIRS = np.concatenate([np.stack([ring[1:8], ring[:8:-1]], axis=1) for ring in (RIGHT_EYE, LEFT_EYE)])
+LIP_PAIRS = np.stack([INNER_LIPS[1:10], INNER_LIPS[:10:-1]], axis=1)
 # Blendshapes that come in pairs (left, right), by index; the rest is symmetric.
 _BLENDSHAPE_PAIRS = [(1, 2), (4, 5), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16), (17, 18), (19, 20), (21, 22), (24, 26), (28, 29), (30, 31), (33, 39), (34, 35), (36, 37), (44, 45), (46, 47), (48, 49), (50, 51)]
 # fmt: on
@@ -47,6 +52,23 @@ class CanonicalFace:
         skin = ((flipped[:468, None] - self.points[None, :468]) ** 2).sum(axis=2).argmin(axis=1)
         # Rim points run right, up, left, down in both eyes, so right and left swap as well.
         return np.concatenate([skin, 473 + np.array([0, 3, 2, 1, 4]), 468 + np.array([0, 3, 2, 1, 4])])
+
+
+def lip_opening(points: Array) -> NDArray[np.float64]:
+    """Mean height of the inner lips over their width, of landmarks (..., 478, 2 or 3): 0 shut, 0.5 wide open."""
+    height = np.linalg.norm(points[..., LIP_PAIRS[:, 0], :] - points[..., LIP_PAIRS[:, 1], :], axis=-1).mean(axis=-1)
+    width = np.linalg.norm(points[..., INNER_LIPS[0], :] - points[..., INNER_LIPS[10], :], axis=-1)
+    return np.asarray(height / np.maximum(width, 1e-6), np.float64)
+
+
+def neck_of(points: Array, rotation: Array) -> NDArray[np.float64]:
+    """Where head and neck meet (3,), about which the head of landmarks (478, 3) turns; `rotation` (3, 3) is its pose.
+
+    0.35 face heights below and half a face width behind the middle of the rigid points, in the face's own frame.
+    """
+    own = np.asarray(points, np.float64)
+    height, width = np.linalg.norm(own[152] - own[10]), np.linalg.norm(own[454] - own[234])
+    return np.asarray(own[RIGID].mean(axis=0) + rotation @ np.array([0, 0.35 * height, 0.5 * width]))
 
 
 def mirrored_points(points: NDArray[np.float32], width: float, mirror: NDArray[np.int64]) -> NDArray[np.float32]:

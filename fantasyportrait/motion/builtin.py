@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import rotation_matrix
-from fantasyportrait.faces.mesh import RIGID, CanonicalFace
+from fantasyportrait.faces.mesh import LID_PAIRS, LIP_PAIRS, CanonicalFace, neck_of
 from fantasyportrait.motion.acts import ACTS, GAZE, POSE, Act
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.shapes import BLENDSHAPES, LID_PAIRS, LIP_PAIRS, indices, shape_basis
+from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
 
 Floats = NDArray[np.float64]
 Controls = dict[str, Floats]
@@ -129,8 +129,7 @@ def _landmarks(weights: Floats, controls: Controls, canonical: CanonicalFace) ->
     pose = {part: controls.get(part, np.zeros(len(weights))) for part in POSE}
     angles = zip(pose["pitch"], pose["yaw"], pose["roll"], strict=True)
     turns = np.stack([rotation_matrix(*each) for each in angles]) * (1.0 + pose["near"])[:, None, None]
-    height, width = np.ptp(neutral[[10, 152], 1]), np.ptp(neutral[[234, 454], 0])
-    neck = neutral[RIGID].mean(axis=0) + np.array([0.0, 0.35 * height, 0.5 * width])
+    neck = neck_of(neutral, np.eye(3))
     shift = np.stack([pose["x"], pose["y"], np.zeros(len(weights))], axis=1)
     posed = (points - neck) @ turns.transpose(0, 2, 1) + neck + shift[:, None]
     landmarks: NDArray[np.float32] = posed.astype(np.float32)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import fit_similarity, rotation_angles
 from fantasyportrait.faces.face import Face, Track
-from fantasyportrait.faces.mesh import RIGID, CanonicalFace, mirrored_blendshapes, mirrored_points
+from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.neutral import relaxed
 from fantasyportrait.motion.smoothing import smooth_landmarks
@@ -44,7 +44,7 @@ def motion_of(
     turns = _turns(landmarks, canonical)
     if reference is None:
         cost = blendshapes[:, _EXPRESSIVE].sum(axis=1) + np.abs(turns).sum(axis=1) / 30
-        cost += _OPEN_MOUTH_COST * _mouth_opening(landmarks)
+        cost += _OPEN_MOUTH_COST * lip_opening(landmarks[..., :2])
     else:
         likeness = np.abs(blendshapes - reference.blendshapes)
         cost = likeness.sum(axis=1) + np.abs(turns - np.array(reference.pose)).sum(axis=1) / 30
@@ -53,13 +53,6 @@ def motion_of(
     if reference is None:
         neutral, scores = relaxed(neutral, scores, canonical)
     return FaceMotion(neutral, scores, landmarks, blendshapes, mouths)
-
-
-def _mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Height over width of the inner lips (T,)."""
-    height = np.linalg.norm(landmarks[:, 13, :2] - landmarks[:, 14, :2], axis=1)
-    width = np.linalg.norm(landmarks[:, 78, :2] - landmarks[:, 308, :2], axis=1)
-    return np.asarray(height / np.maximum(width, 1e-6), np.float64)
 
 
 def _turns(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import fit_similarity
-from fantasyportrait.faces.mesh import RIGID, CanonicalFace
-from fantasyportrait.motion.shapes import LIP_PAIRS, shape_basis
+from fantasyportrait.faces.mesh import LIP_PAIRS, RIGID, CanonicalFace
+from fantasyportrait.motion.shapes import shape_basis
 
 _JAW_OPEN, _SMILE_LEFT, _SMILE_RIGHT = 25, 44, 45
 # A resting face scores up to this much smile, and its lips part by up to this share of the mouth's width.

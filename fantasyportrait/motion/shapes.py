@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import rotation_matrix
-from fantasyportrait.faces.mesh import INNER_LIPS, LEFT_EYE, OVAL, RIGHT_BROW, RIGHT_EYE, RIGHT_IRIS, CanonicalFace
+from fantasyportrait.faces.mesh import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LID_PAIRS,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    CanonicalFace,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,9 +45,6 @@ BLENDSHAPES = (
     "noseSneerLeft", "noseSneerRight",
 )
 # fmt: on
-# Rings of eye and mouth run from one corner over the top to the other and back below: point k lies above point -k.
-LID_PAIRS = np.concatenate([np.stack([ring[1:8], ring[:8:-1]], axis=1) for ring in (RIGHT_EYE, LEFT_EYE)])
-LIP_PAIRS = np.stack([INNER_LIPS[1:10], INNER_LIPS[:10:-1]], axis=1)
 JAW_DEGREES = 18.0
 MIDLINE_CM = 1.5  # where one-sided shapes fade into the other half of the face
 

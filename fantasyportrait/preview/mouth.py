@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.mesh import INNER_LIPS
+from fantasyportrait.faces.mesh import INNER_LIPS, lip_opening
 from fantasyportrait.faces.mouths import mouth_patch, mouth_points
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.drawn_mouth import draw_mouth
@@ -30,7 +30,7 @@ class MouthPainter:
         self._rig, self._motion = rig, motion
         ring = rig.landmarks[INNER_LIPS, :2]
         self._width = float(np.linalg.norm(ring[0] - ring[_COUNT // 2]))
-        self._resting = _opening(ring)
+        self._resting = float(lip_opening(rig.landmarks[:, :2]))
         self._triangles = _ring_triangles()
         own = mouth_patch(photo, rig.landmarks.astype(np.float32))
         skin = _skin_colour(own[None])
@@ -44,7 +44,7 @@ class MouthPainter:
     def paint(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, frame: int) -> None:
         """Paint the mouth of `frame` onto `canvas`, uint8 (H, W, 3)."""
         ring = pose.landmarks[INNER_LIPS, :2]
-        opening = _opening(ring)
+        opening = float(lip_opening(pose.landmarks[:, :2]))
         own = self._resting > _OWN_OPEN
         # A mouth no wider open than in the photo is all the photo's own: the base warp has drawn it.
         visible = np.clip((opening - (self._resting * 1.1 if own else 0.0) - 0.012) / 0.04, 0, 1)
@@ -86,14 +86,6 @@ class MouthPainter:
         teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         mask = polygon_mask(_grown(carried, 0.92), window, max(0.8, 0.02 * self._width))
         return blend(np.asarray(teeth, np.uint8), inside, mask)
-
-
-def _opening(ring: NDArray[np.float64]) -> float:
-    """Height over width of the inner lips (20, 2)."""
-    half = _COUNT // 2
-    upper, lower = ring[1:half], ring[:half:-1]
-    height = float(np.linalg.norm(upper - lower, axis=1).mean())
-    return height / max(float(np.linalg.norm(ring[0] - ring[half])), 1e-6)
 
 
 def _grown(ring: NDArray[np.float64], factor: float) -> NDArray[np.float64]:

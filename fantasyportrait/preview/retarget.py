@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import Similarity, fit_similarity, rotation_angles, rotation_matrix
-from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace
+from fantasyportrait.faces.mesh import LIP_PAIRS, RIGID, CanonicalFace, lip_opening, neck_of
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.motion.neutral import mouth_shut
 from fantasyportrait.preview.lids import LidDriver
@@ -123,19 +123,11 @@ class Retarget:
 
     def _shift(self, fit: Similarity) -> NDArray[np.float64]:
         """How far the driver's neck moved, in face heights: its rotation about the neck is not a shift."""
-        height, width = self._driver_size
-        neutral_centroid = self._motion.neutral[RIGID].astype(np.float64).mean(axis=0)
-        arm = self._driver.rotation @ np.array([0, 0.35 * height, 0.5 * width])
-        pivot = neutral_centroid + arm
+        neutral = self._motion.neutral
+        neck = neck_of(neutral, self._driver.rotation)
         # `fit` lays the frame onto the neutral face; its inverse carries the neutral neck to where it is now.
-        now = (pivot - fit.shift) @ fit.rotation / fit.scale
-        return np.asarray((now - pivot) / height)
-
-    @property
-    def _driver_size(self) -> tuple[float, float]:
-        neutral = self._motion.neutral.astype(np.float64)
-        height = float(np.linalg.norm(neutral[152] - neutral[10]))
-        return height, float(np.linalg.norm(neutral[454] - neutral[234]))
+        now = (neck - fit.shift) @ fit.rotation / fit.scale
+        return np.asarray((now - neck) / np.linalg.norm(neutral[152] - neutral[10]))
 
 
 def _lips_together(landmarks: NDArray[np.float64], canonical: CanonicalFace, strength: float) -> NDArray[np.float64]:
@@ -144,17 +136,13 @@ def _lips_together(landmarks: NDArray[np.float64], canonical: CanonicalFace, str
     A mouth that laughs in the photo stays open: shutting it would take the laugh away.
     """
     shut, _ = mouth_shut(landmarks, canonical)
-    ring = landmarks[INNER_LIPS]
-    half = len(INNER_LIPS) // 2
-    opening = np.linalg.norm(ring[1:half] - ring[:half:-1], axis=1).mean() / np.linalg.norm(ring[half] - ring[0])
-    share = np.clip((0.4 - opening) / 0.15, 0, 1) * min(strength, 1.0)
+    share = np.clip((0.4 - lip_opening(landmarks)) / 0.15, 0, 1) * min(strength, 1.0)
     return np.asarray(landmarks + share * (shut - landmarks))
 
 
 def _shut_lips(points: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points (478, 3) whose inner lips meet where they would pass through each other."""
-    half = len(INNER_LIPS) // 2
-    upper, lower = INNER_LIPS[1:half], INNER_LIPS[:half:-1]
+    upper, lower = LIP_PAIRS.T
     down = rotation[:, 1]
     crossing = np.minimum((points[lower] - points[upper]) @ down, 0)
     points = points.copy()

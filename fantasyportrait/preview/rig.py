@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import Similarity, fit_similarity
 from fantasyportrait.faces.masks import FaceAxes
-from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace
+from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace, neck_of
 
 _SPOKES = 48
 # Distance of each ring from the face's outline in face heights, how far it lies back towards the middle of the
@@ -73,8 +73,7 @@ def build_rig(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> Rig:
     points = landmarks.astype(np.float64)
     axes = FaceAxes.of(landmarks)
     head = fit_similarity(canonical.points[RIGID], points[RIGID])
-    centroid = points[RIGID].mean(axis=0)
-    pivot = centroid + head.rotation @ np.array([0, 0.35 * axes.height, 0.5 * axes.width])
+    pivot = neck_of(points, head.rotation)
     outline, ends, share = _outline(points)
     rings = _rings(outline, axes, float(pivot[2]))
     triangles = np.concatenate([_outer_triangles(), _skin_triangles(canonical)])

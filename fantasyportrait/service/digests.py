@@ -1,26 +1,20 @@
 """What the inputs were when a request was run, by their sha256; and whether they still are."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.files import file_sha256
 from fantasyportrait.service.cast import ClipSource
 from fantasyportrait.service.request import AnimationRequest
 
-CHUNK_BYTES = 1 << 20
 
-
-def file_sha256(path: Path) -> str:
-    """The file's sha256 in hexadecimal; `MediaError` where it cannot be read."""
-    digest = hashlib.sha256()
+def clip_sha256(path: Path) -> str:
+    """The clip's sha256 in hexadecimal; `MediaError` where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
+        return file_sha256(path)
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
-    return digest.hexdigest()
 
 
 def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
@@ -38,7 +32,7 @@ def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[Anim
         source = role.source
         if isinstance(source, ClipSource):
             if source.path not in known:
-                known[source.path] = file_sha256(source.path)
+                known[source.path] = clip_sha256(source.path)
             digest = compare(source.path, source.sha256, known[source.path])
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.files import file_sha256, user_cache
 from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, small_model
 from fantasyportrait.weights.fetch import Downloads
 
@@ -29,15 +29,7 @@ class ModelState:
 def models_dir() -> Path:
     """The folder of the model files: $FANTASYPORTRAIT_MODELS_DIR, or one in the user's cache. It may not exist yet."""
     chosen = os.environ.get(MODELS_DIR_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fantasyportrait" / "models"
+    return Path(chosen).expanduser() if chosen else user_cache() / "models"
 
 
 def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> Path:
@@ -142,4 +134,4 @@ def _state(path: Path, model: SmallModel) -> Literal["ok", "missing", "wrong"]:
 @cache
 def _digest(path: Path, size: int, modified_ns: int) -> str:
     """sha256 of a file, read once for each state of it: size and time are the cache's key."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)

@@ -14,6 +14,8 @@ from fantasyportrait.faces.mesh import (
     INNER_LIPS,
     LEFT_EYE,
     LEFT_IRIS,
+    LID_PAIRS,
+    LIP_PAIRS,
     RIGHT_EYE,
     RIGID,
     CanonicalFace,
@@ -21,7 +23,7 @@ from fantasyportrait.faces.mesh import (
 )
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS, MOTIONS, builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.shapes import BLENDSHAPES, LID_PAIRS, LIP_PAIRS, indices, shape_basis
+from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
 
 RATE = Fraction(25)
 STEP_CM = 1.3  # of any point in 1/25 s: the quickest part is the jaw's end in speech

@@ -8,10 +8,10 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import fit_similarity, rotation_matrix
-from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace
+from fantasyportrait.faces.mesh import INNER_LIPS, LIP_PAIRS, RIGID, CanonicalFace
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.neutral import mouth_shut, relaxed
-from fantasyportrait.motion.shapes import BLENDSHAPES, LIP_PAIRS, indices, shape_basis
+from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
 
 Points = NDArray[np.float64]
 JAW = BLENDSHAPES.index("jawOpen")

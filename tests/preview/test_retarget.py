@@ -10,6 +10,8 @@ from fantasyportrait.faces.mesh import (
     INNER_LIPS,
     LEFT_EYE,
     LEFT_IRIS,
+    LID_PAIRS,
+    LIP_PAIRS,
     OUTER_LIPS,
     RIGHT_EYE,
     RIGHT_IRIS,
@@ -19,7 +21,6 @@ from fantasyportrait.faces.mesh import (
 )
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
-from fantasyportrait.motion.shapes import LID_PAIRS, LIP_PAIRS
 from fantasyportrait.preview.regions import RegionWeights
 from fantasyportrait.preview.retarget import Pose, Retarget
 from fantasyportrait.preview.rig import Rig, build_rig
