@@ -21,6 +21,7 @@ from fantasyportrait.preview.rig import Rig
 # Beyond these the photo has no pixels to show: pitch, yaw, roll in degrees, shift in face heights, log of scale.
 _LIMITS = np.array([16.0, 24.0, 26.0])
 _SHIFT_LIMIT, _ABSOLUTE_SHIFT_LIMIT = 0.14, 0.3
+_ABSOLUTE_REACH = 1.2
 _SCALE_LIMIT = 0.16
 # A crooked mouth makes the net see the head turn by up to 3 degrees and shift a little: hair and neck do not follow
 # so small a turn (degrees) and shift (face heights).
@@ -70,7 +71,11 @@ class Retarget:
         if self._regions.mouth and not absolute and motion.mouths is not None:
             self._start = _lips_together(rig.landmarks, canonical, strength)
         self._lids = LidDriver(rig.landmarks, motion)
-        self._limits = _LIMITS * (1 - 0.6 * np.clip((abs(_yaw(rig.head.rotation)) - 25) / 35, 0, 1))
+        self._limits = (
+            _LIMITS
+            * (_ABSOLUTE_REACH if absolute else 1.0)
+            * (1 - 0.6 * np.clip((abs(_yaw(rig.head.rotation)) - 25) / 35, 0, 1))
+        )
 
     def pose(self, frame: int) -> Pose:
         """The portrait in frame `frame` of the motion."""
@@ -112,7 +117,12 @@ class Retarget:
         return Similarity(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
 
     def _steadied(self, head: Similarity) -> Similarity:
-        """The head's movement for hair and neck: small turns left out, the upper head where it is all the same."""
+        """The head's movement for hair and neck: small turns left out, the upper head where it is all the same.
+
+        A built-in motion was not read by a net: all of it is meant.
+        """
+        if self._motion.mouths is None:
+            return head
         angles = rotation_angles(head.rotation)
         rotation = rotation_matrix(*(angles**3 / (angles**2 + _UNSURE_TURN**2)))
         crown = self._rig.landmarks[_CROWN].mean(axis=0)
