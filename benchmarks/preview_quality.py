@@ -90,6 +90,8 @@ def correlations(media: Path, frames: int) -> list[dict[str, object]]:
             for name, least in LEAST_DEVIATION.items():
                 moves = float(np.std(driver[name])) >= least
                 row[name] = round(float(np.corrcoef(driver[name], seen[name])[0, 1]), 3) if moves else None
+            agrees = np.corrcoef(driver["jawOpen score"], driver["jaw"])[0, 1]
+            row["driver's score and gap"] = round(float(agrees), 3)
             rows.append(row)
     return rows
 
