@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.preview.raster import Window, blend, local_affine, polygon_mask
+from fantasyportrait.preview.raster import Window, affine_map, blend, local_affine, polygon_mask
 from fantasyportrait.preview.retarget import Pose
 from fantasyportrait.preview.rig import Rig
 
@@ -60,9 +60,7 @@ class EyePainter:
         """Source x and y (h, w) of the eyeball's pixels."""
         resting = self._rig.landmarks[ring]
         back = local_affine(pose.head.apply(resting)[:, :2], resting[:, :2])
-        y, x = np.mgrid[window.top : window.bottom, window.left : window.right].astype(np.float32)
-        at_x = back[0, 0] * x + back[0, 1] * y + back[0, 2]
-        at_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+        at_x, at_y = affine_map(back, window)
         shift = (self._rig.head.rotation @ np.array([gaze[0], gaze[1], 0.0]))[:2] * width
         discs = self._rig.landmarks[iris]
         centre = discs[0, :2] + shift

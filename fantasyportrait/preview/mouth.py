@@ -12,7 +12,7 @@ from fantasyportrait.faces.mesh import INNER_LIPS, lip_opening
 from fantasyportrait.faces.mouths import mouth_patch, mouth_points
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.drawn_mouth import draw_mouth
-from fantasyportrait.preview.raster import Window, blend, local_affine, polygon_mask, triangle_map
+from fantasyportrait.preview.raster import Window, affine_map, blend, local_affine, polygon_mask, triangle_map
 from fantasyportrait.preview.retarget import Pose
 from fantasyportrait.preview.rig import Rig
 
@@ -79,10 +79,7 @@ class MouthPainter:
         """The portrait's own teeth, where its mouth is open in the photo, over `inside`."""
         resting = self._rig.landmarks[INNER_LIPS]
         carried = pose.head.apply(resting)[:, :2]
-        back = local_affine(carried, resting[:, :2])
-        y, x = np.mgrid[window.top : window.bottom, window.left : window.right].astype(np.float32)
-        map_x = (back[0, 0] * x + back[0, 1] * y + back[0, 2]).astype(np.float32)
-        map_y = (back[1, 0] * x + back[1, 1] * y + back[1, 2]).astype(np.float32)
+        map_x, map_y = affine_map(local_affine(carried, resting[:, :2]), window)
         teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         mask = polygon_mask(_grown(carried, 0.92), window, max(0.8, 0.02 * self._width))
         return blend(np.asarray(teeth, np.uint8), inside, mask)

@@ -102,6 +102,13 @@ def local_affine(source: NDArray[np.float64], target: NDArray[np.float64]) -> ND
     return np.asarray(np.linalg.lstsq(design, target, rcond=None)[0].T)
 
 
+def affine_map(affine: NDArray[np.float64], window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where an affine (2, 3) sends each pixel of the window: x and y, float32 (h, w)."""
+    y, x = np.mgrid[window.top : window.bottom, window.left : window.right].astype(np.float32)
+    map_x, map_y = (row[0] * x + row[1] * y + row[2] for row in affine.astype(np.float32))
+    return map_x, map_y
+
+
 def polygon_mask(points: NDArray[np.float64], window: Window, feather: float) -> NDArray[np.float32]:
     """Soft mask 0 to 1 (h, w) of a polygon (N, 2); `feather` is the blur in pixels."""
     canvas = np.zeros(window.shape, np.uint8)

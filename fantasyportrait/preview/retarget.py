@@ -105,9 +105,10 @@ class Retarget:
             return Similarity(1.0, np.eye(3), np.zeros(3))
         rig, limits = self._rig, self._limits
         since = fit.rotation.T
-        local = self._turn @ since @ self._turn.T
         if self._absolute:
             local = since @ self._driver.rotation @ rig.head.rotation.T
+        else:
+            local = self._turn @ since @ self._turn.T
         angles = _soft(rotation_angles(local) * self._strength, limits)
         rotation = rotation_matrix(*angles)
         scale = float(np.exp(_soft(np.log(1 / fit.scale) * self._strength, _SCALE_LIMIT)))
