@@ -1,9 +1,10 @@
 """The nouns of this room: a face of a photo, a person's track through a clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +47,15 @@ class Face:
         _check("landmarks", self.landmarks, (LANDMARKS, 3))
         _check("blendshapes", self.blendshapes, (BLENDSHAPES,))
         _check("box", self.box, (4,))
+
+    def resized(self, size: tuple[int, int]) -> "Face":
+        """The same face in the photo resized to (width, height)."""
+        height, width = self.mask.shape
+        across, down = size[0] / width, size[1] / height
+        scale = np.array([across, down, (across + down) / 2], np.float32)
+        mask = cv2.resize(self.mask, size, interpolation=cv2.INTER_AREA)
+        box = np.asarray(self.box * np.tile(scale[:2], 2), np.float32)
+        return replace(self, box=box, landmarks=self.landmarks * scale, mask=np.asarray(mask, np.uint8))
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ _PASSES = 3
 class FaceFinder:
     """Finds the faces of photos. One instance serves one thread at a time."""
 
-    def __init__(self, models_dir: Path | None = None) -> None:
+    def __init__(self, models_dir: Path | None = None, detector: str = "centerface") -> None:
         models = FaceModels(models_dir)
         self.canonical = models.canonical_face()
-        self._detector = models.photo_detector()
+        self._detector = models.photo_detector(detector)
         self._net = models.landmark_net()
         self._masks = models.head_masks()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def even_size(width: int, height: int, cap: int) -> tuple[int, int]:
         return min(max(2, 2 * int(side * scale / 2 + 0.499)), cap // 2 * 2)
 
     return even(width), even(height)
+
+
+def multiple_size(width: int, height: int, longest: int, multiple: int) -> tuple[int, int]:
+    """(width, height) scaled so that the longest side is `longest`, each side rounded up to a multiple."""
+    scale = longest / max(width, height)
+    across, down = (max(1, math.ceil(round(side * scale, 6) / multiple)) * multiple for side in (width, height))
+    return across, down
 
 
 def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixels:

@@ -7,28 +7,47 @@ from fractions import Fraction
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError
+from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
+from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service import events
+from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.run import Run
+from fantasyportrait.service.wan_engine import WanEngine
 
 POLL_S = 0.2
 
 
 class Animator:
-    """Finds faces, tracks clips, runs requests. Holds no state but its folders, so threads may share it."""
+    """Finds faces, tracks clips, runs requests. Holds its folders and the engines, so threads may share it."""
 
-    def __init__(self, models_dir: Path | None = None, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, models_dir: Path | None = None, cache_dir: Path | None = None, placement: Placement | None = None
+    ) -> None:
         self.models_dir = models_dir
         self.cache_dir = cache_dir
+        self._engines: tuple[Engine, ...] = (
+            PreviewEngine(models_dir),
+            WanEngine(models_dir, cache_dir, placement or Placement()),
+        )
 
-    def faces(self, portrait: Path, max_side: int = 1280) -> tuple[Photo, tuple[Face, ...]]:
+    def engine(self, name: str) -> Engine:
+        """The engine of that name; `RequestError` for an unknown one."""
+        for engine in self._engines:
+            if engine.name == name:
+                return engine
+        known = ", ".join(engine.name for engine in self._engines)
+        raise RequestError(f"there is no engine {name!r}: this version has {known}")
+
+    def faces(
+        self, portrait: Path, max_side: int = PREVIEW_SIDE, detector: str = "centerface"
+    ) -> tuple[Photo, tuple[Face, ...]]:
         """The photo at the size of the result, and its faces, left to right.
 
         A photo over `max_side` pixels or with an odd side is resized first; boxes and landmarks are pixels of that.
@@ -43,7 +62,7 @@ class Animator:
         pixels = resize(original.pixels, size)
         try:
             # A finder of its own for each photo: it loads in a moment, and serves one thread.
-            faces = FaceFinder(self.models_dir).find(pixels, notes)
+            faces = FaceFinder(self.models_dir, detector).find(pixels, notes)
             return Photo(pixels, tuple(notes), original.sha256), faces
         except FaceError as error:
             resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""

@@ -21,7 +21,9 @@ from fantasyportrait.service.checks import (
 
 LARGEST_ID = 999
 LONGEST_S = 24 * 3600.0
-GRAMMAR = "FACE=SOURCE, where SOURCE is the path of a clip, motion:NAME or still, for example 1=a.mp4 or 2=motion:smile"
+GRAMMAR = (
+    "FACE=SOURCE, where SOURCE is the path of a clip, motion:NAME, still or free, for example 1=a.mp4 or 2=motion:smile"
+)
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,27 @@ class BuiltinSource:
 
 
 @dataclass(frozen=True)
+class FreeSource:
+    """Nothing drives the face: the diffusion model moves it as it likes. The preview engine keeps it still."""
+
+
+Source = ClipSource | BuiltinSource | FreeSource | None
+
+
+@dataclass(frozen=True)
 class Role:
     """What one face plays.
 
     Attributes:
         face: id of the face, 1, 2, 3 ... from left to right in the portrait.
-        source: a clip, a built-in motion, or None for a face that stays still.
+        source: a clip, a built-in motion, free, or None for a face that stays still.
         strength: 0 (no motion) to 2 (twice the driver's).
         head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.
         mirror: swap the driver's left and right.
     """
 
     face: int
-    source: ClipSource | BuiltinSource | None
+    source: Source
     strength: float = 1.0
     head: bool = True
     eyes: bool = True
@@ -89,8 +99,8 @@ class Role:
 
     def __post_init__(self) -> None:
         check_whole("the face of a role", self.face, 1, LARGEST_ID)
-        if not isinstance(self.source, ClipSource | BuiltinSource | None):
-            raise RequestError(f"the source of face {self.face} is {self.source!r}: give a clip, a motion, or None")
+        if not isinstance(self.source, Source):
+            raise RequestError(f"the source of face {self.face} is {self.source!r}: give a clip, a motion, free, or None")
         check_number(f"strength of face {self.face}", self.strength, 0, 2)
         for name in ("head", "eyes", "emotion", "mouth", "mirror"):
             check_flag(f"{name} of face {self.face}", getattr(self, name))
@@ -99,9 +109,9 @@ class Role:
 def parse_role(text: str) -> Role:
     """Read the command line's `FACE=SOURCE[#key=value[&key=value...]]`.
 
-    SOURCE is a path, `motion:NAME` or `still`. The first `=` ends the face's number. The last `#` begins the options
+    SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the options
     if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really called
-    `motion:x` or `still` is written `./still`.) Options: person, start, end (seconds; clips only), strength, and
+    `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end (seconds; clips only), strength, and
     head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
     """
     number, equals, rest = text.partition("=")
@@ -113,12 +123,12 @@ def parse_role(text: str) -> Role:
     return Role(face=int(number), source=_source(text, source_text, cut), **values)
 
 
-def _source(text: str, source: str, cut: dict[str, Any]) -> ClipSource | BuiltinSource | None:
-    is_clip = source != "still" and not source.startswith("motion:")
+def _source(text: str, source: str, cut: dict[str, Any]) -> Source:
+    is_clip = source not in _WORDS and not source.startswith("motion:")
     if cut and not is_clip:
         raise RequestError(f"the cast {text!r} gives person, start or end: only a clip has these, leave them out")
-    if source == "still":
-        return None
+    if source in _WORDS:
+        return _WORDS[source]
     if not is_clip:
         return BuiltinSource(source.removeprefix("motion:"))
     if not source:
@@ -129,7 +139,7 @@ def _source(text: str, source: str, cut: dict[str, Any]) -> ClipSource | Builtin
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
     """The source, and the raw options behind its last `#`."""
     source, mark, tail = text.rpartition("#")
-    always = text == "still" or text.startswith(("still#", "motion:"))
+    always = text in _WORDS or text.startswith(("motion:", *(f"{word}#" for word in _WORDS)))
     if not mark or not (always or tail.partition("=")[0] in _OPTIONS):
         return text, {}
     options: dict[str, str] = {}
@@ -166,6 +176,7 @@ def _flag(field: str, text: str) -> bool:
     return words[text.lower()]
 
 
+_WORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
 _CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s"}
 _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "person": _whole,
@@ -184,13 +195,15 @@ _ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", 
 
 
 def role_to_data(role: Role) -> dict[str, Any]:
-    """The role as plain JSON values; its source is "still", {"motion": name} or {"clip": path, ...}."""
+    """The role as plain JSON values; its source is "still", "free", {"motion": name} or {"clip": path, ...}."""
     data = asdict(replace(role, source=None))
     if isinstance(role.source, ClipSource):
         clip = asdict(role.source)
         data["source"] = {"clip": clip.pop("path").as_posix(), **clip}
+    elif isinstance(role.source, BuiltinSource):
+        data["source"] = {"motion": role.source.name}
     else:
-        data["source"] = "still" if role.source is None else {"motion": role.source.name}
+        data["source"] = "still" if role.source is None else "free"
     return data
 
 
@@ -202,13 +215,13 @@ def role_from_data(data: object) -> Role:
     return Role(**{**values, "source": _source_from_data(values["source"])})
 
 
-def _source_from_data(data: object) -> ClipSource | BuiltinSource | None:
-    if data == "still":
-        return None
+def _source_from_data(data: object) -> Source:
+    if isinstance(data, str) and data in _WORDS:
+        return _WORDS[data]
     if isinstance(data, dict) and "motion" in data:
         return BuiltinSource(check_keys("a source", data, ("motion",))["motion"])
     values = dict(check_keys("a source", data, _CLIP_KEYS))
     path = values.pop("clip", None)
     if not isinstance(path, str):
-        raise RequestError(f'the source {data!r} names no clip: give "still", a "motion" or a "clip"')
+        raise RequestError(f'the source {data!r} names no clip: give "still", "free", a "motion" or a "clip"')
     return ClipSource(Path(path), **values)

@@ -1,7 +1,7 @@
 """The door to the engines: a scene goes in, frames come out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,13 +18,16 @@ from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.motion.from_track import motion_of
 from fantasyportrait.preview.engine import Part, render
-from fantasyportrait.service.cast import BuiltinSource, Role
+from fantasyportrait.service.cast import BuiltinSource, FreeSource, Role
+from fantasyportrait.service.events import StageName
+from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.weights.store import model_path
 
 Frame = NDArray[np.uint8]
 # Longer videos repeat a built-in motion, which has no seam, so that memory does not grow with the length.
 LONGEST_TURN_S = 30
+PREVIEW_SIDE = 1280
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Scene:
     request: AnimationRequest
 
 
+@dataclass(frozen=True)
+class Watch:
+    """How an engine tells what it does: a note for the user, a stage of so many steps, a look at the result so far."""
+
+    note: Callable[[str], None]
+    stage: Callable[[StageName, int], Progress]
+    look: Callable[[Frame], None]
+
+
 class Engine(Protocol):
     """Turns a scene into frames."""
 
@@ -61,7 +73,15 @@ class Engine(Protocol):
         """What a request calls it."""
         ...
 
-    def render(self, scene: Scene, cancel: CancelToken) -> Iterator[Frame]:
+    def look_side(self, max_side: int | None) -> int:
+        """The longest side, in pixels, at which the photo's faces are looked for."""
+        ...
+
+    def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
+        """(width, height) of the frames for a photo of that size."""
+        ...
+
+    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
         """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
         ...
 
@@ -74,7 +94,15 @@ class PreviewEngine:
     def __init__(self, models_dir: Path | None = None) -> None:
         self._models_dir = models_dir
 
-    def render(self, scene: Scene, cancel: CancelToken) -> Iterator[Frame]:
+    def look_side(self, max_side: int | None) -> int:
+        """Faces are looked for at the size of the result."""
+        return max_side or PREVIEW_SIDE
+
+    def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
+        """The photo's own size."""
+        return width, height
+
+    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
         parts = [_preview_part(part, scene, canonical) for part in scene.parts]
@@ -86,13 +114,6 @@ def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
     return read_canonical_face(model_path("face_geometry", folder=models_dir))
 
 
-def engine_named(name: str, models_dir: Path | None = None) -> Engine:
-    """The engine of that name; `RequestError` for an unknown one."""
-    if name == PreviewEngine.name:
-        return PreviewEngine(models_dir)
-    raise RequestError(f"there is no engine {name!r}: this version has {PreviewEngine.name}")
-
-
 def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Part:
     motion = _motion(part, scene, canonical)
     role = part.role
@@ -102,13 +123,13 @@ def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Pa
     rows = fill_rows(len(motion), scene.timeline.frames, fill)
     regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
     # A built-in motion has no pose of its own to take over.
-    absolute = scene.request.absolute and part.track is not None
+    absolute = bool(scene.request.absolute) and part.track is not None
     return Part(part.face, motion, role.strength, regions, absolute, rows)
 
 
 def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMotion | None:
     """The part's motion: a clip's whole length, or one turn of a built-in motion."""
-    if part.role is None or part.role.source is None:
+    if part.role is None or part.role.source is None or isinstance(part.role.source, FreeSource):
         return None
     if isinstance(part.role.source, BuiltinSource):
         motion = builtin_motion(part.role.source.name, _turn_length(scene.timeline), scene.timeline.rate, canonical)

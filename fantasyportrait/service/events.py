@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FantasyPortraitError
 
-StageName = Literal["portrait", "driving", "render", "finish"]
-STAGES: tuple[StageName, ...] = ("portrait", "driving", "render", "finish")
+StageName = Literal["portrait", "driving", "model", "motion", "sample", "render", "finish"]
+STAGES: tuple[StageName, ...] = ("portrait", "driving", "model", "motion", "sample", "render", "finish")
+"""model, motion and sample are the diffusion engine's: loading it, encoding who drives, its steps."""
 
 
 @dataclass(frozen=True)

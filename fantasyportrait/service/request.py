@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,10 @@ from fantasyportrait.service.checks import (
     check_path,
     check_whole,
 )
+from fantasyportrait.service.sampling import Sampling
 
 SCHEMA = 1
+DETECTORS = ("centerface", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
 
@@ -36,11 +38,14 @@ class AnimationRequest:
         duration: of the result in seconds, or the longest or shortest clip of the cast.
         rate: frames a second, exact.
         fill: what a clip does that is shorter than the result.
-        absolute: take over the driver's pose itself, not its difference from the driver's neutral face.
+        absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
+            None for the engine's own way: the preview engine's is relative, the diffusion model was trained on absolute.
         smoothing: of the driver's landmarks, 0 (none) to 1.
         sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH.
-        max_side: a larger photo is reduced to this many pixels on its longest side.
+        max_side: a larger photo is reduced to this many pixels on its longest side; None for what the engine does best.
         side_by_side: also make a video of driving clips, source and result.
+        detector: what finds the faces of the photo.
+        sampling: how the diffusion engine samples.
         portrait_sha256: of the photo when the request was run, to notice that it has changed since.
     """
 
@@ -50,11 +55,13 @@ class AnimationRequest:
     duration: float | Literal["longest", "shortest"] = "longest"
     rate: Fraction = Fraction(25)
     fill: Fill = "loop"
-    absolute: bool = False
+    absolute: bool | None = None
     smoothing: float = 0.5
     sound: str = "auto"
-    max_side: int = 1280
+    max_side: int | None = None
     side_by_side: bool = True
+    detector: str = "centerface"
+    sampling: Sampling = field(default_factory=Sampling)
     portrait_sha256: str | None = None
 
     def __post_init__(self) -> None:
@@ -70,11 +77,16 @@ class AnimationRequest:
         if not isinstance(self.rate, Fraction) or read_rate(self.rate) != self.rate:
             raise RequestError(f"rate is {self.rate!r}: give a Fraction, for example Fraction(30000, 1001)")
         check_choice("fill", self.fill, FILLS)
-        check_flag("absolute", self.absolute)
+        if self.absolute is not None:
+            check_flag("absolute", self.absolute)
         check_number("smoothing", self.smoothing, 0, 1)
         self._check_sound()
-        check_whole("max_side", self.max_side, 64, 8192)
+        if self.max_side is not None:
+            check_whole("max_side", self.max_side, 64, 8192)
         check_flag("side_by_side", self.side_by_side)
+        check_choice("detector", self.detector, DETECTORS)
+        if not isinstance(self.sampling, Sampling):
+            raise RequestError(f"sampling is {self.sampling!r}: give a Sampling")
         check_digest("portrait_sha256", self.portrait_sha256)
 
     def _check_cast(self) -> None:
@@ -116,7 +128,9 @@ class AnimationRequest:
             for role in self.cast
         )
         sound = self.sound if self.sound_file is None else f"file:{change(self.sound_file).as_posix()}"
-        return replace(self, portrait=change(self.portrait), cast=cast, sound=sound)
+        folder = self.sampling.model_folder
+        sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
+        return replace(self, portrait=change(self.portrait), cast=cast, sound=sound, sampling=sampling)
 
     def to_json(self) -> str:
         """The request as JSON text, paths as they are; `from_json` gives an equal request back."""
@@ -124,6 +138,7 @@ class AnimationRequest:
         data["portrait"] = self.portrait.as_posix()
         data["rate"] = str(self.rate)
         data["cast"] = [role_to_data(role) for role in self.cast]
+        data["sampling"] = asdict(self.sampling)
         return json.dumps(data, indent=2) + "\n"
 
     def json_for(self, folder: Path) -> str:
@@ -158,6 +173,9 @@ def from_json(text: str) -> AnimationRequest:
     values["cast"] = tuple(role_from_data(role) for role in values["cast"])
     if "rate" in values:
         values["rate"] = read_rate(values["rate"])
+    if "sampling" in values:
+        known = [field.name for field in fields(Sampling)]
+        values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))
     return AnimationRequest(**values)
 
 
@@ -176,3 +194,9 @@ def read_rate(value: object) -> Fraction:
         return parse_rate(str(value))
     except RequestError as error:
         raise RequestError(f"rate: {error}") from error
+
+
+def _as_path(folder: Path) -> str:
+    """The folder so that it is read as one: a bare name would be taken for a name of the catalog."""
+    text = folder.as_posix()
+    return text if "/" in text or text.startswith(".") else f"./{text}"

@@ -1,7 +1,9 @@
 """One run of one request, stage by stage: portrait, driving, render, finish."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ from fantasyportrait.service.driving import (
     expected_frames,
     timeline_for,
 )
-from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, canonical_face, engine_named
+from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Watch, canonical_face
 from fantasyportrait.service.events import Event, Frames, Note, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
@@ -59,12 +61,17 @@ class Run:
         self._animator, self._request, self._cancel, self._emit = animator, request, cancel, emit
         self._paths = output_paths(output)
         self._notes: list[str] = []
+        self._watch = Watch(
+            note=lambda text: self._note([text]),
+            stage=self._stage,
+            look=lambda frame: self._emit(Frames(_reduced(frame))),
+        )
 
     def result(self) -> Result:
         """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
-        engine = engine_named(self._request.engine, self._animator.models_dir)
+        engine = self._animator.engine(self._request.engine)
         infos = self._check_inputs()
-        photo, faces = self._portrait()
+        photo, faces = self._portrait(engine)
         clips = self._driving(infos)
         scene = self._scene(photo, faces, clips)
         with workplace(self._paths) as folder:
@@ -90,9 +97,10 @@ class Run:
                     raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
         return {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
 
-    def _portrait(self) -> tuple[Photo, tuple[Face, ...]]:
+    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[Face, ...]]:
         progress = self._stage("portrait", 1)
-        photo, faces = self._animator.faces(self._request.portrait, self._request.max_side)
+        request = self._request
+        photo, faces = self._animator.faces(request.portrait, engine.look_side(request.max_side), request.detector)
         self._note(photo.notes)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
@@ -102,8 +110,14 @@ class Run:
                 f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered from left "
                 "to right"
             )
-        self._request, notes = record_inputs(self._request, photo.sha256)
+        self._request, notes = record_inputs(request, photo.sha256)
         self._note(notes)
+        height, width = photo.pixels.shape[:2]
+        size = engine.frame_size(width, height, request.max_side)
+        if size != (width, height):
+            self._note([f"the video will be {size[0]} x {size[1]}"])
+            photo = replace(photo, pixels=resize(photo.pixels, size))
+            faces = tuple(face.resized(size) for face in faces)
         progress.at(1)
         return photo, faces
 
@@ -143,18 +157,21 @@ class Run:
         return Scene(photo.pixels, parts, timeline, self._request)
 
     def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
-        progress = self._stage("render", scene.timeline.frames)
         height, width = scene.pixels.shape[:2]
+        frames = engine.render(scene, self._cancel, self._watch)
+        # The first frame comes before the stage: an engine may have stages of its own until then.
+        frames = itertools.chain([next(frames)], frames)
+        progress = self._stage("render", scene.timeline.frames)
         look_at = 0.0
         sound = self._sound(clips, scene.timeline)
         with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
-            for number, frame in enumerate(engine.render(scene, self._cancel), 1):
+            for number, frame in enumerate(frames, 1):
                 self._cancel.check()
                 writer.write(frame)
                 progress.at(number)
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + LOOK_EVERY_S
-                    self._emit(Frames(_reduced(frame)))
+                    self._watch.look(frame)
 
     def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
         """The side-by-side video and the request, then all of it moved in place, the video last."""

@@ -11,7 +11,7 @@ from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
-from fantasyportrait.service.cast import BuiltinSource
+from fantasyportrait.service.cast import BuiltinSource, ClipSource
 from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 from fantasyportrait.service.engines import Scene
 from fantasyportrait.service.sketch import sketch
@@ -37,7 +37,7 @@ def panels(
         if isinstance(source, BuiltinSource):
             drawn = sketch(source.name, scene.timeline, canonical)
             drivers.setdefault(source.name, (source.name, drawn, []))[2].append(part.face.id)
-        elif source is not None:
+        elif isinstance(source, ClipSource):
             frames = _clip_frames(by_face[part.face.id], scene.timeline, scene.request.fill)
             drivers.setdefault(clip_key(source), (source.path.name, frames, []))[2].append(part.face.id)
     driving = [

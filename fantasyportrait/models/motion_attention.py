@@ -1,0 +1,114 @@
+"""Motion attention: the third branch of Wan's cross-attention, in which video tokens listen to motion tokens.
+
+`out = o(attn(q, text) + attn(q, image) + scale * attn_t(q, motion))`, where `attn_t` lets the tokens of a latent frame
+see only the motion tokens of that frame, and a mask keeps several people's motions apart (paper section 3.3).
+"""
+
+import torch
+import torch.distributed as distributed
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.transformers.transformer_wan import (
+    WanAttention,
+    WanAttnProcessor,
+    _get_added_kv_projections,
+    _get_qkv_projections,
+)
+from torch.nn import functional
+
+# Text tokens after padding: what stands before them in the context are image tokens.
+TEXT_TOKENS = 512
+
+
+class MotionAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
+    """Wan's cross-attention with the motion branch. Without motion it is the stock processor, bit for bit."""
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+        motion_hidden_states: torch.Tensor | None = None,
+        motion_mask: torch.Tensor | None = None,
+        motion_listens: torch.Tensor | None = None,
+        motion_scale: torch.Tensor | None = None,
+        frame_tokens: int = 0,
+    ) -> torch.Tensor:
+        """Attend to text, image and motion.
+
+        Args:
+            attn: the module that owns the projections, `to_k_motion` and `to_v_motion` among them.
+            hidden_states: (B, L, D) video tokens; under context parallelism this rank's part of them.
+            encoder_hidden_states: (B, image + 512, D) image tokens, then text tokens.
+            attention_mask, rotary_emb: None; the stock processor's arguments.
+            motion_hidden_states: (B, F, K, C) motion tokens of each latent frame, or None.
+            motion_mask: bool (B, F, frame_tokens, K), True = may attend, every row with at least one True; None = all.
+            motion_listens: bool (B, F, frame_tokens, 1), False where a token gets no motion; None = all get some.
+            motion_scale: (B, 1, K or 1, 1), how much each motion token gives.
+            frame_tokens: video tokens of one latent frame.
+        """
+        if motion_hidden_states is None:
+            stock = super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+            return stock  # type: ignore[no-any-return]
+        if attention_mask is not None or rotary_emb is not None:
+            raise ValueError("motion attention takes neither attention_mask nor rotary_emb: Wan's cross-attention has none")
+        motion = (motion_hidden_states, motion_mask, motion_listens, motion_scale)
+        image, text = encoder_hidden_states[:, :-TEXT_TOKENS], encoder_hidden_states[:, -TEXT_TOKENS:]
+        query, key, value = _get_qkv_projections(attn, hidden_states, text)
+        query = _heads(attn, attn.norm_q(query))
+        out = self._attend(query, _heads(attn, attn.norm_k(key)), _heads(attn, value))
+        if attn.add_k_proj is not None:
+            key, value = _get_added_kv_projections(attn, image)
+            out = out + self._attend(query, _heads(attn, attn.norm_added_k(key)), _heads(attn, value))
+        out = out + self._listen(attn, query, motion, frame_tokens)
+        return attn.to_out[1](attn.to_out[0](out))  # type: ignore[no-any-return]
+
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        out = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
+        return out.flatten(2, 3).type_as(query)  # type: ignore[no-any-return]
+
+    def _listen(
+        self,
+        attn: WanAttention,
+        query: torch.Tensor,
+        motion: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None],
+        frame_tokens: int,
+    ) -> torch.Tensor:
+        """The motion branch (B, L, D): each latent frame's queries against that frame's motion tokens."""
+        tokens, mask, listens, scale = motion
+        batch, length = query.shape[:2]
+        first = self._first_token(length, tokens.shape[1] * frame_tokens)
+        # A rank's part may begin and end inside a frame: pad it to whole frames, and cut the padding off again.
+        begin, end = first // frame_tokens, -(-(first + length) // frame_tokens)
+        before, after = first - begin * frame_tokens, end * frame_tokens - first - length
+        if before or after:
+            query = functional.pad(query, (0, 0, 0, 0, before, after))
+        tokens = tokens[:, begin:end]
+        value = attn.to_v_motion(tokens)
+        if scale is not None:
+            value = value * scale.type_as(value)
+        # Flash and Sage refuse a mask that depends on the query, and varlen backends merge it over queries in silence.
+        out = dispatch_attention_fn(
+            query.unflatten(1, (end - begin, frame_tokens)).flatten(0, 1),
+            _heads(attn, attn.to_k_motion(tokens).flatten(0, 1)),
+            _heads(attn, value.flatten(0, 1)),
+            attn_mask=None if mask is None else mask[:, begin:end].flatten(0, 1).unsqueeze(1),
+            backend=AttentionBackendName.NATIVE,
+        )
+        out = out.flatten(2, 3).type_as(query).unflatten(0, (batch, end - begin))
+        if listens is not None:
+            out = out * listens[:, begin:end]
+        return out.flatten(1, 2)[:, before : before + length]  # type: ignore[no-any-return]
+
+    def _first_token(self, length: int, total: int) -> int:
+        """Where in the video's tokens this rank's part begins; 0 without context parallelism."""
+        if length == total or self._parallel_config is None:
+            return 0
+        mesh = self._parallel_config.context_parallel_config._flattened_mesh
+        rank = distributed.get_rank(mesh.get_group())
+        return rank * (total // mesh.size()) + min(rank, total % mesh.size())
+
+
+def _heads(attn: WanAttention, states: torch.Tensor) -> torch.Tensor:
+    return states.unflatten(-1, (attn.heads, -1))

@@ -1,0 +1,42 @@
+"""Segment Anything (transformers' `SamModel`): the mask of what a box shows. Opt-in; its weights are fetched apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from transformers import SamModel
+
+# ImageNet's statistics in 0 to 255, with which SAM was trained.
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+@torch.no_grad()
+def segment(model: SamModel, pixels: NDArray[np.uint8], boxes: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
+    """Masks bool (N, H, W) of what each box (4,) xyxy holds in an RGB picture uint8 (H, W, 3).
+
+    The picture is scaled to the model's side and padded right and below; of the three masks that the model gives, the
+    one it believes in most is taken. (Not through transformers' processor: that wants torchvision.)
+    """
+    height, width = pixels.shape[:2]
+    side = model.config.vision_config.image_size
+    scale = side / max(height, width)
+    size = (round(height * scale), round(width * scale))
+    device = next(model.parameters()).device
+    picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float().to(device)
+    picture = functional.interpolate(picture, size=size, mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    picture = functional.pad((picture - mean) / std, (0, side - size[1], 0, side - size[0]))
+    prompts = torch.from_numpy(np.stack([np.asarray(box, np.float32) for box in boxes])).to(device) * scale
+    out = model(pixel_values=picture, input_boxes=prompts[None], multimask_output=True)
+    best = out.iou_scores[0].argmax(dim=-1)
+    logits = out.pred_masks[0][torch.arange(len(best)), best]
+    whole = functional.interpolate(logits[None], size=(side, side), mode="bilinear")[..., : size[0], : size[1]]
+    masks = functional.interpolate(whole, size=(height, width), mode="bilinear")[0]
+    return np.asarray((masks > 0).cpu().numpy())
+
+
+def load_sam(folder: str) -> SamModel:
+    """The model in a folder, as `save_pretrained` writes it; nothing is fetched."""
+    return SamModel.from_pretrained(folder, local_files_only=True).eval()

@@ -1,0 +1,30 @@
+"""Colour kept to the portrait's over long videos, which drift a little from window to window."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Share of a chunk (4 frames) in the running statistics: about a second's memory, so that a blink changes nothing.
+_SHARE = 0.15
+_GAIN_LIMITS = (0.8, 1.25)
+
+
+class ColourMatch:
+    """Keeps the mean and the contrast of each channel where the portrait has them. Feed it chunks in their order."""
+
+    def __init__(self, portrait: NDArray[np.uint8]) -> None:
+        self._target = _moments(portrait[None])
+        self._now: NDArray[np.float64] | None = None
+
+    def __call__(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Matched frames uint8 (n, H, W, 3) of one chunk."""
+        seen = _moments(frames)
+        self._now = seen if self._now is None else self._now + _SHARE * (seen - self._now)
+        gain = np.clip(self._target[1] / np.maximum(self._now[1], 1.0), *_GAIN_LIMITS)
+        matched = (frames - self._now[0]) * gain + self._target[0]
+        return np.asarray(np.clip(np.round(matched), 0, 255), np.uint8)
+
+
+def _moments(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(2, 3): mean and standard deviation of each channel."""
+    pixels = frames.reshape(-1, 3).astype(np.float64)
+    return np.stack([pixels.mean(axis=0), pixels.std(axis=0)])

@@ -1,0 +1,99 @@
+"""Who listens to whom: face maps on the token grid, and the mask of the motion attention."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional
+
+from fantasyportrait.models.motion_adapter import MotionAdapter
+
+TOKEN_SIDE = 16
+"""Pixels: 8 of the VAE times a patch of 2."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenFace:
+    """A face of the portrait and what drives it.
+
+    Attributes:
+        face: its number in the face map.
+        features: float32 (F, 554), a row for each frame of the video.
+        strength: how much its motion tokens give; 1 as published.
+        groups: which feature groups are attended to; a missing one is.
+    """
+
+    face: int
+    features: torch.Tensor
+    strength: float = 1.0
+    groups: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class MotionInputs:
+    """The transformer's motion arguments for one window of time.
+
+    Attributes:
+        tokens: (1, F_lat, N * 97, motion_dim).
+        mask: bool (1, F_lat or 1, tokens a frame, N * 97), True = may attend; None where every token listens to all.
+        scale: (1, N * 97).
+    """
+
+    tokens: torch.Tensor
+    mask: torch.Tensor | None
+    scale: torch.Tensor
+
+
+def token_labels(face_map: torch.Tensor) -> torch.Tensor:
+    """A face map (H, W), 0 background and i face i, pooled to the token grid (H / 16, W / 16), int64.
+
+    A token belongs to a face as soon as one of its pixels does (max pooling, as published). Where several faces touch
+    one token it belongs to the one with most pixels, so that no token hears two faces.
+    """
+    height, width = face_map.shape
+    if height % TOKEN_SIDE or width % TOKEN_SIDE:
+        raise ValueError(f"the face map is {width} x {height}: both sides must be multiples of {TOKEN_SIDE}")
+    ids = [int(face) for face in face_map.unique() if face > 0]
+    if not ids:
+        return torch.zeros(height // TOKEN_SIDE, width // TOKEN_SIDE, dtype=torch.long)
+    planes = torch.stack([face_map == face for face in ids]).float()
+    share, best = functional.avg_pool2d(planes[None], TOKEN_SIDE)[0].max(dim=0)
+    return torch.where(share > 0, torch.tensor(ids)[best], 0)
+
+
+def listeners(labels: torch.Tensor, faces: Sequence[int]) -> torch.Tensor:
+    """Bool (tokens a frame, N): which tokens of the grid `labels` listen to each of the driven `faces`.
+
+    A face's tokens listen to that face only, the background to all; a face that is not driven to nobody.
+    """
+    flat = labels.flatten()[:, None]
+    return (flat == 0) | (flat == torch.tensor(list(faces), device=labels.device))
+
+
+def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: torch.Tensor) -> MotionInputs | None:
+    """Tokens, mask and scale of the driven faces for one window of time; None where no face is driven.
+
+    `labels` (rows, columns) is the face map on the token grid. The faces' features must be of one length, 4 k + 1.
+    """
+    if not driven:
+        return None
+    known = {int(label) for label in labels.unique()}
+    for face in driven:
+        if face.features.shape != driven[0].features.shape:
+            raise ValueError(
+                f"face {face.face} has features of shape {tuple(face.features.shape)}, face {driven[0].face} of "
+                f"{tuple(driven[0].features.shape)}: all faces need the same number of frames"
+            )
+        if face.face not in known:
+            raise ValueError(f"face {face.face} is driven but has no token of the face map: its region is too small")
+    frames = len(driven[0].features)
+    device = next(adapter.parameters()).device
+    windows = adapter(torch.stack([face.features for face in driven]).to(device, torch.float32))
+    tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0)
+    on = torch.stack([adapter.listening(face.groups, frames) for face in driven], dim=1)
+    hears = listeners(labels, [face.face for face in driven])
+    # (F_lat, 1, N, 97) and (1, tokens a frame, N, 1)
+    mask = (on[:, None] & hears[None, :, :, None].cpu()).flatten(2).unsqueeze(0)
+    strength = torch.tensor([face.strength for face in driven], dtype=torch.float32)
+    scale = strength.repeat_interleave(windows.shape[2]).unsqueeze(0)
+    return MotionInputs(tokens, None if bool(mask.all()) else mask, scale)

@@ -1,0 +1,402 @@
+"""The FantasyPortrait pipeline: a portrait and motion features become a video in which each face acts its own."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
+from diffusers.pipelines.wan.pipeline_output import WanPipelineOutput
+from diffusers.utils.torch_utils import get_module_execution_device, randn_tensor
+from diffusers.video_processor import VideoProcessor
+from numpy.typing import NDArray
+from torch.nn import functional
+from transformers import CLIPImageProcessor, CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.colour import ColourMatch
+from fantasyportrait.pipelines.guidance import Guidance, needs_negative
+from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
+from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
+from fantasyportrait.pipelines.time_windows import (
+    LONGEST_PASS_FRAMES,
+    OVERLAP_FRAMES,
+    WINDOW_FRAMES,
+    TimeWindow,
+    blend_weights,
+    time_windows,
+)
+from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
+
+TEXT_ROWS = 512
+SIDE_MULTIPLE = 16
+_KEPT_IMAGES = 4
+# They keep what one pass computed and give it to the next: with a pass for each part of the guidance the portrait
+# guidance vanishes without a word.
+_MIXES_PASSES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
+
+StepCallback = Callable[["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowInputs:
+    """What is known of one window of time before sampling: condition (1, 20, F_lat, h, w) and motion (None: none)."""
+
+    window: TimeWindow
+    condition: torch.Tensor
+    motion: MotionInputs | None
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What every window and step share: texts (1, 512, text_dim), negative None where unused; CLIP (1, 257, dim)."""
+
+    text: torch.Tensor
+    negative: torch.Tensor | None
+    image: torch.Tensor | None
+
+
+class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
+    """Wan2.1 image-to-video with motion attention. Without driven faces it is the stock pipeline's sampling."""
+
+    model_cpu_offload_seq = "text_encoder->image_encoder->motion_adapter->transformer->vae"
+    _optional_components = ["tokenizer", "text_encoder", "image_encoder", "image_processor"]  # noqa: RUF012
+    _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own way
+
+    def __init__(
+        self,
+        transformer: FantasyPortraitTransformer3DModel,
+        motion_adapter: MotionAdapter,
+        vae: AutoencoderKLWan,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        image_encoder: CLIPVisionModel | None = None,
+        image_processor: CLIPImageProcessor | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        text_encoder: UMT5EncoderModel | None = None,
+    ) -> None:
+        # Not the stock constructor: Wan 2.2's second transformer and its settings have no place here.
+        DiffusionPipeline.__init__(self)
+        self.register_modules(
+            transformer=transformer,
+            motion_adapter=motion_adapter,
+            vae=vae,
+            scheduler=scheduler,
+            image_encoder=image_encoder,
+            image_processor=image_processor,
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+        )
+        self.vae_scale_factor_temporal = vae.config.scale_factor_temporal
+        self.vae_scale_factor_spatial = vae.config.scale_factor_spatial
+        self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
+        self.empty_prompt: torch.Tensor | None = None
+        """float32 (1, text_dim): umT5's row for an empty prompt (see `empty_prompt_row`)."""
+        self._image_features: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._rgb_map: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        driven: Sequence[DrivenFace],
+        face_map: torch.Tensor | None = None,
+        prompt: str = "",
+        negative_prompt: str = "",
+        num_frames: int = WINDOW_FRAMES,
+        num_inference_steps: int = 30,
+        guidance: Guidance = Guidance(),  # noqa: B008 - frozen
+        batch_passes: bool = False,
+        longest_pass: int = LONGEST_PASS_FRAMES,
+        generator: torch.Generator | None = None,
+        latents: torch.Tensor | None = None,
+        callback_on_step_end: StepCallback | None = None,
+        cancel: CancelToken | None = None,
+        output_type: str = "np",
+    ) -> WanPipelineOutput:
+        """Make a video of a portrait.
+
+        Args:
+            image: uint8 (H, W, 3) RGB, both sides multiples of 16.
+            driven: the faces that are driven, each with features for every frame; faces of the map that are not among
+                them are left to the base model.
+            face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture listens.
+            prompt, negative_prompt: empty ones need no text encoder. The negative one is read where guidance.text != 1.
+            num_frames: 4 k + 1.
+            num_inference_steps: 30 as published.
+            guidance: the scales; published are text 1 and portrait 4 (paper: 4.5).
+            batch_passes: run a step's passes as one batch: more memory, weights read once.
+            longest_pass: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
+            generator: on the CPU, so that a seed means the same on every machine.
+            latents: the noise (1, 16, F_lat, H / 8, W / 8), if not to be drawn.
+            callback_on_step_end: as in diffusers, with `latents` in its dictionary.
+            cancel: asked before every pass.
+            output_type: "np" for frames uint8 (1, F, H, W, 3), "latent", or "stream" for an iterator over chunks of
+                frames, which frees each before it decodes the next.
+
+        Raises:
+            ValueError: an input does not fit; the sentence says which.
+            Cancelled: by `cancel`.
+        """
+        self.check_inputs(image, driven, num_frames, longest_pass, batch_passes)
+        if cancel is not None:
+            cancel.check()
+        text = self.encode_prompt(prompt)
+        negative = self.encode_prompt(negative_prompt) if needs_negative(guidance) else None
+        context = Context(text, negative, self.encode_image(image))
+        windows = self._plan(image, driven, face_map, num_frames, longest_pass)
+        noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
+        # Everything but the transformer has done its part: let offloaded modules go before the long loop.
+        self.maybe_free_model_hooks()
+        steps = self.prepare_timesteps(num_inference_steps)
+        sampled = self.denoise(noise, windows, context, guidance, steps, batch_passes, callback_on_step_end, cancel)
+        if output_type == "latent":
+            self.maybe_free_model_hooks()
+            return WanPipelineOutput(frames=sampled)
+        chunks = self.decode(sampled, image if len(windows) > 1 else None)
+        return WanPipelineOutput(frames=chunks if output_type == "stream" else np.concatenate([*chunks])[None])
+
+    def check_inputs(
+        self,
+        image: NDArray[np.uint8],
+        driven: Sequence[DrivenFace],
+        num_frames: int,
+        longest_pass: int,
+        batch_passes: bool,
+    ) -> None:
+        """Refuse what cannot work, in a sentence (`ValueError`)."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 (H, W, 3) RGB")
+        if image.shape[0] % SIDE_MULTIPLE or image.shape[1] % SIDE_MULTIPLE:
+            raise ValueError(
+                f"the image is {image.shape[1]} x {image.shape[0]}: both sides must be multiples of {SIDE_MULTIPLE}"
+            )
+        latent_frames(num_frames)
+        latent_frames(longest_pass)
+        for face in driven:
+            if len(face.features) != num_frames:
+                raise ValueError(
+                    f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: one a frame"
+                )
+        cache = type(self.transformer._cache_config).__name__
+        if cache in _MIXES_PASSES and not batch_passes:
+            raise ValueError(
+                f"{cache.removesuffix('Config')} mixes the passes of a step, so portrait guidance would vanish: use "
+                "FirstBlockCache or MagCache, or batch the passes"
+            )
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:  # type: ignore[override]
+        """umT5's states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
+        dtype, device = self.transformer.dtype, self._execution_device
+        if not prompt.strip() and self.empty_prompt is not None:
+            row = self.empty_prompt.to(device, dtype)
+            return functional.pad(row, (0, 0, 0, TEXT_ROWS - len(row))).unsqueeze(0)
+        if self.text_encoder is None or self.tokenizer is None:
+            raise ValueError(f"the prompt {prompt!r} needs the text encoder, which is not loaded: load it, or leave it empty")
+        states = self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
+        return states  # type: ignore[no-any-return]
+
+    def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:  # type: ignore[override]
+        """CLIP's states before its last layer (1, 257, 1280) of the whole image, squashed to a square.
+
+        The stock processor would cut the sides off. Kept for the images used last, since they depend on nothing else.
+        """
+        if self.image_encoder is None:
+            return None
+        key = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
+        if key not in self._image_features:
+            side = self.image_encoder.config.image_size
+            pixels = _to_tensor(image) / 2 + 0.5
+            pixels = functional.interpolate(pixels, size=(side, side), mode="bicubic", align_corners=False)
+            mean, std = (
+                torch.tensor(values).view(1, 3, 1, 1)
+                for values in (self.image_processor.image_mean, self.image_processor.image_std)
+            )
+            device = get_module_execution_device(self.image_encoder)
+            pixels = ((pixels - mean) / std).to(device, self.image_encoder.dtype)
+            states = self.image_encoder(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
+            self._image_features[key] = states.cpu()
+            while len(self._image_features) > _KEPT_IMAGES:
+                self._image_features.popitem(last=False)
+        return self._image_features[key].to(self._execution_device, self.transformer.dtype)
+
+    def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
+        """Motion tokens, mask and scale of the driven faces for one window of time; None where no face is driven."""
+        if face_map is None:
+            if len(driven) > 1:
+                raise ValueError(f"{len(driven)} faces are driven but there is no face map: say where each face is")
+            face_map = torch.zeros(SIDE_MULTIPLE, SIDE_MULTIPLE) + (driven[0].face if driven else 0)
+        return motion_inputs(self.motion_adapter, driven, token_labels(face_map))
+
+    def prepare_condition(self, image: NDArray[np.uint8], frames: int) -> torch.Tensor:
+        """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
+        height, width = image.shape[:2]
+        video = torch.zeros(1, 3, frames, height, width)
+        video[:, :, 0] = _to_tensor(image)
+        latents = encode_video(self.vae, video)
+        mask = torch.zeros(1, FRAMES_A_LATENT, *latents.shape[2:], device=latents.device)
+        mask[:, :, 0] = 1
+        return torch.cat([mask, latents], dim=1).to(self._execution_device)
+
+    def prepare_latents(  # type: ignore[override]
+        self,
+        height: int,
+        width: int,
+        num_frames: int,
+        generator: torch.Generator | None = None,
+        latents: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Float32 noise (1, 16, F_lat, H / 8, W / 8), drawn on the CPU."""
+        scale = self.vae_scale_factor_spatial
+        shape = (1, self.vae.config.z_dim, latent_frames(num_frames), height // scale, width // scale)
+        if latents is None:
+            latents = randn_tensor(shape, generator=generator, device=torch.device("cpu"), dtype=torch.float32)
+        if latents.shape != shape:
+            raise ValueError(f"the latents have shape {tuple(latents.shape)}: {shape} is needed")
+        return latents.to(self._execution_device, torch.float32)
+
+    def prepare_timesteps(self, steps: int) -> torch.Tensor:
+        """The published schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
+        sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1].tolist()
+        self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
+        return self.scheduler.timesteps  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        windows: Sequence[WindowInputs],
+        context: Context,
+        guidance: Guidance,
+        timesteps: torch.Tensor,
+        batch_passes: bool = False,
+        callback: StepCallback | None = None,
+        cancel: CancelToken | None = None,
+    ) -> torch.Tensor:
+        """Latents (1, 16, F_lat, h, w) from noise; windows are blended inside each step, so no seam can build up."""
+        spans = tuple(inputs.window for inputs in windows)
+        weights = blend_weights(spans)
+        with self.progress_bar(total=len(timesteps)) as bar:
+            for step, timestep in enumerate(timesteps):
+                velocity = torch.zeros_like(latents)
+                for number, (inputs, weight) in enumerate(zip(windows, weights, strict=True)):
+                    span = slice(inputs.window.start, inputs.window.stop)
+                    part = self._velocity(
+                        latents[:, :, span], inputs, context, guidance, (step, len(timesteps), number), timestep,
+                        batch_passes, cancel,
+                    )  # fmt: skip
+                    velocity[:, :, span] += part * weight.to(part.device)[None, None, :, None, None]
+                latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+                if callback is not None:
+                    latents = callback(self, step, timestep, {"latents": latents}).pop("latents", latents)
+                bar.update()
+        return latents
+
+    def decode(
+        self, latents: torch.Tensor, match_colour: NDArray[np.uint8] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Chunks of frames uint8 (n, H, W, 3); with `match_colour`, its colours are kept throughout."""
+        match = None if match_colour is None else ColourMatch(match_colour)
+        try:
+            for frames in _without_gradients(decode_stream(self.vae, latents)):
+                yield frames if match is None else match(frames)
+        finally:
+            self.maybe_free_model_hooks()
+
+    def latent_preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:
+        """A small picture, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
+        if self._rgb_map is None:
+            with torch.no_grad():
+                self._rgb_map = fit_rgb_map(self.vae)
+        return latent_picture(latents, self._rgb_map, latents.shape[2] // 2)
+
+    def _plan(
+        self,
+        image: NDArray[np.uint8],
+        driven: Sequence[DrivenFace],
+        face_map: torch.Tensor | None,
+        num_frames: int,
+        longest_pass: int,
+    ) -> list[WindowInputs]:
+        """The windows of time with their conditions and motions."""
+        whole = num_frames <= longest_pass
+        length = latent_frames(num_frames if whole else WINDOW_FRAMES)
+        windows = time_windows(latent_frames(num_frames), length, OVERLAP_FRAMES // FRAMES_A_LATENT)
+        condition = self.prepare_condition(image, FRAMES_A_LATENT * (length - 1) + 1)
+        planned = []
+        for window in windows:
+            cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
+            planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
+        return planned
+
+    def _velocity(
+        self,
+        latents: torch.Tensor,
+        inputs: WindowInputs,
+        context: Context,
+        guidance: Guidance,
+        place: tuple[int, int, int],
+        timestep: torch.Tensor,
+        batch_passes: bool,
+        cancel: CancelToken | None,
+    ) -> torch.Tensor:
+        """The guided velocity of one window in one step, float32."""
+        step, steps, window = place
+        passes = guidance.passes(step, steps, inputs.motion is not None)
+        groups = [passes] if batch_passes else [(each,) for each in passes]
+        dtype = self.transformer.dtype
+        states = torch.cat([latents, inputs.condition], dim=1).to(dtype)
+        total = torch.zeros_like(latents)
+        for group in groups:
+            if cancel is not None:
+                cancel.check()
+            texts = [context.negative if each.negative else context.text for each in group]
+            with self.transformer.cache_context(f"{'+'.join(each.name for each in group)}-{window}"):
+                out = self.transformer(
+                    hidden_states=states.expand(len(group), *states.shape[1:]),
+                    timestep=timestep.expand(len(group)),
+                    encoder_hidden_states=torch.cat(texts),
+                    encoder_hidden_states_image=_repeat(context.image, len(group)),
+                    return_dict=False,
+                    **_motion_arguments(inputs.motion, [each.motion for each in group], states),
+                )[0]
+            for each, velocity in zip(group, out, strict=True):
+                total += each.share * velocity.float().unsqueeze(0)
+        return total
+
+
+def _motion_arguments(
+    motion: MotionInputs | None, wanted: Sequence[bool], like: torch.Tensor
+) -> dict[str, torch.Tensor | None]:
+    """The transformer's motion arguments for a batch of passes; none at all where no pass has motion."""
+    if motion is None or not any(wanted):
+        return {}
+    on = torch.tensor(wanted, dtype=torch.float32)[:, None]
+    return {
+        "motion_hidden_states": _repeat(motion.tokens.to(like.device, like.dtype), len(wanted)),
+        "motion_attention_mask": None if motion.mask is None else motion.mask.to(like.device),
+        "motion_scale": (on * motion.scale).to(like.device),
+    }
+
+
+def _repeat(tensor: torch.Tensor | None, count: int) -> torch.Tensor | None:
+    return None if tensor is None else tensor.expand(count, *tensor.shape[1:])
+
+
+def _to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 (H, W, 3) as float32 (1, 3, H, W) in -1 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def _without_gradients(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """The same chunks, each computed without gradients: a generator outlives the block that it was made in."""
+    while True:
+        with torch.no_grad():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk

@@ -1,0 +1,99 @@
+"""A toy of the base model: every class real, every number random, small enough for a CPU. Its videos are noise."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    WanImageToVideoPipeline,
+    WanTransformer3DModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    PreTrainedTokenizerFast,
+    UMT5Config,
+    UMT5EncoderModel,
+)
+
+from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.models.motion_encoder import MotionEncoder
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+
+_DIM, _HEADS, _TEXT_DIM, _IMAGE_DIM, _MOTION_DIM = 64, 4, 32, 32, 64
+_WORDS = "a photo of person people who talk and smile in the light".split()
+
+
+def toy_transformer_config() -> dict[str, Any]:
+    """Arguments of the stock transformer; ours takes `motion_dim` too."""
+    return {
+        "num_attention_heads": _HEADS,
+        "attention_head_dim": _DIM // _HEADS,
+        "in_channels": 36,
+        "out_channels": 16,
+        "text_dim": _TEXT_DIM,
+        "freq_dim": 32,
+        "ffn_dim": 2 * _DIM,
+        "num_layers": 2,
+        "image_dim": _IMAGE_DIM,
+        "added_kv_proj_dim": _DIM,
+    }
+
+
+def toy_transformer(seed: int = 0) -> FantasyPortraitTransformer3DModel:
+    """Two blocks of width 64 with motion attention."""
+    torch.manual_seed(seed)
+    return FantasyPortraitTransformer3DModel(**toy_transformer_config(), motion_dim=_MOTION_DIM).eval()
+
+
+def toy_adapter(seed: int = 0) -> MotionAdapter:
+    """Published features and token counts, narrow resamplers."""
+    torch.manual_seed(seed)
+    return MotionAdapter(motion_dim=_MOTION_DIM, dim=64, num_layers=1, num_heads=2, head_dim=32).eval()
+
+
+def toy_encoder(seed: int = 0) -> MotionEncoder:
+    """Published features, narrow backbone."""
+    torch.manual_seed(seed)
+    return MotionEncoder(widths=(8, 16, 16), points=8, depth=4).eval()
+
+
+def toy_vae(seed: int = 0) -> AutoencoderKLWan:
+    """Wan's VAE with its 16 channels and its strides of 8 and 4."""
+    torch.manual_seed(seed)
+    return AutoencoderKLWan(base_dim=4, num_res_blocks=1, dim_mult=[1, 1, 1, 1]).eval()
+
+
+def toy_base(folder: Path, seed: int = 0) -> None:
+    """Write a stock image-to-video repository, as the hub has it, into `folder`."""
+    torch.manual_seed(seed)
+    vision = CLIPVisionConfig(
+        hidden_size=_IMAGE_DIM, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
+    )
+    text = UMT5Config(
+        vocab_size=len(_WORDS) + 3, d_model=_TEXT_DIM, d_kv=8, d_ff=32, num_layers=2, num_heads=2, tie_word_embeddings=False
+    )
+    WanImageToVideoPipeline(
+        tokenizer=toy_tokenizer(),
+        text_encoder=UMT5EncoderModel(text).eval(),
+        vae=toy_vae(seed),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+        image_processor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
+        image_encoder=CLIPVisionModel(vision).eval(),
+        transformer=WanTransformer3DModel(**toy_transformer_config()).eval(),
+    ).save_pretrained(folder)
+
+
+def toy_tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words, ended as T5 ends them."""
+    vocabulary = {word: number for number, word in enumerate(["<pad>", "</s>", "<unk>", *_WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
+    )

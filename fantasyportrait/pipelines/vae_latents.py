@@ -1,0 +1,135 @@
+"""Pictures to latents and back with Wan's causal VAE: normalised latents, decoding that streams."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.utils.torch_utils import get_module_execution_device
+from numpy.typing import NDArray
+
+
+def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
+    """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1."""
+    video = video.to(get_module_execution_device(vae), vae.dtype)
+    latents = vae.encode(video).latent_dist.mode().float()
+    mean, std = _statistics(vae, latents)
+    return (latents - mean) / std
+
+
+def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
+    """Frames uint8 (n, H, W, 3) RGB of normalised latents (1, 16, F_lat, h, w): 1 frame, then 4 at a time.
+
+    The VAE's own `decode` grows the whole clip in memory; here each latent frame is decoded, given away and forgotten.
+    With tiling switched on (`vae.enable_tiling()`) each tile keeps its own causal cache, and tiles are blended.
+    """
+    device = get_module_execution_device(vae)
+    mean, std = _statistics(vae, latents.float())
+    latents = latents.float() * std + mean
+    _onload(vae)
+    tiles = _tiles(vae, latents.shape[-2], latents.shape[-1])
+    caches: list[list[torch.Tensor | None]] = []
+    for _ in tiles:
+        vae.clear_cache()
+        caches.append(vae._feat_map)
+    try:
+        for index in range(latents.shape[2]):
+            frame = latents[:, :, index : index + 1].to(device, vae.dtype)
+            yield _pixels(_decode_tiles(vae, frame, tiles, caches, first=index == 0))
+    finally:
+        vae.clear_cache()
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A part of the latent picture, and the ramps (h * 8,) and (w * 8,) with which it is blended."""
+
+    rows: slice
+    columns: slice
+    row_weight: torch.Tensor
+    column_weight: torch.Tensor
+
+
+def _decode_tiles(
+    vae: AutoencoderKLWan,
+    frame: torch.Tensor,
+    tiles: list[_Tile],
+    caches: list[list[torch.Tensor | None]],
+    first: bool,
+) -> torch.Tensor:
+    """One latent frame (1, 16, 1, h, w) as a video (3, 1 or 4, H, W) in -1 to 1."""
+    scale = vae.config.scale_factor_spatial
+    height, width = frame.shape[-2] * scale, frame.shape[-1] * scale
+    total = torch.zeros(height, width, device=frame.device)
+    out: torch.Tensor | None = None
+    for tile, cache in zip(tiles, caches, strict=True):
+        part = vae.post_quant_conv(frame[..., tile.rows, tile.columns])
+        decoded = vae.decoder(part, feat_cache=cache, feat_idx=[0], first_chunk=first)[0].float()
+        if out is None:
+            out = torch.zeros(*decoded.shape[:2], height, width, device=frame.device)
+        weight = (tile.row_weight[:, None] * tile.column_weight[None]).to(frame.device)
+        place = (slice(tile.rows.start * scale, tile.rows.stop * scale),) + (
+            slice(tile.columns.start * scale, tile.columns.stop * scale),
+        )
+        out[(..., *place)] += decoded * weight
+        total[place] += weight
+    if out is None:
+        raise ValueError("there is nothing to decode: the latents are empty")
+    return out / total
+
+
+def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
+    """The VAE's own tile size and stride where tiling is on; else one tile."""
+    scale = vae.config.scale_factor_spatial
+    sides = (vae.tile_sample_min_height // scale, vae.tile_sample_min_width // scale)
+    strides = (vae.tile_sample_stride_height // scale, vae.tile_sample_stride_width // scale)
+    if not vae.use_tiling:
+        sides, strides = (rows, columns), (rows, columns)
+    spans = [
+        _spans(length, side, stride) for length, side, stride in zip((rows, columns), sides, strides, strict=True)
+    ]
+    overlaps = [(side - stride) * scale for side, stride in zip(sides, strides, strict=True)]
+    return [
+        _Tile(row, column, _ramp(row, rows, overlaps[0], scale), _ramp(column, columns, overlaps[1], scale))
+        for row, column in itertools.product(*spans)
+    ]
+
+
+def _spans(length: int, side: int, stride: int) -> list[slice]:
+    """Slices of `side` every `stride`, the last one pushed back to end with the picture."""
+    if length <= side:
+        return [slice(0, length)]
+    starts = [*range(0, length - side, stride), length - side]
+    return [slice(start, start + side) for start in starts]
+
+
+def _ramp(span: slice, length: int, overlap: int, scale: int) -> torch.Tensor:
+    """Weights of a tile's pixels: 1, and falling to the edges that lie inside the picture."""
+    weight = torch.ones((span.stop - span.start) * scale)
+    rise = (torch.arange(overlap) + 0.5) / max(overlap, 1)
+    if span.start > 0:
+        weight[:overlap] = rise
+    if span.stop < length:
+        weight[len(weight) - overlap :] = rise.flip(0)
+    return weight
+
+
+def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
+    frames = ((video.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.ascontiguousarray(frames.permute(1, 2, 3, 0).cpu().numpy())
+
+
+def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1, 1)
+
+    return column(vae.config.latents_mean), column(vae.config.latents_std)
+
+
+def _onload(vae: AutoencoderKLWan) -> None:
+    """Let an offload hook fetch the weights: only `encode` and `decode` would ask it by themselves."""
+    hook = getattr(vae, "_hf_hook", None)
+    if hook is not None:
+        hook.pre_forward(vae)

@@ -1,0 +1,62 @@
+"""Real networks at toy size, with weights that depend only on a seed."""
+
+import torch
+
+from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+
+HEADS, HEAD_DIM, MOTION_DIM, TEXT_DIM, IMAGE_DIM = 4, 16, 32, 24, 40
+GRID = (3, 4, 6)
+"""Latent frames, and rows and columns of tokens."""
+
+
+def toy_transformer(seed: int = 0) -> FantasyPortraitTransformer3DModel:
+    """Two blocks of width 64."""
+    torch.manual_seed(seed)
+    return FantasyPortraitTransformer3DModel(
+        num_attention_heads=HEADS,
+        attention_head_dim=HEAD_DIM,
+        text_dim=TEXT_DIM,
+        freq_dim=32,
+        ffn_dim=128,
+        num_layers=2,
+        image_dim=IMAGE_DIM,
+        added_kv_proj_dim=HEADS * HEAD_DIM,
+        motion_dim=MOTION_DIM,
+    ).eval()
+
+
+def toy_adapter(seed: int = 0) -> MotionAdapter:
+    """Resamplers of width 32."""
+    torch.manual_seed(seed)
+    return MotionAdapter(motion_dim=MOTION_DIM, dim=32, num_layers=2, num_heads=2, head_dim=16).eval()
+
+
+def toy_inputs(batch: int = 1, seed: int = 1) -> dict[str, torch.Tensor]:
+    """What the transformer takes without motion."""
+    generator = torch.Generator().manual_seed(seed)
+    frames, rows, columns = GRID
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).repeat(batch, *[1] * (len(shape) - 1))
+
+    return {
+        "hidden_states": normal(1, 36, frames, 2 * rows, 2 * columns),
+        "timestep": torch.full((batch,), 700.0),
+        "encoder_hidden_states": normal(1, 512, TEXT_DIM),
+        "encoder_hidden_states_image": normal(1, 7, IMAGE_DIM),
+    }
+
+
+def toy_motion(faces: int, seed: int = 2) -> torch.Tensor:
+    """Token windows (1, F_lat, faces * 97, MOTION_DIM)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, GRID[0], faces * 97, MOTION_DIM, generator=generator)
+
+
+def toy_labels(faces: int) -> torch.Tensor:
+    """A face map on the token grid (rows, columns): face i has a column of its own, the last one is background."""
+    labels = torch.zeros(GRID[1:], dtype=torch.long)
+    for face in range(1, faces + 1):
+        labels[:, face - 1] = face
+    return labels

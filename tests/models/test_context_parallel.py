@@ -1,0 +1,45 @@
+"""Two processes share one forward pass, and the border between them cuts a latent frame in two."""
+
+from pathlib import Path
+
+import torch
+import torch.distributed as distributed
+from diffusers import ContextParallelConfig
+from torch import multiprocessing
+
+from tests.models.factories import GRID, toy_inputs, toy_labels, toy_motion, toy_transformer
+from tests.models.test_motion_attention import key_mask
+
+WORLD = 2
+
+
+def _forward(parallel: bool) -> torch.Tensor:
+    model = toy_transformer()
+    if parallel:
+        model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=WORLD))
+    motion = toy_motion(2)
+    mask = key_mask(toy_labels(2), [1, 2])
+    with torch.no_grad():
+        return model(**toy_inputs(), motion_hidden_states=motion, motion_attention_mask=mask, return_dict=False)[0]
+
+
+def _work(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    # diffusers asks how many accelerators there are, and divides by the number.
+    torch.accelerator.device_count = lambda: 1
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORLD)
+    try:
+        torch.save(_forward(parallel=True), f"{folder}/{rank}.pt")
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
+    frames, rows, columns = GRID
+    share = frames * rows * columns // WORLD
+    assert share % (rows * columns), "the border must lie inside a latent frame"
+    multiprocessing.spawn(_work, (str(tmp_path),), nprocs=WORLD)
+    expected = _forward(parallel=False)
+    for rank in range(WORLD):
+        out = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,156 @@
+"""What diffusers can do with a transformer, it can do with ours, motion included."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import (
+    FasterCacheConfig,
+    FirstBlockCacheConfig,
+    MagCacheConfig,
+    PyramidAttentionBroadcastConfig,
+    TaylorSeerCacheConfig,
+)
+from diffusers.hooks import apply_group_offloading
+from peft import LoraConfig
+
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from tests.models.factories import toy_inputs, toy_labels, toy_motion, toy_transformer
+from tests.models.test_motion_attention import key_mask
+
+Model = FantasyPortraitTransformer3DModel
+
+
+@pytest.fixture
+def model() -> Model:
+    return toy_transformer()
+
+
+def arguments(batch: int = 1) -> dict[str, torch.Tensor]:
+    """Two faces with a mask."""
+    return {
+        **toy_inputs(batch),
+        "motion_hidden_states": toy_motion(2).expand(batch, -1, -1, -1),
+        "motion_attention_mask": key_mask(toy_labels(2), [1, 2]),
+        "motion_scale": torch.ones(batch),
+    }
+
+
+@torch.no_grad()
+def output(model: Model, **changes: torch.Tensor) -> torch.Tensor:
+    return model(**{**arguments(), **changes}).sample
+
+
+def test_save_and_load(model: Model, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    again = Model.from_pretrained(tmp_path)
+    assert again.config.num_layers == len(again.blocks) == 2
+    assert all(torch.equal(weight, again.state_dict()[key]) for key, weight in model.state_dict().items())
+    torch.testing.assert_close(output(again), output(model), atol=1e-5, rtol=1e-5)  # memory is aligned otherwise
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(model: Model) -> None:
+    checked = copy.deepcopy(model)
+    checked.enable_gradient_checkpointing()
+    for each in (model, checked):
+        each.train()
+        each(**arguments()).sample.square().mean().backward()
+    for (name, plain), (_, other) in zip(model.named_parameters(), checked.named_parameters(), strict=True):
+        torch.testing.assert_close(plain.grad, other.grad, msg=lambda text, name=name: f"{name}: {text}")
+    assert model.blocks[0].attn2.to_v_motion.weight.grad.abs().max() > 0
+
+
+def test_repeated_blocks_compile_into_one_graph(model: Model) -> None:
+    expected = output(model)
+    model.compile_repeated_blocks(fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(output(model), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["block_level", "leaf_level"])
+def test_group_offload(model: Model, way: str) -> None:
+    expected = output(model)
+    blocks = {"num_blocks_per_group": 1} if way == "block_level" else {}
+    apply_group_offloading(model, onload_device=torch.device("cpu"), offload_type=way, **blocks)
+    assert torch.equal(output(model), expected)
+
+
+def test_group_offload_to_disk(model: Model, tmp_path: Path) -> None:
+    expected = output(model)
+    apply_group_offloading(
+        model,
+        onload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        offload_to_disk_path=str(tmp_path),
+    )
+    torch.testing.assert_close(output(model), expected, atol=1e-5, rtol=1e-5)  # memory is aligned otherwise
+    assert any(tmp_path.iterdir())
+
+
+def test_layerwise_casting_leaves_the_motion_projections_alone(model: Model) -> None:
+    expected = output(model)
+    model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    kept = {name for name, weight in model.named_parameters() if weight.dtype == torch.float32}
+    assert {"blocks.0.attn2.to_k_motion.weight", "blocks.1.attn2.to_v_motion.weight"} <= kept
+    assert model.blocks[0].attn2.to_q.weight.dtype == torch.float8_e4m3fn
+    difference = output(model) - expected
+    assert 0 < difference.abs().mean() < 0.2 * expected.abs().mean()
+
+
+def test_lora_on_motion_and_text(model: Model) -> None:
+    before = output(model)
+    model.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v_motion"], init_lora_weights=False))
+    changed = output(model)
+    assert not torch.equal(changed, before)
+    model.disable_adapters()
+    assert torch.equal(output(model), before)
+    model.enable_adapters()
+    model.fuse_lora()
+    torch.testing.assert_close(output(model), changed, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        lambda: FirstBlockCacheConfig(threshold=10.0),
+        lambda: MagCacheConfig(num_inference_steps=4, mag_ratios=[1.0] * 4, threshold=10.0, max_skip_steps=2),
+    ],
+    ids=["first block", "magnitude"],
+)
+def test_step_caches_skip_blocks(model: Model, config: Callable[[], object]) -> None:
+    """With a wide threshold the last block does not run in every step; each pass has a context of its own."""
+    model.enable_cache(config())
+    runs = []
+    model.blocks[-1].attn2.register_forward_hook(lambda *_: runs.append(1))
+    for step in range(4):
+        for name in ("motion-prompt-0", "still-prompt-0"):
+            with model.cache_context(name):
+                assert torch.isfinite(output(model, timestep=torch.tensor([900.0 - 100 * step]))).all()
+    assert 2 <= len(runs) < 8
+
+
+def test_taylorseer_without_identifiers_is_refused(model: Model) -> None:
+    with pytest.raises(ValueError, match="cache_identifiers"):
+        model.enable_cache(TaylorSeerCacheConfig())
+
+
+@pytest.fixture(params=[PyramidAttentionBroadcastConfig, FasterCacheConfig])
+def mixing_cache(request: pytest.FixtureRequest, model: Model) -> Iterator[Model]:
+    model._cache_config = request.param()
+    yield model
+    model._cache_config = None
+
+
+def test_caches_that_mix_passes_are_refused_by_the_pipeline(mixing_cache: Model) -> None:
+    import numpy as np
+
+    from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+
+    pipeline = FantasyPortraitPipeline.__new__(FantasyPortraitPipeline)
+    pipeline.__dict__["transformer"] = mixing_cache
+    image = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match="portrait guidance would vanish"):
+        pipeline.check_inputs(image, [], 5, 81, batch_passes=False)
+    pipeline.check_inputs(image, [], 5, 81, batch_passes=True)

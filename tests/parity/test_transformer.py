@@ -1,0 +1,120 @@
+"""The transformer with motion attention gives the public code's velocities: one face, two, and three as SPEC has it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.motion.regions import box_region, excursion, face_map, grown_box
+from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, listeners, motion_inputs, token_labels
+from tests.parity.cases import Cases
+
+Arrays = dict[str, NDArray[np.generic]]
+TOLERANCE = 2e-4
+
+
+@pytest.fixture(scope="module")
+def case(cases: Cases) -> Arrays:
+    return cases.arrays("transformer")
+
+
+def context(case: Arrays, text: str = "text") -> dict[str, torch.Tensor]:
+    """What the transformer is told besides motion."""
+    rows = torch.from_numpy(case[text])
+    return {
+        "encoder_hidden_states": functional.pad(rows, (0, 0, 0, 512 - len(rows)))[None],
+        "encoder_hidden_states_image": torch.from_numpy(case["image"]),
+    }
+
+
+def driven(case: Arrays, count: int) -> list[DrivenFace]:
+    return [DrivenFace(face + 1, torch.from_numpy(case[f"features_face_{face}"])[0]) for face in range(count)]
+
+
+def box_labels(case: Arrays) -> torch.Tensor:
+    """The token grid's labels from the boxes of the photo and of the drivers."""
+    height, width = (8 * side for side in case["latents"].shape[-2:])
+    pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
+    regions = [box_region(i, box, excursion(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
+    return token_labels(torch.from_numpy(face_map(regions)))
+
+
+@torch.no_grad()
+def velocity(
+    model: FantasyPortraitTransformer3DModel, case: Arrays, motion: MotionInputs | None, timestep: int, scale: float = 1.0
+) -> NDArray[np.float32]:
+    states = np.concatenate([case["latents"], case["condition"]])[None]
+    extra = (
+        {}
+        if motion is None
+        else {
+            "motion_hidden_states": motion.tokens,
+            "motion_attention_mask": motion.mask,
+            "motion_scale": scale * motion.scale,
+        }
+    )
+    out = model(torch.from_numpy(states), torch.tensor([float(timestep)]), **context(case), **extra)
+    return np.asarray(out.sample.numpy())
+
+
+@torch.no_grad()
+def motion_of(adapter: MotionAdapter, faces: Sequence[DrivenFace], labels: torch.Tensor) -> MotionInputs:
+    found = motion_inputs(adapter, faces, labels)
+    assert found is not None
+    return found
+
+
+def alone(case: Arrays) -> torch.Tensor:
+    """One face to which the whole picture listens."""
+    return torch.ones([side // 2 for side in case["latents"].shape[-2:]], dtype=torch.long)
+
+
+def test_one_face(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+    motion = motion_of(adapter, driven(case, 1), alone(case))
+    assert motion.mask is None
+    timesteps = [int(key.rsplit("_t", 1)[1]) for key in case if key.startswith("one_face_t")]
+    assert timesteps
+    for timestep in timesteps:
+        out = velocity(transformer, case, motion, timestep)
+        np.testing.assert_allclose(out, case[f"one_face_t{timestep}"], atol=TOLERANCE)
+
+
+def test_motion_scale(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+    motion = motion_of(adapter, driven(case, 1), alone(case))
+    scales = [float(key.rsplit("_", 1)[1]) for key in case if key.startswith("one_face_scale_")]
+    assert scales
+    for scale in scales:
+        out = velocity(transformer, case, motion, 700, scale)
+        np.testing.assert_allclose(out, case[f"one_face_scale_{scale:g}"], atol=TOLERANCE)
+    np.testing.assert_allclose(velocity(transformer, case, motion, 700, 0.0), case["scale_0"], atol=TOLERANCE)
+    np.testing.assert_allclose(velocity(transformer, case, None, 700), case["scale_0"], atol=TOLERANCE)
+
+
+def test_grown_boxes(case: Arrays) -> None:
+    pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
+    grown = [grown_box(box, excursion(driver)) for box, driver in pairs]
+    np.testing.assert_array_equal(grown, case["two_faces_grown_boxes"])
+
+
+def test_who_listens_to_whom(case: Arrays) -> None:
+    hears = listeners(box_labels(case), [1, 2]).numpy()
+    for frame in case["two_faces_listens_to"]:
+        np.testing.assert_array_equal(hears, frame)
+
+
+def test_two_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+    motion = motion_of(adapter, driven(case, 2), box_labels(case))
+    np.testing.assert_allclose(velocity(transformer, case, motion, 700), case["two_faces"], atol=TOLERANCE)
+
+
+def test_three_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+    if "three_faces" not in case:
+        pytest.skip("this set of cases has no three faces")
+    labels = torch.from_numpy(np.asarray(case["three_faces_labels"], np.int64))
+    motion = motion_of(adapter, driven(case, 3), labels)
+    np.testing.assert_allclose(velocity(transformer, case, motion, 700), case["three_faces"], atol=TOLERANCE)
