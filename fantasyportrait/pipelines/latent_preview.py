@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.pipelines.vae_latents import encode_video
 
-_PICTURES, _SIDE, _BLOCK = 4, 128, 32
+_PICTURES, _SIDE, _BLOCK = 8, 128, 32
 
 
 def fit_rgb_map(vae: AutoencoderKLWan) -> torch.Tensor:

@@ -1,0 +1,61 @@
+"""A toy pipeline: every class real, every number random."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
+from numpy.typing import NDArray
+
+from fantasyportrait.pipelines.motion_inputs import DrivenFace
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.toy import toy_adapter, toy_base, toy_transformer
+
+HEIGHT, WIDTH = 64, 96
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stock image-to-video repository at toy size."""
+    folder = tmp_path_factory.mktemp("toy") / "base"
+    toy_base(folder)
+    return folder
+
+
+@pytest.fixture
+def pipeline(base_folder: Path) -> FantasyPortraitPipeline:
+    """The whole pipeline, text encoder included."""
+    stock = WanImageToVideoPipeline.from_pretrained(base_folder)
+    made = FantasyPortraitPipeline(
+        toy_transformer(),
+        toy_adapter(),
+        stock.vae,
+        FlowMatchEulerDiscreteScheduler(shift=5.0),
+        stock.image_encoder,
+        stock.image_processor,
+        stock.tokenizer,
+        stock.text_encoder,
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def image() -> NDArray[np.uint8]:
+    """A portrait of 96 x 64 pixels: smooth colours."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([x * 255 // WIDTH, y * 255 // HEIGHT, 128 + 0 * x], axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def two_places() -> torch.Tensor:
+    """A face map: face 1 on the left, face 2 on the right, background between."""
+    places = torch.zeros(HEIGHT, WIDTH, dtype=torch.long)
+    places[:, :32], places[:, 64:] = 1, 2
+    return places
+
+
+def driven(face: int, frames: int, seed: int = 0) -> DrivenFace:
+    """A face with random features."""
+    return DrivenFace(face, torch.randn(frames, 554, generator=torch.Generator().manual_seed(seed + face)))

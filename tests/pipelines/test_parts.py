@@ -1,0 +1,143 @@
+"""Windows, weights, guidance and masks: the rules that the pipeline is built from."""
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from fantasyportrait.models.token_windows import latent_frames, token_windows
+from fantasyportrait.pipelines.colour import ColourMatch
+from fantasyportrait.pipelines.guidance import Guidance, count_passes, needs_negative
+from fantasyportrait.pipelines.motion_inputs import listeners, motion_inputs, token_labels
+from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
+from fantasyportrait.pipelines.toy import toy_adapter
+from tests.pipelines.conftest import driven
+
+
+@given(st.integers(1, 300), st.integers(2, 30), st.data())
+def test_windows_cover_everything_and_weights_sum_to_one(latents: int, window: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(1, window - 1))
+    windows = time_windows(latents, window, overlap)
+    weights = blend_weights(windows)
+    total = torch.zeros(latents)
+    for each, weight in zip(windows, weights, strict=True):
+        assert len(weight) == each.length <= window and 0 <= each.start and each.stop <= latents
+        assert (weight >= 0).all()
+        total[each.start : each.stop] += weight
+    torch.testing.assert_close(total, torch.ones(latents))
+    for weight in weights[1:]:
+        assert weight[0] == 0, "a later window's own first frame is the portrait"
+
+
+def test_a_window_knows_its_frames() -> None:
+    first, second, third = time_windows(51, 21, 5)
+    assert (first.start, second.start, third.start) == (0, 16, 30)
+    assert first.frames == slice(0, 81) and second.frames == slice(64, 145) and third.frames == slice(120, 201)
+
+
+@pytest.mark.parametrize("overlap", [0, 21])
+def test_windows_that_cannot_overlap_are_refused(overlap: int) -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        time_windows(51, 21, overlap)
+
+
+VELOCITIES = {(True, False): 2.0, (False, False): 3.0, (False, True): 5.0, (True, True): 7.0}
+
+
+def guided(guidance: Guidance, step: int = 0, steps: int = 10, motion: bool = True) -> float:
+    return sum(VELOCITIES[each.motion, each.negative] * each.share for each in guidance.passes(step, steps, motion))
+
+
+def test_the_four_published_cases() -> None:
+    v_m, v_0, v_u, v_n = 2.0, 3.0, 5.0, 7.0
+    assert guided(Guidance(1, 4)) == pytest.approx(v_0 + 4 * (v_m - v_0))
+    assert guided(Guidance(5, 4)) == pytest.approx(v_u + 5 * (v_0 - v_u) + 4 * (v_m - v_0))
+    assert guided(Guidance(1, 1)) == pytest.approx(v_m)
+    assert guided(Guidance(5, 1)) == pytest.approx(v_n + 5 * (v_m - v_n))
+    assert guided(Guidance(5, 4), motion=False) == pytest.approx(v_u + 5 * (v_0 - v_u))
+
+
+def test_passes_are_counted() -> None:
+    assert count_passes(Guidance(1, 4, 0.25, 0.5), 4) == [1, 2, 1, 1]
+    assert count_passes(Guidance(5, 4), 2) == [3, 3]
+    assert needs_negative(Guidance(5, 4)) and not needs_negative(Guidance(1, 4))
+    names = [each.name for each in Guidance(5, 4).passes(0, 1)]
+    assert len(set(names)) == 3
+    with pytest.raises(ValueError, match="shares of the steps"):
+        Guidance(1, 4, 0.6, 0.5)
+
+
+@given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 3))
+def test_token_windows_keep_order(k: int, tokens: int, channels: int) -> None:
+    """Latent frame i: the last token of frame 4i - 4, then frames 4i - 3 to 4i; frame 0: its tokens, then filling."""
+    frames = 4 * k + 1
+    video = torch.arange(1.0, frames * tokens * channels + 1).reshape(1, frames, tokens, channels)
+    windows = token_windows(video, fill=-1.0)
+    assert windows.shape == (1, latent_frames(frames), 4 * tokens + 1, channels)
+    assert torch.equal(windows[0, 0, :tokens], video[0, 0]) and (windows[0, 0, tokens:] == -1).all()
+    for i in range(1, k + 1):
+        expected = torch.cat([video[0, 4 * i - 4, -1:], video[0, 4 * i - 3 : 4 * i + 1].flatten(0, 1)])
+        assert torch.equal(windows[0, i], expected)
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.data())
+def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) -> None:
+    """Any face pixels of a token make it a face's; the one with most pixels; and only faces that touch it."""
+    seed = data.draw(st.integers(0, 10**6))
+    generator = torch.Generator().manual_seed(seed)
+    blocks = torch.randint(0, 4, (4 * rows, 4 * columns), generator=generator)
+    places = blocks.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    labels = token_labels(places)
+    for row in range(rows):
+        for column in range(columns):
+            patch = places[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
+            counts = [int((patch == face).sum()) for face in range(1, 4)]
+            label = int(labels[row, column])
+            assert (label == 0) == (sum(counts) == 0)
+            assert label == 0 or counts[label - 1] == max(counts)
+    hears = listeners(labels, [1, 2, 3])
+    assert (hears.sum(dim=1)[labels.flatten() > 0] == 1).all() and hears[labels.flatten() == 0].all()
+
+
+def test_one_pixel_of_a_face_makes_the_token_its_own() -> None:
+    places = torch.zeros(32, 32, dtype=torch.long)
+    places[16, 16] = 2
+    assert token_labels(places).tolist() == [[0, 0], [0, 2]]
+
+
+def test_a_face_map_off_the_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiples of 16"):
+        token_labels(torch.zeros(20, 32))
+
+
+@torch.no_grad()
+def test_switched_off_groups_are_masked_not_zeroed() -> None:
+    """Their tokens stay as they are and nobody may attend to them; the filling zeros of the first frame stay."""
+    from dataclasses import replace
+
+    adapter, labels = toy_adapter(), torch.tensor([[1, 1]])
+    face = driven(1, 9)
+    whole = motion_inputs(adapter, [face], labels)
+    no_mouth = motion_inputs(adapter, [replace(face, groups={"mouth": False}, strength=0.5)], labels)
+    assert whole.mask is None and torch.equal(whole.tokens, no_mouth.tokens)
+    groups = ["filling" if token >= 24 else adapter.token_groups[token] for token in range(97)]
+    assert groups.count("mouth") == 1 + 16 and groups.count("emotion") == 1 + 4
+    assert no_mouth.mask[0, 0, 0].tolist() == [group != "mouth" for group in groups]
+    assert (no_mouth.scale == 0.5).all() and (whole.scale == 1).all()
+    assert motion_inputs(adapter, [], labels) is None
+
+
+def test_faces_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="same number of frames"):
+        motion_inputs(toy_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
+
+
+def test_colour_returns_to_the_portrait() -> None:
+    generator = torch.Generator().manual_seed(0)
+    portrait = torch.randint(60, 200, (32, 32, 3), generator=generator).numpy().astype("uint8")
+    match = ColourMatch(portrait)
+    drifted = (portrait * [0.9, 1.0, 1.1] + [5, -8, 3]).round().astype("uint8")
+    for _ in range(3):
+        out = match(drifted[None].repeat(4, axis=0))
+    assert abs(out.mean(axis=(0, 1, 2)) - portrait.mean(axis=(0, 1))).max() < 1
+    same = ColourMatch(portrait)(portrait[None])
+    assert abs(same[0].astype(int) - portrait).max() <= 1

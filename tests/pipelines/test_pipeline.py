@@ -1,0 +1,188 @@
+"""The pipeline end to end at toy size: what it makes, what it refuses, what it never loads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.pipelines.guidance import Guidance
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from tests.pipelines.conftest import HEIGHT, WIDTH, driven
+
+Pixels = NDArray[np.uint8]
+
+
+def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: torch.Tensor | None, **changes: object) -> Pixels:
+    given = {
+        "driven": [driven(1, 9), driven(2, 9)],
+        "num_frames": 9,
+        "num_inference_steps": 2,
+        "generator": torch.Generator().manual_seed(5),
+        **changes,
+    }
+    return pipeline(image, face_map=places, **given).frames
+
+
+def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+    frames = run(pipeline, image, two_places)
+    assert frames.shape == (1, 9, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
+    assert frames.std() > 1
+    np.testing.assert_array_equal(run(pipeline, image, two_places), frames)
+    other = run(pipeline, image, two_places, generator=torch.Generator().manual_seed(6))
+    assert (other != frames).mean() > 0.2
+
+
+@pytest.mark.parametrize("guidance", [Guidance(1, 4), Guidance(5, 4), Guidance(1, 1), Guidance(5, 1)])
+def test_batched_passes_equal_separate_ones(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, guidance: Guidance
+) -> None:
+    separate, batched = (
+        run(pipeline, image, two_places, guidance=guidance, batch_passes=batch, output_type="latent")
+        for batch in (False, True)
+    )
+    torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
+
+
+def test_motion_reaches_the_video(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+) -> None:
+    def latents(**changes: object) -> torch.Tensor:
+        return run(pipeline, image, two_places, output_type="latent", **changes)
+
+    plain = latents()
+    assert not torch.equal(latents(driven=[driven(1, 9), driven(2, 9, seed=7)]), plain)
+    off = dict.fromkeys(("head_pose", "eyes", "emotion", "mouth"), False)
+    one = driven(1, 9)
+    for change in (replace(one, strength=0.5), replace(one, groups={"mouth": False}), replace(one, groups=off)):
+        assert not torch.equal(latents(driven=[change, driven(2, 9)]), plain)
+
+
+def test_without_driven_faces_it_is_the_base_model(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    """Portrait guidance has nothing to guide: one pass a step, and the frames of p = 1."""
+    calls = []
+    pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    free = run(pipeline, image, None, driven=[], output_type="latent")
+    assert len(calls) == 2
+    assert torch.equal(free, run(pipeline, image, None, driven=[], guidance=Guidance(1, 1), output_type="latent"))
+
+
+def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    calls = []
+    pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    given = {"driven": [driven(1, 9)], "num_inference_steps": 4, "output_type": "latent"}
+    run(pipeline, image, None, guidance=Guidance(1, 4, 0.0, 0.5), **given)
+    assert len(calls) == 2 + 2 + 1 + 1
+
+
+def test_an_empty_prompt_needs_no_text_encoder(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+) -> None:
+    with_encoder = run(pipeline, image, two_places, output_type="latent")
+    pipeline.empty_prompt = pipeline.encode_prompt("")[0, :1]
+    pipeline.text_encoder = pipeline.tokenizer = None
+    torch.testing.assert_close(run(pipeline, image, two_places, output_type="latent"), with_encoder)
+    with pytest.raises(ValueError, match="needs the text encoder"):
+        run(pipeline, image, two_places, prompt="people talk")
+
+
+def test_a_prompt_and_a_negative_prompt_are_read(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+) -> None:
+    def latents(**changes: object) -> torch.Tensor:
+        return run(pipeline, image, two_places, output_type="latent", guidance=Guidance(3, 4), **changes)
+
+    plain = latents()
+    assert not torch.equal(latents(prompt="people talk"), plain)
+    assert not torch.equal(latents(negative_prompt="people smile"), plain)
+    unread = run(pipeline, image, two_places, output_type="latent", negative_prompt="people smile")
+    assert torch.equal(unread, run(pipeline, image, two_places, output_type="latent"))
+
+
+def test_clip_sees_the_whole_image_and_once(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    """The stock processor would cut the sides off: here a change at the very edge reaches the features."""
+    edge = image.copy()
+    edge[:, :8] = 255
+    calls = []
+    pipeline.image_encoder.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        first, again, other = (pipeline.encode_image(each) for each in (image, image.copy(), edge))
+    assert first.shape == (1, 17, 32)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert len(calls) == 2
+
+
+def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    seen = []
+
+    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        picture = pipe.latent_preview(given["latents"])
+        seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
+        return {"latents": torch.zeros_like(given["latents"])} if step == 1 else {}
+
+    out = run(pipeline, image, None, driven=[driven(1, 9)], callback_on_step_end=look, output_type="latent")
+    assert [row[0] for row in seen] == [0, 1] and seen[0][1] == 1000.0
+    assert seen[0][2:] == ((HEIGHT // 8, WIDTH // 8, 3), np.uint8, torch.float32)
+    assert not out.any()
+
+
+def test_cancel_stops_between_passes(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    token, calls = CancelToken(), []
+
+    def once(*_: object) -> None:
+        calls.append(1)
+        token.cancel()
+
+    pipeline.transformer.register_forward_hook(once)
+    with pytest.raises(Cancelled):
+        run(pipeline, image, None, driven=[driven(1, 9)], cancel=token)
+    assert len(calls) == 1
+
+
+def test_stream_decodes_when_asked(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    chunks = run(pipeline, image, None, driven=[driven(1, 9)], output_type="stream")
+    counts = [len(chunk) for chunk in chunks]
+    assert counts == [1, 4, 4]
+
+
+def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+    faces = [driven(1, 201), driven(2, 201)]
+    lengths = []
+    pipeline.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: lengths.append(kwargs["hidden_states"].shape[2]), with_kwargs=True
+    )
+    given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    frames = run(pipeline, image, two_places, longest_pass=81, **given)
+    assert frames.shape[1] == 201 and lengths == [21, 21, 21]
+    lengths.clear()
+    assert run(pipeline, image, two_places, longest_pass=201, **given).shape[1] == 201
+    assert lengths == [51]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_frames": 10}, "4 k \\+ 1"),
+        ({"driven": [driven(1, 5)]}, "one a frame"),
+        ({"driven": [driven(3, 9)]}, "has no token of the face map"),
+        ({"longest_pass": 80}, "4 k \\+ 1"),
+        ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, changes: dict, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        run(pipeline, image, two_places, **changes)
+
+
+def test_images_that_do_not_fit_are_refused(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    with pytest.raises(ValueError, match="multiples of 16"):
+        run(pipeline, image[:60], None)
+    with pytest.raises(ValueError, match="uint8"):
+        run(pipeline, image.astype(np.float32), None)
+    with pytest.raises(ValueError, match="no face map"):
+        run(pipeline, image, None)

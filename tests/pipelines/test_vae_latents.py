@@ -1,0 +1,80 @@
+"""Streaming decode equals the VAE's own, in less memory; encoding is normalised; the preview map is fitted."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
+from fantasyportrait.pipelines.toy import toy_vae
+from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
+
+
+@pytest.fixture(scope="module")
+def vae() -> AutoencoderKLWan:
+    return toy_vae()
+
+
+def whole(vae: AutoencoderKLWan, latents: torch.Tensor) -> np.ndarray:
+    """Frames by the VAE's own decode, which holds the clip."""
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
+    video = vae.decode(latents * std + mean).sample[0]
+    return ((video + 1) * 127.5).round().permute(1, 2, 3, 0).to(torch.uint8).numpy()
+
+
+@torch.no_grad()
+def test_stream_equals_decode(vae: AutoencoderKLWan) -> None:
+    latents = torch.randn(1, 16, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    chunks = list(decode_stream(vae, latents))
+    assert [len(chunk) for chunk in chunks] == [1, 4, 4, 4]
+    np.testing.assert_array_equal(np.concatenate(chunks), whole(vae, latents))
+
+
+@torch.no_grad()
+def test_tiles_are_blended_without_seams() -> None:
+    """Against the untiled frames: close everywhere, and no step at a tile's border."""
+    vae = toy_vae()
+    coarse = torch.randn(1, 16, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    latents = torch.nn.functional.interpolate(coarse, size=(2, 16, 16), mode="trilinear")
+    plain = np.concatenate(list(decode_stream(vae, latents))).astype(int)
+    vae.enable_tiling(
+        tile_sample_min_height=64, tile_sample_min_width=64, tile_sample_stride_height=48, tile_sample_stride_width=48
+    )
+    tiled = np.concatenate(list(decode_stream(vae, latents))).astype(int)
+    assert tiled.shape == plain.shape == (5, 128, 128, 3)
+    assert (tiled != plain).any()
+    assert np.abs(tiled - plain).mean() < 0.1 * plain.std()
+
+
+@torch.no_grad()
+def test_memory_does_not_grow_with_the_clip(vae: AutoencoderKLWan) -> None:
+    """The stream holds one chunk: what was given away is freed before the next is made."""
+    stream = decode_stream(vae, torch.randn(1, 16, 5, 4, 4))
+    largest = max(chunk.nbytes for chunk in stream)
+    assert largest == 4 * 32 * 32 * 3
+
+
+@torch.no_grad()
+def test_encoding_is_normalised(vae: AutoencoderKLWan) -> None:
+    video = torch.rand(1, 3, 5, 32, 48) * 2 - 1
+    latents = encode_video(vae, video)
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
+    torch.testing.assert_close(latents * std + mean, vae.encode(video).latent_dist.mode())
+    assert latents.shape == (1, 16, 2, 4, 6)
+
+
+def test_preview_map_recovers_colours_that_the_latents_carry(
+    vae: AutoencoderKLWan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random VAE's latents carry no colours, so here they are a linear mixture of them: the map must undo it."""
+    mix = torch.randn(3, 16, generator=torch.Generator().manual_seed(3))
+
+    def encode(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
+        pooled = torch.nn.functional.avg_pool2d(video[:, :, 0], vae.config.scale_factor_spatial)
+        return torch.einsum("bchw,cd->bdhw", pooled, mix)[:, :, None] + 0.7
+
+    monkeypatch.setattr("fantasyportrait.pipelines.latent_preview.encode_video", encode)
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(9))
+    guess = latent_picture(encode(vae, 2 * picture[:, :, None] - 1), fit_rgb_map(vae)).astype(float)
+    truth = torch.nn.functional.avg_pool2d(picture, 8)[0].permute(1, 2, 0).numpy() * 255
+    np.testing.assert_allclose(guess, truth, atol=1.0)
