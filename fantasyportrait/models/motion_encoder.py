@@ -4,10 +4,13 @@ Layers carry the names they have in the face-alignment networks (FAN) that they 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -136,3 +139,16 @@ class MotionEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         for name, layer in self.embeddings.items():
             read[name] = layer(functional.relu(read[name]))
         return torch.cat([read[name] for name in FEATURES], dim=1)
+
+
+class CropEncoder:
+    """The motion encoder for who knows no torch: crops float32 (B, 3, 224, 224) to features float32 (B, 554)."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._model = MotionEncoder.from_pretrained(folder).to(device).eval()
+
+    @torch.no_grad()
+    def __call__(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of RGB crops in -1 to 1."""
+        features = self._model(torch.from_numpy(np.ascontiguousarray(crops)).to(self._model.device))
+        return np.asarray(features.float().cpu().numpy())

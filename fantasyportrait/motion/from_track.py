@@ -41,18 +41,30 @@ def motion_of(
         landmarks = mirrored_points(landmarks, track.size[0], canonical.mirror)
         blendshapes = mirrored_blendshapes(blendshapes)
         mouths = mouths[:, :, ::-1]
-    turns = _turns(landmarks, canonical)
     if reference is None:
-        cost = blendshapes[:, _EXPRESSIVE].sum(axis=1) + np.abs(turns).sum(axis=1) / 30
-        cost += _OPEN_MOUTH_COST * lip_opening(landmarks[..., :2])
+        cost = _expressiveness(landmarks, blendshapes, canonical)
     else:
-        likeness = np.abs(blendshapes - reference.blendshapes)
-        cost = likeness.sum(axis=1) + np.abs(turns - np.array(reference.pose)).sum(axis=1) / 30
+        likeness = np.abs(blendshapes - reference.blendshapes).sum(axis=1)
+        cost = likeness + np.abs(_turns(landmarks, canonical) - np.array(reference.pose)).sum(axis=1) / 30
     rest = int(np.argmin(np.where(track.valid, cost, np.inf)))
     neutral, scores = landmarks[rest], blendshapes[rest]
     if reference is None:
         neutral, scores = relaxed(neutral, scores, canonical)
     return FaceMotion(neutral, scores, landmarks, blendshapes, mouths)
+
+
+def neutral_row(track: Track, canonical: CanonicalFace) -> int:
+    """The row in which the person looks most neutral: from where relative motion is measured."""
+    cost = _expressiveness(track.landmarks, track.blendshapes, canonical)
+    return int(np.argmin(np.where(track.valid, cost, np.inf)))
+
+
+def _expressiveness(
+    landmarks: NDArray[np.float32], blendshapes: NDArray[np.float32], canonical: CanonicalFace
+) -> NDArray[np.float64]:
+    """How far each row (T,) is from a shut, frontal, resting face."""
+    cost = blendshapes[:, _EXPRESSIVE].sum(axis=1) + np.abs(_turns(landmarks, canonical)).sum(axis=1) / 30
+    return np.asarray(cost + _OPEN_MOUTH_COST * lip_opening(landmarks[..., :2]), np.float64)
 
 
 def _turns(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float64]:

@@ -73,6 +73,18 @@ def render(
         yield canvas
 
 
+def driven_landmarks(part: Part, frames: int, canonical: CanonicalFace) -> NDArray[np.float32]:
+    """Where `render` puts the landmarks of a moving face: float32 (frames, 478, 3), pixels of the photo."""
+    if part.motion is None:
+        return np.repeat(part.face.landmarks[None], frames, axis=0)
+    rig = build_rig(part.face.landmarks, canonical)
+    retarget = Retarget(
+        rig, part.motion, canonical, strength=part.strength, regions=part.regions, absolute=part.absolute
+    )
+    rows = np.arange(frames) if part.rows is None else part.rows
+    return np.stack([retarget.pose(int(row)).landmarks for row in rows]).astype(np.float32)
+
+
 class _Still:
     """A head that does not move, drawn again so that it stays in front of moving heads behind it."""
 

@@ -132,7 +132,7 @@ def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMoti
     if part.role is None or part.role.source is None or isinstance(part.role.source, FreeSource):
         return None
     if isinstance(part.role.source, BuiltinSource):
-        motion = builtin_motion(part.role.source.name, _turn_length(scene.timeline), scene.timeline.rate, canonical)
+        motion = builtin_motion(part.role.source.name, turn_length(scene.timeline), scene.timeline.rate, canonical)
         return _mirrored(motion, canonical) if part.role.mirror else motion
     if part.track is None:
         raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
@@ -142,7 +142,7 @@ def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMoti
     )
 
 
-def _turn_length(timeline: Timeline) -> int:
+def turn_length(timeline: Timeline) -> int:
     """Frames of a built-in motion's turn: the video's, or an equal part of it where that is long."""
     turns = math.ceil(timeline.duration_s / LONGEST_TURN_S)
     return math.ceil(timeline.frames / turns)

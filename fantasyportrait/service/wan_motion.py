@@ -1,0 +1,171 @@
+"""What drives each face of a scene in the diffusion engine: motion codes on the scene's frames, and face regions."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.geometry import box_of
+from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.media.images import load_photo
+from fantasyportrait.media.timeline import fill_rows
+from fantasyportrait.motion.builtin import builtin_motion
+from fantasyportrait.motion.code_cache import ClipSpan, cached_motion
+from fantasyportrait.motion.extract import MotionNets, encode_frames, encode_portrait
+from fantasyportrait.motion.from_track import neutral_row
+from fantasyportrait.motion.motion_code import MotionCode
+from fantasyportrait.motion.regions import Region, box_region, excursion, face_map, mask_region
+from fantasyportrait.preview.engine import Part, driven_landmarks, render
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
+from fantasyportrait.service.engines import Scene, ScenePart, canonical_face, turn_length
+from fantasyportrait.service.library import example_photo
+
+Segmenter = Callable[[NDArray[np.uint8], Sequence[NDArray[np.float32]]], NDArray[np.bool_]]
+"""Masks bool (N, H, W) of what each box (4,) holds in an RGB picture."""
+
+_STAYS = np.zeros(4)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceDrive:
+    """One face's motion on the scene's time line.
+
+    Attributes:
+        part: the face and its role.
+        code: a row a frame; None for a face that is left to the model.
+        reach: how far its driver's head leaves its first place, shares of its box: left, top, right, bottom.
+    """
+
+    part: ScenePart
+    code: MotionCode | None
+    reach: NDArray[np.float64]
+
+
+class MotionMaker:
+    """Makes the motions of one scene: clips through the cache, built-in motions through the preview engine."""
+
+    def __init__(self, nets: MotionNets, cache_dir: Path, models_dir: Path | None) -> None:
+        self._nets, self._cache_dir, self._models_dir = nets, cache_dir, models_dir
+
+    def drives(
+        self, scene: Scene, frames: int, progress: Callable[[int], None], cancel: CancelToken
+    ) -> tuple[FaceDrive, ...]:
+        """A drive for every face of the scene, each of `frames` rows; `progress` gets how many faces are done."""
+        canonical = canonical_face(self._models_dir)
+        made = []
+        for number, part in enumerate(scene.parts, 1):
+            cancel.check()
+            made.append(self._drive(part, scene, frames, canonical, cancel))
+            progress(number)
+        return tuple(made)
+
+    def _drive(
+        self, part: ScenePart, scene: Scene, frames: int, canonical: CanonicalFace, cancel: CancelToken
+    ) -> FaceDrive:
+        source = None if part.role is None else part.role.source
+        if isinstance(source, FreeSource):
+            return FaceDrive(part, None, _STAYS)
+        own = encode_portrait(scene.pixels, part.face, self._nets)
+        if source is None:
+            return FaceDrive(part, own.repeated(frames), _STAYS)
+        if isinstance(source, BuiltinSource):
+            return self._builtin(part, source.name, own, scene, frames, canonical, cancel)
+        return self._clip(part, source, own, scene, frames, canonical, cancel)
+
+    def _clip(
+        self,
+        part: ScenePart,
+        source: ClipSource,
+        own: MotionCode,
+        scene: Scene,
+        frames: int,
+        canonical: CanonicalFace,
+        cancel: CancelToken,
+    ) -> FaceDrive:
+        if part.track is None or part.role is None:
+            raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
+        span = ClipSpan(source.path, Fraction(scene.timeline.rate), source.start_s, source.end_s)
+        code = cached_motion(
+            span, part.track, self._nets, cache_dir=self._cache_dir, mirror=part.role.mirror, cancel=cancel
+        )
+        if scene.request.absolute is False:
+            code = code.relative_to(neutral_row(part.track, canonical), own)
+        rows = fill_rows(len(code), frames, scene.request.fill)
+        return FaceDrive(part, code.take(rows), _mirrored(excursion(part.track.boxes[np.unique(rows)]), part))
+
+    def _builtin(
+        self,
+        part: ScenePart,
+        name: str,
+        own: MotionCode,
+        scene: Scene,
+        frames: int,
+        canonical: CanonicalFace,
+        cancel: CancelToken,
+    ) -> FaceDrive:
+        """The motion drawn onto the bundled portrait and encoded like a clip.
+
+        It has no pose of its own to take over, so unless the request says absolute it is measured from that portrait
+        at rest.
+        """
+        motion = builtin_motion(name, turn_length(scene.timeline), scene.timeline.rate, canonical)
+        pixels, actor = self._bundled()
+        drawn = Part(actor, motion)
+        landmarks = driven_landmarks(drawn, len(motion), canonical)
+        pictures = itertools.chain([pixels], render(pixels, [drawn], len(motion), canonical, cancel))
+        mirror = part.role is not None and part.role.mirror
+        code = encode_frames(
+            pictures, np.concatenate([actor.landmarks[None], landmarks]), self._nets, mirror=mirror, cancel=cancel
+        )
+        if not scene.request.absolute:
+            code = code.relative_to(0, own)
+        rows = fill_rows(len(motion), frames, "loop")
+        reach = excursion(np.stack([box_of(points) for points in landmarks]))
+        return FaceDrive(part, code.take(rows + 1), _mirrored(reach, part))
+
+    def _bundled(self) -> tuple[NDArray[np.uint8], Face]:
+        pixels = load_photo(example_photo()).pixels
+        return pixels, FaceFinder(self._models_dir).find(pixels)[0]
+
+
+def regions_of(scene: Scene, drives: Sequence[FaceDrive], segmenter: Segmenter | None) -> NDArray[np.int32]:
+    """The face map int32 (H, W): 0 background, i face i; by grown boxes, head masks or Segment Anything's masks."""
+    height, width = scene.pixels.shape[:2]
+    kind = scene.request.sampling.region
+    faces = [drive.part.face for drive in drives]
+    if kind == "box":
+        regions = [box_region(d.part.face.id, d.part.face.box, d.reach, (width, height)) for d in drives]
+        return face_map(regions)
+    masks: Sequence[NDArray[np.uint8] | NDArray[np.bool_]]
+    if kind == "head":
+        masks = [face.mask for face in faces]
+    elif segmenter is None:
+        raise RequestError("region is 'segment', but Segment Anything is not loaded: choose box or head")
+    else:
+        masks = list(segmenter(scene.pixels, [face.box for face in faces]))
+    pairs = zip(drives, masks, strict=True)
+    regions = [mask_region(d.part.face.id, mask, d.part.face.box, d.reach) for d, mask in pairs]
+    return face_map(_never_empty(regions, drives, (width, height)))
+
+
+def _never_empty(
+    regions: Sequence[Region], drives: Sequence[FaceDrive], size: tuple[int, int]
+) -> list[Region]:
+    """The regions; a mask that holds nothing is replaced by the face's box, so that every face can be driven."""
+    return [
+        region if region.inside.any() else box_region(drive.part.face.id, drive.part.face.box, drive.reach, size)
+        for region, drive in zip(regions, drives, strict=True)
+    ]
+
+
+def _mirrored(reach: NDArray[np.float64], part: ScenePart) -> NDArray[np.float64]:
+    """Left and right swapped where the role mirrors its driver."""
+    return reach[[2, 1, 0, 3]] if part.role is not None and part.role.mirror else reach

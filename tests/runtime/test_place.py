@@ -1,0 +1,146 @@
+"""Where a pipeline computes: the ways of offloading, what is resident when, and what is refused."""
+
+import sys
+from pathlib import Path
+
+import accelerate
+import numpy as np
+import pytest
+import torch
+from accelerate.hooks import CpuOffload
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.runtime.place import device_of, place, precision_of
+from fantasyportrait.runtime.placement import Placement
+from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
+
+__all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
+
+CPU = torch.device("cpu")
+
+
+def frames(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> np.ndarray:
+    generator = torch.Generator().manual_seed(1)
+    faces = [driven(1, 5), driven(2, 5)]
+    return pipeline(image, faces, places, num_frames=5, num_inference_steps=2, generator=generator).frames
+
+
+def size_of(module: torch.nn.Module) -> int:
+    return sum(weight.nbytes for weight in module.parameters())
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "stream", "auto"])
+def test_every_way_gives_the_same_frames(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: str
+) -> None:
+    expected = frames(pipeline, image, two_places)
+    place(pipeline, Placement(device="cpu", offload=offload))
+    for _ in range(2):
+        np.testing.assert_array_equal(frames(pipeline, image, two_places), expected)
+
+
+@pytest.fixture
+def resident(pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+    """Bytes of each component on the onload device, noted whenever one arrives.
+
+    The device is the CPU, where nothing really moves, so accelerate's hooks are asked, by its rule: whoever arrives
+    sends away the one before it in the chain, and `maybe_free_model_hooks` sends all away.
+    """
+    here: dict[str, int] = {}
+    history: list[dict[str, int]] = []
+    names = {id(module): name for name, module in pipeline.components.items()}
+    arrive, free = CpuOffload.pre_forward, FantasyPortraitPipeline.maybe_free_model_hooks
+
+    def arrived(self: CpuOffload, module: torch.nn.Module, *args: object, **kwargs: object) -> object:
+        if self.prev_module_hook is not None:
+            here.pop(names[id(self.prev_module_hook.model)], None)
+        here[names[id(module)]] = size_of(module)
+        history.append(dict(here))
+        return arrive(self, module, *args, **kwargs)
+
+    def freed(self: FantasyPortraitPipeline) -> None:
+        free(self)
+        here.clear()
+
+    monkeypatch.setattr(CpuOffload, "pre_forward", arrived)
+    monkeypatch.setattr(FantasyPortraitPipeline, "maybe_free_model_hooks", freed)
+    return history
+
+
+def test_only_what_works_is_resident(
+    pipeline: FantasyPortraitPipeline,
+    image: np.ndarray,
+    two_places: torch.Tensor,
+    resident: list[dict[str, int]],
+) -> None:
+    """While the transformer samples nothing else is there; while the VAE decodes the transformer is gone."""
+    place(pipeline, Placement(device="cpu", offload="model"))
+    frames(pipeline, image, two_places)
+    sampling = [stage for stage in resident if "transformer" in stage]
+    assert sampling and all(set(stage) == {"transformer"} for stage in sampling)
+    assert set(resident[-1]) == {"vae"}
+    largest = max(size_of(getattr(pipeline, name)) for name in ("transformer", "text_encoder", "image_encoder"))
+    assert max(sum(stage.values()) for stage in sampling) == size_of(pipeline.transformer)
+    assert max(sum(stage.values()) for stage in resident) <= largest + size_of(pipeline.motion_adapter)
+    assert {name for stage in resident for name in stage} == {
+        "text_encoder", "image_encoder", "motion_adapter", "vae", "transformer",
+    }  # fmt: skip
+
+
+def test_nobody_of_ours_moves_an_offloaded_module(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The public code calls `dit.to("cuda")` after offload is set up, so that everything stays on the card."""
+    place(pipeline, Placement(device="cpu", offload="model"))
+    movers: list[str] = []
+    real = torch.nn.Module.to
+
+    def spy(self: torch.nn.Module, *args: object, **kwargs: object) -> torch.nn.Module:
+        movers.append(Path(sys._getframe(1).f_code.co_filename).as_posix())
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "to", spy)
+    frames(pipeline, image, two_places)
+    assert movers and not [name for name in movers if "/fantasyportrait/" in name]
+
+
+def test_sequential_offload_holds_one_layer_at_a_time(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """accelerate's layer by layer offload, with the CPU as the card: weights are on the meta device until used."""
+    expected = frames(pipeline, image, two_places)
+    transformer = pipeline.transformer
+    whole = size_of(transformer)
+    accelerate.cpu_offload(transformer, execution_device=CPU)
+    held: list[int] = []
+    linear = torch.nn.functional.linear
+
+    def count(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        held.append(sum(each.nbytes for each in transformer.parameters() if not each.is_meta))
+        return linear(states, weight, bias)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", count)
+    np.testing.assert_array_equal(frames(pipeline, image, two_places), expected)
+    largest = max(size_of(layer) for layer in transformer.modules() if isinstance(layer, torch.nn.Linear))
+    assert held and largest <= max(held) < whole / 2
+
+
+def test_devices_and_precisions() -> None:
+    assert device_of(Placement(device="cpu")) == CPU
+    assert precision_of(Placement(), CPU) == torch.float32
+    assert precision_of(Placement(precision="bfloat16"), CPU) == torch.bfloat16
+    for name in ("meta-card", "meta"):
+        with pytest.raises(RequestError, match="device is"):
+            device_of(Placement(device=name))
+
+
+@pytest.mark.parametrize("given", [{"offload": "magic"}, {"precision": "int3"}])
+def test_unknown_settings_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(RequestError, match="choose one of"):
+        Placement(**given)
+
+
+def test_sequential_needs_a_card(pipeline: FantasyPortraitPipeline) -> None:
+    with pytest.raises(RequestError, match="use none"):
+        place(pipeline, Placement(device="cpu", offload="sequential"))
