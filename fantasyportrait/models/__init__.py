@@ -1,1 +1,1 @@
-"""The networks of the diffusion engine: transformer, motion adapter, motion encoder. Modules only, no files, no media."""
+"""The networks of the diffusion engine: transformer, motion adapter, motion encoder, Segment Anything. Modules only."""

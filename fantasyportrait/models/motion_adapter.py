@@ -15,7 +15,7 @@ FEATURES = ("head_pose", "eyes", "emotion", "mouth")
 FEATURE_DIMS = (6, 6, 30, 512)
 
 
-class MotionAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class MotionAdapter(ModelMixin, ConfigMixin):
     """554 features a frame become tokens: one for each group, and more for the groups that are augmented.
 
     Args:
@@ -33,7 +33,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def __init__(
         self,
         feature_dims: tuple[int, ...] = FEATURE_DIMS,
-        augmented: Mapping[str, int] = {"mouth": 16, "emotion": 4},  # noqa: B006 - registered as a config, not changed
+        augmented: Mapping[str, int] = {"mouth": 16, "emotion": 4},
         motion_dim: int = 2048,
         dim: int = 1280,
         num_layers: int = 4,

@@ -19,7 +19,7 @@ from torch.nn import functional
 TEXT_TOKENS = 512
 
 
-class MotionAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
+class MotionAttnProcessor(WanAttnProcessor):
     """Wan's cross-attention with the motion branch. Without motion it is the stock processor, bit for bit."""
 
     def __call__(
@@ -49,10 +49,11 @@ class MotionAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
             frame_tokens: video tokens of one latent frame.
         """
         if motion_hidden_states is None:
-            stock = super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-            return stock  # type: ignore[no-any-return]
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if attention_mask is not None or rotary_emb is not None:
-            raise ValueError("motion attention takes neither attention_mask nor rotary_emb: Wan's cross-attention has none")
+            raise ValueError(
+                "motion attention takes neither attention_mask nor rotary_emb: Wan's cross-attention has none"
+            )
         motion = (motion_hidden_states, motion_mask, motion_listens, motion_scale)
         image, text = encoder_hidden_states[:, :-TEXT_TOKENS], encoder_hidden_states[:, -TEXT_TOKENS:]
         query, key, value = _get_qkv_projections(attn, hidden_states, text)
@@ -62,11 +63,11 @@ class MotionAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
             key, value = _get_added_kv_projections(attn, image)
             out = out + self._attend(query, _heads(attn, attn.norm_added_k(key)), _heads(attn, value))
         out = out + self._listen(attn, query, motion, frame_tokens)
-        return attn.to_out[1](attn.to_out[0](out))  # type: ignore[no-any-return]
+        return attn.to_out[1](attn.to_out[0](out))
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         out = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
-        return out.flatten(2, 3).type_as(query)  # type: ignore[no-any-return]
+        return out.flatten(2, 3).type_as(query)
 
     def _listen(
         self,
@@ -99,7 +100,7 @@ class MotionAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
         out = out.flatten(2, 3).type_as(query).unflatten(0, (batch, end - begin))
         if listens is not None:
             out = out * listens[:, begin:end]
-        return out.flatten(1, 2)[:, before : before + length]  # type: ignore[no-any-return]
+        return out.flatten(1, 2)[:, before : before + length]
 
     def _first_token(self, length: int, total: int) -> int:
         """Where in the video's tokens this rank's part begins; 0 without context parallelism."""

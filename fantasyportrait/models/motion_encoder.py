@@ -41,7 +41,7 @@ class ConvBlock(nn.Module):
         first = self.conv1(functional.relu(self.bn1(x)))
         second = self.conv2(functional.relu(self.bn2(first)))
         third = self.conv3(functional.relu(self.bn3(second)))
-        return torch.cat([first, second, third], dim=1) + self.downsample(x)  # type: ignore[no-any-return]
+        return torch.cat([first, second, third], dim=1) + self.downsample(x)
 
 
 class Hourglass(nn.Module):
@@ -65,7 +65,7 @@ class Hourglass(nn.Module):
         low = self._level(level - 1, low) if level > 1 else self.b2_plus_1(low)
         low = self.get_submodule(f"b3_{level}")(low)
         grown = functional.interpolate(low, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-        return skip + grown  # type: ignore[no-any-return]
+        return skip + grown
 
 
 class Backbone(nn.Module):
@@ -95,10 +95,10 @@ class Backbone(nn.Module):
         x = self.top_m_0(self.m0(self.conv4(self.conv3(x))))
         x = functional.relu(self.bn_end0(self.conv_last0(x)))
         x = self.conv6(functional.relu(self.bn5(self.l0(x))))
-        return self.fc(functional.relu(x.flatten(1)))  # type: ignore[no-any-return]
+        return self.fc(functional.relu(x.flatten(1)))
 
 
-class MotionEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class MotionEncoder(ModelMixin, ConfigMixin):
     """Crops to features. The arguments are the network's widths; their defaults are the published ones."""
 
     _keep_in_fp32_modules = ["backbone", "heads", "embeddings"]  # noqa: RUF012 - diffusers' own way

@@ -25,7 +25,7 @@ class PerceiverAttention(nn.Module):
             states.unflatten(-1, (self.heads, -1)).transpose(1, 2) for states in (self.to_q(queries), key, value)
         )
         out = functional.scaled_dot_product_attention(query, key, value)
-        return self.to_out(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.to_out(out.transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -39,7 +39,7 @@ class FeedForward(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """(B, n, dim) to (B, n, dim)."""
-        return self.down(functional.gelu(self.up(self.norm(states))))  # type: ignore[no-any-return]
+        return self.down(functional.gelu(self.up(self.norm(states))))
 
 
 class ResamplerLayer(nn.Module):
@@ -53,7 +53,7 @@ class ResamplerLayer(nn.Module):
     def forward(self, inputs: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         """Inputs (B, M, dim) and queries (B, n, dim) to new queries (B, n, dim)."""
         queries = queries + self.attention(inputs, queries)
-        return queries + self.feed_forward(queries)  # type: ignore[no-any-return]
+        return queries + self.feed_forward(queries)
 
 
 class Resampler(nn.Module):
@@ -75,4 +75,4 @@ class Resampler(nn.Module):
         queries = self.queries.expand(len(feature), -1, -1)
         for layer in self.layers:
             queries = layer(inputs, queries)
-        return self.norm_out(self.proj_out(queries))  # type: ignore[no-any-return]
+        return self.norm_out(self.proj_out(queries))

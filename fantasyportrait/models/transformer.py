@@ -16,7 +16,7 @@ from fantasyportrait.models.motion_attention import MotionAttnProcessor
 
 
 @maybe_allow_in_graph
-class FantasyPortraitTransformerBlock(WanTransformerBlock):  # type: ignore[misc]
+class FantasyPortraitTransformerBlock(WanTransformerBlock):
     """A Wan block whose cross-attention has `to_k_motion` and `to_v_motion` (motion_dim -> dim, no bias)."""
 
     def __init__(
@@ -70,7 +70,7 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):  # type: ignore[misc
         return (hidden_states.float() + fed.float() * ff_gate).type_as(hidden_states)
 
 
-class FantasyPortraitTransformer3DModel(WanTransformer3DModel):  # type: ignore[misc]
+class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
     """The stock transformer's arguments, and `motion_dim`: the width of a motion token (2048 as published)."""
 
     _no_split_modules = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012 - diffusers' own way

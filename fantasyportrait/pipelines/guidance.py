@@ -36,7 +36,7 @@ class Guidance:
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end <= 1:
             raise ValueError(
-                f"portrait guidance runs from {self.start} to {self.end}: give shares of the steps, 0 <= start <= end <= 1"
+                f"portrait guidance runs from {self.start} to {self.end}: give shares of the steps, start before end"
             )
 
     def passes(self, step: int, steps: int, motion: bool = True) -> tuple[Pass, ...]:

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, GGUFQuantizationConfig
 from diffusers.models.model_loading_utils import load_gguf_checkpoint
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionModel, UMT5EncoderModel
+from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPVisionModel, UMT5EncoderModel
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
@@ -42,7 +42,7 @@ def load_pipeline(
         vae=AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         image_encoder=CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32),
-        image_processor=CLIPImageProcessor.from_pretrained(folder / "image_processor"),
+        image_processor=CLIPImageProcessorPil.from_pretrained(folder / "image_processor"),
         tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer") if prompts else None,
         text_encoder=UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype="auto") if prompts else None,
     )
@@ -60,7 +60,7 @@ def model_index() -> dict[str, Any]:
         "vae": ("diffusers", "AutoencoderKLWan"),
         "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler"),
         "image_encoder": ("transformers", "CLIPVisionModel"),
-        "image_processor": ("transformers", "CLIPImageProcessor"),
+        "image_processor": ("transformers", "CLIPImageProcessorPil"),
         "tokenizer": ("transformers", "AutoTokenizer"),
         "text_encoder": ("transformers", "UMT5EncoderModel"),
     }

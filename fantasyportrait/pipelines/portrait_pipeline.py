@@ -13,14 +13,14 @@ from diffusers.utils.torch_utils import get_module_execution_device, randn_tenso
 from diffusers.video_processor import VideoProcessor
 from numpy.typing import NDArray
 from torch.nn import functional
-from transformers import CLIPImageProcessor, CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
+from transformers import CLIPImageProcessorPil, CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.guidance import Guidance, needs_negative
+from fantasyportrait.pipelines.guidance import Guidance, Pass, needs_negative
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
 from fantasyportrait.pipelines.time_windows import (
@@ -40,7 +40,9 @@ _KEPT_IMAGES = 4
 # guidance vanishes without a word.
 _MIXES_PASSES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
 
-StepCallback = Callable[["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+StepCallback = Callable[
+    ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,16 @@ class Context:
     negative: torch.Tensor | None
     image: torch.Tensor | None
 
+    def of(self, one: Pass) -> torch.Tensor:
+        """The text that a pass reads."""
+        if not one.negative:
+            return self.text
+        if self.negative is None:
+            raise ValueError("a pass reads the negative text, and there is none: encode it, or set text guidance to 1")
+        return self.negative
 
-class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
+
+class FantasyPortraitPipeline(WanImageToVideoPipeline):
     """Wan2.1 image-to-video with motion attention. Without driven faces it is the stock pipeline's sampling."""
 
     model_cpu_offload_seq = "text_encoder->image_encoder->motion_adapter->transformer->vae"
@@ -75,7 +85,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
         vae: AutoencoderKLWan,
         scheduler: FlowMatchEulerDiscreteScheduler,
         image_encoder: CLIPVisionModel | None = None,
-        image_processor: CLIPImageProcessor | None = None,
+        image_processor: CLIPImageProcessorPil | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
         text_encoder: UMT5EncoderModel | None = None,
     ) -> None:
@@ -189,18 +199,19 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
                 "FirstBlockCache or MagCache, or batch the passes"
             )
 
-    def encode_prompt(self, prompt: str) -> torch.Tensor:  # type: ignore[override]
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
         """umT5's states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
         dtype, device = self.transformer.dtype, self._execution_device
         if not prompt.strip() and self.empty_prompt is not None:
             row = self.empty_prompt.to(device, dtype)
             return functional.pad(row, (0, 0, 0, TEXT_ROWS - len(row))).unsqueeze(0)
         if self.text_encoder is None or self.tokenizer is None:
-            raise ValueError(f"the prompt {prompt!r} needs the text encoder, which is not loaded: load it, or leave it empty")
-        states = self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
-        return states  # type: ignore[no-any-return]
+            raise ValueError(
+                f"the prompt {prompt!r} needs the text encoder, which is not loaded: load it, or leave it empty"
+            )
+        return self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
 
-    def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:  # type: ignore[override]
+    def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
         """CLIP's states before its last layer (1, 257, 1280) of the whole image, squashed to a square.
 
         The stock processor would cut the sides off. Kept for the images used last, since they depend on nothing else.
@@ -242,7 +253,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
         mask[:, :, 0] = 1
         return torch.cat([mask, latents], dim=1).to(self._execution_device)
 
-    def prepare_latents(  # type: ignore[override]
+    def prepare_latents(
         self,
         height: int,
         width: int,
@@ -263,7 +274,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
         """The published schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
         sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1].tolist()
         self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
-        return self.scheduler.timesteps  # type: ignore[no-any-return]
+        return self.scheduler.timesteps
 
     @torch.no_grad()
     def denoise(
@@ -354,7 +365,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):  # type: ignore[misc]
         for group in groups:
             if cancel is not None:
                 cancel.check()
-            texts = [context.negative if each.negative else context.text for each in group]
+            texts = [context.of(each) for each in group]
             with self.transformer.cache_context(f"{'+'.join(each.name for each in group)}-{window}"):
                 out = self.transformer(
                     hidden_states=states.expand(len(group), *states.shape[1:]),

@@ -12,7 +12,7 @@ from diffusers import (
 )
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    CLIPImageProcessor,
+    CLIPImageProcessorPil,
     CLIPVisionConfig,
     CLIPVisionModel,
     PreTrainedTokenizerFast,
@@ -25,7 +25,7 @@ from fantasyportrait.models.motion_encoder import MotionEncoder
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 _DIM, _HEADS, _TEXT_DIM, _IMAGE_DIM, _MOTION_DIM = 64, 4, 32, 32, 64
-_WORDS = "a photo of person people who talk and smile in the light".split()
+_WORDS = ["a", "photo", "of", "person", "people", "who", "talk", "and", "smile", "in", "the", "light"]
 
 
 def toy_transformer_config() -> dict[str, Any]:
@@ -72,17 +72,28 @@ def toy_base(folder: Path, seed: int = 0) -> None:
     """Write a stock image-to-video repository, as the hub has it, into `folder`."""
     torch.manual_seed(seed)
     vision = CLIPVisionConfig(
-        hidden_size=_IMAGE_DIM, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
+        hidden_size=_IMAGE_DIM,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
     )
     text = UMT5Config(
-        vocab_size=len(_WORDS) + 3, d_model=_TEXT_DIM, d_kv=8, d_ff=32, num_layers=2, num_heads=2, tie_word_embeddings=False
+        vocab_size=len(_WORDS) + 3,
+        d_model=_TEXT_DIM,
+        d_kv=8,
+        d_ff=32,
+        num_layers=2,
+        num_heads=2,
+        tie_word_embeddings=False,
     )
     WanImageToVideoPipeline(
         tokenizer=toy_tokenizer(),
         text_encoder=UMT5EncoderModel(text).eval(),
         vae=toy_vae(seed),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-        image_processor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         image_encoder=CLIPVisionModel(vision).eval(),
         transformer=WanTransformer3DModel(**toy_transformer_config()).eval(),
     ).save_pretrained(folder)

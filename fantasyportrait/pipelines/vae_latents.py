@@ -70,10 +70,8 @@ def _decode_tiles(
         if out is None:
             out = torch.zeros(*decoded.shape[:2], height, width, device=frame.device)
         weight = (tile.row_weight[:, None] * tile.column_weight[None]).to(frame.device)
-        place = (slice(tile.rows.start * scale, tile.rows.stop * scale),) + (
-            slice(tile.columns.start * scale, tile.columns.stop * scale),
-        )
-        out[(..., *place)] += decoded * weight
+        place = tuple(slice(span.start * scale, span.stop * scale) for span in (tile.rows, tile.columns))
+        out[:, :, place[0], place[1]] += decoded * weight
         total[place] += weight
     if out is None:
         raise ValueError("there is nothing to decode: the latents are empty")
@@ -87,9 +85,7 @@ def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
     strides = (vae.tile_sample_stride_height // scale, vae.tile_sample_stride_width // scale)
     if not vae.use_tiling:
         sides, strides = (rows, columns), (rows, columns)
-    spans = [
-        _spans(length, side, stride) for length, side, stride in zip((rows, columns), sides, strides, strict=True)
-    ]
+    spans = [_spans(length, side, stride) for length, side, stride in zip((rows, columns), sides, strides, strict=True)]
     overlaps = [(side - stride) * scale for side, stride in zip(sides, strides, strict=True)]
     return [
         _Tile(row, column, _ramp(row, rows, overlaps[0], scale), _ramp(column, columns, overlaps[1], scale))

@@ -60,7 +60,9 @@ def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
 
 def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
     if device.type == "cpu":
-        raise RequestError("sequential offload brings layers from the CPU to a card, and the device is the CPU: use none")
+        raise RequestError(
+            "sequential offload brings layers from the CPU to a card, and the device is the CPU: use none"
+        )
     pipeline.enable_sequential_cpu_offload(device=device)
 
 

@@ -100,7 +100,8 @@ class Role:
     def __post_init__(self) -> None:
         check_whole("the face of a role", self.face, 1, LARGEST_ID)
         if not isinstance(self.source, Source):
-            raise RequestError(f"the source of face {self.face} is {self.source!r}: give a clip, a motion, free, or None")
+            known = "a clip, a motion, free, or None"
+            raise RequestError(f"the source of face {self.face} is {self.source!r}: give {known}")
         check_number(f"strength of face {self.face}", self.strength, 0, 2)
         for name in ("head", "eyes", "emotion", "mouth", "mirror"):
             check_flag(f"{name} of face {self.face}", getattr(self, name))
@@ -109,10 +110,10 @@ class Role:
 def parse_role(text: str) -> Role:
     """Read the command line's `FACE=SOURCE[#key=value[&key=value...]]`.
 
-    SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the options
-    if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really called
-    `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end (seconds; clips only), strength, and
-    head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
+    options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really
+    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end (seconds; clips only),
+    strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):

@@ -1,7 +1,7 @@
 """The door to the engines: a scene goes in, frames come out."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -81,7 +81,7 @@ class Engine(Protocol):
         """(width, height) of the frames for a photo of that size."""
         ...
 
-    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
+    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
         """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
         ...
 
@@ -102,11 +102,11 @@ class PreviewEngine:
         """The photo's own size."""
         return width, height
 
-    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
+    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
         parts = [_preview_part(part, scene, canonical) for part in scene.parts]
-        return render(scene.pixels, parts, scene.timeline.frames, canonical, cancel)
+        yield from render(scene.pixels, parts, scene.timeline.frames, canonical, cancel)
 
 
 def canonical_face(models_dir: Path | None = None) -> CanonicalFace:

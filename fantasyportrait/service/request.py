@@ -39,7 +39,7 @@ class AnimationRequest:
         rate: frames a second, exact.
         fill: what a clip does that is shorter than the result.
         absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
-            None for the engine's own way: the preview engine's is relative, the diffusion model was trained on absolute.
+            None for the engine's own way: relative in preview, absolute in wan, which was trained so.
         smoothing: of the driver's landmarks, 0 (none) to 1.
         sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH.
         max_side: a larger photo is reduced to this many pixels on its longest side; None for what the engine does best.

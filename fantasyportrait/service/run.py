@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,20 +159,20 @@ class Run:
 
     def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
         height, width = scene.pixels.shape[:2]
-        frames = engine.render(scene, self._cancel, self._watch)
-        # The first frame comes before the stage: an engine may have stages of its own until then.
-        frames = itertools.chain([next(frames)], frames)
-        progress = self._stage("render", scene.timeline.frames)
         look_at = 0.0
-        sound = self._sound(clips, scene.timeline)
-        with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
-            for number, frame in enumerate(frames, 1):
-                self._cancel.check()
-                writer.write(frame)
-                progress.at(number)
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + LOOK_EVERY_S
-                    self._watch.look(frame)
+        with closing(engine.render(scene, self._cancel, self._watch)) as frames:
+            # The first frame comes before the stage: an engine may have stages of its own until then.
+            first = next(frames)
+            progress = self._stage("render", scene.timeline.frames)
+            sound = self._sound(clips, scene.timeline)
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
+                for number, frame in enumerate(itertools.chain([first], frames), 1):
+                    self._cancel.check()
+                    writer.write(frame)
+                    progress.at(number)
+                    if time.monotonic() >= look_at:
+                        look_at = time.monotonic() + LOOK_EVERY_S
+                        self._watch.look(frame)
 
     def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
         """The side-by-side video and the request, then all of it moved in place, the video last."""

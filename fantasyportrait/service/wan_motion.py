@@ -156,9 +156,7 @@ def regions_of(scene: Scene, drives: Sequence[FaceDrive], segmenter: Segmenter |
     return face_map(_never_empty(regions, drives, (width, height)))
 
 
-def _never_empty(
-    regions: Sequence[Region], drives: Sequence[FaceDrive], size: tuple[int, int]
-) -> list[Region]:
+def _never_empty(regions: Sequence[Region], drives: Sequence[FaceDrive], size: tuple[int, int]) -> list[Region]:
     """The regions; a mask that holds nothing is replaced by the face's box, so that every face can be driven."""
     return [
         region if region.inside.any() else box_region(drive.part.face.id, drive.part.face.box, drive.reach, size)

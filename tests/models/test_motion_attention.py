@@ -163,15 +163,11 @@ def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 97, 32), (1, 3, 97, 31), (2, 3, 97, 32)])
-def test_motion_that_does_not_fit_is_refused(
-    model: FantasyPortraitTransformer3DModel, shape: tuple[int, ...]
-) -> None:
+def test_motion_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="the latents ask for"):
         model(**toy_inputs(), motion_hidden_states=torch.zeros(shape))
 
 
 def test_a_mask_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel) -> None:
     with pytest.raises(ValueError, match="must broadcast"):
-        model(
-            **toy_inputs(), motion_hidden_states=toy_motion(1), motion_attention_mask=torch.ones(1, 1, 5, 97).bool()
-        )
+        model(**toy_inputs(), motion_hidden_states=toy_motion(1), motion_attention_mask=torch.ones(1, 1, 5, 97).bool())

@@ -9,6 +9,7 @@ from fantasyportrait.models.token_windows import token_windows
 from fantasyportrait.weights.published_keys import rename
 from tests.parity.cases import Cases, tensors
 
+
 def by_size(arrays: dict[str, np.ndarray], stem: str) -> list[int]:
     return sorted(int(key.rsplit("_", 1)[1]) for key in arrays if key.startswith(f"{stem}_"))
 

@@ -46,7 +46,11 @@ def box_labels(case: Arrays) -> torch.Tensor:
 
 @torch.no_grad()
 def velocity(
-    model: FantasyPortraitTransformer3DModel, case: Arrays, motion: MotionInputs | None, timestep: int, scale: float = 1.0
+    model: FantasyPortraitTransformer3DModel,
+    case: Arrays,
+    motion: MotionInputs | None,
+    timestep: int,
+    scale: float = 1.0,
 ) -> NDArray[np.float32]:
     states = np.concatenate([case["latents"], case["condition"]])[None]
     extra = (

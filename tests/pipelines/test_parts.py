@@ -20,7 +20,7 @@ def test_windows_cover_everything_and_weights_sum_to_one(latents: int, window: i
     weights = blend_weights(windows)
     total = torch.zeros(latents)
     for each, weight in zip(windows, weights, strict=True):
-        assert len(weight) == each.length <= window and 0 <= each.start and each.stop <= latents
+        assert len(weight) == each.length <= window and each.start >= 0 and each.stop <= latents
         assert (weight >= 0).all()
         total[each.start : each.stop] += weight
     torch.testing.assert_close(total, torch.ones(latents))

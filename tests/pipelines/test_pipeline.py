@@ -47,9 +47,7 @@ def test_batched_passes_equal_separate_ones(
     torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
 
 
-def test_motion_reaches_the_video(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
-) -> None:
+def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
     def latents(**changes: object) -> torch.Tensor:
         return run(pipeline, image, two_places, output_type="latent", **changes)
 
