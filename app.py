@@ -6,6 +6,13 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import FantasyPortraitError
 from ui.app import launch
+from ui.settings import Settings
+
+MODEL_HELP = (
+    "offer the diffusion engine too, with this model: a name of `fantasyportrait weights list`, or a folder, written "
+    "with a / in it (default: the preview only)"
+)
+OFFLOAD_HELP = "what stays on the device, from everything to one layer at a time (default: auto)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -15,9 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder where results are kept a while")
     parser.add_argument("--models-dir", type=Path, help="where the model files lie or shall be put")
+    parser.add_argument("--model", metavar="NAME_OR_DIR", help=MODEL_HELP)
+    parser.add_argument("--device", default="auto", help="torch device of the diffusion engine (default: auto)")
+    parser.add_argument("--offload", default="auto", help="auto, none, model, stream or sequential: " + OFFLOAD_HELP)
+    parser.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: auto)")
     given = parser.parse_args(arguments)
     try:
-        launch(given.host, given.port, given.results, given.models_dir)
+        launch(Settings(**vars(given)))
     except FantasyPortraitError as error:
         parser.exit(error.exit_code, f"error: {error}\n")
 

@@ -1,15 +1,14 @@
 """Build the app and launch it."""
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.animator import Animator
 from ui import words
 from ui.layout import build_page
+from ui.settings import Settings
 from ui.theme import style_sheet, theme
 from ui.workshop import RESULTS_KEPT_S, Workshop
 
@@ -32,23 +31,20 @@ def build(workshop: Workshop) -> gr.Blocks:
     return demo
 
 
-def launch(
-    host: str | None = None,
-    port: int | None = None,
-    results: Path = Path("results"),
-    models_dir: Path | None = None,
-    block: bool = True,
-) -> str:
-    """Serve the app, until Ctrl-C if `block`; returns its address. Host and port default to gradio's.
+def launch(settings: Settings, block: bool = True) -> str:
+    """Serve the app, until Ctrl-C if `block`; returns its address.
 
-    Raises `RequestError` where host and port cannot be listened on.
+    Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
     """
-    workshop = Workshop(results, Animator(models_dir))
+    workshop = Workshop(settings.results, settings.animator(), model=settings.found_model())
     demo = build(workshop)
     workshop.sweep_often(SWEEP_S)
     try:
         _, address, _ = demo.launch(
-            server_name=host, server_port=port, prevent_thread_lock=not block, **_launch_options(workshop)
+            server_name=settings.host,
+            server_port=settings.port,
+            prevent_thread_lock=not block,
+            **_launch_options(workshop),
         )
     except OSError as error:
         raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
 from fantasyportrait.service.request import AnimationRequest
+from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
 
-CLIP, WEBCAM, MOTION, STILL = "clip", "webcam", "motion", "still"
+CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"
 KINDS = (("Clip", CLIP), ("Webcam", WEBCAM), ("Built-in motion", MOTION), ("Still", STILL))
+WAN_KINDS = (*KINDS, ("Left to the model", FREE))
+OWN_WAY = "own"
 REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
 REGION_NAMES = tuple(name for _, name in REGIONS)
 LONGEST_S = 600
+LONGEST_WAN_S = 60
 """No visitor can keep the machine busy for a day by typing a number."""
 
 
@@ -33,7 +37,7 @@ class CardValues:
 
 @dataclass(frozen=True)
 class OptionValues:
-    """The values of the options, unchecked, in the order of their widgets."""
+    """The values of the options, unchecked, in the order of their widgets; `absolute` may be the engine's own way."""
 
     length: object
     seconds: object
@@ -44,42 +48,72 @@ class OptionValues:
     side_by_side: object
 
 
-def request_of(portrait: Path, cards: Mapping[int, CardValues], options: OptionValues) -> AnimationRequest:
-    """The request; raises `RequestError` for a value out of its range, and where no face would move."""
-    if all(card.kind == STILL for card in cards.values()):
-        raise RequestError(
-            "every face is still, so nothing would move: give at least one face a clip or a built-in motion"
-        )
+def request_of(
+    portrait: Path,
+    cards: Mapping[int, CardValues],
+    options: OptionValues,
+    chosen: EngineValues | None = None,
+    model: str | None = None,
+) -> AnimationRequest:
+    """The request; raises `RequestError` for a value out of its range, and where no face would move.
+
+    `model` is the server's model of the diffusion engine, None where it has none; no value can name another.
+    """
+    engine = engine_of(chosen, model)
+    _check_moving(cards, engine)
     if str(options.sound).startswith("file:"):
         raise RequestError("the sound cannot be a file of the server: choose one of the sounds offered")
     given: dict[str, Any] = {
-        "duration": _duration(options.length, options.seconds),
+        "engine": engine,
+        "duration": _duration(options.length, options.seconds, engine),
         "fill": options.fill,
-        "absolute": options.absolute,
+        "absolute": None if options.absolute == OWN_WAY else options.absolute,
         "smoothing": options.smoothing,
         "sound": options.sound,
         "side_by_side": options.side_by_side,
     }
-    return AnimationRequest(portrait, tuple(role_of(face, card) for face, card in cards.items()), **given)
+    # The preview does not look at the settings of Wan, which nobody sees then.
+    if chosen is not None and model is not None and engine == WAN:
+        given["sampling"] = sampling_of(chosen, model)
+    cast = tuple(role_of(face, card, free=model is not None) for face, card in cards.items())
+    return AnimationRequest(portrait, cast, **given)
 
 
-def role_of(face: int, card: CardValues) -> Role:
-    """The role of one face; raises `RequestError`."""
+def role_of(face: int, card: CardValues, free: bool = False) -> Role:
+    """The role of one face, which may be left to the model if `free`; raises `RequestError`."""
     if not isinstance(card.regions, Sequence) or not set(card.regions) <= set(REGION_NAMES):
         raise RequestError(f"face {face} follows {card.regions!r}: choose from {', '.join(REGION_NAMES)}")
     given: dict[str, Any] = {"strength": card.strength, "mirror": card.mirror}
-    return Role(face, _source(face, card), **given, **{name: name in card.regions for name in REGION_NAMES})
+    return Role(face, _source(face, card, free), **given, **{name: name in card.regions for name in REGION_NAMES})
 
 
 def portable(request: AnimationRequest) -> str:
-    """The request as JSON that names its files without their places on the server.
+    """The request as JSON that names its files, and a model's folder, without their places on the server.
 
     It runs again from a folder in which the photo and the clips lie beside it.
     """
     return request.with_paths(lambda path: Path(path.name)).to_json()
 
 
-def _source(face: int, card: CardValues) -> ClipSource | BuiltinSource | None:
+def places(request: AnimationRequest) -> list[Path]:
+    """Where the server keeps the files of a request: nothing to tell a visitor."""
+    model = request.sampling.model_folder
+    return [request.portrait, *(clip.path for clip in request.clips), *([model] if model else [])]
+
+
+def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:
+    if all(card.kind == STILL for card in cards.values()):
+        raise RequestError(
+            "every face is still, so nothing would move: give at least one face a clip or a built-in motion"
+        )
+    if engine == PREVIEW and all(card.kind in (STILL, FREE) for card in cards.values()):
+        raise RequestError(
+            "the preview keeps a face still that is left to the model, so nothing would move: choose Wan, or give at "
+            "least one face a clip or a built-in motion"
+        )
+
+
+def _source(face: int, card: CardValues, free: bool) -> Source:
     if card.kind == STILL:
         return None
     if card.kind == MOTION:
@@ -88,7 +122,10 @@ def _source(face: int, card: CardValues) -> ClipSource | BuiltinSource | None:
         return ClipSource(_file(face, card.clip, "upload a clip"), _person(card.person))
     if card.kind == WEBCAM:
         return ClipSource(_file(face, card.webcam, "record one"))
-    raise RequestError(f"face {face} plays {card.kind!r}: choose {CLIP}, {WEBCAM}, {MOTION} or {STILL}")
+    if card.kind == FREE and free:
+        return FreeSource()
+    offered = ", ".join(kind for _, kind in (WAN_KINDS if free else KINDS))
+    raise RequestError(f"face {face} plays {card.kind!r}: choose one of {offered}")
 
 
 def _file(face: int, path: object, how: str) -> Path:
@@ -103,9 +140,10 @@ def _person(value: object) -> int | None:
     return None if value in (0, None) else given
 
 
-def _duration(length: object, seconds: object) -> Any:
+def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
         return length if isinstance(length, str) else repr(length)
-    if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_S:
-        raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {LONGEST_S}")
+    longest, whose = (LONGEST_WAN_S, " with Wan") if engine == WAN else (LONGEST_S, "")
+    if not isinstance(seconds, int | float) or not 0 < seconds <= longest:
+        raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest}{whose}")
     return float(seconds)

@@ -5,6 +5,7 @@ import gradio as gr
 from ui import words
 from ui.cast import Portrait
 from ui.components.card import render_card
+from ui.components.engine import render_engine
 from ui.components.options import bind_options, render_options
 from ui.components.photo import bind_photo, render_photo
 from ui.components.result import render_result
@@ -20,10 +21,12 @@ def build_page(workshop: Workshop) -> None:
             photo = render_photo()
             cast = gr.Column(elem_id="cast")
         with gr.Column(scale=5, min_width=340):
-            options = render_options()
+            engine = None if workshop.model is None else render_engine()
+            options = render_options(engines=engine is not None)
             run = render_run()
             result = render_result()
 
+    chosen = [*options.inputs(), *(engine.inputs() if engine else [])]
     bind_options(options, photo.portrait)
     bind_stop(run, workshop)
 
@@ -36,7 +39,7 @@ def build_page(workshop: Workshop) -> None:
                     drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
             bind_photo(photo, drawn, workshop)
             # Also without a photo: a run goes on when its photo is taken away.
-            bind_run(run, photo.portrait, options, drawn, result, workshop)
+            bind_run(run, photo.portrait, chosen, drawn, result, workshop)
             # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
             gr.HTML("<i></i>", elem_id="ready", key="ready")
 

@@ -15,6 +15,9 @@ PHOTO = "Looking at the photo"
 STAGES: dict[StageName, str] = {
     "portrait": PHOTO,
     "driving": "Reading the driving clips",
+    "model": "Loading the model",
+    "motion": "Reading their motion",
+    "sample": "Sampling",
     "render": "Rendering",
     "finish": "Finishing",
 }
@@ -23,6 +26,7 @@ STOPPED = "Stopped: nothing was made, and everything that you chose is still her
 STOPPING = "Stopping"
 BROKEN = "something went wrong that is not your fault; it was written to the server's log, so please try again"
 REFUSED = "this was not begun: many others are waiting, or a value is not one of those offered; please try again"
+FREE = "The model moves this face as it likes; the preview keeps it still"
 NO_PHOTO = "there is no photo yet: upload one, or try the example"
 
 
@@ -36,8 +40,10 @@ def in_words(text: object, paths: Iterable[Path]) -> str:
 
 def step_text(step: Step) -> str:
     """The stage, how far it is, and how long it will take."""
-    percent = f"{STAGES[step.stage]}: {100 * step.done // step.total} %"
-    return percent if step.seconds_left is None else f"{percent}, {time_left(step.seconds_left)}"
+    counted = f"step {step.done} of {step.total}"
+    far = counted if step.stage == "sample" else f"{100 * step.done // step.total} %"
+    text = f"{STAGES[step.stage]}: {far}"
+    return text if step.seconds_left is None else f"{text}, {time_left(step.seconds_left)}"
 
 
 def time_left(seconds: float) -> str:

@@ -26,12 +26,20 @@ class _Session:
 class Workshop:
     """The animator and the visitors' sessions. One for each running app; threads may share it.
 
-    A session is named by a secret that the browser and the server share; results lie in a folder named by another
-    random id, so that neither leads to the other.
+    `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
+    that the browser and the server share; results lie in a folder named by another random id, so that neither leads
+    to the other.
     """
 
-    def __init__(self, results: Path, animator: Animator | None = None, kept_s: float = RESULTS_KEPT_S) -> None:
+    def __init__(
+        self,
+        results: Path,
+        animator: Animator | None = None,
+        kept_s: float = RESULTS_KEPT_S,
+        model: str | None = None,
+    ) -> None:
         self.results = results.resolve()
+        self.model = model
         self.animator = animator or Animator()
         self._kept_s = kept_s
         self._lock = threading.Lock()

@@ -1,11 +1,28 @@
 """`fantasyportrait animate`: flags to a request, and the request to a video."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fantasyportrait.cli.machine_flags import Device, Offload, Precision, placement
+from fantasyportrait.cli.sampling_flags import (
+    Alignment,
+    BatchPasses,
+    GuidanceSpan,
+    LongestPass,
+    Model,
+    NegativePrompt,
+    PortraitGuidance,
+    Prompt,
+    Region,
+    Seed,
+    Steps,
+    TextGuidance,
+    sampling_changes,
+)
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -14,7 +31,8 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
   FACE    1, 2, 3 ... from left to right (see `fantasyportrait faces PHOTO`)
-  SOURCE  the path of a clip, motion:NAME (see `fantasyportrait motions list`), or still
+  SOURCE  the path of a clip, motion:NAME (see `fantasyportrait motions list`),
+          still, or free: the diffusion model moves the face as it likes
   keys    person        which person of the clip; the largest if not given
           start, end    part of the clip, in seconds
           strength      0 to 2, default 1
@@ -23,98 +41,151 @@ Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
 A face that is not named stays still. Quote a cast with & in it.
 
 \b
+Engines: preview draws on the CPU, in seconds; wan is the diffusion model, and
+flags marked [wan] count for it alone. The same request runs on both.
+
+\b
 Examples:
   fantasyportrait animate photo.png --cast 1=a.mp4 --cast 2=b.mp4#person=2 \\
       --cast 3=motion:smile --cast 4=still --duration 8 -o out.mp4
   fantasyportrait animate photo.png --cast "1=a.mp4#start=2&end=6&head=off" --sound none -o out.webm
   fantasyportrait animate --request out.request.json -o again.mp4
+  fantasyportrait animate --request out.request.json --engine wan --seed 7 -o wan.mp4
 """
+
+Photo = Annotated[Path | None, typer.Argument(help="The portrait: a photo of one or several people.")]
+Cast = Annotated[list[str] | None, typer.Option(metavar="FACE=SOURCE", help="Who plays what; see below.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames. "
+        "[default: PHOTO.animated.mp4 in the current folder]",
+    ),
+]
+Duration = Annotated[
+    str | None, typer.Option(help="longest or shortest clip of the cast, or seconds. [default: longest]")
+]
+Fps = Annotated[str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001. [default: 25]")]
+Fill = Annotated[str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")]
+Absolute = Annotated[
+    bool | None,
+    typer.Option(
+        "--absolute/--relative", help="Take over the driver's pose itself. [default: relative; with wan: absolute]"
+    ),
+]
+Smoothing = Annotated[float | None, typer.Option(help="Of the driver's motion, 0 (none) to 1. [default: 0.5]")]
+Sound = Annotated[
+    str | None, typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH. [default: auto]")
+]
+MaxSide = Annotated[
+    int | None, typer.Option(help="Reduce a larger photo to this many pixels. [default: 1280; with wan: 720]")
+]
+SideBySide = Annotated[
+    bool | None,
+    typer.Option(
+        "--side-by-side/--no-side-by-side", help="Also show drivers, photo and result in one video. [default: yes]"
+    ),
+]
+Detector = Annotated[
+    str | None,
+    typer.Option(metavar="centerface|insightface", help="What finds the faces of the photo. [default: centerface]"),
+]
+Engine = Annotated[str | None, typer.Option(metavar="preview|wan", help="What makes the frames. [default: preview]")]
+Saved = Annotated[
+    Path | None, typer.Option("--request", help="Run a saved request again; flags given beside it change it.")
+]
+ModelsDir = Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")]
 
 
 def animate(
-    photo: Annotated[Path | None, typer.Argument(help="The portrait: a photo of one or several people.")] = None,
-    cast: Annotated[
-        list[str] | None, typer.Option("--cast", metavar="FACE=SOURCE", help="Who plays what; see below.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames. "
-            "[default: PHOTO.animated.mp4 in the current folder]",
-        ),
-    ] = None,
-    duration: Annotated[
-        str | None, typer.Option(help="longest or shortest clip of the cast, or seconds. [default: longest]")
-    ] = None,
-    fps: Annotated[str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001. [default: 25]")] = None,
-    fill: Annotated[
-        str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")
-    ] = None,
-    absolute: Annotated[
-        bool | None,
-        typer.Option("--absolute/--relative", help="Take over the driver's pose itself. [default: relative]"),
-    ] = None,
-    smoothing: Annotated[
-        float | None, typer.Option(help="Of the driver's motion, 0 (none) to 1. [default: 0.5]")
-    ] = None,
-    sound: Annotated[
-        str | None, typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH. [default: auto]")
-    ] = None,
-    max_side: Annotated[
-        int | None, typer.Option(help="Reduce a larger photo to this many pixels. [default: 1280]")
-    ] = None,
-    side_by_side: Annotated[
-        bool | None,
-        typer.Option(
-            "--side-by-side/--no-side-by-side", help="Also show drivers, photo and result in one video. [default: yes]"
-        ),
-    ] = None,
-    engine: Annotated[str | None, typer.Option(help="What makes the frames. [default: preview]")] = None,
-    request: Annotated[
-        Path | None, typer.Option(help="Run a saved request again; flags given beside it change it.")
-    ] = None,
-    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+    photo: Photo = None,
+    cast: Cast = None,
+    output: Output = None,
+    duration: Duration = None,
+    fps: Fps = None,
+    fill: Fill = None,
+    absolute: Absolute = None,
+    smoothing: Smoothing = None,
+    sound: Sound = None,
+    max_side: MaxSide = None,
+    side_by_side: SideBySide = None,
+    detector: Detector = None,
+    saved: Saved = None,
+    models_dir: ModelsDir = None,
+    engine: Engine = None,
+    model: Model = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    portrait_guidance: PortraitGuidance = None,
+    text_guidance: TextGuidance = None,
+    guidance_span: GuidanceSpan = None,
+    prompt: Prompt = None,
+    negative_prompt: NegativePrompt = None,
+    region: Region = None,
+    alignment: Alignment = None,
+    batch_passes: BatchPasses = None,
+    longest_pass: LongestPass = None,
+    device: Device = "auto",
+    offload: Offload = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
+    # The flags that were given, by name: this must stay the first statement.
+    given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
-    from fantasyportrait.service.cast import parse_role
 
-    given: dict[str, Any] = {
-        "portrait": photo,
-        "cast": tuple(parse_role(text) for text in cast) if cast else None,
-        "duration": None if duration is None else _duration(duration),
-        "rate": None if fps is None else _rate(fps),
-        "fill": fill,
-        "absolute": absolute,
-        "smoothing": smoothing,
-        "sound": sound,
-        "max_side": max_side,
-        "side_by_side": side_by_side,
-        "engine": engine,
-    }
-    job = _request(request, {name: value for name, value in given.items() if value is not None})
-    place = output or Path(f"{job.portrait.stem}.animated.mp4")
-    print_result(animate_with_progress(job, place, models_dir))
+    request = request_from(given)
+    place = output or Path(f"{request.portrait.stem}.animated.mp4")
+    machine = placement(device, offload, precision)
+    print_result(animate_with_progress(request, place, models_dir, machine))
 
 
-def _request(saved: Path | None, given: dict[str, Any]) -> "AnimationRequest":
-    """The saved request with the given changes, or a new one."""
+def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
+    """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
     from fantasyportrait.service.request import AnimationRequest, load_request
 
-    if saved is not None:
-        if "portrait" in given:
-            given["portrait_sha256"] = None
-        return replace(load_request(saved), **given)
-    if "portrait" not in given:
+    changes, sampling = _changes(given), sampling_changes(given)
+    if "saved" in given:
+        if "portrait" in changes:
+            changes["portrait_sha256"] = None
+        request = load_request(given["saved"])
+    else:
+        _check_new(changes)
+        request = AnimationRequest(**changes)
+    request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
+    if sampling and request.engine == "preview":
+        typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
+    return request
+
+
+def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the request that flags set, but for `sampling`."""
+    from fantasyportrait.service.cast import parse_role
+    from fantasyportrait.service.request import AnimationRequest, read_rate
+
+    changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
+    if "photo" in given:
+        changes["portrait"] = given["photo"]
+    cast = changes.pop("cast", None)
+    if cast:  # some versions of typer give an empty list for a flag that was not given
+        changes["cast"] = tuple(parse_role(text) for text in cast)
+    if "duration" in changes:
+        changes["duration"] = _duration(given["duration"])
+    if "fps" in given:
+        changes["rate"] = read_rate(given["fps"])
+    return changes
+
+
+def _check_new(changes: Mapping[str, Any]) -> None:
+    if "portrait" not in changes:
         raise RequestError("no photo is given: name one, or a saved request with --request")
-    if "cast" not in given:
+    if "cast" not in changes:
         raise RequestError(
             "no --cast is given, so nothing would move: say who plays what, for example  --cast 1=clip.mp4  "
             "--cast 2=motion:smile  (fantasyportrait faces PHOTO numbers the faces)"
         )
-    return AnimationRequest(**given)
 
 
 def _duration(text: str) -> float | str:
@@ -124,9 +195,3 @@ def _duration(text: str) -> float | str:
         return float(text)
     except ValueError as error:
         raise RequestError(f"--duration is {text!r}: give longest, shortest or a number of seconds") from error
-
-
-def _rate(text: str) -> object:
-    from fantasyportrait.service.request import read_rate
-
-    return read_rate(text)

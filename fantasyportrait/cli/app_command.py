@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fantasyportrait.cli.machine_flags import Device, Offload, Precision
 from fantasyportrait.core.optional import require
 
 
@@ -13,8 +14,30 @@ def app_command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
     results: Annotated[Path, typer.Option(help="Folder where results are kept for a while.")] = Path("results"),
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_DIR",
+            help="Offer the diffusion engine too, with this model: a name of `fantasyportrait weights list`, or a "
+            "folder, written with a / in it. [default: the preview only]",
+        ),
+    ] = None,
+    device: Device = "auto",
+    offload: Offload = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Open the app: upload a photo, give each face a clip, watch the result. Ctrl-C ends it."""
     require("gradio", extra="app", purpose="the app")
     ui = require("ui.app", extra="app", purpose="the app")
-    ui.launch(host=host, port=port, results=results, models_dir=models_dir)
+    ui.launch(
+        ui.Settings(
+            host=host,
+            port=port,
+            results=results,
+            models_dir=models_dir,
+            model=model,
+            device=device,
+            offload=offload,
+            precision=precision,
+        )
+    )

@@ -11,20 +11,31 @@ import typer
 from fantasyportrait.core.errors import Cancelled
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.events import Event, Result
+    from fantasyportrait.service.animator import Placement
+    from fantasyportrait.service.events import Event, Result, StageName, Step
     from fantasyportrait.service.request import AnimationRequest
 
-TITLES = {"portrait": "photo", "driving": "driving clips", "render": "rendering", "finish": "finishing"}
+TITLES: "dict[StageName, str]" = {
+    "portrait": "photo",
+    "driving": "driving clips",
+    "model": "loading model",
+    "motion": "driving motion",
+    "sample": "sampling",
+    "render": "rendering",
+    "finish": "finishing",
+}
 
 
-def animate_with_progress(request: "AnimationRequest", output: Path, models_dir: Path | None) -> "Result":
+def animate_with_progress(
+    request: "AnimationRequest", output: Path, models_dir: Path | None, placement: "Placement | None" = None
+) -> "Result":
     """Run the request, show how far it is, and return its result; raises what went wrong."""
     from fantasyportrait.service import events
     from fantasyportrait.service.animator import Animator
 
     try:
         with _display() as show:
-            for event in Animator(models_dir).events(request, output):
+            for event in Animator(models_dir, placement=placement).events(request, output):
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):
@@ -51,12 +62,15 @@ def _display() -> "_Display":
 
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
-    """One line on stderr for each stage."""
-    from fantasyportrait.service.events import Stage
+    """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
+    from fantasyportrait.service.events import Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
             typer.echo(f"{TITLES[event.name]} ...", err=True)
+        elif isinstance(event, Step) and event.stage == "sample":
+            left = f", {_left(event)}" if event.seconds_left is not None else ""
+            typer.echo(f"{TITLES[event.stage]}: step {event.done} of {event.total}{left}", err=True)
 
     yield show
 
@@ -84,10 +98,13 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
                     progress.update(done, total=1, completed=1, left="")
                 bars[event.name] = progress.add_task(TITLES[event.name], total=None, left="")
             elif isinstance(event, Step):
-                left = "" if event.seconds_left is None else f"{event.seconds_left:.0f} s left"
-                progress.update(bars[event.stage], total=event.total, completed=event.done, left=left)
+                progress.update(bars[event.stage], total=event.total, completed=event.done, left=_left(event))
 
         yield show
+
+
+def _left(step: "Step") -> str:
+    return "" if step.seconds_left is None else f"{step.seconds_left:.0f} s left"
 
 
 if TYPE_CHECKING:

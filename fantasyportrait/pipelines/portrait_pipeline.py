@@ -400,7 +400,7 @@ def _repeat(tensor: torch.Tensor | None, count: int) -> torch.Tensor | None:
 
 def _to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
     """uint8 (H, W, 3) as float32 (1, 3, H, W) in -1 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _without_gradients(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:

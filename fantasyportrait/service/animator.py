@@ -12,7 +12,7 @@ from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result

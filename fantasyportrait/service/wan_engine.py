@@ -83,9 +83,17 @@ class WanEngine:
 
     def _load(self, sampling: Sampling, watch: Watch) -> _Loaded:
         """The pipeline of the request's model, loaded unless it already is."""
-        from fantasyportrait.pipelines.loading import load_pipeline
+        from fantasyportrait.runtime.quiet import quiet_libraries
 
         progress = watch.stage("model", 1)
+        with quiet_libraries():
+            kept = self._load_quietly(sampling)
+        progress.at(1)
+        return kept
+
+    def _load_quietly(self, sampling: Sampling) -> _Loaded:
+        from fantasyportrait.pipelines.loading import load_pipeline
+
         model = prepare_model(sampling.model, self._models_dir)
         prompts = bool(sampling.prompt.strip() or (sampling.text_guidance != 1 and sampling.negative_prompt.strip()))
         kept = self._loaded
@@ -94,7 +102,6 @@ class WanEngine:
             self._loaded = kept = None
             pipeline = load_pipeline(model.folder, self._placement, self._cache, gguf=model.gguf, prompts=prompts)
             self._loaded = kept = _Loaded(model, prompts, pipeline)
-        progress.at(1)
         return kept
 
     def _job(self, scene: Scene, model: WanModel, frames: int, cancel: CancelToken, watch: Watch) -> "VideoJob":

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,31 @@ def clips(tmp_path_factory: pytest.TempPathFactory, two_person: Path, models_dir
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path) -> Iterator[Served]:
+    """The app as it is without flags: the preview alone."""
+    with serve(repository, tmp_path_factory.mktemp("app")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def wan_app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path) -> Iterator[Served]:
+    """An app that offers the diffusion engine, with an empty folder for its model: nothing can be rendered."""
+    folder = tmp_path_factory.mktemp("wan-app")
+    model = folder / "secret-place" / "some-model"
+    model.mkdir(parents=True)
+    with serve(repository, folder, "--model", str(model), "--device", "cpu") as served:
+        yield served
+
+
+@contextmanager
+def serve(repository: Path, folder: Path, *flags: str) -> Iterator[Served]:
     """`python app.py` on a free port, with folders of its own."""
-    folder = tmp_path_factory.mktemp("app")
     port = free_port()
     environment = {
         **os.environ,
         "GRADIO_TEMP_DIR": str(folder / "uploads"),
         "FANTASYPORTRAIT_CACHE_DIR": str(folder / "cache"),
     }
-    command = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / "results")]
+    command = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / "results"), *flags]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, cwd=repository, env=environment, stdout=log, stderr=subprocess.STDOUT)
         served = Served(f"http://127.0.0.1:{port}", folder / "results")

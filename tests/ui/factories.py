@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from ui.engine_values import WAN, EngineValues
 from ui.form import MOTION, REGION_NAMES, CardValues, OptionValues
 
 CARD = CardValues(
@@ -19,6 +20,20 @@ OPTIONS = OptionValues(
     length="seconds", seconds=0.4, fill="loop", absolute=False, smoothing=0.5, sound="auto", side_by_side=False
 )
 
+ENGINE = EngineValues(
+    engine=WAN,
+    steps=8,
+    seed=3,
+    portrait_guidance=4,
+    text_guidance=1,
+    prompt="",
+    negative_prompt="",
+    region="box",
+    alignment="published",
+    guidance_begins=0,
+    guidance_ends=100,
+)
+
 
 def card(**changes: Any) -> CardValues:
     """A card that nods, with changes."""
@@ -30,6 +45,11 @@ def options(**changes: Any) -> OptionValues:
     return replace(OPTIONS, **changes)
 
 
-def values(item: CardValues | OptionValues) -> list[Any]:
+def engine(**changes: Any) -> EngineValues:
+    """Wan with eight steps, with changes."""
+    return replace(ENGINE, **changes)
+
+
+def values(item: CardValues | OptionValues | EngineValues) -> list[Any]:
     """The values in the order of the widgets."""
     return list(vars(item).values())

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, app: Served) -> Iterator[Any]:
-    """The app in a new tab, which may talk to nobody else and must not fail in silence."""
+    """The app in a new tab."""
+    with opened(browser, app) as tab:
+        yield tab
+
+
+@pytest.fixture
+def wan_page(browser: Any, wan_app: Served) -> Iterator[Any]:
+    """The app with the diffusion engine in a new tab."""
+    with opened(browser, wan_app) as tab:
+        yield tab
+
+
+@contextmanager
+def opened(browser: Any, app: Served) -> Iterator[Any]:
+    """A new tab with the app, which may talk to nobody else and must not fail in silence."""
     tab = browser.new_page()
     errors: list[str] = []
     elsewhere: list[str] = []
@@ -179,6 +194,55 @@ def test_a_full_queue_is_said_and_the_page_lives_on(page: Any) -> None:
     page.click("#animate")
     page.wait_for_selector("#message .refusal >> text=not begun")
     page.wait_for_selector("#animate:enabled")
+
+
+def test_without_a_model_there_is_no_choice_of_engine(page: Any) -> None:
+    page.click("#example")
+    page.wait_for_selector("#face-2")
+    assert page.locator("#engine, #wan, .panel-free, input[value=free]").count() == 0
+
+
+def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page: Any, two_person: Path) -> None:
+    wan_page.click("#example")
+    wan_page.wait_for_selector("#face-2")
+    assert wan_page.is_checked("#engine input[value=preview]") and not wan_page.is_visible("#wan")
+    wan_page.click("#engine label:has-text('Wan')")
+    wan_page.click("#wan button >> nth=0")
+    wan_page.fill("#steps input[type=number]", "12")
+    wan_page.press("#steps input[type=number]", "Tab")
+    wan_page.fill("#seed input", "77")
+    wan_page.fill("#prompt textarea", "two people sing")
+    choose(wan_page, 2, "Left to the model")
+    wan_page.wait_for_selector("#face-2 .panel-free >> text=The model moves this face")
+    assert not wan_page.is_visible("#face-2 .panel-adjust") and wan_page.is_visible("#face-1 .panel-adjust")
+
+    wan_page.set_input_files("#photo input[type=file]", two_person)
+    wan_page.wait_for_selector("text=2 faces found")
+    wan_page.wait_for_selector("#face-2 input[value=free]:checked", state="attached")
+    assert wan_page.input_value("#steps input[type=number]") == "12"
+    assert wan_page.input_value("#seed input") == "77"
+    assert wan_page.input_value("#prompt textarea") == "two people sing"
+    assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_visible("#wan")
+
+    # With nothing but faces left to the model the preview would stand still, and says so.
+    choose(wan_page, 1, "Left to the model")
+    wan_page.click("#engine label:has-text('Preview')")
+    wan_page.click("#animate")
+    wan_page.wait_for_selector("#message .refusal >> text=The preview keeps a face still")
+    wan_page.wait_for_selector("#animate:enabled")
+    wan_page.click("#engine label:has-text('Wan')")
+    set_seconds(wan_page, 61)
+    wan_page.click("#animate")
+    wan_page.wait_for_selector("#message .refusal >> text=up to 60 with Wan")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_settings_of_wan_are_not_wider_than_the_screen(wan_page: Any, width: int) -> None:
+    wan_page.set_viewport_size({"width": width, "height": 844})
+    wan_page.click("#engine label:has-text('Wan')")
+    wan_page.click("#wan button >> nth=0")
+    wan_page.wait_for_selector("#prompt textarea")
+    assert wan_page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])

@@ -1,7 +1,7 @@
 """What was chosen survives another photo."""
 
 from ui.cast import KeptCard, Portrait, Seen, keep
-from ui.form import CLIP, MOTION, STILL
+from ui.form import CLIP, FREE, MOTION, STILL
 
 RAW = [CLIP, {"path": "uploads/a.mp4", "size": 3}, 2, None, "nod", 1.5, ["head"], True, Seen("found", 2), Seen()]
 
@@ -15,6 +15,11 @@ def test_faces_that_the_next_photo_does_not_show_stay_known() -> None:
     before = Portrait("", ("", "", ""), (KeptCard(), KeptCard(), KeptCard(MOTION, motion="sing")))
     kept = keep([*RAW, *RAW], before)
     assert [card.kind for card in kept] == [CLIP, CLIP, MOTION]
+
+
+def test_a_face_left_to_the_model_stays_so() -> None:
+    (card,) = keep([FREE, *RAW[1:]], None)
+    assert Portrait("photo.png", ("",), (card,)).card(1).kind == FREE
 
 
 def test_a_new_face_is_still() -> None:

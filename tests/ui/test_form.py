@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
 from fantasyportrait.service.request import from_json
-from tests.ui.factories import card, options
-from ui.form import CLIP, STILL, WEBCAM, portable, request_of, role_of
+from fantasyportrait.service.sampling import Sampling
+from tests.ui.factories import card, engine, options
+from ui.engine_values import PREVIEW
+from ui.form import CLIP, FREE, OWN_WAY, STILL, WEBCAM, places, portable, request_of, role_of
 
 PHOTO = Path("uploads/1f/photo.png")
 
@@ -52,6 +54,7 @@ def test_the_length_can_be_that_of_the_clips() -> None:
         ({"regions": None}, "face 1 follows"),
         ({"mirror": "yes"}, "mirror of face 1"),
         ({"kind": "everything"}, "face 1 plays 'everything'"),
+        ({"kind": ["clip"]}, "face 1 plays"),
         ({"kind": CLIP}, "face 1 has no clip yet: upload"),
         ({"kind": WEBCAM, "webcam": ""}, "face 1 has no clip yet: record"),
         ({"kind": CLIP, "clip": "a.mp4", "person": -1}, "person of a.mp4"),
@@ -91,3 +94,77 @@ def test_the_saved_request_does_not_say_where_the_server_keeps_things() -> None:
     text = portable(request)
     assert "uploads" not in text and json.loads(text)["portrait"] == "photo.png"
     assert from_json(text).clips == (ClipSource(Path("a.mp4")),)
+
+
+MODEL = "/srv/models/some-model"
+
+
+def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
+    chosen = engine(prompt="a choir", guidance_begins=10, guidance_ends=60, region="head", alignment="mesh")
+    request = request_of(PHOTO, {1: card()}, options(absolute=OWN_WAY), chosen, MODEL)
+    assert request.engine == "wan" and request.absolute is None
+    assert request.sampling == Sampling(
+        MODEL, seed=3, steps=8, guidance_start=0.1, guidance_end=0.6, prompt="a choir", region="head", alignment="mesh"
+    )
+
+
+def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
+    request = request_of(PHOTO, {1: card()}, options(), engine(engine=PREVIEW, steps=None, seed="?"), MODEL)
+    assert request.engine == "preview" and request.sampling == Sampling()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"engine": "magic"}, "engine is 'magic': choose preview or wan"),
+        ({"engine": ["wan"]}, "engine"),
+        ({"steps": 61}, "steps is 61: give at most 60"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"seed": None}, "seed"),
+        ({"seed": -1}, "seed"),
+        ({"portrait_guidance": float("nan")}, "portrait_guidance"),
+        ({"text_guidance": 0.5}, "text_guidance"),
+        ({"prompt": "x" * 5000}, "prompt is too long"),
+        ({"negative_prompt": None}, "negative_prompt"),
+        ({"region": "../mask.png"}, "region"),
+        ({"alignment": "other"}, "alignment"),
+        ({"guidance_begins": 101}, "portrait guidance begins at 101"),
+        ({"guidance_ends": "all"}, "portrait guidance ends at 'all'"),
+        ({"guidance_begins": 80, "guidance_ends": 20}, "guidance_end"),
+    ],
+)
+def test_a_setting_of_wan_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        request_of(PHOTO, {1: card()}, options(), engine(**changes), MODEL)
+
+
+def test_wan_makes_a_minute_at_most() -> None:
+    assert request_of(PHOTO, {1: card()}, options(seconds=60), engine(), MODEL).duration == 60
+    with pytest.raises(RequestError, match="the length is 61: give a number of seconds up to 60 with Wan"):
+        request_of(PHOTO, {1: card()}, options(seconds=61), engine(), MODEL)
+    assert request_of(PHOTO, {1: card()}, options(seconds=61), engine(engine=PREVIEW), MODEL).duration == 61
+
+
+def test_without_a_model_nobody_gets_wan() -> None:
+    with pytest.raises(RequestError, match="engine is 'wan': choose preview"):
+        request_of(PHOTO, {1: card()}, options(), engine())
+    with pytest.raises(RequestError, match="face 1 plays 'free': choose one of clip, webcam, motion, still$"):
+        request_of(PHOTO, {1: card(kind=FREE), 2: card()}, options())
+
+
+def test_a_face_can_be_left_to_the_model() -> None:
+    cards = {1: card(kind=FREE)}
+    assert request_of(PHOTO, cards, options(), engine(), MODEL).cast[0].source == FreeSource()
+    with pytest.raises(RequestError, match="the preview keeps a face still that is left to the model"):
+        request_of(PHOTO, cards, options(), engine(engine=PREVIEW), MODEL)
+    both = request_of(PHOTO, {**cards, 2: card()}, options(), engine(engine=PREVIEW), MODEL)
+    assert both.cast[0].source == FreeSource()
+
+
+def test_the_saved_request_does_not_say_where_the_model_lies() -> None:
+    request = request_of(PHOTO, {1: card()}, options(), engine(), MODEL)
+    assert "srv" not in portable(request) and from_json(portable(request)).sampling.model == "./some-model"
+    assert Path(MODEL) in places(request)
+    named = request_of(PHOTO, {1: card()}, options(), engine(), "wan-480p")
+    assert from_json(portable(named)).sampling.model == "wan-480p" and places(named) == [PHOTO]

@@ -34,4 +34,5 @@ def test_a_thumbnail_is_square_and_inside_the_photo() -> None:
 def test_progress_says_the_stage_how_far_and_how_long() -> None:
     assert words.step_text(Step("render", 25, 100, None)) == "Rendering: 25 %"
     assert words.step_text(Step("render", 25, 100, 12.4)) == "Rendering: 25 %, about 12 s left"
+    assert words.step_text(Step("sample", 12, 30, 61.0)) == "Sampling: step 12 of 30, about 61 s left"
     assert words.time_left(200) == "about 3 min left"

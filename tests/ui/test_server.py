@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app import main
 from tests.service.factories import one_person
 from tests.ui.conftest import Served
-from tests.ui.factories import card, options, values
+from tests.ui.factories import card, engine, options, values
 from tests.ui.visitor import Visitor
 
 
@@ -45,6 +46,7 @@ def test_two_visitors_do_not_see_each_others_results(app: Served, small: Path) -
         ({"length": "seconds", "seconds": 1e9}, {}),
         ({"smoothing": -3}, {}),
         ({"fill": "bounce"}, {}),
+        ({}, {"kind": "free"}),
     ],
 )
 def test_values_out_of_range_make_nothing(
@@ -54,6 +56,34 @@ def test_values_out_of_range_make_nothing(
     answer = visitor.animate(*values(options(**option)), *values(card(**face)))
     assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
     assert list(app.results.rglob("*.mp4")) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"engine": "magic"},
+        {"steps": 500},
+        {"seed": -1},
+        {"portrait_guidance": 99},
+        {"prompt": "x" * 5000},
+        {"region": "/etc/hostname"},
+        {"guidance_begins": 90, "guidance_ends": 10},
+    ],
+)
+def test_values_of_wan_out_of_range_make_nothing(wan_app: Served, small: Path, changes: dict[str, object]) -> None:
+    someone = Visitor(wan_app.address)
+    someone.send_photo(small)
+    answer = someone.animate(*values(options()), *values(engine(**changes)), *values(card()))
+    assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
+    assert not list(wan_app.results.rglob("*.mp4"))
+
+
+def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, small: Path) -> None:
+    someone = Visitor(wan_app.address)
+    someone.send_photo(small)
+    answer = someone.animate(*values(options()), *values(engine()), *values(card()))
+    page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
+    assert "secret-place" not in str(answer) + page + str(someone.interface())
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +111,18 @@ def test_a_port_in_use_is_said_in_a_sentence(app: Served, tmp_path: Path, capsys
     with pytest.raises(SystemExit, match="2"):
         main(["--port", port, "--results", str(tmp_path)])
     assert port in (said := capsys.readouterr().err) and "choose another --port" in said
+
+
+def test_a_model_folder_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--model", str(tmp_path / "none"), "--results", str(tmp_path)])
+    assert "there is no model folder" in capsys.readouterr().err
+
+
+def test_a_word_that_is_no_offload_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--model", "wan-720p", "--offload", "moon", "--results", str(tmp_path)])
+    assert "offload is 'moon'" in capsys.readouterr().err
 
 
 def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:

@@ -56,9 +56,8 @@ def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidget
 
     with gr.Column(elem_classes=["face-card", f"face-{face}"], elem_id=f"face-{face}", min_width=280, key=key("card")):
         gr.HTML(pictures.card_head(face, portrait.thumbnails[face - 1]), key=key("head"))
-        kind = gr.Radio(
-            form.KINDS, value=kept.kind, show_label=False, container=False, interactive=True, key=key("kind")
-        )
+        kinds = form.KINDS if workshop.model is None else form.WAN_KINDS
+        kind = gr.Radio(kinds, value=kept.kind, show_label=False, container=False, interactive=True, key=key("kind"))
         clip, person, clip_seen = _clip_panel(kept, key, workshop)
         webcam, webcam_seen = _webcam_panel(kept, key, workshop)
         with gr.Column(elem_classes="panel-motion", key=key("motion panel")):
@@ -66,6 +65,8 @@ def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidget
             motion = gr.Dropdown(
                 choices, value=kept.motion or choices[0][1], label="Motion", interactive=True, key=key("motion")
             )
+        if workshop.model is not None:
+            gr.HTML(pictures.remark(words.FREE), elem_classes="panel-free", key=key("free"))
         with gr.Accordion("Adjust", open=False, elem_classes="panel-adjust", key=key("adjust")):
             strength = gr.Slider(
                 0, 2, kept.strength, step=0.05, label="Strength", interactive=True, key=key("strength")

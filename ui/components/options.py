@@ -5,8 +5,12 @@ from typing import Any
 
 import gradio as gr
 
+from ui import form
 from ui.cast import Portrait
 
+OWN_WAY = [("Automatic", form.OWN_WAY)]
+MOTION_INFO = "Relative adds the driver's motion to the pose of the photo; absolute takes over the driver's pose"
+OWN_WAY_INFO = "; automatic is relative in the preview and absolute with Wan"
 SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")]
 
 
@@ -27,8 +31,8 @@ class OptionWidgets:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
-def render_options() -> OptionWidgets:
-    """Place the widgets in an accordion."""
+def render_options(engines: bool) -> OptionWidgets:
+    """Place the widgets in an accordion; where there is a choice of `engines`, motion may be as each does it best."""
     with gr.Accordion("Options", open=False, elem_id="options"):
         length = gr.Radio(
             [("Longest clip", "longest"), ("Shortest clip", "shortest"), ("Seconds", "seconds")],
@@ -41,8 +45,9 @@ def render_options() -> OptionWidgets:
             value="loop", label="A clip that is too short", interactive=True,
         )  # fmt: skip
         absolute = gr.Radio(
-            [("Relative", False), ("Absolute", True)], value=False, label="Motion", interactive=True,
-            info="Relative adds the driver's motion to the pose of the photo; absolute takes over the driver's pose",
+            [*(OWN_WAY if engines else []), ("Relative", False), ("Absolute", True)],
+            value=form.OWN_WAY if engines else False, label="Motion", interactive=True,
+            info=MOTION_INFO + (OWN_WAY_INFO if engines else ""),
         )  # fmt: skip
         smoothing = gr.Slider(0, 1, 0.5, step=0.05, label="Smoothing", info="Of the driver's motion", interactive=True)
         sound = gr.Dropdown(SOUNDS, value="auto", label="Sound", elem_id="sound", interactive=True)

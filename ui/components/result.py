@@ -47,8 +47,10 @@ def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
     """The updates that show a result."""
     request = load_request(result.request)
     saved = result.request.with_name("request.json")
-    saved.write_text(form.portable(request), encoding="utf-8")
-    paths = [request.portrait, *(clip.path for clip in request.clips)]
+    # Both files can be asked for by whoever knows where the video is.
+    for place in (saved, result.request):
+        place.write_text(form.portable(request), encoding="utf-8")
+    paths = form.places(request)
     side = str(result.side_by_side) if result.side_by_side else None
     return {
         widgets.place: gr.update(visible=True),

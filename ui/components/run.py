@@ -3,21 +3,23 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.service import events
+from fantasyportrait.service.library import models_dir
 from fantasyportrait.service.request import AnimationRequest
 from ui import form, pictures, words
 from ui.cast import Portrait
 from ui.components.card import CardWidgets, card_values
-from ui.components.options import OptionWidgets
 from ui.components.result import ResultWidgets, show_result
+from ui.engine_values import WAN, EngineValues
+from ui.lengths import check_length
 from ui.workshop import Workshop
 
 LOOK_SIDE = 360
@@ -65,14 +67,17 @@ def bind_stop(widgets: RunWidgets, workshop: Workshop) -> None:
 def bind_run(
     widgets: RunWidgets,
     portrait: gr.State,
-    options: OptionWidgets,
+    chosen: list[Any],
     cards: list[CardWidgets],
     result: ResultWidgets,
     workshop: Workshop,
 ) -> None:
-    """Animate: first a job that Stop can end while it still waits for its turn, then the work itself."""
+    """Animate: first a job that Stop can end while it still waits for its turn, then the work itself.
+
+    `chosen` are the widgets of the options and, where there is a choice, of the engine.
+    """
     runner = Runner(widgets, result, workshop)
-    inputs = [portrait, widgets.job, *options.inputs()]
+    inputs = [portrait, widgets.job, *chosen]
     for card in cards:
         inputs += card.inputs()
     # The keys keep a run alive while the cards are drawn anew for another photo.
@@ -129,11 +134,21 @@ class Runner:
         if portrait is None or not portrait.path:
             yield self._end(pictures.refusal(words.NO_PHOTO))
             return
-        width = len(form.OptionValues.__dataclass_fields__)
-        cards = card_values(values[width:], len(portrait.thumbnails))
-        request = form.request_of(Path(portrait.path), cards, form.OptionValues(*values[:width]))
-        output = self.workshop.new_result(session)
+        request = self._request(portrait, values)
         token = self.workshop.token(session, job) or CancelToken()
+        try:
+            yield from self._run(session, request, token)
+        except Cancelled:
+            yield self._end(pictures.remark(words.STOPPED))
+        except FantasyPortraitError as error:
+            yield self._end(self._refusal(error, request))
+
+    def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
+        """Look at the length where that of the clips decides how long a Wan video takes, then run."""
+        if request.engine == WAN and isinstance(request.duration, str):
+            yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
+            check_length(self.workshop.animator, request, form.LONGEST_WAN_S, token)
+        output = self.workshop.new_result(session)
         done = False
         try:
             # Closing the events stops the work, also when the visitor has gone.
@@ -144,6 +159,15 @@ class Runner:
         finally:
             if not done:
                 self.workshop.discard(output)
+
+    def _request(self, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
+        """The request from the values of the options, the engine where there is a choice, and the cards."""
+        first = len(fields(form.OptionValues))
+        second = first + (len(fields(EngineValues)) if self.workshop.model is not None else 0)
+        engine = EngineValues(*values[first:second]) if second > first else None
+        cards = card_values(values[second:], len(portrait.thumbnails))
+        options = form.OptionValues(*values[:first])
+        return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
 
     def _shown(self, event: events.Event, request: AnimationRequest) -> Iterator[Updates]:
         if isinstance(event, events.Stage):
@@ -159,8 +183,12 @@ class Runner:
         elif isinstance(event, events.Cancelled):
             yield self._end(pictures.remark(words.STOPPED))
         elif isinstance(event, events.Failed):
-            paths = [request.portrait, *(clip.path for clip in request.clips)]
-            yield self._end(pictures.refusal(words.in_words(event.error, paths)))
+            yield self._end(self._refusal(event.error, request))
+
+    def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
+        """The error without the places of files on the server."""
+        models = self.workshop.animator.models_dir or models_dir()
+        return pictures.refusal(words.in_words(error, [*form.places(request), models]))
 
     def _end(self, message: str) -> Updates:
         """The page as it is when nothing runs."""

@@ -1,0 +1,96 @@
+"""The flags of `wan`, the diffusion engine: one a field of `Sampling`, under the same name."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from fantasyportrait.core.errors import RequestError
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_DIR",
+        help="[wan] A name of `fantasyportrait weights list`, or a folder, written with a / in it. [default: wan-720p]",
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="[wan] Of the noise; the same seed gives the same frames. [default: 0]")]
+Steps = Annotated[int | None, typer.Option(help="[wan] Of the sampler; fewer are faster and rougher. [default: 30]")]
+PortraitGuidance = Annotated[
+    float | None,
+    typer.Option(help="[wan] How strongly the drivers are followed; 1 halves the time. [default: 4]"),
+]
+TextGuidance = Annotated[
+    float | None,
+    typer.Option(help="[wan] How strongly the prompt is followed; above 1 takes longer. [default: 1]"),
+]
+GuidanceSpan = Annotated[
+    str | None,
+    typer.Option(metavar="START:END", help="[wan] The part of the steps with portrait guidance. [default: 0:1]"),
+]
+Prompt = Annotated[str | None, typer.Option(help="[wan] What the video shows, in words. [default: nothing said]")]
+NegativePrompt = Annotated[
+    str | None, typer.Option(help="[wan] What it shall not show; counts where text guidance is not 1.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        metavar="box|head|segment",
+        help="[wan] Where a face listens to its driver: its box, its head, or the mask of Segment Anything. "
+        "[default: box]",
+    ),
+]
+Alignment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="published|mesh",
+        help="[wan] What aligns the drivers' faces: the published nets or the 478-point mesh. [default: published]",
+    ),
+]
+BatchPasses = Annotated[
+    bool | None,
+    typer.Option(
+        "--batch-passes/--separate-passes",
+        help="[wan] The passes of a step at once (faster with --offload, more memory) or one by one. "
+        "[default: separate]",
+    ),
+]
+LongestPass = Annotated[
+    int | None,
+    typer.Option(
+        metavar="FRAMES", help="[wan] 4k + 1; longer videos are made in overlapping windows of 81. [default: 201]"
+    ),
+]
+
+
+def sampling_changes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`."""
+    from fantasyportrait.service.sampling import Sampling
+
+    changes = {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
+    if "model" in changes:
+        changes["model"] = _model(changes["model"])
+    if "guidance_span" in given:
+        changes["guidance_start"], changes["guidance_end"] = _span(given["guidance_span"])
+    return changes
+
+
+def _model(text: str) -> str:
+    """A name stays; a folder becomes absolute, so that the saved request finds it from anywhere."""
+    from fantasyportrait.service.sampling import Sampling
+
+    folder = Sampling(model=text).model_folder
+    return text if folder is None else folder.expanduser().resolve().as_posix()
+
+
+def _span(text: str) -> tuple[float, float]:
+    start, colon, end = text.partition(":")
+    try:
+        return (float(start), float(end)) if colon else _no_span(text)
+    except ValueError:
+        return _no_span(text)
+
+
+def _no_span(text: str) -> tuple[float, float]:
+    raise RequestError(f"--guidance-span is {text!r}: give START:END, shares of the steps, for example 0:0.6")

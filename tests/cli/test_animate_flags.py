@@ -1,0 +1,174 @@
+"""Flags become a request; beside a saved request they change what they name and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fantasyportrait.cli import display
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.service import events
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import FreeSource, parse_role
+from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.sampling import Sampling
+from tests.cli.conftest import Command
+
+WAN = ("--engine", "wan")
+ALL_OF_WAN = (
+    "--model", "wan-480p", "--seed", "7", "--steps", "4", "--portrait-guidance", "4.5", "--text-guidance", "2",
+    "--guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
+    "--alignment", "mesh", "--batch-passes", "--longest-pass", "81",
+)  # fmt: skip
+SAMPLING = Sampling(
+    "wan-480p", seed=7, steps=4, portrait_guidance=4.5, text_guidance=2.0, guidance_start=0.1, guidance_end=0.6,
+    prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", batch_passes=True, longest_pass=81,
+)  # fmt: skip
+
+
+class Asked:
+    """What `animate` would have run, and on which machine."""
+
+    def __init__(self) -> None:
+        self.requests: list[AnimationRequest] = []
+        self.machines: list[Any] = []
+
+    def run(self, request: AnimationRequest, output: Path, models_dir: Path | None, machine: object) -> events.Result:
+        """Note the request instead of running it."""
+        self.requests.append(request)
+        self.machines.append(machine)
+        return events.Result(output, None, output, (), 1, 0.04)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Requests are noted, not run."""
+    asked = Asked()
+    monkeypatch.setattr(display, "animate_with_progress", asked.run)
+    return asked
+
+
+def saved_request(folder: Path, **changes: Any) -> Path:
+    """A request saved beside a photo that nobody reads here."""
+    cast = (parse_role("1=motion:nod"),)
+    AnimationRequest(folder / "photo.png", cast, engine="wan", sampling=SAMPLING, **changes).save(folder / "a.json")
+    return folder / "a.json"
+
+
+def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -> None:
+    outcome = command(
+        "animate", "p.png", "--cast", "1=motion:nod", "--cast", "2=free", *WAN, *ALL_OF_WAN,
+        "--detector", "insightface", "--absolute", "--max-side", "640",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (request,) = asked.requests
+    assert request.engine == "wan" and request.sampling == SAMPLING and request.detector == "insightface"
+    assert (request.absolute, request.max_side) == (True, 640)
+    assert request.cast[1].source == FreeSource()
+
+
+def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked) -> None:
+    assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN).code == 0
+    assert asked.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
+    assert (asked.machines[0].device, asked.machines[0].offload, asked.machines[0].precision) == ("auto",) * 3
+
+
+def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked) -> None:
+    machine = ("--device", "cpu", "--offload", "stream", "--precision", "float32")
+    assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *machine).code == 0
+    assert (asked.machines[0].device, asked.machines[0].offload) == ("cpu", "stream")
+    assert asked.machines[0].precision == "float32" and "stream" not in asked.requests[0].to_json()
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes"),
+    [
+        (("--seed", "8"), {"seed": 8}),
+        (("--prompt", ""), {"prompt": ""}),
+        (("--separate-passes",), {"batch_passes": False}),
+        (("--guidance-span", "0:1"), {"guidance_start": 0.0, "guidance_end": 1.0}),
+        ((), {}),
+    ],
+)
+def test_beside_a_saved_request_only_what_is_given_changes(
+    command: Command, asked: Asked, tmp_path: Path, flags: tuple[str, ...], changes: dict[str, Any]
+) -> None:
+    path = saved_request(tmp_path, max_side=640)
+    assert command("animate", "--request", path, *flags).code == 0
+    before, after = load_request(path), asked.requests[0]
+    assert after.sampling == Sampling(**{**vars(before.sampling), **changes})
+    assert after.max_side == 640 and after.cast == before.cast and after.engine == "wan"
+
+
+def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
+    path = saved_request(tmp_path)
+    assert command("animate", "--request", path, "--engine", "preview").code == 0
+    assert asked.requests[0].engine == "preview" and asked.requests[0].sampling == SAMPLING
+
+
+def test_a_model_folder_becomes_absolute_and_a_name_stays(
+    command: Command, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for model in ("./toy", "wan-480p"):
+        assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, "--model", model).code == 0
+    folder, name = (request.sampling for request in asked.requests)
+    assert folder.model_folder == tmp_path.resolve() / "toy"
+    assert name.model == "wan-480p" and name.model_folder is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--guidance-span", "half"), "--guidance-span is 'half': give START:END"),
+        (("--guidance-span", "0:all"), "--guidance-span is '0:all': give START:END"),
+        (("--guidance-span", "0.6:0.2"), "guidance_end is 0.2"),
+        (("--steps", "0"), "steps is 0"),
+        (("--region", "haed"), "did you mean head?"),
+        (("--longest-pass", "80"), "4 k + 1 frames, for example 81"),
+        (("--offload", "moon"), "offload is 'moon'"),
+        (("--detector", "eyes"), "detector is 'eyes'"),
+    ],
+)
+def test_a_wrong_value_is_said_in_a_sentence(
+    command: Command, asked: Asked, flags: tuple[str, ...], words: str
+) -> None:
+    outcome = command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags)
+    assert outcome.code == RequestError.exit_code and words in " ".join(outcome.err.split())
+    assert not asked.requests
+
+
+def test_flags_of_wan_beside_the_preview_are_pointed_out(command: Command, asked: Asked) -> None:
+    plain = command("animate", "p.png", "--cast", "1=motion:nod")
+    seeded = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4")
+    wan = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4", *WAN)
+    assert "--engine wan renders" in seeded.err and "note" not in plain.err + wan.err
+
+
+def test_steps_of_the_sampler_are_lines_of_the_log(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def happening(animator: Animator, request: AnimationRequest, output: Path) -> Any:
+        yield events.Stage("model")
+        yield events.Stage("sample")
+        yield events.Step("sample", 1, 30, None)
+        yield events.Step("sample", 2, 30, 56.0)
+        yield events.Done(events.Result(output, None, output, (), 1, 0.04))
+
+    monkeypatch.setattr(Animator, "events", happening)
+    outcome = command("animate", "p.png", "--cast", "1=motion:nod", *WAN, "-o", tmp_path / "o.mp4")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.splitlines() == [
+        "loading model ...", "sampling ...", "sampling: step 1 of 30", "sampling: step 2 of 30, 56 s left",
+    ]  # fmt: skip
+
+
+def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    ui = pytest.importorskip("ui.app")
+    served: list[Any] = []
+    monkeypatch.setattr(ui, "launch", served.append)
+    assert command("app", "--model", "./toy", "--device", "cpu", "--offload", "none").code == 0
+    assert command("app").code == 0
+    with_model, plain = served
+    assert (with_model.model, with_model.device, with_model.offload) == ("./toy", "cpu", "none")
+    assert plain.model is None and plain.host == "127.0.0.1"

@@ -1,0 +1,96 @@
+"""The choice of the engine, and the settings of Wan, the diffusion model."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from fantasyportrait.service.sampling import LONGEST_PROMPT, Sampling
+from ui import engine_values, form
+
+ENGINE_INFO = (
+    "Preview: ready in seconds, made on the CPU. Wan: the diffusion model, takes minutes, "
+    f"at most {form.LONGEST_WAN_S} s of video"
+)
+
+
+@dataclass(frozen=True)
+class EngineWidgets:
+    """The widgets whose values `EngineValues` holds, in its order."""
+
+    engine: gr.Radio
+    steps: gr.Slider
+    seed: gr.Number
+    portrait_guidance: gr.Slider
+    text_guidance: gr.Slider
+    prompt: gr.Textbox
+    negative_prompt: gr.Textbox
+    region: gr.Radio
+    alignment: gr.Radio
+    guidance_begins: gr.Slider
+    guidance_ends: gr.Slider
+
+    def inputs(self) -> list[Any]:
+        """The widgets as the inputs of a listener."""
+        return [getattr(self, widget.name) for widget in fields(self)]
+
+
+def render_engine() -> EngineWidgets:
+    """Place the choice, and an accordion that the style sheet shows while Wan is chosen."""
+    usual = Sampling()
+    engine = gr.Radio(
+        engine_values.ENGINES, value=engine_values.PREVIEW, label="Engine", elem_id="engine", interactive=True,
+        info=ENGINE_INFO,
+    )  # fmt: skip
+    with gr.Accordion("Wan settings", open=False, elem_id="wan"):
+        steps = gr.Slider(
+            1, engine_values.MOST_STEPS, usual.steps, step=1, label="Steps", interactive=True, elem_id="steps",
+            info="Fewer are faster and rougher",
+        )  # fmt: skip
+        seed = gr.Number(
+            usual.seed, label="Seed", precision=0, interactive=True, elem_id="seed",
+            info="The same seed gives the same video; another one, another try",
+        )  # fmt: skip
+        portrait_guidance = gr.Slider(
+            1, 10, usual.portrait_guidance, step=0.5, label="Portrait guidance", interactive=True,
+            info="How strongly the drivers are followed; 1 halves the time",
+        )  # fmt: skip
+        begins, ends = _guidance_span(usual)
+        prompt, negative_prompt = _prompts()
+        text_guidance = gr.Slider(
+            1, 10, usual.text_guidance, step=0.5, label="Text guidance", interactive=True,
+            info="How strongly the words are followed; above 1 takes longer",
+        )  # fmt: skip
+        region = gr.Radio(
+            engine_values.REGIONS, value=usual.region, label="Region", interactive=True,
+            info="Where in the picture a face listens to its driver",
+        )  # fmt: skip
+        alignment = gr.Radio(
+            engine_values.ALIGNMENTS, value=usual.alignment, label="Alignment", interactive=True,
+            info="What finds the drivers' eyes, nose and mouth",
+        )  # fmt: skip
+    return EngineWidgets(
+        engine, steps, seed, portrait_guidance, text_guidance, prompt, negative_prompt, region, alignment, begins, ends
+    )
+
+
+def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
+    prompt = gr.Textbox(
+        label="Prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True, elem_id="prompt",
+        info="What the video shows; may stay empty",
+    )  # fmt: skip
+    negative_prompt = gr.Textbox(
+        label="Negative prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True,
+        info="What it shall not show; counts where text guidance is above 1",
+    )  # fmt: skip
+    return prompt, negative_prompt
+
+
+def _guidance_span(usual: Sampling) -> tuple[gr.Slider, gr.Slider]:
+    """Percents of the steps."""
+    edges = (("Portrait guidance from", usual.guidance_start), ("Portrait guidance until", usual.guidance_end))
+    begins, ends = (
+        gr.Slider(0, 100, round(100 * share), step=5, label=label, interactive=True, info="% of the steps")
+        for label, share in edges
+    )
+    return begins, ends
