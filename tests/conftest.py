@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.service.toy_model import make_toy
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -55,3 +56,11 @@ def models_dir() -> Path:
 def two_person() -> Path:
     """The bundled picture of two people, 1024x576."""
     return REPOSITORY / "assets" / "two_people.png"
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model of the diffusion engine at toy size, as `weights make-toy` writes it."""
+    folder = tmp_path_factory.mktemp("models") / "toy"
+    make_toy(folder)
+    return folder

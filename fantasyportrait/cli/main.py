@@ -12,7 +12,7 @@ from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate
 from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
 from fantasyportrait.cli.motions import list_motions, render_motion
-from fantasyportrait.cli.weights import fetch_weights, list_weights, verify_weights
+from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 
 HELP = """Animate the people of a photo, each by a driving clip of their own.
@@ -48,10 +48,11 @@ def build_app() -> typer.Typer:
     motions.command("list")(list_motions)
     motions.command("render")(render_motion)
     tree.add_typer(motions, name="motions")
-    weights = typer.Typer(help="The model files: list, fetch, verify.", **plain)  # type: ignore[arg-type]
+    weights = typer.Typer(help="The model files: list, fetch, verify, make-toy.", **plain)  # type: ignore[arg-type]
     weights.command("list")(list_weights)
-    weights.command("fetch")(fetch_weights)
+    weights.command("fetch", epilog=FETCH_EPILOG)(fetch_weights)
     weights.command("verify")(verify_weights)
+    weights.command("make-toy")(make_toy)
     tree.add_typer(weights, name="weights")
     tree.command("app")(app_command)
     return tree

@@ -1,4 +1,4 @@
-"""`fantasyportrait weights`: the model files of the CPU path."""
+"""`fantasyportrait weights`: the small models of the CPU path, and the diffusion engine's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,37 +9,73 @@ from fantasyportrait.core.errors import WeightsError
 
 ModelsDir = Annotated[Path | None, typer.Option(help="The models folder, if not the usual one.")]
 
+FETCH_EPILOG = """\b
+Without a name only the small models come, enough for the preview engine.
+Names of the diffusion engine bring what they need with them:
+  wan-720p      the base model and the adapter
+  gguf-q4       the base quantized to 4 bits, its encoders and the adapter
+  lightx2v      the LoRA for 4 steps
+After a stop, run the command again: finished files are kept. Where the hub
+asks for a token, set HF_TOKEN; there is no flag for it.
+"""
+
 
 def list_weights(models_dir: ModelsDir = None) -> None:
-    """Name every model file: what it is, its licence, where it comes from, and whether it is there."""
-    from fantasyportrait.service.library import models_dir as usual_folder, verify_models
+    """Name every model: its size, whether it is there, its licence, where it comes from, and what it is for."""
+    from fantasyportrait.service.library import hub_states, models_dir as usual_folder, verify_models
 
     typer.echo(f"folder: {models_dir or usual_folder()}")
-    for row in verify_models(models_dir):
-        model = row.model
-        typer.echo(
-            f"{model.name:<20} {model.size / 1e6:6.2f} MB  {row.state:<8} {model.licence:<11} {model.source_project}"
-        )
+    for small in verify_models(models_dir):
+        model = small.model
+        typer.echo(f"{model.name:<20} {_size(model.size)}  {small.state:<8} {model.licence:<11} {model.source_project}")
+    typer.echo("\nof the diffusion engine, each fetched by its name:")
+    for state in hub_states(models_dir):
+        row = state.source
+        typer.echo(f"{row.name:<20} {_size(row.about_bytes)}  {state.state:<8} {row.licence:<11} {row.repo}")
+        typer.echo(f"{'':<41}{row.purpose}")
 
 
 def fetch_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of `weights list`; all if none is given.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of `weights list`; none: the small.")] = None,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Fetch the model files that are missing (13 MB in all), and check every one."""
-    from fantasyportrait.service.library import fetch_models
+    """Fetch the models that are missing (without names the small ones, 13 MB), and check every file."""
+    from fantasyportrait.service.library import fetch_named
 
-    for path in fetch_models(names or None, models_dir, lambda sentence: typer.echo(sentence, err=True)):
+    for path in fetch_named(names or None, models_dir, lambda sentence: typer.echo(sentence, err=True)):
         typer.echo(path)
 
 
 def verify_weights(models_dir: ModelsDir = None) -> None:
-    """Compare every model file with the sha256 of the catalog; exit code 5 if one is wrong or missing."""
-    from fantasyportrait.service.library import verify_models
+    """Compare every file with its sha256; exit code 5 if one is wrong, or a small model or part of a large one missing.
+
+    Needs no network. Large models that were never fetched are no error.
+    """
+    from fantasyportrait.service.library import hub_states, verify_models
 
     states = verify_models(models_dir)
     for row in states:
         typer.echo(f"{row.state:<8} {row.path}")
     bad = [row.model.name for row in states if row.state != "ok"]
+    for state in hub_states(models_dir, read=True):
+        if state.state != "missing":
+            typer.echo(f"{state.state:<8} {state.folder}  ({state.source.name})")
+            for path in state.faulty:
+                typer.echo(f"{'':<8} {state.folder / path}")
+        if state.state in ("wrong", "partial"):
+            bad.append(state.source.name)
     if bad:
-        raise WeightsError(f"not as the catalog says: {', '.join(bad)}: run  fantasyportrait weights fetch")
+        raise WeightsError(f"not as they should be; run  fantasyportrait weights fetch {' '.join(bad)}")
+
+
+def make_toy(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
+    """Write a toy model of the diffusion engine, complete: to try its whole path on a CPU. Its videos are noise."""
+    from fantasyportrait.service.toy_model import make_toy as write_toy
+
+    write_toy(folder)
+    typer.echo(folder)
+
+
+def _size(count: int) -> str:
+    """Bytes in a column of nine."""
+    return f"{count / 1e9:6.2f} GB" if count >= 1e8 else f"{count / 1e6:6.2f} MB"

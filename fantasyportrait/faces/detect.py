@@ -27,6 +27,14 @@ class Detection:
     score: float
     eyes: NDArray[np.float32]
 
+    @classmethod
+    def with_level_eyes(cls, box: NDArray[np.float32], score: float) -> "Detection":
+        """A face of a detector that gives no eyes: they are put level at 40 % of the box's height, where most are."""
+        left, top, right, bottom = np.asarray(box, np.float32)
+        across, height = left + (right - left) * np.array([0.3, 0.7]), top + (bottom - top) * 0.4
+        eyes = np.stack([across, np.full(2, height)], axis=1)
+        return cls(np.asarray(box, np.float32), score, eyes.astype(np.float32))
+
 
 class Detector(Protocol):
     """Anything that finds faces in an image."""

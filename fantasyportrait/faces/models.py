@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fantasyportrait.faces.detect import BlazeFace, CenterFace
+from fantasyportrait.faces.detect import BlazeFace, CenterFace, Detector
+from fantasyportrait.faces.insightface_detector import InsightFace
 from fantasyportrait.faces.landmarks import LandmarkNet
 from fantasyportrait.faces.masks import HeadMasks
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
@@ -16,8 +17,10 @@ class FaceModels:
 
     folder: Path | None = None
 
-    def photo_detector(self) -> CenterFace:
-        """The detector for photos."""
+    def photo_detector(self, name: str = "centerface") -> Detector:
+        """The detector for photos: centerface, or insightface where that is installed (`DependencyError` else)."""
+        if name == "insightface":
+            return InsightFace()
         return CenterFace(self._path("centerface"))
 
     def frame_detector(self) -> BlazeFace:

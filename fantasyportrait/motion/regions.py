@@ -59,7 +59,7 @@ def mask_region(face: int, mask: Array, box: Array, reach: Array) -> Region:
     """A mask (H, W), inside where above a half of its range, grown by the driver's excursion on each side."""
     top = 255 if mask.dtype == np.uint8 else 1
     inside = np.asarray(mask > top / 2, np.uint8)
-    left, up, right, down = (int(round(share)) for share in np.asarray(reach) * np.tile(_sides(box), 2))
+    left, up, right, down = (round(float(share)) for share in np.asarray(reach) * np.tile(_sides(box), 2))
     kernel = np.ones((up + down + 1, left + right + 1), np.uint8)
     # A pixel is inside when the mask is anywhere from `right` before it to `left` behind it, likewise up and down.
     grown = cv2.dilate(inside, kernel, anchor=(right, down))
@@ -67,7 +67,7 @@ def mask_region(face: int, mask: Array, box: Array, reach: Array) -> Region:
 
 
 def face_map(regions: Sequence[Region]) -> NDArray[np.int32]:
-    """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer (larger) face has the pixel."""
+    """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer face has the pixel."""
     painted = np.zeros(regions[0].inside.shape, np.int32)
     for region in sorted(regions, key=lambda region: region.nearness):
         painted[region.inside] = region.face

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from fantasyportrait.weights.gguf_file import read_gguf
 from fantasyportrait.weights.published_files import FACE_NETS
 from fantasyportrait.weights.store import models_dir as usual_models_dir
 from fantasyportrait.weights.wan_sources import WanSources, wan_sources
-
-if TYPE_CHECKING:
-    from diffusers.models.modeling_utils import ModelMixin
 
 # Beside the pickles of a model that is not of the published size; the published ones need none.
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"

@@ -19,9 +19,10 @@ from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.timeline import fill_rows
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.code_cache import ClipSpan, cached_motion
-from fantasyportrait.motion.extract import MotionNets, encode_frames, encode_portrait
+from fantasyportrait.motion.extract import encode_frames, encode_portrait
 from fantasyportrait.motion.from_track import neutral_row
 from fantasyportrait.motion.motion_code import MotionCode
+from fantasyportrait.motion.motion_nets import MotionNets
 from fantasyportrait.motion.regions import Region, box_region, excursion, face_map, mask_region
 from fantasyportrait.preview.engine import Part, driven_landmarks, render
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource

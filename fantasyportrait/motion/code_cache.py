@@ -1,0 +1,74 @@
+"""Motion codes kept on disk by the clip's content and the nets' weights: the same person is never encoded twice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.shelf import Shelf, content_key
+from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.tracker import MAX_SIDE, TRACKER_VERSION
+from fantasyportrait.media.clips import read_timed
+from fantasyportrait.motion.extract import extract_motion
+from fantasyportrait.motion.motion_code import MotionCode
+from fantasyportrait.motion.motion_nets import MotionNets
+
+_FEATURES = "features.npy"
+_VALID = "valid.npy"
+
+
+@dataclass(frozen=True)
+class ClipSpan:
+    """Part of a clip on a timeline: the arguments with which it was tracked (`faces.tracker.track_clip`)."""
+
+    path: Path
+    rate: Fraction = Fraction(25)
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+def cached_motion(
+    clip: ClipSpan,
+    track: Track,
+    nets: MotionNets,
+    *,
+    cache_dir: Path,
+    mirror: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: CancelToken | None = None,
+) -> MotionCode:
+    """What `extract_motion` makes of a person of the clip, read from `cache_dir` where it was made before.
+
+    A damaged entry is made anew; where nothing can be written the code is returned all the same. The 64 entries used
+    last are kept. Raises what `extract_motion` and `media.clips.read_timed` raise.
+    """
+    shelf = Shelf(cache_dir / "motion_codes")
+    end_s = clip.end_s if clip.end_s is None else float(clip.end_s)
+    span = f"{clip.rate} {float(clip.start_s)} {end_s}"
+    key = content_key(clip.path, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")
+    code = shelf.load(key, partial(_read, len(track)))
+    if code is None:
+        frames = read_timed(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)
+        code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
+        shelf.store(key, partial(_write, code))
+    elif progress is not None:
+        progress(len(code), len(code))
+    return code
+
+
+def _read(rows: int, entry: Path) -> MotionCode:
+    """The entry's code; ValueError and the like where it is damaged or has not so many rows."""
+    features, valid = (np.load(entry / name, allow_pickle=False) for name in (_FEATURES, _VALID))
+    code = MotionCode.from_features(features, valid)
+    if len(code) != rows:
+        raise ValueError(f"{len(code)} rows, expected {rows}")
+    return code
+
+
+def _write(code: MotionCode, entry: Path) -> None:
+    np.save(entry / _FEATURES, code.features, allow_pickle=False)
+    np.save(entry / _VALID, code.valid, allow_pickle=False)

@@ -1,0 +1,103 @@
+"""What drives a face in the diffusion engine: 554 numbers a frame, in four groups (the paper's expression features)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUPS = {"head_pose": 6, "eyes": 6, "emotion": 30, "mouth": 512}
+"""The groups in the order of the features, and how many numbers each has."""
+
+FEATURES = sum(GROUPS.values())
+
+
+@dataclass(frozen=True, eq=False)
+class MotionCode:
+    """A driving face as the motion encoder sees it, a row a frame (SPEC.md section 2).
+
+    Attributes:
+        head_pose: float32 (T, 6).
+        eyes: float32 (T, 6).
+        emotion: float32 (T, 30).
+        mouth: float32 (T, 512).
+        valid: bool (T,), False where the face was not seen and the row was filled from its neighbours.
+    """
+
+    head_pose: NDArray[np.float32]
+    eyes: NDArray[np.float32]
+    emotion: NDArray[np.float32]
+    mouth: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        count = len(self.valid)
+        if self.valid.shape != (count,) or self.valid.dtype != np.bool_:
+            raise ValueError(f"valid is {self.valid.dtype} of shape {self.valid.shape}, expected bool (T,)")
+        for name, values in self._groups():
+            if values.shape != (count, GROUPS[name]) or values.dtype != np.float32:
+                raise ValueError(
+                    f"{name} is {values.dtype} of shape {values.shape}, expected float32 {(count, GROUPS[name])}"
+                )
+
+    @classmethod
+    def from_features(cls, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> "MotionCode":
+        """The code with `features` float32 (T, 554): head pose | eyes | emotion | mouth. Raises ValueError."""
+        if features.ndim != 2 or features.shape[1] != FEATURES:
+            raise ValueError(f"features have shape {features.shape}, expected (T, {FEATURES})")
+        ends = np.cumsum(list(GROUPS.values()))[:-1]
+        head_pose, eyes, emotion, mouth = np.split(np.asarray(features, np.float32), ends, axis=1)
+        return cls(head_pose, eyes, emotion, mouth, valid)
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """float32 (T, 554), head pose | eyes | emotion | mouth: what the motion adapter takes."""
+        return np.concatenate([values for _, values in self._groups()], axis=1)
+
+    def take(self, rows: NDArray[np.int64]) -> "MotionCode":
+        """The rows (N,) in that order, some perhaps several times: how a motion is looped or held."""
+        return MotionCode.from_features(self.features[rows], self.valid[rows])
+
+    def repeated(self, count: int) -> "MotionCode":
+        """A single row `count` times: a face that keeps still. ValueError where there are more rows."""
+        if len(self) != 1:
+            raise ValueError(f"only a code of one row can be repeated, this has {len(self)}")
+        return self.take(np.zeros(count, np.int64))
+
+    def relative_to(self, neutral_row: int, portrait: "MotionCode") -> "MotionCode":
+        """Motion measured from the driver's row `neutral_row` and laid upon the portrait's own code (1 row).
+
+        Relative motion: at the driver's neutral row the portrait looks as it does in the photo.
+        """
+        own = self.features
+        return MotionCode.from_features(own - own[neutral_row] + _one_row(portrait), self.valid)
+
+    def scaled(self, strength: float, portrait: "MotionCode") -> "MotionCode":
+        """`strength` of the way from the portrait's own code (1 row) to this one: 0 keeps still, 1 is as it is."""
+        if strength == 1:
+            return self
+        rest = _one_row(portrait)
+        return MotionCode.from_features(rest + np.float32(strength) * (self.features - rest), self.valid)
+
+    def without(self, groups: frozenset[str], portrait: "MotionCode") -> "MotionCode":
+        """The same with the named groups as in the portrait's own code (1 row): they do not follow the driver."""
+        unknown = groups - GROUPS.keys()
+        if unknown:
+            raise ValueError(f"there is no group {', '.join(sorted(unknown))}: the groups are {', '.join(GROUPS)}")
+        _one_row(portrait)
+        still = portrait.repeated(len(self))
+        chosen = {name: getattr(still if name in groups else self, name) for name in GROUPS}
+        return MotionCode(**chosen, valid=self.valid)
+
+    def _groups(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        return ((name, getattr(self, name)) for name in GROUPS)
+
+
+def _one_row(portrait: MotionCode) -> NDArray[np.float32]:
+    """The portrait's features (1, 554); ValueError where the code has not exactly one row."""
+    if len(portrait) != 1:
+        raise ValueError(f"the portrait's code has {len(portrait)} rows, expected 1")
+    return portrait.features

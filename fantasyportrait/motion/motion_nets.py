@@ -1,0 +1,80 @@
+"""The nets that turn a face into motion features: how it is aligned, and what encodes its crops."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.motion.aligners import Aligner, MeshAligner, NetAligner
+from fantasyportrait.motion.motion_code import FEATURES
+from fantasyportrait.motion.portrait_nets import PortraitNets
+
+# To be raised with every change that moves a feature: cached codes of older versions are then no longer used.
+EXTRACTION_VERSION = 1
+
+CropEncoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Features float32 (B, 554) of crops float32 (B, 3, 224, 224), RGB in -1 to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class MotionNets:
+    """What turns a face into features.
+
+    Attributes:
+        encode: the motion encoder.
+        digest: names the encoder's weights, for caches.
+        alignment: the published nets, or "mesh" for the five points of the 478-point mesh.
+        batch: how many crops are encoded at once.
+    """
+
+    encode: CropEncoder
+    digest: str
+    alignment: PortraitNets | Literal["mesh"] = "mesh"
+    batch: int = 16
+
+    @property
+    def key(self) -> str:
+        """Names everything here that features depend on."""
+        alignment = self.alignment if isinstance(self.alignment, str) else self.alignment.digest
+        return f"{EXTRACTION_VERSION} {self.digest} {alignment}"
+
+    def aligner(self) -> Aligner:
+        """A fresh aligner, for one face of one clip."""
+        return MeshAligner() if isinstance(self.alignment, str) else NetAligner(self.alignment.landmarks)
+
+
+class EncodedCrops:
+    """Crops on their way through the encoder, a batch at a time."""
+
+    def __init__(self, nets: MotionNets) -> None:
+        self._nets = nets
+        self._waiting: list[NDArray[np.float32]] = []
+        self._done: list[NDArray[np.float32]] = []
+        self._count = 0
+
+    def add(self, crop: NDArray[np.float32]) -> int:
+        """Take a crop (3, 224, 224) and return its place among the features."""
+        self._waiting.append(crop)
+        if len(self._waiting) >= self._nets.batch:
+            self._flush()
+        self._count += 1
+        return self._count - 1
+
+    def features(self) -> NDArray[np.float32]:
+        """Features (N, 554) of all crops taken."""
+        if self._waiting:
+            self._flush()
+        return np.concatenate(self._done) if self._done else np.zeros((0, FEATURES), np.float32)
+
+    def _flush(self) -> None:
+        batch, self._waiting = np.stack(self._waiting), []
+        features = np.asarray(self._nets.encode(batch), np.float32)
+        if features.shape != (len(batch), FEATURES) or not np.isfinite(features).all():
+            raise WeightsError(
+                f"the motion encoder gave {features.shape} for {len(batch)} crops, or numbers that are not finite: "
+                f"finite ({len(batch)}, {FEATURES}) is expected, fetch its weights anew"
+            )
+        self._done.append(features)

@@ -1,0 +1,180 @@
+"""Base and adapter become one folder that diffusers loads plainly: links, the converted adapter, a merged index.
+
+Loading the base and assigning the adapter afterwards leaves tensors on the meta device as soon as a quantizer or a
+device map is in play (SPEC.md, section 7); a folder works with all of them.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fantasyportrait.core.errors import OutputError, WeightsError
+from fantasyportrait.weights.check import check_tensors
+from fantasyportrait.weights.convert import checked, save_tensors
+from fantasyportrait.weights.links import link_file, link_folder
+from fantasyportrait.weights.published_files import FACE_NETS, adapter_files, read_published
+from fantasyportrait.weights.tensor_header import Shape, index_weights, tensor_shapes
+from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, WanSources
+
+MOTION_ATTENTION = "motion_attention.safetensors"
+MARK = ".assembled.json"
+
+_VERSION = 1
+"""To be raised when assembled folders of before are no longer right."""
+_WEIGHTS_NAME = WEIGHTS_NAMES["transformer"]
+_LINKED = (*(part for part in WEIGHTS_NAMES if part != "transformer"), *CONFIGS)
+# Stock repositories carry a norm that no version of the network reads; diffusers ignores it too.
+_UNREAD_IN_BASE = ".norm_added_q."
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network of ours expects of its folder: the shape of every tensor under our names, and its config.json."""
+
+    shapes: Mapping[str, Shape]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WanNetworks:
+    """The networks that an assembled folder is made for; the transformer's shapes include motion attention's."""
+
+    transformer: Network
+    motion_adapter: Network
+    motion_encoder: Network
+
+
+def assemble(sources: WanSources, networks: WanNetworks, out: Path) -> Path:
+    """`out`, made from the sources once and made anew only when they or the networks change.
+
+    It holds transformer/ (our config, the base's shards, motion_attention.safetensors, one index; of a GGUF model only
+    config and motion attention), motion_adapter/, motion_encoder/, the base's other components, and the two face nets.
+    It appears whole or not at all. Raises `WeightsError` that names what is missing or wrong, `OutputError` where it
+    cannot be written or where `out` is a folder that was not made here.
+    """
+    facts = _facts(sources, networks)
+    if _mark_of(out) == facts:
+        return out
+    if out.exists() and _mark_of(out) is None and any(out.iterdir()):
+        raise OutputError(f"{out} was not made from a base and an adapter and is left alone: choose another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        half = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made ({error.strerror}): choose another folder for the models") from error
+    try:
+        _fill(sources, networks, half)
+        _write_json(half / MARK, facts)
+        _move(half, out)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return out
+
+
+def _fill(sources: WanSources, networks: WanNetworks, folder: Path) -> None:
+    motion = {key: shape for key, shape in networks.transformer.shapes.items() if _is_motion(key)}
+    stock = {key: shape for key, shape in networks.transformer.shapes.items() if not _is_motion(key)}
+    transformer = folder / "transformer"
+    _write_json(transformer / "config.json", networks.transformer.config)
+    weight_map = {} if sources.gguf else _link_shards(sources.base / "transformer", stock, transformer)
+    published = read_published(sources.adapter)
+    attention = checked("motion_attention", published.adapter_file, published.motion_attention, motion)
+    save_tensors(attention, transformer / MOTION_ATTENTION)
+    if weight_map:
+        weight_map.update(dict.fromkeys(attention, MOTION_ATTENTION))
+        total = sum((transformer / name).stat().st_size for name in set(weight_map.values()))
+        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+        _write_json(transformer / f"{_WEIGHTS_NAME}.safetensors.index.json", index)
+    for network, part in ((networks.motion_adapter, "motion_adapter"), (networks.motion_encoder, "motion_encoder")):
+        _write_json(folder / part / "config.json", network.config)
+    adapter = checked(
+        "motion_adapter", published.adapter_file, published.motion_adapter, networks.motion_adapter.shapes
+    )
+    save_tensors(adapter, folder / "motion_adapter" / f"{_WEIGHTS_NAME}.safetensors")
+    encoder = checked(
+        "motion_encoder", published.encoder_file, published.motion_encoder, networks.motion_encoder.shapes
+    )
+    save_tensors(encoder, folder / "motion_encoder" / f"{_WEIGHTS_NAME}.safetensors")
+    for part in _LINKED:
+        link_folder(sources.base / part, folder / part)
+    for name in FACE_NETS:
+        link_file(sources.adapter / name, folder / name)
+
+
+def _link_shards(source: Path, expected: Mapping[str, Shape], target: Path) -> dict[str, str]:
+    """Link the base's shards after a look at their headers; returns the file of each tensor."""
+    weight_map = index_weights(source, _WEIGHTS_NAME)
+    found: dict[str, Shape] = {}
+    for name in sorted(set(weight_map.values())):
+        held = tensor_shapes(source / name)
+        found.update({key: shape for key, shape in held.items() if weight_map.get(key) == name})
+        link_file(source / name, target / name)
+    lost = [key for key in weight_map if key not in found]
+    if lost:
+        raise WeightsError(
+            f"{source / weight_map[lost[0]]} lacks {lost[0]}, which its index names: fetch the base again"
+        )
+    check_tensors(source, {key: shape for key, shape in found.items() if _UNREAD_IN_BASE not in key}, expected)
+    return weight_map
+
+
+def _is_motion(key: str) -> bool:
+    return key.endswith(("attn2.to_k_motion.weight", "attn2.to_v_motion.weight"))
+
+
+def _facts(sources: WanSources, networks: WanNetworks) -> dict[str, Any]:
+    """What an assembled folder depends on, as it is written into it: files by place, size and time, and networks."""
+    files = [*adapter_files(sources.adapter), *(sources.adapter / name for name in FACE_NETS)]
+    parts = ["transformer", *_LINKED] if sources.gguf is None else _LINKED
+    for part in parts:
+        files += [path for path in sorted((sources.base / part).rglob("*")) if path.is_file()]
+    try:
+        states = [(path, path.stat()) for path in files]
+    except OSError as error:
+        raise WeightsError(f"{error.filename} cannot be read ({error.strerror}): fetch the model again") from error
+    expected = (networks.transformer, networks.motion_adapter, networks.motion_encoder)
+    facts = {
+        "version": _VERSION,
+        "gguf": sources.gguf is not None,
+        "files": [[str(path.resolve()), state.st_size, state.st_mtime_ns] for path, state in states],
+        "networks": [[dict(network.config), {**network.shapes}] for network in expected],
+    }
+    facts_as_read: dict[str, Any] = json.loads(json.dumps(facts))
+    return facts_as_read
+
+
+def _mark_of(folder: Path) -> dict[str, Any] | None:
+    """What an assembled folder says it was made from; None for any other folder."""
+    try:
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return mark if isinstance(mark, dict) else None
+
+
+def _move(half: Path, out: Path) -> None:
+    """Put the finished folder in its place; an older one goes away first, since folders cannot replace each other."""
+    try:
+        if out.exists():
+            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
+            out.replace(old / out.name)
+            shutil.rmtree(old, ignore_errors=True)
+        half.replace(out)
+    except OSError as error:
+        if _mark_of(out) == _mark_of(half):
+            return  # another process was faster, with the same result
+        raise OutputError(f"{out} cannot be replaced ({error.strerror}): close what uses it, or delete it") from error
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): choose another folder for the models"
+        ) from error

@@ -1,0 +1,44 @@
+"""Published tensors, checked one by one, become safetensors files under our names, once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fantasyportrait.core.errors import OutputError, WeightsError
+from fantasyportrait.core.optional import require
+from fantasyportrait.weights.check import check_tensors
+from fantasyportrait.weights.published_files import Tensors
+from fantasyportrait.weights.published_keys import Part, published_key, rename
+from fantasyportrait.weights.tensor_header import Shape
+
+
+def checked(part: Part, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:
+    """`tensors` of the file `source` under our names, exactly those of `expected`; `WeightsError` names what differs.
+
+    The adapter and the encoder come back in float32, in which their numbers are published (SPEC.md, section 3); motion
+    attention keeps its type, since it takes the transformer's.
+    """
+    try:
+        ours = rename(part, tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
+    check_tensors(source, shapes, expected, lambda key: published_key(part, key))
+    return ours if part == "motion_attention" else {key: _as_float32(key, tensor) for key, tensor in ours.items()}
+
+
+def save_tensors(tensors: Tensors, path: Path) -> None:
+    """Write a safetensors file; `OutputError` when the disk is full or the place is not writable."""
+    purpose = "converting the published weights"
+    library = require("safetensors.torch", extra="wan", purpose=purpose)
+    damage = require("safetensors", extra="wan", purpose=purpose).SafetensorError
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        library.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, {"format": "pt"})
+    except (OSError, damage) as error:
+        raise OutputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error
+
+
+def _as_float32(key: str, tensor: Any) -> Any:
+    # A batch norm's counter is an integer everywhere; a repack in half precision has turned it into a fraction.
+    return tensor.long() if key.endswith("num_batches_tracked") else tensor.float()

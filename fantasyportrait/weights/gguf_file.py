@@ -1,0 +1,53 @@
+"""A GGUF file of the base's transformer: is it one, of which quantization? (Loading it is the pipeline's work.)"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.optional import require
+
+_MAGIC = b"GGUF"
+# Original Wan names: the first block's attention to the image is what only image-to-video models have.
+_OF_EVERY_WAN = ("patch_embedding.weight", "blocks.0.cross_attn.k.weight", "head.head.weight")
+_OF_IMAGE_TO_VIDEO = "blocks.0.cross_attn.k_img.weight"
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """A GGUF file that was looked into: the type most of its numbers have ("Q4_K"), and how many blocks it holds."""
+
+    path: Path
+    quantization: str
+    blocks: int
+
+
+def read_gguf(path: Path) -> GgufFile:
+    """Look into a GGUF file without reading its weights.
+
+    Raises `WeightsError` for a file that is none, is damaged, or holds another network than Wan image-to-video, and
+    `DependencyError` without the package gguf.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}): fetch it again") from error
+    if magic != _MAGIC:
+        raise WeightsError(f"{path} is not a GGUF file: fetch it again, or give another one")
+    library = require("gguf", extra="gguf", purpose="a quantized transformer in a GGUF file")
+    try:
+        tensors = library.GGUFReader(path).tensors
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path} is a damaged GGUF file ({error}): fetch it again") from error
+    names = {str(tensor.name) for tensor in tensors}
+    missing = [name for name in _OF_EVERY_WAN if name not in names]
+    if missing:
+        raise WeightsError(f"{path} is no transformer of Wan: it has no {missing[0]}; use one of `weights list`")
+    if _OF_IMAGE_TO_VIDEO not in names:
+        raise WeightsError(f"{path} is a text-to-video model: without {_OF_IMAGE_TO_VIDEO}; use an image-to-video one")
+    types: Counter[str] = Counter()
+    for tensor in tensors:
+        types[tensor.tensor_type.name] += int(tensor.n_elements)
+    blocks = {name.split(".")[1] for name in names if name.startswith("blocks.")}
+    return GgufFile(path, types.most_common(1)[0][0], len(blocks))

@@ -1,0 +1,115 @@
+"""The Hugging Face Hub as far as it is needed: what a repository holds, and one file of it; errors in one sentence."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from fantasyportrait.core.errors import OutputError, WeightsError
+from fantasyportrait.core.optional import require
+
+TOKEN_VARIABLE = "HF_TOKEN"
+LISTING_TIMEOUT_S = 30.0
+
+_REFUSALS = (401, 403, 404)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository: its size in bytes and a digest, of its content or as git counts it."""
+
+    path: str
+    size: int
+    sha256: str | None
+    """Of large files (LFS); None for small ones, which have only the next."""
+    git_sha1: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every file of a repository at one commit."""
+
+    repo: str
+    commit: str
+    files: tuple[HubFile, ...]
+
+
+def is_offline() -> bool:
+    """Whether the user has forbidden the hub (HF_HUB_OFFLINE=1)."""
+    return bool(_library(".constants").HF_HUB_OFFLINE)
+
+
+def read_listing(repo: str, revision: str) -> Listing:
+    """What the repository holds at `revision`, resolved to a commit. Raises `WeightsError`."""
+    library = _library()
+    with _one_sentence(f"the list of files of {repo} at {revision}"):
+        info = library.HfApi().model_info(
+            repo, revision=revision, files_metadata=True, timeout=LISTING_TIMEOUT_S, token=_token()
+        )
+    files = [
+        HubFile(
+            file.rfilename,
+            int(file.size or 0),
+            getattr(file.lfs, "sha256", None),
+            None if file.lfs else file.blob_id,
+        )
+        for file in info.siblings or ()
+    ]
+    return Listing(repo, str(info.sha), tuple(files))
+
+
+def download_file(listing: Listing, file: HubFile, folder: Path) -> Path:
+    """Fetch one file into `folder`, at its path in the repository.
+
+    A file that is there as at that commit is kept, and a connection that breaks is taken up where it stopped: both are
+    the library's work.
+
+    Raises `WeightsError`, or `OutputError` where the disk is full or the folder is not writable.
+    """
+    library = _library()
+    with _one_sentence(f"{file.path} of {listing.repo}"):
+        return Path(
+            library.hf_hub_download(
+                listing.repo, file.path, revision=listing.commit, local_dir=str(folder), token=_token()
+            )
+        )
+
+
+def _library(module: str = "") -> ModuleType:
+    return require(f"huggingface_hub{module}", extra="wan", purpose="fetching the diffusion engine's weights")
+
+
+def _token() -> str | bool:
+    """The token of the environment; False keeps the library from looking for one on the disk."""
+    return os.environ.get(TOKEN_VARIABLE) or False
+
+
+@contextmanager
+def _one_sentence(what: str) -> Iterator[None]:
+    """Turn whatever the network, the hub or the disk answers into an error of ours."""
+    errors = _library(".errors")
+    # The first base of the hub's own error is the root of its transport library, which differs between versions.
+    network: tuple[type[BaseException], ...] = (OSError, *errors.HfHubHTTPError.__bases__, ValueError)
+    try:
+        yield
+    except network as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise OutputError(
+                f"{what} cannot be written ({error.strerror}): free some space, or choose --models-dir"
+            ) from error
+        if getattr(getattr(error, "response", None), "status_code", None) in _REFUSALS:
+            raise WeightsError(
+                f"{what} cannot be fetched: the hub has it no longer, or not for you; if its page asks for an "
+                f"agreement, accept it there and set {TOKEN_VARIABLE}"
+            ) from error
+        raise WeightsError(
+            f"{what} cannot be fetched ({_first_line(error)}): finished files are kept; run the command again when the "
+            "network is there"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0].strip()[:200] or type(error).__name__

@@ -1,0 +1,141 @@
+"""The diffusion engine's files on the Hugging Face Hub: one row a download (SPEC.md, section 1)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS, REPACK
+
+Kind = Literal["base", "adapter", "lora", "gguf", "part"]
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """What `weights fetch NAME` gets from one repository."""
+
+    name: str
+    kind: Kind
+    repo: str
+    revision: str
+    """A commit, or "main" where none is known to us: fetching writes down the commit that it got."""
+    files: tuple[str, ...]
+    """Paths in the repository, with * for any name; each has to be there."""
+    about_bytes: int
+    """For the list, rounded; before a download the hub's own figures count."""
+    licence: str
+    purpose: str
+    folder: str
+    """Inside the models folder."""
+    also: tuple[str, ...] = ()
+    """Rows without which this one cannot run: they are fetched with it."""
+
+
+_AROUND_TRANSFORMER = (
+    "model_index.json",
+    "transformer/config.json",
+    "vae/*",
+    # Needed once, for the empty prompt's row.
+    "text_encoder/*",
+    "tokenizer/*",
+    "image_encoder/*",
+    "image_processor/*",
+    "scheduler/*",
+)
+_TRANSFORMER = "transformer/*.safetensors*"
+_480P = ("Wan-AI/Wan2.1-I2V-14B-480P-Diffusers", "b184e23a8a16b20f108f727c902e769e873ffc73")
+_720P = ("Wan-AI/Wan2.1-I2V-14B-720P-Diffusers", "main")
+_APACHE = "Apache-2.0"
+
+
+def _base(size: str, at: tuple[str, str], note: str) -> tuple[HubSource, HubSource]:
+    """The whole base model, and the same without its transformer for those who run a GGUF file instead."""
+    folder = f"wan/base-{size}"
+    whole = (*_AROUND_TRANSFORMER, _TRANSFORMER)
+    encoders = f"encoders-{size}"
+    return (
+        HubSource(f"wan-{size}", "base", *at, whole, 90_100_000_000, _APACHE, note, folder, ("adapter",)),
+        HubSource(
+            *(encoders, "part", *at, _AROUND_TRANSFORMER, 24_500_000_000, _APACHE),
+            purpose=f"wan-{size} without its transformer, for a GGUF file",
+            folder=folder,
+        ),
+    )
+
+
+def _gguf(name: str, size: str, quantization: str, about_bytes: int) -> HubSource:
+    return HubSource(
+        *(name, "gguf", f"city96/Wan2.1-I2V-14B-{size.upper()}-gguf", "main"),
+        files=(f"wan2.1-i2v-14b-{size}-{quantization}.gguf",),
+        about_bytes=about_bytes,
+        licence=_APACHE,
+        purpose=f"the transformer of wan-{size}, quantized to {quantization}",
+        folder="wan/gguf",
+        also=(f"encoders-{size}", "adapter"),
+    )
+
+
+HUB_SOURCES: tuple[HubSource, ...] = (
+    *_base("720p", _720P, "the base model that the adapter was trained on; with its text encoder, needed once"),
+    *_base("480p", _480P, "the base model for smaller pictures; with its text encoder, needed once"),
+    HubSource(
+        *("adapter", "adapter", "acvlab/FantasyPortrait", "main", (ADAPTER_PICKLE, ENCODER_PICKLE, *FACE_NETS)),
+        about_bytes=4_100_000_000,
+        licence=_APACHE,
+        purpose="motion attention, motion adapter, motion encoder and face nets, as published (pickles)",
+        folder="wan/adapter",
+    ),
+    HubSource(
+        *("face-nets", "part", "acvlab/FantasyPortrait", "main", FACE_NETS),
+        about_bytes=3_200_000,
+        licence=_APACHE,
+        purpose="face detector and landmarks of the diffusion engine",
+        folder="wan/adapter",
+    ),
+    HubSource(
+        *("adapter-fp16", "adapter", "Kijai/WanVideo_comfy", "main", (f"FantasyPortrait/{REPACK}",)),
+        about_bytes=2_030_000_000,
+        licence=_APACHE,
+        purpose="the adapter in half precision and one file, without pickles: instead of adapter",
+        folder="wan/adapter",
+        also=("face-nets",),
+    ),
+    HubSource(
+        *("lightx2v", "lora", "lightx2v/Wan2.1-I2V-14B-480P-StepDistill-CfgDistill-Lightx2v", "main"),
+        files=("loras/Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors",),
+        about_bytes=740_000_000,
+        licence=_APACHE,
+        purpose="LoRA for 4 steps instead of 30, without text guidance",
+        folder="wan/lora",
+    ),
+    _gguf("gguf-q4", "720p", "Q4_K_M", 11_341_000_000),
+    _gguf("gguf-q8", "720p", "Q8_0", 18_100_000_000),
+    _gguf("gguf-q4-480p", "480p", "Q4_K_M", 11_341_000_000),
+    _gguf("gguf-q8-480p", "480p", "Q8_0", 18_100_000_000),
+    HubSource(
+        *("sam", "part", "facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f"),
+        files=("config.json", "model.safetensors"),
+        about_bytes=375_000_000,
+        licence=_APACHE,
+        purpose="Segment Anything: faces' regions by their outline, where one chooses that",
+        folder="sam",
+    ),
+)
+
+
+def hub_source(name: str) -> HubSource:
+    """The catalog's row of that name; `WeightsError` for an unknown one."""
+    for row in HUB_SOURCES:
+        if row.name == name:
+            return row
+    raise WeightsError(f"there is no model named {name!r}: the catalog has {', '.join(hub_source_names())}")
+
+
+def hub_source_names(*kinds: Kind) -> tuple[str, ...]:
+    """The names of the rows of these kinds, or of all."""
+    return tuple(row.name for row in HUB_SOURCES if not kinds or row.kind in kinds)
+
+
+def with_needed(names: tuple[str, ...]) -> tuple[HubSource, ...]:
+    """The named rows and those without which they cannot run, each once, in the catalog's order."""
+    wanted = {needed for name in names for needed in (name, *hub_source(name).also)}
+    return tuple(row for row in HUB_SOURCES if row.name in wanted)

@@ -1,0 +1,48 @@
+"""Folders that share their files with other folders: hard links, symbolic ones, or copies where neither is allowed."""
+
+import os
+import shutil
+from pathlib import Path
+
+from fantasyportrait.core.errors import OutputError
+
+WEIGHTS = (".safetensors", ".onnx", ".bin", ".gguf")
+
+
+def link_file(source: Path, target: Path, may_link: bool = True) -> None:
+    """Let `target` be the same file as `source`, made anew; its folder is made too.
+
+    A hard link costs nothing and survives the source's deletion; across disks a symbolic link; where the file system
+    or the user's rights allow neither, or without `may_link`, a copy. `OutputError` when that fails too.
+    """
+    real = source.resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (may_link and _linked(real, target)):
+            shutil.copy2(real, target)
+    except OSError as error:
+        raise OutputError(
+            f"{target} can be neither linked nor copied from {source} ({error.strerror or error}): "
+            "free some space, or put the models on one disk"
+        ) from error
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """`link_file` for the weights under `source` and a copy of everything else, hidden files left out.
+
+    Settings are copied because somebody may rewrite them in `target`: through a link that would change `source` too.
+    """
+    for path in sorted(source.rglob("*")):
+        inside = path.relative_to(source)
+        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            link_file(path, target / inside, may_link=path.suffix in WEIGHTS)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    for link in (os.link, os.symlink):
+        try:
+            link(source, target)
+        except (OSError, NotImplementedError):
+            continue  # the next kind, and at last a copy: which one is allowed only trying tells
+        return True
+    return False

@@ -1,0 +1,117 @@
+"""Where the diffusion engine's files lie: by a name of the catalog, or in a model folder of the user's own.
+
+A model folder has `base/` (a stock diffusers repository of Wan image-to-video) and `adapter/` (the two published
+pickles or the one-file repack, and the two face nets); `gguf/` and `lora/` may hold one file each.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, hub_source, hub_source_names
+from fantasyportrait.weights.published_files import FACE_NETS, adapter_files
+from fantasyportrait.weights.store import models_dir
+from fantasyportrait.weights.tensor_header import index_weights
+
+WEIGHTS_NAMES = {
+    "transformer": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "image_encoder": "model",
+}
+"""Components of the base that carry weights, and the name that their files begin with."""
+
+CONFIGS = {
+    "tokenizer": "tokenizer_config.json",
+    "image_processor": "preprocessor_config.json",
+    "scheduler": "scheduler_config.json",
+}
+"""Components of the base without weights, and the file that shows they are there."""
+
+
+@dataclass(frozen=True)
+class WanSources:
+    """The folders and files of one model; `gguf` replaces the base's transformer, `lora` is the step-distilled one."""
+
+    base: Path
+    adapter: Path
+    gguf: Path | None = None
+    lora: Path | None = None
+
+
+def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
+    """What a name of the catalog ("wan-720p", "gguf-q4") or a model folder stands for.
+
+    Args:
+        model: the name, or the folder's path.
+        folder: the models folder in which fetched models lie; the usual one by default.
+
+    Raises `WeightsError` that says what is missing and which command fetches it.
+    """
+    if str(model) in {row.name for row in HUB_SOURCES if row.kind in ("base", "gguf")}:
+        return _fetched(hub_source(str(model)), folder or models_dir())
+    place = Path(model)
+    if not place.is_dir():
+        names = ", ".join(hub_source_names("base", "gguf"))
+        raise WeightsError(f"there is no model {str(model)!r}: give a model folder or one of {names}")
+    return _complete(
+        WanSources(
+            base=place / "base",
+            adapter=place / "adapter",
+            gguf=_single(place / "gguf", "*.gguf"),
+            lora=_single(place / "lora", "*.safetensors"),
+        ),
+        "put it there, or name a model that  fantasyportrait weights fetch  gets",
+    )
+
+
+def _fetched(row: HubSource, folder: Path) -> WanSources:
+    advice = f"run  fantasyportrait weights fetch {row.name}"
+    gguf = None
+    if row.kind == "gguf":
+        gguf = folder / row.folder / row.files[0]
+        if not gguf.is_file():
+            raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
+    base = row if row.kind == "base" else hub_source(row.also[0])
+    lora = hub_source("lightx2v")
+    lora_file = folder / lora.folder / lora.files[0]
+    sources = WanSources(
+        base=folder / base.folder,
+        adapter=folder / hub_source("adapter").folder,
+        gguf=gguf,
+        lora=lora_file if lora_file.is_file() else None,
+    )
+    return _complete(sources, advice)
+
+
+def _complete(sources: WanSources, advice: str) -> WanSources:
+    """`sources` if every file that the engine will open is there."""
+    missing = _missing_of_base(sources.base, transformer=sources.gguf is None)
+    if missing:
+        raise WeightsError(f"the base model in {sources.base} lacks {missing[0]}: {advice}")
+    adapter_files(sources.adapter)
+    for name in FACE_NETS:
+        if not (sources.adapter / name).is_file():
+            raise WeightsError(f"{sources.adapter} lacks {name}: {advice}")
+    return sources
+
+
+def _missing_of_base(base: Path, transformer: bool) -> list[str]:
+    needed = ["model_index.json", *(f"{part}/{name}" for part, name in CONFIGS.items())]
+    needed += [f"{part}/config.json" for part in WEIGHTS_NAMES]
+    missing = [name for name in needed if not (base / name).is_file()]
+    for part, name in WEIGHTS_NAMES.items():
+        if missing or (part == "transformer" and not transformer):
+            continue
+        shards = sorted(set(index_weights(base / part, name).values()))
+        missing += [f"{part}/{shard}" for shard in shards if not (base / part / shard).is_file()]
+    return missing
+
+
+def _single(folder: Path, pattern: str) -> Path | None:
+    found = sorted(folder.rglob(pattern))
+    if len(found) > 1:
+        raise WeightsError(
+            f"{folder} holds {len(found)} files where one is used: keep one, {found[0].name} for example"
+        )
+    return found[0] if found else None

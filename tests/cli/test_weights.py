@@ -1,0 +1,97 @@
+"""`weights` and the diffusion engine's models."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from fantasyportrait.cli.weights import make_toy
+from tests.cli.conftest import Command
+
+LORA = "loras/Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors"
+REPO = "lightx2v/Wan2.1-I2V-14B-480P-StepDistill-CfgDistill-Lightx2v"
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, models_dir: Path) -> Path:
+    """A models folder with the small models and a LoRA of four bytes that was fetched."""
+    folder = tmp_path / "models"
+    shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
+    path = folder / "wan/lora" / LORA
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"lora")
+    files = {LORA: {"size": 4, "sha256": hashlib.sha256(b"lora").hexdigest()}}
+    record = {"lightx2v": {"repo": REPO, "commit": "f" * 40, "files": files}}
+    (folder / "wan/lora/.fetched.json").write_text(json.dumps(record))
+    return folder
+
+
+def row(out: str, name: str) -> list[str]:
+    """The words of the line that begins with `name`."""
+    (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
+    return line.split()
+
+
+def test_list_says_size_state_licence_and_place(command: Command, fetched: Path) -> None:
+    out = command("weights", "list", "--models-dir", fetched).out
+    assert row(out, "wan-720p") == [
+        *("wan-720p", "90.10", "GB", "missing", "Apache-2.0", "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers")
+    ]
+    assert row(out, "lightx2v")[3] == "ok"
+    assert row(out, "centerface")[3] == "ok"
+
+
+def test_verify_reads_what_was_fetched_and_needs_nothing_else(command: Command, fetched: Path) -> None:
+    outcome = command("weights", "verify", "--models-dir", fetched)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"ok       {fetched / 'wan/lora'}  (lightx2v)" in outcome.out
+    assert "wan-720p" not in outcome.out
+
+
+def test_verify_finds_a_damaged_file(command: Command, fetched: Path) -> None:
+    (fetched / "wan/lora" / LORA).write_bytes(b"loro")
+    outcome = command("weights", "verify", "--models-dir", fetched)
+    assert outcome.code == 5
+    assert str(fetched / "wan/lora" / LORA) in outcome.out
+    assert outcome.err == "error: not as they should be; run  fantasyportrait weights fetch lightx2v\n"
+
+
+def test_fetch_without_a_name_brings_the_small_models_only(command: Command, fetched: Path) -> None:
+    outcome = command("weights", "fetch", "--models-dir", fetched)
+    assert outcome.code == 0
+    assert {Path(line).parent for line in outcome.out.splitlines()} == {fetched}
+
+
+def test_fetch_of_what_is_there_needs_no_network(command: Command, fetched: Path) -> None:
+    outcome = command("weights", "fetch", "lightx2v", "--models-dir", fetched)
+    assert (outcome.code, outcome.out) == (0, f"{fetched / 'wan/lora'}\n")
+    assert outcome.err == f"lightx2v is in {fetched / 'wan/lora'} (commit ffffffffffff): reading its files to be sure\n"
+
+
+def test_fetch_offline_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    outcome = command("weights", "fetch", "wan-720p", "--models-dir", tmp_path)
+    assert outcome.code == 5
+    assert "HF_HUB_OFFLINE" in outcome.err and outcome.err.count("\n") == 1
+
+
+def test_fetch_of_an_unknown_name_lists_the_known_ones(command: Command) -> None:
+    outcome = command("weights", "fetch", "wan-8k")
+    assert outcome.code == 5
+    assert "face_landmarks" in outcome.err and "gguf-q4" in outcome.err
+
+
+def test_make_toy_hands_its_folder_to_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[Path] = []
+    service = ModuleType("fantasyportrait.service.wan_model")
+    service.make_toy = made.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, service.__name__, service)
+    make_toy(tmp_path / "toy")
+    assert made == [tmp_path / "toy"]
+    assert capsys.readouterr().out == f"{tmp_path / 'toy'}\n"

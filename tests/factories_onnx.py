@@ -1,0 +1,36 @@
+"""ONNX files made in the test: the toy pair of face nets, and nets of any other shape."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from fantasyportrait.motion.portrait_nets import PortraitNets
+from fantasyportrait.weights.toy_onnx import write_toy_detector, write_toy_landmarks
+
+
+def toy_portrait_nets(folder: Path) -> PortraitNets:
+    """The toy pair, written to `folder` and loaded."""
+    detector, landmarks = folder / "face_det.onnx", folder / "face_landmark.onnx"
+    write_toy_detector(detector)
+    write_toy_landmarks(landmarks)
+    return PortraitNets.load(detector, landmarks)
+
+
+def write_constant_net(path: Path, input_shape: Sequence[int], outputs: Sequence[np.ndarray]) -> Path:
+    """A net that takes `input_shape` and gives the same `outputs` whatever it sees; the path comes back."""
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    names = [f"output_{number}" for number in range(len(outputs))]
+    nodes = [
+        helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(np.asarray(values, np.float32)))
+        for name, values in zip(names, outputs, strict=True)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [helper.make_tensor_value_info("any", floats, input_shape)],
+        [helper.make_tensor_value_info(name, floats, v.shape) for name, v in zip(names, outputs, strict=True)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path

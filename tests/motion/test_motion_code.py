@@ -1,0 +1,84 @@
+"""A motion code is checked when it is made; rows, strength and regions act as they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from fantasyportrait.motion.motion_code import FEATURES, GROUPS, MotionCode
+
+
+def made_code(rows: int, seed: int = 0) -> MotionCode:
+    random = np.random.default_rng(seed)
+    return MotionCode.from_features(random.normal(size=(rows, FEATURES)).astype(np.float32), random.random(rows) > 0.3)
+
+
+def test_features_are_the_groups_in_order() -> None:
+    code = made_code(3)
+    assert len(code) == 3 and code.features.shape == (3, 554) and code.features.dtype == np.float32
+    np.testing.assert_array_equal(code.features[:, :6], code.head_pose)
+    np.testing.assert_array_equal(code.features[:, 6:12], code.eyes)
+    np.testing.assert_array_equal(code.features[:, 12:42], code.emotion)
+    np.testing.assert_array_equal(code.features[:, 42:], code.mouth)
+
+
+@pytest.mark.parametrize("name", [*GROUPS, "valid"])
+def test_a_group_of_another_shape_or_type_is_refused(name: str) -> None:
+    code = made_code(3)
+    parts = {part: getattr(code, part) for part in [*GROUPS, "valid"]}
+    with pytest.raises(ValueError, match="expected"):
+        MotionCode(**{**parts, name: parts[name].astype(np.float64)})
+    with pytest.raises(ValueError, match="expected"):
+        MotionCode(**{**parts, name: parts[name][:-1]})
+
+
+@pytest.mark.parametrize("shape", [(3, 553), (554,), (1, 3, 554)])
+def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="554"):
+        MotionCode.from_features(np.zeros(shape, np.float32), np.ones(3, np.bool_))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
+def test_rows_are_taken_in_order(rows: list[int]) -> None:
+    code = made_code(5)
+    taken = code.take(np.array(rows))
+    np.testing.assert_array_equal(taken.features, code.features[rows])
+    np.testing.assert_array_equal(taken.valid, code.valid[rows])
+
+
+def test_one_row_is_repeated_and_more_are_not() -> None:
+    still = made_code(1).repeated(7)
+    assert len(still) == 7 and np.ptp(still.features, axis=0).max() == 0
+    with pytest.raises(ValueError, match="one row"):
+        made_code(2).repeated(7)
+
+
+def test_relative_motion_rests_on_the_portrait() -> None:
+    code, portrait = made_code(5, 1), made_code(1, 2)
+    relative = code.relative_to(3, portrait)
+    np.testing.assert_allclose(relative.features[3], portrait.features[0], atol=1e-6)
+    np.testing.assert_allclose(np.diff(relative.features, axis=0), np.diff(code.features, axis=0), atol=1e-5)
+    np.testing.assert_array_equal(relative.valid, code.valid)
+
+
+def test_strength_goes_from_the_portrait_to_the_driver_and_beyond() -> None:
+    code, portrait = made_code(5, 1), made_code(1, 2)
+    assert code.scaled(1, portrait) is code
+    np.testing.assert_allclose(code.scaled(0, portrait).features, np.repeat(portrait.features, 5, axis=0), atol=1e-6)
+    beyond = code.scaled(2, portrait).features - code.features
+    np.testing.assert_allclose(beyond, code.features - portrait.features, atol=1e-5)
+    with pytest.raises(ValueError, match="expected 1"):
+        code.scaled(0.5, code)
+
+
+@given(st.frozensets(st.sampled_from(list(GROUPS))))
+def test_groups_that_do_not_follow_stay_the_portraits(off: frozenset[str]) -> None:
+    code, portrait = made_code(4, 1), made_code(1, 2)
+    mixed = code.without(off, portrait)
+    for name in GROUPS:
+        expected = np.repeat(getattr(portrait, name), 4, axis=0) if name in off else getattr(code, name)
+        np.testing.assert_array_equal(getattr(mixed, name), expected)
+
+
+def test_an_unknown_group_is_named() -> None:
+    with pytest.raises(ValueError, match="no group ears"):
+        made_code(2).without(frozenset({"ears"}), made_code(1))

@@ -1,0 +1,224 @@
+"""The diffusion engine from request to video, with a toy model whose every class is real."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
+from fantasyportrait.media.clips import probe_clip, read_clip
+from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service import events
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
+from fantasyportrait.service.events import Event, Result
+from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.service.wan_engine import sampled_frames
+from tests.service.conftest import Inputs
+
+SIDE = 192
+
+Job = Callable[..., AnimationRequest]
+
+
+@pytest.fixture(scope="module")
+def animator(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Animator:
+    """One animator, so that the model is loaded once and motions are encoded once."""
+    return Animator(cache_dir=tmp_path_factory.mktemp("wan-cache"), placement=Placement(device="cpu"))
+
+
+@pytest.fixture
+def job(inputs: Inputs, toy_model: Path) -> Job:
+    """A request for the pair: ten frames, two steps; changes by name, those of the sampling too."""
+
+    def make(*roles: Role, photo: Path | None = None, **changes: object) -> AnimationRequest:
+        names = Sampling.__dataclass_fields__
+        sampling = {name: changes.pop(name) for name in list(changes) if name in names}
+        cast = roles or (Role(1, ClipSource(inputs.talking)), Role(2, ClipSource(inputs.nodding_pair, person=2)))
+        given = {"duration": 0.4, "max_side": SIDE, "side_by_side": False, "engine": "wan", **changes}
+        sampled = Sampling(model=toy_model.as_posix(), **{"steps": 2, **sampling})
+        return AnimationRequest(photo or inputs.pair, cast, sampling=sampled, **given)
+
+    return make
+
+
+def run(animator: Animator, request: AnimationRequest, path: Path) -> tuple[Result, np.ndarray]:
+    result = animator.animate(request, path)
+    return result, np.stack(list(read_clip(result.video, request.rate)))
+
+
+def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -> None:
+    request = job(side_by_side=True)
+    result, frames = run(animator, request, tmp_path / "out.mp4")
+    assert result.frames == len(frames) == 10
+    assert frames.shape[1:] == (112, 192, 3), "1024 x 576 at a side of 192, rounded up to multiples of 16"
+    info = probe_clip(result.video)
+    assert info.has_sound and info.rate == 25 and info.duration_s == pytest.approx(0.4)
+    with av.open(str(result.video)) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert np.abs(sound).max() > 0.01
+    assert any("13 are sampled and the last 3 left out" in note for note in result.notes)
+    assert result.side_by_side is not None and probe_clip(result.side_by_side).width > 192
+    saved = load_request(result.request)
+    assert saved.sampling == request.sampling and saved.engine == "wan"
+
+
+def test_the_same_seed_gives_the_same_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
+    _, first = run(animator, job(), tmp_path / "a.mp4")
+    _, again = run(animator, job(), tmp_path / "b.mp4")
+    _, other = run(animator, job(seed=1), tmp_path / "c.mp4")
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.5
+
+
+def test_a_saved_request_makes_the_same_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
+    result, frames = run(animator, job(), tmp_path / "a.mp4")
+    _, again = run(animator, load_request(result.request), tmp_path / "b.mp4")
+    np.testing.assert_array_equal(frames, again)
+
+
+def three_people(two_person: Path, path: Path) -> Path:
+    """The bundled picture with its left half once more at the right."""
+    pixels = load_photo(two_person).pixels
+    save_image(path, np.concatenate([pixels, pixels[:, : pixels.shape[1] // 2]], axis=1))
+    return path
+
+
+def test_one_face_and_three(
+    animator: Animator, job: Job, inputs: Inputs, two_person: Path, tmp_path: Path
+) -> None:
+    """Each of three by its own clip, motion, or nothing; changing one changes the video."""
+    _, one = run(animator, job(Role(1, ClipSource(inputs.talking)), photo=inputs.photo), tmp_path / "one.mp4")
+    assert one.shape[0] == 10
+    photo = three_people(two_person, tmp_path / "three.png")
+    talk, nod = ClipSource(inputs.talking), ClipSource(inputs.nodding_pair, person=1)
+    casts = {
+        "clips": (Role(1, talk), Role(2, nod), Role(3, talk)),
+        "motion": (Role(1, talk), Role(2, BuiltinSource("nod")), Role(3, talk)),
+        "still": (Role(1, talk), Role(3, talk)),
+        "free": (Role(1, talk), Role(2, FreeSource()), Role(3, talk)),
+    }
+    made = {}
+    for name, cast in casts.items():
+        _, made[name] = run(animator, job(*cast, photo=photo, duration=0.2), tmp_path / f"{name}.mp4")
+        assert made[name].shape == (5, 80, 192, 3)
+    names = list(casts)
+    for i, name in enumerate(names):
+        for other in names[:i]:
+            assert (made[name] != made[other]).any(), f"{name} is the same as {other}"
+
+
+def test_everybody_free_or_still(animator: Animator, job: Job, tmp_path: Path) -> None:
+    _, free = run(animator, job(Role(1, FreeSource()), Role(2, FreeSource())), tmp_path / "free.mp4")
+    _, still = run(animator, job(Role(1, None), Role(2, None)), tmp_path / "still.mp4")
+    assert free.shape == still.shape and (free != still).any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"region": "head"},
+        {"alignment": "mesh"},
+        {"absolute": False},
+        {"text_guidance": 3.0, "prompt": "people talk", "negative_prompt": "people smile"},
+        {"portrait_guidance": 1.0},
+        {"guidance_end": 0.5},
+    ],
+    ids=["region", "alignment", "relative", "text", "no portrait guidance", "guidance on a part"],
+)
+def test_every_option_reaches_the_frames(
+    animator: Animator, job: Job, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    _, plain = run(animator, job(), tmp_path / "plain.mp4")
+    _, changed = run(animator, job(**changes), tmp_path / "changed.mp4")
+    assert (plain != changed).any()
+
+
+def test_batched_passes_make_the_same_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
+    _, separate = run(animator, job(), tmp_path / "separate.mp4")
+    _, batched = run(animator, job(batch_passes=True), tmp_path / "batched.mp4")
+    assert np.abs(separate.astype(int) - batched).max() <= 2
+
+
+@pytest.mark.parametrize("role", [{"strength": 0.3}, {"mouth": False}, {"mirror": True}])
+def test_a_roles_options_reach_the_frames(
+    animator: Animator, job: Job, inputs: Inputs, tmp_path: Path, role: dict[str, object]
+) -> None:
+    talk = Role(1, ClipSource(inputs.talking))
+    _, plain = run(animator, job(talk), tmp_path / "plain.mp4")
+    _, changed = run(animator, job(replace(talk, **role)), tmp_path / "changed.mp4")
+    assert (plain != changed).any()
+
+
+def test_201_frames_through_windows(animator: Animator, job: Job, inputs: Inputs, tmp_path: Path) -> None:
+    request = job(
+        Role(1, ClipSource(inputs.talking)), duration=201 / 25, steps=1, longest_pass=81, max_side=128, sound="none"
+    )
+    result, frames = run(animator, request, tmp_path / "long.mp4")
+    assert result.frames == len(frames) == 201
+    assert not probe_clip(result.video).has_sound
+
+
+def test_stages_come_in_order_with_looks(animator: Animator, job: Job, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    animator.animate(job(steps=3), tmp_path / "out.mp4", watch=seen.append)
+    stages = [event.name for event in seen if isinstance(event, events.Stage)]
+    assert stages == ["portrait", "driving", "model", "motion", "sample", "render", "finish"]
+    begin = next(i for i, event in enumerate(seen) if isinstance(event, events.Stage) and event.name == "sample")
+    end = next(i for i, event in enumerate(seen) if isinstance(event, events.Stage) and event.name == "render")
+    looks = [event.frame.shape for event in seen[begin:end] if isinstance(event, events.Frames)]
+    assert looks == [(112 // 8 * 4, 192 // 8 * 4, 3)] * 3
+
+
+def test_cancel_while_sampling_leaves_nothing(animator: Animator, job: Job, tmp_path: Path) -> None:
+    token = CancelToken()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, events.Step) and event.stage == "sample":
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        animator.animate(job(steps=50), tmp_path / "out.mp4", cancel=token, watch=watch)
+    assert not list(tmp_path.iterdir())
+    run(animator, job(), tmp_path / "next.mp4")
+
+
+def test_a_writer_that_fails_lets_the_next_request_in(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """An error in the middle of the frames must not leave the engine locked."""
+    failing = tmp_path / "out.mp4"
+
+    def watch(event: Event) -> None:
+        if isinstance(event, events.Stage) and event.name == "render":
+            raise RuntimeError("the listener broke")
+
+    with pytest.raises(RuntimeError):
+        animator.animate(job(), failing, watch=watch)
+    run(animator, job(), tmp_path / "next.mp4")
+
+
+def test_a_model_that_is_not_there(animator: Animator, job: Job, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"weights fetch wan-720p"):
+        animator.animate(job(model="wan-720p"), tmp_path / "out.mp4")
+    with pytest.raises(WeightsError, match="there is no model"):
+        animator.animate(job(model="./nowhere"), tmp_path / "out.mp4")
+    with pytest.raises(WeightsError, match="Segment Anything is not in"):
+        animator.animate(job(region="segment"), tmp_path / "out.mp4")
+    with pytest.raises(RequestError, match="device is"):
+        Animator(placement=Placement(device="meta")).animate(job(), tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_preview_engine_plays_the_same_request(animator: Animator, job: Job, tmp_path: Path) -> None:
+    _, frames = run(animator, replace(job(), engine="preview", max_side=640), tmp_path / "out.mp4")
+    assert len(frames) == 10
+
+
+@pytest.mark.parametrize(("frames", "sampled"), [(1, 5), (5, 5), (6, 9), (80, 81), (81, 81), (100, 101)])
+def test_frames_are_rounded_up(frames: int, sampled: int) -> None:
+    assert sampled_frames(frames) == sampled
