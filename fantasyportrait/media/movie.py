@@ -17,8 +17,7 @@ from fantasyportrait.media.sound import SAMPLE_RATE, Block
 from fantasyportrait.media.timeline import round_half_up
 
 _THREADS = 2  # fixed: the encoders' bytes depend on it
-# Weighted prediction's assembly reads memory that nobody wrote: with it, noisy pictures give other bytes every time.
-_X264 = {"preset": "veryfast", "crf": "18", "x264-params": "weightp=0"}
+_X264 = {"preset": "veryfast", "crf": "18"}
 _VP9 = {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0", "row-mt": "1", "tile-columns": "1"}
 _PLAIN_KEYS = {"title", "artist", "album", "comment", "description", "copyright", "date", "genre"}
 

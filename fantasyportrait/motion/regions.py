@@ -55,7 +55,7 @@ def box_region(face: int, box: Array, reach: Array, size: tuple[int, int]) -> Re
     return Region(face, inside, _height(box))
 
 
-def mask_region(face: int, mask: Array, box: Array, reach: Array) -> Region:
+def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, reach: Array) -> Region:
     """A mask (H, W), inside where above a half of its range, grown by the driver's excursion on each side."""
     top = 255 if mask.dtype == np.uint8 else 1
     inside = np.asarray(mask > top / 2, np.uint8)

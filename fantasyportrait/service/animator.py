@@ -11,6 +11,7 @@ from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitErr
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
@@ -57,6 +58,8 @@ class Animator:
         height, width = original.pixels.shape[:2]
         size = even_size(width, height, max_side)
         notes = list(original.notes)
+        if detector == "insightface":
+            notes.append(LICENCE)
         if size != (width, height):
             notes.append(f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}")
         pixels = resize(original.pixels, size)

@@ -94,9 +94,7 @@ def _networks(sources: WanSources) -> WanNetworks:
     adapter = shapes.full_config(MotionAdapter, _config(sources.adapter / ADAPTER_CONFIG))
     encoder = shapes.full_config(MotionEncoder, _config(sources.adapter / ENCODER_CONFIG))
     stock = _config(sources.base / "transformer" / "config.json")
-    transformer = shapes.full_config(
-        FantasyPortraitTransformer3DModel, {**stock, "motion_dim": adapter["motion_dim"]}
-    )
+    transformer = shapes.full_config(FantasyPortraitTransformer3DModel, {**stock, "motion_dim": adapter["motion_dim"]})
     return WanNetworks(
         transformer=Network(shapes.transformer_shapes(transformer), transformer),
         motion_adapter=Network(shapes.adapter_shapes(adapter), adapter),
