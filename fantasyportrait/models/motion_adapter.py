@@ -20,8 +20,8 @@ class MotionAdapter(ModelMixin, ConfigMixin):
 
     Args:
         feature_dims: widths of head pose, eyes, emotion and mouth.
-        augmented: tokens that a group's resampler adds, in the order in which they follow the four. The paper has
-            16 for the mouth and 4 for the emotion; its ablations are `{}` ("none") and all four groups ("all").
+        augmented: (group, tokens that its resampler adds), in the order in which they follow the four. The paper has
+            16 for the mouth and 4 for the emotion; its ablations are none at all, and all four groups.
         motion_dim: width of a token.
         dim, num_layers, num_heads, head_dim: of the resamplers.
     """
@@ -33,7 +33,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):
     def __init__(
         self,
         feature_dims: tuple[int, ...] = FEATURE_DIMS,
-        augmented: Mapping[str, int] = {"mouth": 16, "emotion": 4},
+        augmented: tuple[tuple[str, int], ...] = (("mouth", 16), ("emotion", 4)),
         motion_dim: int = 2048,
         dim: int = 1280,
         num_layers: int = 4,
@@ -41,23 +41,23 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         head_dim: int = 64,
     ) -> None:
         super().__init__()
-        unknown = set(augmented) - set(FEATURES)
+        unknown = [name for name, _ in augmented if name not in FEATURES]
         if unknown:
-            raise ValueError(f"augmented names {sorted(unknown)}: the feature groups are {', '.join(FEATURES)}")
+            raise ValueError(f"augmented names {unknown[0]!r}: the feature groups are {', '.join(FEATURES)}")
         widths = dict(zip(FEATURES, feature_dims, strict=True))
         self.projections = nn.ModuleDict({n: nn.Linear(width, motion_dim, bias=False) for n, width in widths.items()})
         self.norm = nn.LayerNorm(motion_dim)
         self.resamplers = nn.ModuleDict(
             {
                 name: Resampler(widths[name], tokens, dim, num_layers, num_heads, head_dim, motion_dim)
-                for name, tokens in augmented.items()
+                for name, tokens in augmented
             }
         )
 
     @property
     def token_groups(self) -> tuple[str, ...]:
         """The group that each token of a frame comes from, in order: 24 names as published."""
-        added = (name for name, tokens in self.config.augmented.items() for _ in range(tokens))
+        added = (name for name, tokens in self.config.augmented for _ in range(tokens))
         return (*FEATURES, *added)
 
     @property

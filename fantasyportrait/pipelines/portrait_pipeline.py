@@ -31,7 +31,7 @@ from fantasyportrait.pipelines.time_windows import (
     blend_weights,
     time_windows,
 )
-from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
+from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
 
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16
@@ -313,7 +313,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """Chunks of frames uint8 (n, H, W, 3); with `match_colour`, its colours are kept throughout."""
         match = None if match_colour is None else ColourMatch(match_colour)
         try:
-            for frames in _without_gradients(decode_stream(self.vae, latents)):
+            for frames in _without_gradients(decode_with_room(self.vae, latents)):
                 yield frames if match is None else match(frames)
         finally:
             self.maybe_free_model_hooks()

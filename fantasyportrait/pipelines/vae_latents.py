@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from accelerate.utils.memory import clear_device_cache
 from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
@@ -14,9 +15,33 @@ from numpy.typing import NDArray
 def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
     """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1."""
     video = video.to(get_module_execution_device(vae), vae.dtype)
-    latents = vae.encode(video).latent_dist.mode().float()
+    try:
+        latents = vae.encode(video).latent_dist.mode().float()
+    except torch.OutOfMemoryError:
+        if vae.use_tiling:
+            raise
+        latents = None
+    if latents is None:  # outside of the handler, which keeps alive what did not fit
+        _make_room(vae)
+        latents = vae.encode(video).latent_dist.mode().float()
     mean, std = _statistics(vae, latents)
     return (latents - mean) / std
+
+
+def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
+    """`decode_stream`, which goes on in tiles where the picture does not fit into memory as a whole."""
+    given = 0
+    try:
+        for frames in decode_stream(vae, latents):
+            yield frames
+            given += 1
+        return
+    except torch.OutOfMemoryError:
+        if vae.use_tiling:
+            raise
+    _make_room(vae)
+    # From the beginning: every frame needs what the causal layers keep of the ones before, tile by tile.
+    yield from itertools.islice(decode_stream(vae, latents), given, None)
 
 
 def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
@@ -115,6 +140,12 @@ def _ramp(span: slice, length: int, overlap: int, scale: int) -> torch.Tensor:
 def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
     frames = ((video.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.ascontiguousarray(frames.permute(1, 2, 3, 0).cpu().numpy())
+
+
+def _make_room(vae: AutoencoderKLWan) -> None:
+    vae.clear_cache()
+    clear_device_cache(garbage_collection=True)
+    vae.enable_tiling()
 
 
 def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

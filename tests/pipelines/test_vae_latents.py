@@ -7,7 +7,7 @@ from diffusers import AutoencoderKLWan
 
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.toy import toy_vae
-from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
+from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_room, encode_video
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +78,40 @@ def test_preview_map_recovers_colours_that_the_latents_carry(
     guess = latent_picture(encode(vae, 2 * picture[:, :, None] - 1), fit_rgb_map(vae)).astype(float)
     truth = torch.nn.functional.avg_pool2d(picture, 8)[0].permute(1, 2, 0).numpy() * 255
     np.testing.assert_allclose(guess, truth, atol=1.0)
+
+
+@torch.no_grad()
+def test_memory_that_runs_out_in_the_middle_asks_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third latent frame does not fit: decoding goes on in tiles, and no frame is lost or given twice."""
+    vae = toy_vae()
+    latents = torch.randn(1, 16, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    plain = np.concatenate(list(decode_stream(vae, latents)))
+    calls = []
+    real = type(vae.decoder).forward
+
+    def full(self: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("no room")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(vae.decoder), "forward", full)
+    frames = np.concatenate(list(decode_with_room(vae, latents)))
+    assert vae.use_tiling and len(calls) > 6
+    np.testing.assert_array_equal(frames, plain)  # smaller than one tile, so the same numbers
+
+
+@torch.no_grad()
+def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    vae = toy_vae()
+    monkeypatch.setattr(type(vae.decoder), "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(decode_with_room(vae, torch.randn(1, 16, 2, 4, 4)))
+    vae = toy_vae()
+    monkeypatch.setattr(type(vae.encoder), "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        encode_video(vae, torch.zeros(1, 3, 1, 32, 32))
+    assert vae.use_tiling
