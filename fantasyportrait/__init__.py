@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 __version__ = "0.2.0.dev0"
 
-# The diffusers classes under the package's own name, where `from_pretrained` looks for them; loaded when asked for.
+# The diffusers classes under the package's own name; loaded when asked for.
 _CLASSES = MappingProxyType(
     {
         "FantasyPortraitPipeline": "fantasyportrait.pipelines.portrait_pipeline",

@@ -52,25 +52,22 @@ def load_pipeline(
     return pipeline
 
 
-def model_index() -> dict[str, Any]:
-    """The `model_index.json` of an assembled folder, for `FantasyPortraitPipeline.from_pretrained`."""
-    parts = {
-        "transformer": ("fantasyportrait", "FantasyPortraitTransformer3DModel"),
-        "motion_adapter": ("fantasyportrait", "MotionAdapter"),
-        "vae": ("diffusers", "AutoencoderKLWan"),
-        "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler"),
-        "image_encoder": ("transformers", "CLIPVisionModel"),
-        "image_processor": ("transformers", "CLIPImageProcessorPil"),
-        "tokenizer": ("transformers", "AutoTokenizer"),
-        "text_encoder": ("transformers", "UMT5EncoderModel"),
+def write_index(folder: Path, base: Path) -> None:
+    """Write `model_index.json` and our scheduler's settings into an assembled folder.
+
+    So that `FantasyPortraitPipeline.from_pretrained` loads it too; what is the base's stays as its own index has it.
+    """
+    stock = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
+    kept = ("vae", "image_encoder", "image_processor", "tokenizer", "text_encoder")
+    index: dict[str, Any] = {
+        "_class_name": "FantasyPortraitPipeline",
+        "transformer": [FantasyPortraitTransformer3DModel.__module__, "FantasyPortraitTransformer3DModel"],
+        "motion_adapter": [MotionAdapter.__module__, "MotionAdapter"],
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        **{name: stock[name] for name in kept},
     }
-    return {"_class_name": "FantasyPortraitPipeline", **{name: list(pair) for name, pair in parts.items()}}
-
-
-def write_index(folder: Path) -> None:
-    """Write `model_index.json` and our scheduler's settings into an assembled folder."""
-    (folder / "model_index.json").write_text(json.dumps(model_index(), indent=2) + "\n", encoding="utf-8")
     FlowMatchEulerDiscreteScheduler(shift=SHIFT).save_pretrained(folder / "scheduler")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def _transformer(folder: Path, gguf: Path | None, precision: torch.dtype) -> FantasyPortraitTransformer3DModel:

@@ -50,7 +50,7 @@ def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
     if not (folder / "model_index.json").is_file():
         from fantasyportrait.pipelines.loading import write_index
 
-        write_index(folder)
+        write_index(folder, sources.base)
     return WanModel(folder, sources.gguf)
 
 

@@ -1,0 +1,155 @@
+"""From a folder to a pipeline: assembled, quantized, by `from_pretrained`; and the empty prompt's row."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import WanImageToVideoPipeline
+from safetensors.torch import load_file, save_file
+from transformers import UMT5EncoderModel
+
+import fantasyportrait
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.empty_prompt import empty_prompt_row
+from fantasyportrait.pipelines.loading import MOTION_ATTENTION, load_pipeline
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service.wan_model import WanModel, prepare_model
+from tests.factories_gguf import write_gguf
+from tests.pipelines.conftest import driven
+
+CPU = Placement(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def model(toy_model: Path) -> WanModel:
+    return prepare_model(toy_model.as_posix())
+
+
+def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
+    faces, generator = [driven(1, 5), driven(2, 5)], torch.Generator().manual_seed(0)
+    return pipeline(
+        image, faces, places, num_frames=5, num_inference_steps=2, generator=generator, output_type="latent"
+    ).frames
+
+
+def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
+    pipeline = load_pipeline(model.folder, CPU, tmp_path)
+    assert pipeline.text_encoder is None and pipeline.empty_prompt.shape == (1, 32)
+    assert not [name for name, weight in pipeline.transformer.named_parameters() if weight.is_meta]
+    attention = load_file(model.folder / "transformer" / MOTION_ATTENTION)
+    assert len(attention) == 2 * len(pipeline.transformer.blocks)
+    for key, weight in attention.items():
+        assert torch.equal(pipeline.transformer.state_dict()[key], weight), key
+    assert {weight.dtype for weight in pipeline.vae.parameters()} == {torch.float32}
+    assert pipeline.scheduler.config.shift == 5.0
+
+
+def test_precision_is_the_transformers_only(model: WanModel, tmp_path: Path) -> None:
+    pipeline = load_pipeline(model.folder, Placement(device="cpu", precision="bfloat16"), tmp_path)
+    assert pipeline.transformer.blocks[0].attn2.to_k_motion.weight.dtype == torch.bfloat16
+    for part in (pipeline.vae, pipeline.image_encoder, pipeline.motion_adapter):
+        assert {weight.dtype for weight in part.parameters()} == {torch.float32}
+
+
+def test_from_pretrained_and_back(
+    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+) -> None:
+    """The package's own names are where diffusers looks for its classes."""
+    loaded = fantasyportrait.FantasyPortraitPipeline.from_pretrained(model.folder)
+    loaded.set_progress_bar_config(disable=True)
+    expected = latents(loaded, image, two_places)
+    loaded.save_pretrained(tmp_path)
+    again = fantasyportrait.FantasyPortraitPipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    torch.testing.assert_close(latents(again, image, two_places), expected, atol=1e-4, rtol=0)
+    with pytest.raises(AttributeError, match="no attribute"):
+        fantasyportrait.Nothing  # noqa: B018
+
+
+def test_a_quantized_transformer(
+    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+) -> None:
+    """GGUF in original Wan names; motion attention stays as it is, nothing is left on the meta device."""
+    plain = load_pipeline(model.folder, CPU, tmp_path)
+    state = plain.transformer.state_dict()
+    gguf = write_gguf(state, len(plain.transformer.blocks), tmp_path / "wan.gguf")
+    quantized = load_pipeline(model.folder, CPU, tmp_path, gguf=gguf)
+    attention = quantized.transformer.blocks[0].attn2
+    assert type(quantized.transformer) is FantasyPortraitTransformer3DModel
+    assert type(attention.to_q).__name__ == "GGUFLinear" and attention.to_k_motion.weight.dtype == torch.float32
+    assert torch.equal(attention.to_k_motion.weight, state["blocks.0.attn2.to_k_motion.weight"])
+    assert not [name for name, weight in quantized.transformer.named_parameters() if weight.is_meta]
+    difference = latents(quantized, image, two_places) - latents(plain, image, two_places)
+    assert 0 < difference.abs().mean() < 0.05
+
+
+def test_a_step_distilled_lora_in_the_hubs_layout(
+    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+) -> None:
+    """Original Wan names, as lightx2v's file has them; switching it off gives the old numbers back."""
+    pipeline = load_pipeline(model.folder, CPU, tmp_path)
+    before = latents(pipeline, image, two_places)
+    generator = torch.Generator().manual_seed(0)
+    lora = {}
+    for block in range(2):
+        for layer in ("self_attn.q", "self_attn.o", "cross_attn.k", "ffn.0"):
+            outs, ins = {"ffn.0": (128, 64)}.get(layer, (64, 64))
+            name = f"diffusion_model.blocks.{block}.{layer}"
+            lora[f"{name}.lora_down.weight"] = torch.randn(4, ins, generator=generator)
+            lora[f"{name}.lora_up.weight"] = torch.randn(outs, 4, generator=generator)
+    save_file(lora, tmp_path / "lora.safetensors")
+    pipeline.load_lora_weights(tmp_path / "lora.safetensors", adapter_name="distilled")
+    assert (latents(pipeline, image, two_places) - before).abs().max() > 1e-3
+    pipeline.set_adapters("distilled", 0.0)
+    torch.testing.assert_close(latents(pipeline, image, two_places), before, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_the_empty_prompts_row_is_the_text_encoders(base_folder: Path, tmp_path: Path) -> None:
+    row = empty_prompt_row(base_folder / "text_encoder", tmp_path)
+    stock = WanImageToVideoPipeline.from_pretrained(base_folder)
+    states = stock._get_t5_prompt_embeds("", max_sequence_length=512)[0]
+    torch.testing.assert_close(states[:1], row, atol=1e-5, rtol=1e-5)
+    assert row.shape == (1, 32) and not states[1:].any()
+
+
+def test_the_row_is_computed_once(base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = empty_prompt_row(base_folder / "text_encoder", tmp_path)
+
+    def never(*_: object, **__: object) -> Callable[..., object]:
+        raise AssertionError("the text encoder was loaded again")
+
+    monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", never)
+    assert torch.equal(empty_prompt_row(base_folder / "text_encoder", tmp_path), first)
+
+
+def test_the_row_never_holds_the_whole_text_encoder(
+    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every layer is on the meta device but while it works."""
+    held: list[float] = []
+    real, linear = UMT5EncoderModel.from_pretrained, torch.nn.functional.linear
+    models = []
+
+    def loaded(*args: object, **kwargs: object) -> UMT5EncoderModel:
+        models.append(real(*args, **kwargs))
+        return models[-1]
+
+    def count(*args: object) -> torch.Tensor:
+        weights = list(models[-1].parameters())
+        held.append(sum(w.nbytes for w in weights if not w.is_meta) / sum(w.nbytes for w in weights))
+        return linear(*args)
+
+    monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", loaded)
+    monkeypatch.setattr(torch.nn.functional, "linear", count)
+    empty_prompt_row(base_folder / "text_encoder", tmp_path)
+    assert held and max(held) < 0.25
+
+
+def test_a_base_without_text_encoder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="needed once, for the empty prompt"):
+        empty_prompt_row(tmp_path, tmp_path / "cache")
