@@ -7,6 +7,8 @@ PYTHON ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Installed first, so that no other package chooses the version; a CUDA-free build is chosen by naming its index here.
+TORCH ?= torch==2.13.0
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 10))
 
 help:
@@ -64,6 +66,7 @@ $(VENV)/.installed-app: pyproject.toml | $(PY)
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
-	@echo "installing the package, the app and the tools for tests (some minutes, once)"
-	@$(PIP) --editable ".[app,dev]"
+	@echo "installing the package, both engines, the app and the tools for tests (some minutes, once)"
+	@$(PIP) $(TORCH)
+	@$(PIP) --editable ".[app,wan,gguf,dev]"
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-app

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FantasyPortraitError
 
 StageName = Literal["portrait", "driving", "model", "motion", "sample", "render", "finish"]
-STAGES: tuple[StageName, ...] = ("portrait", "driving", "model", "motion", "sample", "render", "finish")
 """model, motion and sample are the diffusion engine's: loading it, encoding who drives, its steps."""
 
 

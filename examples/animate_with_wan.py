@@ -1,0 +1,31 @@
+"""The diffusion engine from Python: first the preview of a request, then the same request by the model.
+
+python examples/animate_with_wan.py MODEL [clip for the person on the left]
+
+MODEL is a name of `fantasyportrait weights list`, or the folder of a model (`fantasyportrait weights make-toy ./toy`).
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.library import example_photo
+from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.sampling import Sampling
+
+
+def main(model: str, clip: str | None = None) -> None:
+    """Render the bundled picture by both engines and say where the videos are."""
+    left = BuiltinSource("talk") if clip is None else ClipSource(Path(clip))
+    cast = (Role(face=1, source=left), Role(face=2, source=BuiltinSource("smile")))
+    request = AnimationRequest(example_photo(), cast, duration=2, side_by_side=False)
+    animator = Animator()
+    print(animator.animate(request, Path("preview.mp4")).video)
+    rendered = replace(request, engine="wan", sampling=Sampling(model=model, steps=30, seed=1))
+    print(animator.animate(rendered, Path("wan.mp4")).video)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
