@@ -1,8 +1,9 @@
 """The diffusion engine from Python: first the preview of a request, then the same request by the model.
 
-python examples/animate_with_wan.py MODEL [clip for the person on the left]
+python examples/animate_with_wan.py MODEL [STEPS [SIDE [clip for the person on the left]]]
 
-MODEL is a name of `fantasyportrait weights list`, or the folder of a model (`fantasyportrait weights make-toy ./toy`).
+MODEL is a name of `fantasyportrait weights list`, or the folder of a model (`fantasyportrait weights make-toy ./toy`);
+SIDE is the longest side of the video in pixels.
 """
 
 import sys
@@ -16,16 +17,17 @@ from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.sampling import Sampling
 
 
-def main(model: str, clip: str | None = None) -> None:
+def main(model: str, steps: str = "30", side: str = "720", clip: str | None = None) -> None:
     """Render the bundled picture by both engines and say where the videos are."""
     left = BuiltinSource("talk") if clip is None else ClipSource(Path(clip))
     cast = (Role(face=1, source=left), Role(face=2, source=BuiltinSource("smile")))
     request = AnimationRequest(example_photo(), cast, duration=2, side_by_side=False)
     animator = Animator()
     print(animator.animate(request, Path("preview.mp4")).video)
-    rendered = replace(request, engine="wan", sampling=Sampling(model=model, steps=30, seed=1))
+    sampling = Sampling(model=model, steps=int(steps), seed=1)
+    rendered = replace(request, engine="wan", max_side=int(side), sampling=sampling)
     print(animator.animate(rendered, Path("wan.mp4")).video)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:5])

@@ -16,7 +16,7 @@ STAGES: dict[StageName, str] = {
     "portrait": PHOTO,
     "driving": "Reading the driving clips",
     "model": "Loading the model",
-    "motion": "Reading their motion",
+    "motion": "Reading the driving motion",
     "sample": "Sampling",
     "render": "Rendering",
     "finish": "Finishing",
@@ -43,7 +43,9 @@ def step_text(step: Step) -> str:
     counted = f"step {step.done} of {step.total}"
     far = counted if step.stage == "sample" else f"{100 * step.done // step.total} %"
     text = f"{STAGES[step.stage]}: {far}"
-    return text if step.seconds_left is None else f"{text}, {time_left(step.seconds_left)}"
+    if step.seconds_left is None or step.done >= step.total:
+        return text
+    return f"{text}, {time_left(step.seconds_left)}"
 
 
 def time_left(seconds: float) -> str:

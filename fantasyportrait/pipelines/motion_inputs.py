@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from diffusers.utils.torch_utils import get_module_execution_device
 from torch.nn import functional
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
@@ -42,6 +43,11 @@ class MotionInputs:
     tokens: torch.Tensor
     mask: torch.Tensor | None
     scale: torch.Tensor
+
+    def to(self, device: torch.device) -> "MotionInputs":
+        """The same on a device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return MotionInputs(self.tokens.to(device), mask, self.scale.to(device))
 
 
 def token_labels(face_map: torch.Tensor) -> torch.Tensor:
@@ -87,7 +93,7 @@ def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: 
         if face.face not in known:
             raise ValueError(f"face {face.face} is driven but has no token of the face map: its region is too small")
     frames = len(driven[0].features)
-    device = next(adapter.parameters()).device
+    device = get_module_execution_device(adapter)
     windows = adapter(torch.stack([face.features for face in driven]).to(device, torch.float32))
     tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0)
     on = torch.stack([adapter.listening(face.groups, frames) for face in driven], dim=1)

@@ -3,7 +3,6 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,14 +19,14 @@ from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.guidance import Guidance, Pass, needs_negative
+from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_velocity
+from fantasyportrait.pipelines.guidance import Guidance, needs_negative
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
 from fantasyportrait.pipelines.time_windows import (
     LONGEST_PASS_FRAMES,
     OVERLAP_FRAMES,
     WINDOW_FRAMES,
-    TimeWindow,
     blend_weights,
     time_windows,
 )
@@ -43,32 +42,6 @@ _MIXES_PASSES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
 StepCallback = Callable[
     ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class WindowInputs:
-    """What is known of one window of time before sampling: condition (1, 20, F_lat, h, w) and motion (None: none)."""
-
-    window: TimeWindow
-    condition: torch.Tensor
-    motion: MotionInputs | None
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What every window and step share: texts (1, 512, text_dim), negative None where unused; CLIP (1, 257, dim)."""
-
-    text: torch.Tensor
-    negative: torch.Tensor | None
-    image: torch.Tensor | None
-
-    def of(self, one: Pass) -> torch.Tensor:
-        """The text that a pass reads."""
-        if not one.negative:
-            return self.text
-        if self.negative is None:
-            raise ValueError("a pass reads the negative text, and there is none: encode it, or set text guidance to 1")
-        return self.negative
 
 
 class FantasyPortraitPipeline(WanImageToVideoPipeline):
@@ -160,6 +133,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         context = Context(text, negative, self.encode_image(image))
         windows = self._plan(image, driven, face_map, num_frames, longest_pass)
         noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
+        if callback_on_step_end is not None:
+            self._fit_preview()
         # Everything but the transformer has done its part: let offloaded modules go before the long loop.
         self.maybe_free_model_hooks()
         steps = self.prepare_timesteps(num_inference_steps)
@@ -241,7 +216,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             if len(driven) > 1:
                 raise ValueError(f"{len(driven)} faces are driven but there is no face map: say where each face is")
             face_map = torch.zeros(SIDE_MULTIPLE, SIDE_MULTIPLE) + (driven[0].face if driven else 0)
-        return motion_inputs(self.motion_adapter, driven, token_labels(face_map))
+        inputs = motion_inputs(self.motion_adapter, driven, token_labels(face_map))
+        return None if inputs is None else inputs.to(self._execution_device)
 
     def prepare_condition(self, image: NDArray[np.uint8], frames: int) -> torch.Tensor:
         """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
@@ -290,17 +266,18 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
     ) -> torch.Tensor:
         """Latents (1, 16, F_lat, h, w) from noise; windows are blended inside each step, so no seam can build up."""
         spans = tuple(inputs.window for inputs in windows)
-        weights = blend_weights(spans)
+        weights = [weight.to(latents.device).view(1, 1, -1, 1, 1) for weight in blend_weights(spans)]
         with self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
                 velocity = torch.zeros_like(latents)
-                for number, (inputs, weight) in enumerate(zip(windows, weights, strict=True)):
+                for inputs, weight in zip(windows, weights, strict=True):
+                    passes = guidance.passes(step, len(timesteps), inputs.motion is not None)
+                    groups = [passes] if batch_passes else [(each,) for each in passes]
                     span = slice(inputs.window.start, inputs.window.stop)
-                    part = self._velocity(
-                        latents[:, :, span], inputs, context, guidance, (step, len(timesteps), number), timestep,
-                        batch_passes, cancel,
-                    )  # fmt: skip
-                    velocity[:, :, span] += part * weight.to(part.device)[None, None, :, None, None]
+                    part = guided_velocity(
+                        self.transformer, latents[:, :, span], timestep, inputs, context, groups, cancel
+                    )
+                    velocity[:, :, span] += part * weight
                 latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
                 if callback is not None:
                     latents = callback(self, step, timestep, {"latents": latents}).pop("latents", latents)
@@ -320,10 +297,14 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
 
     def latent_preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:
         """A small picture, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
+        return latent_picture(latents, self._fit_preview(), latents.shape[2] // 2)
+
+    def _fit_preview(self) -> torch.Tensor:
+        """The map from latents to RGB, fitted once; in the midst of sampling it would push the transformer away."""
         if self._rgb_map is None:
             with torch.no_grad():
                 self._rgb_map = fit_rgb_map(self.vae)
-        return latent_picture(latents, self._rgb_map, latents.shape[2] // 2)
+        return self._rgb_map
 
     def _plan(
         self,
@@ -343,59 +324,6 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
             planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
         return planned
-
-    def _velocity(
-        self,
-        latents: torch.Tensor,
-        inputs: WindowInputs,
-        context: Context,
-        guidance: Guidance,
-        place: tuple[int, int, int],
-        timestep: torch.Tensor,
-        batch_passes: bool,
-        cancel: CancelToken | None,
-    ) -> torch.Tensor:
-        """The guided velocity of one window in one step, float32."""
-        step, steps, window = place
-        passes = guidance.passes(step, steps, inputs.motion is not None)
-        groups = [passes] if batch_passes else [(each,) for each in passes]
-        dtype = self.transformer.dtype
-        states = torch.cat([latents, inputs.condition], dim=1).to(dtype)
-        total = torch.zeros_like(latents)
-        for group in groups:
-            if cancel is not None:
-                cancel.check()
-            texts = [context.of(each) for each in group]
-            with self.transformer.cache_context(f"{'+'.join(each.name for each in group)}-{window}"):
-                out = self.transformer(
-                    hidden_states=states.expand(len(group), *states.shape[1:]),
-                    timestep=timestep.expand(len(group)),
-                    encoder_hidden_states=torch.cat(texts),
-                    encoder_hidden_states_image=_repeat(context.image, len(group)),
-                    return_dict=False,
-                    **_motion_arguments(inputs.motion, [each.motion for each in group], states),
-                )[0]
-            for each, velocity in zip(group, out, strict=True):
-                total += each.share * velocity.float().unsqueeze(0)
-        return total
-
-
-def _motion_arguments(
-    motion: MotionInputs | None, wanted: Sequence[bool], like: torch.Tensor
-) -> dict[str, torch.Tensor | None]:
-    """The transformer's motion arguments for a batch of passes; none at all where no pass has motion."""
-    if motion is None or not any(wanted):
-        return {}
-    on = torch.tensor(wanted, dtype=torch.float32)[:, None]
-    return {
-        "motion_hidden_states": _repeat(motion.tokens.to(like.device, like.dtype), len(wanted)),
-        "motion_attention_mask": None if motion.mask is None else motion.mask.to(like.device),
-        "motion_scale": (on * motion.scale).to(like.device),
-    }
-
-
-def _repeat(tensor: torch.Tensor | None, count: int) -> torch.Tensor | None:
-    return None if tensor is None else tensor.expand(count, *tensor.shape[1:])
 
 
 def _to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -73,6 +73,10 @@ class Engine(Protocol):
         """What a request calls it."""
         ...
 
+    def check(self, request: AnimationRequest) -> None:
+        """Raise now what is missing for the request (packages, weights), before anything slow is done."""
+        ...
+
     def look_side(self, max_side: int | None) -> int:
         """The longest side, in pixels, at which the photo's faces are looked for."""
         ...
@@ -93,6 +97,9 @@ class PreviewEngine:
 
     def __init__(self, models_dir: Path | None = None) -> None:
         self._models_dir = models_dir
+
+    def check(self, request: AnimationRequest) -> None:
+        """Nothing is missing: small models are fetched when they are used."""
 
     def look_side(self, max_side: int | None) -> int:
         """Faces are looked for at the size of the result."""

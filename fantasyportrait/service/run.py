@@ -71,6 +71,7 @@ class Run:
     def result(self) -> Result:
         """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
         engine = self._animator.engine(self._request.engine)
+        engine.check(self._request)
         infos = self._check_inputs()
         photo, faces = self._portrait(engine)
         clips = self._driving(infos)

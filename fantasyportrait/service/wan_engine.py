@@ -16,8 +16,9 @@ from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service.engines import PREVIEW_SIDE, Frame, Scene, ScenePart, Watch
 from fantasyportrait.service.places import cache_folder
+from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_model import WanModel, motion_nets, prepare_model, segmenter
+from fantasyportrait.service.wan_model import WanModel, check_model, motion_nets, prepare_model, segmenter
 from fantasyportrait.service.wan_motion import MotionMaker, regions_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class WanEngine:
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
 
+    def check(self, request: AnimationRequest) -> None:
+        """Raise `DependencyError` without the packages, `WeightsError` without the model's files."""
+        require("diffusers", extra="wan", purpose="the wan engine")
+        check_model(request.sampling, self._models_dir)
+
     def look_side(self, max_side: int | None) -> int:
         """Faces are looked for in a larger picture than the result, where small ones are still seen."""
         return PREVIEW_SIDE
@@ -61,7 +67,6 @@ class WanEngine:
 
     def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
         """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
-        require("diffusers", extra="wan", purpose="the wan engine")
         with self._turn(cancel):
             frames = sampled_frames(scene.timeline.frames)
             spare = frames - scene.timeline.frames

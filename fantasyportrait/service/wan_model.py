@@ -14,7 +14,7 @@ from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.optional import require
 from fantasyportrait.motion.motion_nets import MotionNets
 from fantasyportrait.motion.portrait_nets import PortraitNets
-from fantasyportrait.service.sampling import Alignment
+from fantasyportrait.service.sampling import Alignment, Sampling
 from fantasyportrait.service.wan_motion import Segmenter
 from fantasyportrait.weights.assemble import Network, WanNetworks, assemble
 from fantasyportrait.weights.gguf_file import read_gguf
@@ -34,6 +34,13 @@ class WanModel:
 
     folder: Path
     gguf: Path | None = None
+
+
+def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
+    """Raise `WeightsError` where a file is missing that this sampling reads; nothing is opened."""
+    wan_sources(sampling.model, models_dir)
+    if sampling.region == "segment":
+        _sam_folder(models_dir)
 
 
 def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
@@ -69,11 +76,7 @@ def motion_nets(model: WanModel, alignment: Alignment) -> MotionNets:
 
 def segmenter(models_dir: Path | None = None) -> Segmenter:
     """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is not there."""
-    folder = (models_dir or usual_models_dir()) / SAM_FOLDER
-    if not (folder / "config.json").is_file():
-        raise WeightsError(
-            f"Segment Anything is not in {folder}: run  fantasyportrait weights fetch sam, or choose region box or head"
-        )
+    folder = _sam_folder(models_dir)
     from fantasyportrait.models.segment_anything import load_sam, segment
 
     sam = load_sam(str(folder))
@@ -82,6 +85,15 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
         return segment(sam, pixels, boxes)
 
     return masks
+
+
+def _sam_folder(models_dir: Path | None) -> Path:
+    folder = (models_dir or usual_models_dir()) / SAM_FOLDER
+    if not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"Segment Anything is not in {folder}: run  fantasyportrait weights fetch sam, or choose region box or head"
+        )
+    return folder
 
 
 def _networks(sources: WanSources) -> WanNetworks:

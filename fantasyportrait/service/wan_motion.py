@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +49,18 @@ class FaceDrive:
     reach: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class _Take:
+    """What every face of one scene's motions shares: `frames` is how many rows each gets."""
+
+    scene: Scene
+    frames: int
+    canonical: CanonicalFace
+    cancel: CancelToken
+
+
 class MotionMaker:
-    """Makes the motions of one scene: clips through the cache, built-in motions through the preview engine."""
+    """Makes the motions of scenes: clips through the cache, built-in motions through the preview engine."""
 
     def __init__(self, nets: MotionNets, cache_dir: Path, models_dir: Path | None) -> None:
         self._nets, self._cache_dir, self._models_dir = nets, cache_dir, models_dir
@@ -60,76 +69,60 @@ class MotionMaker:
         self, scene: Scene, frames: int, progress: Callable[[int], None], cancel: CancelToken
     ) -> tuple[FaceDrive, ...]:
         """A drive for every face of the scene, each of `frames` rows; `progress` gets how many faces are done."""
-        canonical = canonical_face(self._models_dir)
+        take = _Take(scene, frames, canonical_face(self._models_dir), cancel)
         made = []
         for number, part in enumerate(scene.parts, 1):
             cancel.check()
-            made.append(self._drive(part, scene, frames, canonical, cancel))
+            made.append(self._drive(part, take))
             progress(number)
         return tuple(made)
 
-    def _drive(
-        self, part: ScenePart, scene: Scene, frames: int, canonical: CanonicalFace, cancel: CancelToken
-    ) -> FaceDrive:
+    def _drive(self, part: ScenePart, take: _Take) -> FaceDrive:
         source = None if part.role is None else part.role.source
         if isinstance(source, FreeSource):
             return FaceDrive(part, None, _STAYS)
-        own = encode_portrait(scene.pixels, part.face, self._nets)
         if source is None:
-            return FaceDrive(part, own.repeated(frames), _STAYS)
+            return FaceDrive(part, self._own(part, take).repeated(take.frames), _STAYS)
         if isinstance(source, BuiltinSource):
-            return self._builtin(part, source.name, own, scene, frames, canonical, cancel)
-        return self._clip(part, source, own, scene, frames, canonical, cancel)
+            return self._builtin(part, source.name, take)
+        return self._clip(part, source, take)
 
-    def _clip(
-        self,
-        part: ScenePart,
-        source: ClipSource,
-        own: MotionCode,
-        scene: Scene,
-        frames: int,
-        canonical: CanonicalFace,
-        cancel: CancelToken,
-    ) -> FaceDrive:
+    def _own(self, part: ScenePart, take: _Take) -> MotionCode:
+        """How the face looks in the photo, one row."""
+        return encode_portrait(take.scene.pixels, part.face, self._nets)
+
+    def _clip(self, part: ScenePart, source: ClipSource, take: _Take) -> FaceDrive:
         if part.track is None or part.role is None:
             raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
-        span = ClipSpan(source.path, Fraction(scene.timeline.rate), source.start_s, source.end_s)
+        request = take.scene.request
+        span = ClipSpan(source.path, take.scene.timeline.rate, source.start_s, source.end_s)
         code = cached_motion(
-            span, part.track, self._nets, cache_dir=self._cache_dir, mirror=part.role.mirror, cancel=cancel
+            span, part.track, self._nets, cache_dir=self._cache_dir, mirror=part.role.mirror, cancel=take.cancel
         )
-        if scene.request.absolute is False:
-            code = code.relative_to(neutral_row(part.track, canonical), own)
-        rows = fill_rows(len(code), frames, scene.request.fill)
+        if request.absolute is False:
+            code = code.relative_to(neutral_row(part.track, take.canonical), self._own(part, take))
+        rows = fill_rows(len(code), take.frames, request.fill)
         return FaceDrive(part, code.take(rows), _mirrored(excursion(part.track.boxes[np.unique(rows)]), part))
 
-    def _builtin(
-        self,
-        part: ScenePart,
-        name: str,
-        own: MotionCode,
-        scene: Scene,
-        frames: int,
-        canonical: CanonicalFace,
-        cancel: CancelToken,
-    ) -> FaceDrive:
+    def _builtin(self, part: ScenePart, name: str, take: _Take) -> FaceDrive:
         """The motion drawn onto the bundled portrait and encoded like a clip.
 
         It has no pose of its own to take over, so unless the request says absolute it is measured from that portrait
         at rest.
         """
-        motion = builtin_motion(name, turn_length(scene.timeline), scene.timeline.rate, canonical)
+        timeline = take.scene.timeline
+        motion = builtin_motion(name, turn_length(timeline), timeline.rate, take.canonical)
         pixels, actor = self._bundled()
         drawn = Part(actor, motion)
-        landmarks = driven_landmarks(drawn, len(motion), canonical)
-        pictures = itertools.chain([pixels], render(pixels, [drawn], len(motion), canonical, cancel))
+        landmarks = driven_landmarks(drawn, len(motion), take.canonical)
+        pictures = itertools.chain([pixels], render(pixels, [drawn], len(motion), take.canonical, take.cancel))
+        points = np.concatenate([actor.landmarks[None], landmarks])
         mirror = part.role is not None and part.role.mirror
-        code = encode_frames(
-            pictures, np.concatenate([actor.landmarks[None], landmarks]), self._nets, mirror=mirror, cancel=cancel
-        )
-        if not scene.request.absolute:
-            code = code.relative_to(0, own)
-        rows = fill_rows(len(motion), frames, "loop")
-        reach = excursion(np.stack([box_of(points) for points in landmarks]))
+        code = encode_frames(pictures, points, self._nets, mirror=mirror, cancel=take.cancel)
+        if not take.scene.request.absolute:
+            code = code.relative_to(0, self._own(part, take))
+        rows = fill_rows(len(motion), take.frames, "loop")
+        reach = excursion(np.stack([box_of(frame) for frame in landmarks]))
         return FaceDrive(part, code.take(rows + 1), _mirrored(reach, part))
 
     def _bundled(self) -> tuple[NDArray[np.uint8], Face]:

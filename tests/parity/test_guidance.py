@@ -9,8 +9,9 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.denoising import Context, WindowInputs
 from fantasyportrait.pipelines.guidance import Guidance
-from fantasyportrait.pipelines.portrait_pipeline import Context, FantasyPortraitPipeline, WindowInputs
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.pipelines.toy import toy_vae
 from tests.parity.cases import Cases

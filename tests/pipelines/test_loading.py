@@ -55,9 +55,7 @@ def test_precision_is_the_transformers_only(model: WanModel, tmp_path: Path) -> 
         assert {weight.dtype for weight in part.parameters()} == {torch.float32}
 
 
-def test_from_pretrained_and_back(
-    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
-) -> None:
+def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
     """The package's own names are where diffusers looks for its classes."""
     loaded = fantasyportrait.FantasyPortraitPipeline.from_pretrained(model.folder)
     loaded.set_progress_bar_config(disable=True)
@@ -70,9 +68,7 @@ def test_from_pretrained_and_back(
         fantasyportrait.Nothing  # noqa: B018
 
 
-def test_a_quantized_transformer(
-    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
-) -> None:
+def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
     """GGUF in original Wan names; motion attention stays as it is, nothing is left on the meta device."""
     plain = load_pipeline(model.folder, CPU, tmp_path)
     state = plain.transformer.state_dict()

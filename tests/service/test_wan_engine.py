@@ -204,8 +204,11 @@ def test_a_writer_that_fails_lets_the_next_request_in(animator: Animator, job: J
 
 
 def test_a_model_that_is_not_there(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """Said before any clip is tracked."""
+    seen: list[Event] = []
     with pytest.raises(WeightsError, match=r"weights fetch wan-720p"):
-        animator.animate(job(model="wan-720p"), tmp_path / "out.mp4")
+        animator.animate(job(model="wan-720p"), tmp_path / "out.mp4", watch=seen.append)
+    assert not seen
     with pytest.raises(WeightsError, match="there is no model"):
         animator.animate(job(model="./nowhere"), tmp_path / "out.mp4")
     with pytest.raises(WeightsError, match="Segment Anything is not in"):

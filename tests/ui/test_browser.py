@@ -1,99 +1,14 @@
 """The app in a real Chromium, from the upload to a video that plays."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ui.conftest import Served
+from tests.ui.browsing import PLAYS, WAIT_MS, choose, choose_wan, set_seconds
+from tests.ui.serving import Served
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WAIT_MS = 30_000
-PLAYS = """async (place) => {
-    const video = document.querySelector(place + ' video');
-    video.muted = true;
-    await video.play();
-    const from = video.currentTime;
-    for (let i = 0; i < 100 && video.currentTime === from; i++) await new Promise(r => setTimeout(r, 50));
-    return {moved: video.currentTime !== from, width: video.videoWidth, height: video.videoHeight,
-            length: video.duration, error: video.error && video.error.message};
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium with a profile of its own; where it is missing, a failure in CI and a skip elsewhere."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        reason = f"there is no Chromium at {CHROMIUM}: apt install chromium, or name it in $CHROMIUM"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    with playwright.sync_playwright() as driver:
-        profile = tmp_path_factory.mktemp("profile")
-        context = driver.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS)
-        context.set_default_timeout(WAIT_MS)
-        yield context
-        context.close()
-
-
-@pytest.fixture
-def page(browser: Any, app: Served) -> Iterator[Any]:
-    """The app in a new tab."""
-    with opened(browser, app) as tab:
-        yield tab
-
-
-@pytest.fixture
-def wan_page(browser: Any, wan_app: Served) -> Iterator[Any]:
-    """The app with the diffusion engine in a new tab."""
-    with opened(browser, wan_app) as tab:
-        yield tab
-
-
-@contextmanager
-def opened(browser: Any, app: Served) -> Iterator[Any]:
-    """A new tab with the app, which may talk to nobody else and must not fail in silence."""
-    tab = browser.new_page()
-    errors: list[str] = []
-    elsewhere: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("request", lambda asked: elsewhere.append(asked.url) if asked.url.startswith("http") else None)
-    tab.goto(app.address)
-    tab.wait_for_selector("#photo input[type=file]", state="attached")
-    tab.wait_for_selector("#ready", state="attached")
-    yield tab
-    tab.close()
-    assert not errors
-    assert all(url.startswith(app.address) for url in elsewhere)
-
-
-def choose(page: Any, face: int, kind: str) -> None:
-    """Choose what a face plays."""
-    page.click(f"#face-{face} label:has-text('{kind}')")
-
-
-def set_seconds(page: Any, seconds: float) -> None:
-    """Set the result's length."""
-    page.click("#options button")
-    page.click("#length label:has-text('Seconds')")
-    page.fill("#seconds input", str(seconds))
-    page.press("#seconds input", "Tab")
 
 
 def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict[str, Path]) -> None:
@@ -206,10 +121,7 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page:
     wan_page.click("#example")
     wan_page.wait_for_selector("#face-2")
     assert wan_page.is_checked("#engine input[value=preview]") and not wan_page.is_visible("#wan")
-    wan_page.click("#engine label:has-text('Wan')")
-    wan_page.click("#wan button >> nth=0")
-    wan_page.fill("#steps input[type=number]", "12")
-    wan_page.press("#steps input[type=number]", "Tab")
+    choose_wan(wan_page, steps=12)
     wan_page.fill("#seed input", "77")
     wan_page.fill("#prompt textarea", "two people sing")
     choose(wan_page, 2, "Left to the model")

@@ -7,8 +7,8 @@ import pytest
 
 from app import main
 from tests.service.factories import one_person
-from tests.ui.conftest import Served
 from tests.ui.factories import card, engine, options, values
+from tests.ui.serving import Served
 from tests.ui.visitor import Visitor
 
 
@@ -73,16 +73,18 @@ def test_values_out_of_range_make_nothing(
 def test_values_of_wan_out_of_range_make_nothing(wan_app: Served, small: Path, changes: dict[str, object]) -> None:
     someone = Visitor(wan_app.address)
     someone.send_photo(small)
+    before = list(wan_app.results.rglob("*.mp4"))
     answer = someone.animate(*values(options()), *values(engine(**changes)), *values(card()))
     assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
-    assert not list(wan_app.results.rglob("*.mp4"))
+    assert list(wan_app.results.rglob("*.mp4")) == before
 
 
-def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, small: Path) -> None:
-    someone = Visitor(wan_app.address)
+def test_the_place_of_the_model_is_told_to_nobody(empty_app: Served, small: Path) -> None:
+    someone = Visitor(empty_app.address)
     someone.send_photo(small)
     answer = someone.animate(*values(options()), *values(engine()), *values(card()))
-    page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
+    page = httpx.get(f"{empty_app.address}/config", trust_env=False).text
+    assert 'role="alert"' in str(answer) and "some-model" in str(answer)
     assert "secret-place" not in str(answer) + page + str(someone.interface())
 
 

@@ -1,0 +1,106 @@
+"""What a visitor does in the browser, and what is seen there meanwhile."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.ui.serving import Served
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MS = 30_000
+PLAYS = """async (place) => {
+    const video = document.querySelector(place + ' video');
+    video.muted = true;
+    await video.play();
+    const from = video.currentTime;
+    for (let i = 0; i < 100 && video.currentTime === from; i++) await new Promise(r => setTimeout(r, 50));
+    return {moved: video.currentTime !== from, width: video.videoWidth, height: video.videoHeight,
+            length: video.duration, error: video.error && video.error.message};
+}"""
+# Every change of the progress text and of the look, with the time in ms; a busy test would miss some by asking.
+WATCH = """() => {
+    window.seen = [];
+    const note = () => {
+        const text = document.querySelector('#progress p')?.textContent ?? '';
+        const look = document.querySelector('#look img')?.src ?? '';
+        const last = window.seen[window.seen.length - 1];
+        if (!last || last[1] !== text || last[2] !== look) window.seen.push([Date.now(), text, look]);
+    };
+    new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true,
+                                                       attributes: true});
+}"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What stood on the page from `at_ms` on: the progress text, and the look as a URL; empty for none."""
+
+    at_ms: int
+    text: str
+    look: str
+
+
+@contextmanager
+def opened(browser: Any, app: Served) -> Iterator[Any]:
+    """A new tab with the app, which may talk to nobody else and must not fail in silence."""
+    tab = browser.new_page()
+    errors: list[str] = []
+    elsewhere: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("request", lambda asked: elsewhere.append(asked.url) if asked.url.startswith("http") else None)
+    tab.goto(app.address)
+    tab.wait_for_selector("#photo input[type=file]", state="attached")
+    tab.wait_for_selector("#ready", state="attached")
+    yield tab
+    tab.close()
+    assert not errors
+    assert all(url.startswith(app.address) for url in elsewhere)
+
+
+def choose(page: Any, face: int, kind: str) -> None:
+    """Choose what a face plays."""
+    page.click(f"#face-{face} label:has-text('{kind}')")
+
+
+def set_seconds(page: Any, seconds: float) -> None:
+    """Set the result's length."""
+    page.click("#options button")
+    page.click("#length label:has-text('Seconds')")
+    page.fill("#seconds input", str(seconds))
+    page.press("#seconds input", "Tab")
+
+
+def set_steps(page: Any, steps: int) -> None:
+    """Set Wan's number of steps; its settings must be open."""
+    page.fill("#steps input[type=number]", str(steps))
+    page.press("#steps input[type=number]", "Tab")
+
+
+def choose_wan(page: Any, steps: int) -> None:
+    """Choose Wan with so many steps."""
+    page.click("#engine label:has-text('Wan')")
+    page.click("#wan button >> nth=0")
+    set_steps(page, steps)
+
+
+def watch(page: Any) -> None:
+    """Note from now on what the page says of the work."""
+    page.evaluate(WATCH)
+
+
+def seen(page: Any) -> list[Seen]:
+    """What was noted since `watch`."""
+    return [Seen(*row) for row in page.evaluate("window.seen")]

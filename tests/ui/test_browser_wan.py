@@ -1,0 +1,181 @@
+"""The diffusion engine in a real Chromium, with a toy model: every part real, only the pictures are noise."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from fantasyportrait.media.images import load_photo, save_image
+from tests.ui.browsing import PLAYS, WAIT_MS, Seen, choose, choose_wan, opened, seen, set_seconds, set_steps, watch
+from tests.ui.serving import Served
+from ui import words
+
+pytestmark = pytest.mark.browser
+
+RUN_MS = 4 * WAIT_MS
+SAMPLING = re.compile(r"Sampling: step (\d+) of (\d+)")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> tuple[Path, Path]:
+    """The heads of the bundled picture as two strips, which are quick at 720 pixels: 720 x 256 and 720 x 240."""
+    folder = tmp_path_factory.mktemp("photos")
+    pixels = load_photo(two_person).pixels
+    strips = (folder / "taller.png", folder / "flatter.png")
+    for path, bottom in zip(strips, (380, 350), strict=True):
+        save_image(path, np.ascontiguousarray(pixels[20:bottom]))
+    return strips
+
+
+def show_photo(page: Any, photo: Path) -> None:
+    """Upload a photo of two people."""
+    page.set_input_files("#photo input[type=file]", photo)
+    page.wait_for_selector("text=2 faces found")
+    page.wait_for_selector("#face-2")
+
+
+def give_clip(page: Any, clip: Path) -> None:
+    """Let face 1 be driven by a clip of one person, and leave face 2 to the model."""
+    choose(page, 1, "Clip")
+    page.set_input_files("#face-1 .panel-clip input[type=file]", clip)
+    page.wait_for_selector("#face-1 >> text=shows one person")
+    choose(page, 2, "Left to the model")
+
+
+def stages_of(noted: list[Seen]) -> list[str]:
+    """The stages in the order in which the page named them, each once."""
+    begins = {text.partition(":")[0] for text in words.STAGES.values()}
+    names = [row.text.partition(":")[0] for row in noted]
+    return list(dict.fromkeys(name for name in names if name in begins))
+
+
+def contents(video: Path) -> tuple[int, tuple[int, int], float]:
+    """Number of frames, (width, height), and the loudest sample of the sound, 0 to 1."""
+    with av.open(str(video)) as container:
+        frames = [(frame.width, frame.height) for frame in container.decode(video=0)]
+    with av.open(str(video)) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    return len(frames), frames[0], float(np.abs(sound).max())
+
+
+def test_wan_from_a_photo_to_its_video(
+    wan_page: Any, photos: tuple[Path, Path], clips: dict[str, Path], toy_model: Path, tmp_path: Path
+) -> None:
+    show_photo(wan_page, photos[0])
+    give_clip(wan_page, clips["one"])
+    choose_wan(wan_page, steps=4)
+    set_seconds(wan_page, 0.24)
+    watch(wan_page)
+    wan_page.click("#animate")
+    wan_page.wait_for_selector("#result video", timeout=RUN_MS)
+
+    noted = seen(wan_page)
+    order = [words.STAGES[name] for name in ("portrait", "driving", "model", "motion", "sample", "render", "finish")]
+    stages = stages_of(noted)
+    assert stages == [stage for stage in order if stage in stages]
+    # Quick stages may pass between two paintings of the page; these take their time.
+    assert {words.STAGES["model"], words.STAGES["sample"], words.STAGES["render"]} <= set(stages)
+    steps = [(int(found[1]), row) for row in noted if (found := SAMPLING.match(row.text))]
+    assert len({step for step, _ in steps}) >= 2 and all("of 4" in row.text for _, row in steps)
+    looks = {row.look for _, row in steps} - {""}
+    assert len(looks) >= 2 and all(look.startswith("data:image/jpeg") for look in looks)
+
+    result = wan_page.evaluate(PLAYS, "#result")
+    assert result["moved"] and result["error"] is None and (result["width"], result["height"]) == (720, 256)
+    wan_page.wait_for_selector("#notes >> text=0.24 s, 6 frames")
+    assert "9 are sampled and the last 3 left out" in wan_page.inner_text("#notes")
+    assert not wan_page.is_visible("#look img") and not wan_page.is_visible("#stop")
+    saved = {}
+    for place in ("video", "request"):
+        with wan_page.expect_download() as download:
+            wan_page.click(f"#save-{place}")
+        saved[place] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[place])
+    frames, size, loudest = contents(saved["video"])
+    assert (frames, size) == (6, (720, 256)) and loudest > 0.01
+    request = json.loads(saved["request"].read_text(encoding="utf-8"))
+    assert request["engine"] == "wan" and request["sampling"]["steps"] == 4
+    hidden = str(toy_model.parent)
+    assert hidden not in saved["request"].read_text(encoding="utf-8") and hidden not in wan_page.content()
+
+
+def test_stop_while_sampling_keeps_what_was_chosen(
+    wan_page: Any, wan_app: Served, photos: tuple[Path, Path], clips: dict[str, Path]
+) -> None:
+    before = set(wan_app.results.rglob("*.mp4"))
+    show_photo(wan_page, photos[0])
+    give_clip(wan_page, clips["one"])
+    choose_wan(wan_page, steps=60)
+    wan_page.fill("#seed input", "77")
+    wan_page.fill("#prompt textarea", "two people talk")
+    set_seconds(wan_page, 0.2)
+    wan_page.click("#animate")
+    wan_page.wait_for_selector("#progress >> text=/Sampling: step/", timeout=RUN_MS)
+    wan_page.wait_for_selector("#look img")
+    wan_page.click("#stop")
+    wan_page.wait_for_selector("#message >> text=Stopped: nothing was made", timeout=RUN_MS)
+    wan_page.wait_for_selector("#animate:enabled")
+
+    shown = ("#stop", "#progress progress", "#look img", "#result video")
+    assert not [place for place in shown if wan_page.is_visible(place)]
+    assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_checked("#length input[value=seconds]")
+    chosen = ("#steps input[type=number]", "#seed input", "#prompt textarea", "#seconds input")
+    assert [wan_page.input_value(place) for place in chosen] == ["60", "77", "two people talk", "0.2"]
+    assert wan_page.is_checked("#face-1 input[value=clip]") and wan_page.is_visible("#face-1 >> text=shows one person")
+    assert wan_page.is_checked("#face-2 input[value=free]")
+    assert set(wan_app.results.rglob("*.mp4")) == before
+
+    # And all of it is still good for a video.
+    set_steps(wan_page, 1)
+    wan_page.click("#animate")
+    wan_page.wait_for_selector("#result video", timeout=RUN_MS)
+    wan_page.wait_for_selector("#notes >> text=0.20 s, 5 frames")
+
+
+def test_a_model_that_is_not_there_is_one_sentence(
+    empty_page: Any, empty_app: Served, photos: tuple[Path, Path]
+) -> None:
+    show_photo(empty_page, photos[0])
+    choose(empty_page, 1, "Built-in motion")
+    choose_wan(empty_page, steps=2)
+    empty_page.click("#animate")
+    empty_page.wait_for_selector("#message .refusal", timeout=RUN_MS)
+    said = empty_page.inner_text("#message")
+    assert empty_page.locator("[role=alert]").count() == 1
+    assert "some-model" in said and re.fullmatch(r"[A-Z][^\n]+[^.]\.", said) and ". " not in said
+    assert "secret-place" not in empty_page.content() and str(empty_app.results.parent) not in said
+    empty_page.wait_for_selector("#animate:enabled")
+    assert not list(empty_app.results.rglob("*.*"))
+
+
+def test_two_visitors_take_turns_and_each_gets_a_video(
+    wan_page: Any, browser: Any, wan_app: Served, photos: tuple[Path, Path]
+) -> None:
+    with opened(browser, wan_app) as other:
+        for page, photo, steps in ((wan_page, photos[0], 24), (other, photos[1], 2)):
+            show_photo(page, photo)
+            choose(page, 1, "Built-in motion")
+            choose_wan(page, steps)
+            set_seconds(page, 0.2)
+            watch(page)
+        wan_page.click("#animate")
+        wan_page.wait_for_selector("#progress >> text=/Sampling: step/", timeout=RUN_MS)
+        other.click("#animate")
+        other.wait_for_selector(f"#progress >> text={words.WAITING}")
+        assert other.is_visible("#stop")
+
+        sizes = []
+        for page in (wan_page, other):
+            page.wait_for_selector("#result video", timeout=RUN_MS)
+            result = page.evaluate(PLAYS, "#result")
+            assert result["moved"] and result["error"] is None
+            sizes.append((result["width"], result["height"]))
+        assert sizes == [(720, 256), (720, 240)]
+        # The second began when the first was no longer sampling.
+        last_of_first = max(row.at_ms for row in seen(wan_page) if SAMPLING.match(row.text))
+        first_of_second = min(row.at_ms for row in seen(other) if row.text not in ("", words.WAITING))
+        assert last_of_first < first_of_second
