@@ -24,7 +24,7 @@ def segment(model: SamModel, pixels: NDArray[np.uint8], boxes: Sequence[NDArray[
     scale = side / max(height, width)
     size = (round(height * scale), round(width * scale))
     device = next(model.parameters()).device
-    picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float().to(device)
+    picture = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float().to(device)
     picture = functional.interpolate(picture, size=size, mode="bilinear", antialias=True)
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (_MEAN, _STD))
     picture = functional.pad((picture - mean) / std, (0, side - size[1], 0, side - size[0]))

@@ -1,7 +1,7 @@
 """Where each face of the portrait listens to its own motion, as one map of the whole picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,11 +21,13 @@ class Region:
         face: its id.
         inside: bool (H, W), True where it listens to its own motion.
         nearness: where two regions overlap, the face with the larger number has the pixel.
+        core: bool (H, W), the face itself: what it keeps where other regions would cover it wholly.
     """
 
     face: int
     inside: NDArray[np.bool_]
     nearness: float
+    core: NDArray[np.bool_]
 
 
 def excursion(driver_boxes: Array) -> NDArray[np.float64]:
@@ -49,29 +51,49 @@ def grown_box(box: Array, reach: Array) -> NDArray[np.int64]:
 
 def box_region(face: int, box: Array, reach: Array, size: tuple[int, int]) -> Region:
     """The published region: the grown box, in a picture of (width, height)."""
-    left, top, right, bottom = np.maximum(grown_box(box, reach), 0)
-    inside = np.zeros((size[1], size[0]), np.bool_)
-    inside[top:bottom, left:right] = True
-    return Region(face, inside, _height(box))
+    core = _filled(grown_box(box, np.zeros(4)), size)
+    return Region(face, _filled(grown_box(box, reach), size), _height(box), core)
 
 
 def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, reach: Array) -> Region:
-    """A mask (H, W), inside where above a half of its range, grown by the driver's excursion on each side."""
+    """A mask (H, W), inside where above a half of its range, grown by the driver's excursion on each side.
+
+    A mask that holds nothing is replaced by the box, so that every face can be driven.
+    """
     top = 255 if mask.dtype == np.uint8 else 1
     inside = np.asarray(mask > top / 2, np.uint8)
+    boxed = box_region(face, box, reach, (mask.shape[1], mask.shape[0]))
+    if not inside.any():
+        return boxed
     left, up, right, down = (round(float(share)) for share in np.asarray(reach) * np.tile(_sides(box), 2))
     kernel = np.ones((up + down + 1, left + right + 1), np.uint8)
     # A pixel is inside when the mask is anywhere from `right` before it to `left` behind it, likewise up and down.
     grown = cv2.dilate(inside, kernel, anchor=(right, down))
-    return Region(face, grown > 0, _height(box))
+    return replace(boxed, inside=grown > 0)
 
 
 def face_map(regions: Sequence[Region]) -> NDArray[np.int32]:
-    """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer face has the pixel."""
+    """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer face has the pixel.
+
+    A face that others would cover wholly keeps its core: a child held in somebody's arms is smaller, not farther.
+    """
     painted = np.zeros(regions[0].inside.shape, np.int32)
-    for region in sorted(regions, key=lambda region: region.nearness):
+    far_to_near = sorted(regions, key=lambda region: region.nearness)
+    for region in far_to_near:
         painted[region.inside] = region.face
+    for region in reversed(far_to_near):
+        if not (painted == region.face).any():
+            painted[region.core] = region.face
     return painted
+
+
+def _filled(box: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool (H, W) of a picture of (width, height), True inside the box; at least one pixel of it."""
+    inside = np.zeros((size[1], size[0]), np.bool_)
+    left, top = np.clip(box[:2], 0, np.array(size) - 1)
+    right, bottom = np.maximum(box[2:], [left + 1, top + 1])
+    inside[top:bottom, left:right] = True
+    return inside
 
 
 def _sides(box: Array) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from fantasyportrait.motion.extract import encode_frames, encode_portrait
 from fantasyportrait.motion.from_track import neutral_row
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
-from fantasyportrait.motion.regions import Region, box_region, excursion, face_map, mask_region
+from fantasyportrait.motion.regions import box_region, excursion, face_map, mask_region
 from fantasyportrait.preview.engine import Part, driven_landmarks, render
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
 from fantasyportrait.service.engines import Scene, ScenePart, canonical_face, turn_length
@@ -147,15 +147,7 @@ def regions_of(scene: Scene, drives: Sequence[FaceDrive], segmenter: Segmenter |
         masks = list(segmenter(scene.pixels, [face.box for face in faces]))
     pairs = zip(drives, masks, strict=True)
     regions = [mask_region(d.part.face.id, mask, d.part.face.box, d.reach) for d, mask in pairs]
-    return face_map(_never_empty(regions, drives, (width, height)))
-
-
-def _never_empty(regions: Sequence[Region], drives: Sequence[FaceDrive], size: tuple[int, int]) -> list[Region]:
-    """The regions; a mask that holds nothing is replaced by the face's box, so that every face can be driven."""
-    return [
-        region if region.inside.any() else box_region(drive.part.face.id, drive.part.face.box, drive.reach, size)
-        for region, drive in zip(regions, drives, strict=True)
-    ]
+    return face_map(regions)
 
 
 def _mirrored(reach: NDArray[np.float64], part: ScenePart) -> NDArray[np.float64]:

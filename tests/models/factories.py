@@ -1,6 +1,7 @@
 """Real networks at toy size, with weights that depend only on a seed."""
 
 import torch
+from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
@@ -60,3 +61,20 @@ def toy_labels(faces: int) -> torch.Tensor:
     for face in range(1, faces + 1):
         labels[:, face - 1] = face
     return labels
+
+
+def toy_sam(seed: int = 0) -> SamModel:
+    """Segment Anything: two layers of width 16, a picture of 64 pixels."""
+    torch.manual_seed(seed)
+    side, patch = 64, 8
+    vision = SamVisionConfig(
+        hidden_size=16, output_channels=8, num_hidden_layers=2, num_attention_heads=2, image_size=side,
+        patch_size=patch, window_size=4, global_attn_indexes=[1], mlp_dim=32, num_pos_feats=4,
+    )  # fmt: skip
+    prompt = SamPromptEncoderConfig(
+        hidden_size=8, image_size=side, patch_size=patch, mask_input_channels=4, num_point_embeddings=4
+    )
+    decoder = SamMaskDecoderConfig(
+        hidden_size=8, mlp_dim=16, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=8, iou_head_depth=2
+    )
+    return SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)).eval()

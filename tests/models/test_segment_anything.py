@@ -5,28 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
+from transformers import SamModel
 
 from fantasyportrait.models.segment_anything import load_sam, segment
-
-SIDE, PATCH = 64, 8
+from tests.models.factories import toy_sam
 
 
 @pytest.fixture(scope="module")
 def sam() -> SamModel:
-    """Two layers of width 16, a picture of 64 pixels."""
-    torch.manual_seed(0)
-    vision = SamVisionConfig(
-        hidden_size=16, output_channels=8, num_hidden_layers=2, num_attention_heads=2, image_size=SIDE,
-        patch_size=PATCH, window_size=4, global_attn_indexes=[1], mlp_dim=32, num_pos_feats=4,
-    )  # fmt: skip
-    prompt = SamPromptEncoderConfig(
-        hidden_size=8, image_size=SIDE, patch_size=PATCH, mask_input_channels=4, num_point_embeddings=4
-    )
-    decoder = SamMaskDecoderConfig(
-        hidden_size=8, mlp_dim=16, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=8, iou_head_depth=2
-    )
-    return SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)).eval()
+    return toy_sam()
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
-from fantasyportrait.motion.regions import Region, box_region, excursion, face_map, grown_box, mask_region
+from fantasyportrait.motion.regions import box_region, excursion, face_map, grown_box, mask_region
 
 BOX = np.array([20.0, 30.0, 60.0, 80.0])
 STAYS = np.zeros(4)
@@ -37,11 +37,19 @@ def test_mask_grows_on_the_drivers_side_only() -> None:
 
 @given(st.permutations([1, 2, 3]))
 def test_the_nearer_face_has_the_pixel(order: list[int]) -> None:
+    """The larger one; but nobody vanishes: face 3 lies inside of both others, and keeps itself."""
     size = (40, 30)
     boxes = {1: [0, 0, 20, 20], 2: [10, 5, 30, 20], 3: [15, 10, 25, 15]}
-    regions = [box_region(face, np.array(boxes[face], float), STAYS, size) for face in order]
+    regions = [box_region(face, np.array(boxes[face], float), np.full(4, 0.1), size) for face in order]
     painted = face_map(regions)
-    assert painted[12, 18] == 1 and painted[12, 22] == 2 and painted[25, 35] == 0
-    assert (painted == 3).sum() == 0, "the smallest face lies behind both"
-    lone = Region(3, regions[order.index(3)].inside, 99.0)
-    assert face_map([*regions, lone])[12, 18] == 3
+    assert painted[8, 18] == 1 and painted[8, 25] == 2 and painted[25, 35] == 0
+    inner = np.zeros((30, 40), bool)
+    inner[10:15, 15:25] = True
+    np.testing.assert_array_equal(painted == 3, inner)
+
+
+def test_an_empty_mask_is_replaced_by_the_box() -> None:
+    region = mask_region(1, np.zeros((100, 90), np.uint8), BOX, STAYS)
+    np.testing.assert_array_equal(region.inside, box_region(1, BOX, STAYS, (90, 100)).inside)
+    outside = box_region(2, np.array([200.0, 200.0, 220.0, 230.0]), STAYS, (90, 100))
+    assert outside.inside.sum() == 1, "a box beyond the picture still has a pixel"

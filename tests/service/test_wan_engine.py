@@ -1,5 +1,6 @@
 """The diffusion engine from request to video, with a toy model whose every class is real."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.request import AnimationRequest, load_request
 from fantasyportrait.service.sampling import Sampling
 from fantasyportrait.service.wan_engine import sampled_frames
+from tests.models.factories import toy_sam
 from tests.service.conftest import Inputs
 
 SIDE = 192
@@ -139,6 +141,17 @@ def test_every_option_reaches_the_frames(
     _, plain = run(animator, job(), tmp_path / "plain")
     _, changed = run(animator, job(**changes), tmp_path / "changed")
     assert (plain != changed).any()
+
+
+def test_regions_by_segment_anything(job: Job, models_dir: Path, tmp_path: Path) -> None:
+    """From the folder `sam` of the models folder; here a toy, so its masks are noise, but they reach the frames."""
+    folder = tmp_path / "models"
+    shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
+    toy_sam().save_pretrained(folder / "sam")
+    animator = Animator(folder, tmp_path / "cache", Placement(device="cpu"))
+    _, segmented = run(animator, job(region="segment"), tmp_path / "segmented")
+    _, boxes = run(animator, job(), tmp_path / "boxes")
+    assert segmented.shape == boxes.shape and (segmented != boxes).any()
 
 
 def test_batched_passes_make_the_same_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
