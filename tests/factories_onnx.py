@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from fantasyportrait.motion.portrait_nets import PortraitNets
-from fantasyportrait.weights.toy_onnx import write_toy_detector, write_toy_landmarks
+from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
+from fantasyportrait.weights.toy_onnx import write_toy_landmarks
 
 
-def toy_portrait_nets(folder: Path) -> PortraitNets:
-    """The toy pair, written to `folder` and loaded."""
-    detector, landmarks = folder / "face_det.onnx", folder / "face_landmark.onnx"
-    write_toy_detector(detector)
-    write_toy_landmarks(landmarks)
-    return PortraitNets.load(detector, landmarks)
+def toy_landmark_net(folder: Path) -> PortraitLandmarkNet:
+    """The toy landmark net, written to `folder` and loaded."""
+    write_toy_landmarks(folder / "face_landmark.onnx")
+    return PortraitLandmarkNet(folder / "face_landmark.onnx")
 
 
 def write_constant_net(path: Path, input_shape: Sequence[int], outputs: Sequence[np.ndarray]) -> Path:

@@ -90,7 +90,9 @@ SideBySide = Annotated[
 ]
 Detector = Annotated[
     str | None,
-    typer.Option(metavar="centerface|insightface", help="What finds the faces of the photo. [default: centerface]"),
+    typer.Option(
+        metavar="centerface|published|insightface", help="What finds the faces of the photo. [default: centerface]"
+    ),
 ]
 Engine = Annotated[str | None, typer.Option(metavar="preview|wan", help="What makes the frames. [default: preview]")]
 Saved = Annotated[

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.faces.detect import BlazeFace, CenterFace, Detector
 from fantasyportrait.faces.insightface_detector import InsightFace
 from fantasyportrait.faces.landmarks import LandmarkNet
 from fantasyportrait.faces.masks import HeadMasks
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
-from fantasyportrait.weights.store import model_path
+from fantasyportrait.faces.published_detector import PublishedDetector
+from fantasyportrait.weights.hub_catalog import hub_source
+from fantasyportrait.weights.published_files import FACE_DETECTOR
+from fantasyportrait.weights.store import model_path, models_dir
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,14 @@ class FaceModels:
     folder: Path | None = None
 
     def photo_detector(self, name: str = "centerface") -> Detector:
-        """The detector for photos: centerface, or insightface where that is installed (`DependencyError` else)."""
+        """The detector for photos: centerface; published, the paper's own; or insightface.
+
+        Raises `DependencyError` where its package is not installed, `WeightsError` where its file is not there.
+        """
         if name == "insightface":
             return InsightFace()
+        if name == "published":
+            return PublishedDetector(self._published())
         return CenterFace(self._path("centerface"))
 
     def frame_detector(self) -> BlazeFace:
@@ -38,6 +47,15 @@ class FaceModels:
     def canonical_face(self) -> CanonicalFace:
         """The mean face and its triangles."""
         return read_canonical_face(self._path("face_geometry"))
+
+    def _published(self) -> Path:
+        row = hub_source("face-nets")
+        path = (self.folder or models_dir()) / row.folder / FACE_DETECTOR
+        if not path.is_file():
+            raise WeightsError(
+                f"the published detector is not at {path}: run  fantasyportrait weights fetch {row.name}"
+            )
+        return path
 
     def _path(self, name: str) -> Path:
         return model_path(name, folder=self.folder)

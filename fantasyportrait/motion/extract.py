@@ -17,7 +17,6 @@ from fantasyportrait.motion.smoothing import smooth_landmarks
 
 Pixels = NDArray[np.uint8]
 TimedPixels = tuple[float, Pixels]
-_MESH_SMOOTHING = 0.5
 # A photo is shrunk first where the crop would take less than every second pixel.
 _SMALLEST_SCALE = 0.5
 
@@ -51,7 +50,7 @@ def extract_motion(
         Cancelled: the user stopped it.
     """
     # The published landmarks have a smoothing of their own; only the mesh is smoothed here.
-    smoothing = _MESH_SMOOTHING if nets.alignment == "mesh" else 0.0
+    smoothing = nets.smoothing if nets.alignment == "mesh" else 0.0
     rows = _Rows(smooth_landmarks(track.landmarks, smoothing), track.valid)
     return _encode(_sized(frames, track.size), rows, nets, mirror, progress, cancel)
 

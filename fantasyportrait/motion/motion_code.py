@@ -75,23 +75,6 @@ class MotionCode:
         own = self.features
         return MotionCode.from_features(own - own[neutral_row] + _one_row(portrait), self.valid)
 
-    def scaled(self, strength: float, portrait: "MotionCode") -> "MotionCode":
-        """`strength` of the way from the portrait's own code (1 row) to this one: 0 keeps still, 1 is as it is."""
-        if strength == 1:
-            return self
-        rest = _one_row(portrait)
-        return MotionCode.from_features(rest + np.float32(strength) * (self.features - rest), self.valid)
-
-    def without(self, groups: frozenset[str], portrait: "MotionCode") -> "MotionCode":
-        """The same with the named groups as in the portrait's own code (1 row): they do not follow the driver."""
-        unknown = groups - GROUPS.keys()
-        if unknown:
-            raise ValueError(f"there is no group {', '.join(sorted(unknown))}: the groups are {', '.join(GROUPS)}")
-        _one_row(portrait)
-        still = portrait.repeated(len(self))
-        chosen = {name: getattr(still if name in groups else self, name) for name in GROUPS}
-        return MotionCode(**chosen, valid=self.valid)
-
     def _groups(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         return ((name, getattr(self, name)) for name in GROUPS)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.motion.aligners import Aligner, MeshAligner, NetAligner
 from fantasyportrait.motion.motion_code import FEATURES
-from fantasyportrait.motion.portrait_nets import PortraitNets
+from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
 
 # To be raised with every change that moves a feature: cached codes of older versions are then no longer used.
 EXTRACTION_VERSION = 1
@@ -26,24 +26,26 @@ class MotionNets:
     Attributes:
         encode: the motion encoder.
         digest: names the encoder's weights, for caches.
-        alignment: the published nets, or "mesh" for the five points of the 478-point mesh.
+        alignment: the published landmark net, or "mesh" for the five points of the 478-point mesh.
         batch: how many crops are encoded at once.
+        smoothing: of the mesh, 0 to 1; the published nets have a smoothing of their own.
     """
 
     encode: CropEncoder
     digest: str
-    alignment: PortraitNets | Literal["mesh"] = "mesh"
+    alignment: PortraitLandmarkNet | Literal["mesh"] = "mesh"
     batch: int = 16
+    smoothing: float = 0.5
 
     @property
     def key(self) -> str:
         """Names everything here that features depend on."""
-        alignment = self.alignment if isinstance(self.alignment, str) else self.alignment.digest
+        alignment = f"mesh {self.smoothing}" if isinstance(self.alignment, str) else self.alignment.digest
         return f"{EXTRACTION_VERSION} {self.digest} {alignment}"
 
     def aligner(self) -> Aligner:
         """A fresh aligner, for one face of one clip."""
-        return MeshAligner() if isinstance(self.alignment, str) else NetAligner(self.alignment.landmarks)
+        return MeshAligner() if isinstance(self.alignment, str) else NetAligner(self.alignment)
 
 
 class EncodedCrops:

@@ -1,18 +1,14 @@
-"""The published pair of ONNX nets: the face detector and the 222 landmarks (SPEC.md section 2, items 3 and 4)."""
+"""The published net of 222 landmarks (SPEC.md section 2, item 4). Where a face is, the track knows already."""
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.geometry import Array
 from fantasyportrait.faces.onnx_net import OnnxNet
-from fantasyportrait.faces.published_detector import PublishedDetector
 from fantasyportrait.motion.alignment import (
     LANDMARK_SIDE,
     box_to_crop,
@@ -38,10 +34,14 @@ class PortraitLandmarks:
 
 
 class PortraitLandmarkNet:
-    """The landmark net. Raises DependencyError without onnxruntime, WeightsError for another file."""
+    """The net in `face_landmark.onnx`; `digest` names the file's contents, for caches.
+
+    Raises DependencyError without onnxruntime, WeightsError for a file that is missing or another.
+    """
 
     def __init__(self, model: Path) -> None:
         self._net = OnnxNet(model, (1, 3, LANDMARK_SIDE, LANDMARK_SIDE))
+        self.digest = file_sha256(model)
 
     def read(self, pixels: NDArray[np.uint8], start: Array) -> PortraitLandmarks | None:
         """The face of an RGB image (H, W, 3) at `start`: a box (4,) xyxy, or its landmarks (222, 2) in the last frame.
@@ -80,30 +80,3 @@ def coordinate_pairs(coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
     flat = coordinates.ravel()
     x_first = np.abs(flat[1:] - flat[:-1]).mean() < np.abs(flat[2:] - flat[:-2]).mean()
     return np.asarray(flat.reshape(2, POINTS).T if x_first else flat.reshape(POINTS, 2))
-
-
-@dataclass(frozen=True, eq=False)
-class PortraitNets:
-    """Both nets, loaded. `digest` names the files' contents, for caches."""
-
-    detector: PublishedDetector
-    landmarks: PortraitLandmarkNet
-    digest: str
-
-    @classmethod
-    def load(cls, detector: Path, landmarks: Path) -> "PortraitNets":
-        """The nets of `face_det.onnx` and `face_landmark.onnx`.
-
-        Raises DependencyError without onnxruntime, WeightsError for files that are missing or others.
-        """
-        return cls(PublishedDetector(detector), PortraitLandmarkNet(landmarks), _digest((detector, landmarks)))
-
-
-def _digest(files: Sequence[Path]) -> str:
-    try:
-        joined = " ".join(file_sha256(path) for path in files)
-    except OSError as error:
-        raise WeightsError(
-            f"a published face net cannot be read ({error}): run  fantasyportrait weights fetch"
-        ) from error
-    return hashlib.sha256(joined.encode()).hexdigest()

@@ -51,6 +51,7 @@ def guided_velocity(
 
     Each of `groups` is one run of the transformer: a single pass, or several as a batch. Raises `Cancelled` between.
     """
+    motion = None if inputs.motion is None else inputs.motion.to(latents.device)
     states = torch.cat([latents, inputs.condition], dim=1).to(transformer.dtype)
     total = torch.zeros_like(latents)
     for group in groups:
@@ -64,7 +65,7 @@ def guided_velocity(
                 encoder_hidden_states=torch.cat([context.of(each) for each in group]),
                 encoder_hidden_states_image=_repeat(context.image, len(group)),
                 return_dict=False,
-                **_motion_arguments(inputs.motion, [each.motion for each in group], states),
+                **_motion_arguments(motion, [each.motion for each in group], states),
             )[0]
         for each, velocity in zip(group, out, strict=True):
             total += each.share * velocity.float().unsqueeze(0)

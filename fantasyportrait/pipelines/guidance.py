@@ -1,6 +1,5 @@
 """Text guidance c and portrait guidance p: which forward passes a step needs, and how they add up (SPEC section 5)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -57,8 +56,3 @@ class Guidance:
 def needs_negative(guidance: Guidance) -> bool:
     """Whether any pass reads the negative text."""
     return guidance.text != 1
-
-
-def count_passes(guidance: Guidance, steps: int, motion: bool = True) -> Sequence[int]:
-    """Forward passes of each step, for an estimate of the time."""
-    return [len(guidance.passes(step, steps, motion)) for step in range(steps)]

@@ -7,6 +7,7 @@ import torch
 from diffusers.utils.torch_utils import get_module_execution_device
 from torch.nn import functional
 
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.motion_adapter import MotionAdapter
 
 TOKEN_SIDE = 16
@@ -54,8 +55,10 @@ def token_labels(face_map: torch.Tensor) -> torch.Tensor:
     """A face map (H, W), 0 background and i face i, pooled to the token grid (H / 16, W / 16), int64.
 
     A token belongs to a face as soon as one of its pixels does (max pooling, as published). Where several faces touch
-    one token it belongs to the one with most pixels, so that no token hears two faces.
+    one token it belongs to the one with most pixels, so that no token hears two faces; a face that would get none has
+    its best one.
     """
+    face_map = face_map.cpu()
     height, width = face_map.shape
     if height % TOKEN_SIDE or width % TOKEN_SIDE:
         raise ValueError(f"the face map is {width} x {height}: both sides must be multiples of {TOKEN_SIDE}")
@@ -63,8 +66,22 @@ def token_labels(face_map: torch.Tensor) -> torch.Tensor:
     if not ids:
         return torch.zeros(height // TOKEN_SIDE, width // TOKEN_SIDE, dtype=torch.long)
     planes = torch.stack([face_map == face for face in ids]).float()
-    share, best = functional.avg_pool2d(planes[None], TOKEN_SIDE)[0].max(dim=0)
-    return torch.where(share > 0, torch.tensor(ids)[best], 0)
+    shares = functional.avg_pool2d(planes[None], TOKEN_SIDE)[0]
+    share, best = shares.max(dim=0)
+    labels = torch.where(share > 0, torch.tensor(ids)[best], 0)
+    for number, face in enumerate(ids):
+        if not (labels == face).any():
+            _give_a_token(labels, face, shares[number])
+    return labels
+
+
+def _give_a_token(labels: torch.Tensor, face: int, share: torch.Tensor) -> None:
+    """Give `face` the token of which it has most pixels, unless that is the only one of another face."""
+    for place in share.flatten().argsort(descending=True).tolist():
+        owner = labels.flatten()[place]
+        if share.flatten()[place] > 0 and (owner == 0 or (labels == owner).sum() > 1):
+            labels.view(-1)[place] = face
+            return
 
 
 def listeners(labels: torch.Tensor, faces: Sequence[int]) -> torch.Tensor:
@@ -73,7 +90,7 @@ def listeners(labels: torch.Tensor, faces: Sequence[int]) -> torch.Tensor:
     A face's tokens listen to that face only, the background to all; a face that is not driven to nobody.
     """
     flat = labels.flatten()[:, None]
-    return (flat == 0) | (flat == torch.tensor(list(faces), device=labels.device))
+    return (flat == 0) | (flat == torch.tensor(list(faces)))
 
 
 def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: torch.Tensor) -> MotionInputs | None:
@@ -91,15 +108,21 @@ def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: 
                 f"{tuple(driven[0].features.shape)}: all faces need the same number of frames"
             )
         if face.face not in known:
-            raise ValueError(f"face {face.face} is driven but has no token of the face map: its region is too small")
+            raise RequestError(
+                f"face {face.face} is driven but others cover it to the last token ({TOKEN_SIDE} pixels of the video): "
+                "make the video larger, or choose another region"
+            )
     frames = len(driven[0].features)
     device = get_module_execution_device(adapter)
     windows = adapter(torch.stack([face.features for face in driven]).to(device, torch.float32))
-    tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0)
+    # On the CPU: a long video has many windows, and only one of them is on the device at a time.
+    tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0).cpu()
     on = torch.stack([adapter.listening(face.groups, frames) for face in driven], dim=1)
     hears = listeners(labels, [face.face for face in driven])
-    # (F_lat, 1, N, 97) and (1, tokens a frame, N, 1)
-    mask = (on[:, None] & hears[None, :, :, None].cpu()).flatten(2).unsqueeze(0)
+    if bool(on.all()):
+        on = on[:1]
+    # (F_lat or 1, 1, N, 97) and (1, tokens a frame, N, 1)
+    mask = (on[:, None] & hears[None, :, :, None]).flatten(2).unsqueeze(0)
     strength = torch.tensor([face.strength for face in driven], dtype=torch.float32)
     scale = strength.repeat_interleave(windows.shape[2]).unsqueeze(0)
     return MotionInputs(tokens, None if bool(mask.all()) else mask, scale)

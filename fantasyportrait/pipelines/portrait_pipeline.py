@@ -35,9 +35,9 @@ from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16
 _KEPT_IMAGES = 4
-# They keep what one pass computed and give it to the next: with a pass for each part of the guidance the portrait
-# guidance vanishes without a word.
-_MIXES_PASSES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
+# Step caches that keep what one pass computed and give it to the next: with separate passes the portrait guidance
+# vanishes without a word. FasterCache also takes the halves of a batch for a guidance of its own.
+_MIXES_PASSES, _KNOWS_TWO_PASSES = "PyramidAttentionBroadcastConfig", "FasterCacheConfig"
 
 StepCallback = Callable[
     ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
@@ -49,7 +49,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
 
     model_cpu_offload_seq = "text_encoder->image_encoder->motion_adapter->transformer->vae"
     _optional_components = ["tokenizer", "text_encoder", "image_encoder", "image_processor"]  # noqa: RUF012
-    _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own way
+    _callback_tensor_inputs = ["latents", "denoised"]  # noqa: RUF012 - diffusers' own way
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self.vae_scale_factor_temporal = vae.config.scale_factor_temporal
         self.vae_scale_factor_spatial = vae.config.scale_factor_spatial
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
-        self.empty_prompt: torch.Tensor | None = None
-        """float32 (1, text_dim): umT5's row for an empty prompt (see `empty_prompt_row`)."""
+        self.prompt_rows: Callable[[str], torch.Tensor] | None = None
+        """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptRows`)."""
         self._image_features: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._rgb_map: torch.Tensor | None = None
 
@@ -108,7 +108,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             driven: the faces that are driven, each with features for every frame; faces of the map that are not among
                 them are left to the base model.
             face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture listens.
-            prompt, negative_prompt: empty ones need no text encoder. The negative one is read where guidance.text != 1.
+            prompt, negative_prompt: what is shown, or not; the negative one is read where guidance.text != 1.
             num_frames: 4 k + 1.
             num_inference_steps: 30 as published.
             guidance: the scales; published are text 1 and portrait 4 (paper: 4.5).
@@ -116,7 +116,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             longest_pass: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
             generator: on the CPU, so that a seed means the same on every machine.
             latents: the noise (1, 16, F_lat, H / 8, W / 8), if not to be drawn.
-            callback_on_step_end: as in diffusers, with `latents` in its dictionary.
+            callback_on_step_end: as in diffusers, with `latents` in its dictionary, which it may change, and
+                `denoised`, what they would be without the noise left.
             cancel: asked before every pass.
             output_type: "np" for frames uint8 (1, F, H, W, 3), "latent", or "stream" for an iterator over chunks of
                 frames, which frees each before it decodes the next.
@@ -138,7 +139,12 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         # Everything but the transformer has done its part: let offloaded modules go before the long loop.
         self.maybe_free_model_hooks()
         steps = self.prepare_timesteps(num_inference_steps)
-        sampled = self.denoise(noise, windows, context, guidance, steps, batch_passes, callback_on_step_end, cancel)
+        try:
+            sampled = self.denoise(noise, windows, context, guidance, steps, batch_passes, callback_on_step_end, cancel)
+        except BaseException:
+            # An offloaded transformer would stay on the card, and the next video's models come on top of it.
+            self.maybe_free_model_hooks()
+            raise
         if output_type == "latent":
             self.maybe_free_model_hooks()
             return WanPipelineOutput(frames=sampled)
@@ -168,22 +174,20 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                     f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: one a frame"
                 )
         cache = type(self.transformer._cache_config).__name__
-        if cache in _MIXES_PASSES and not batch_passes:
+        if cache == _KNOWS_TWO_PASSES or (cache == _MIXES_PASSES and not batch_passes):
             raise ValueError(
                 f"{cache.removesuffix('Config')} mixes the passes of a step, so portrait guidance would vanish: use "
-                "FirstBlockCache or MagCache, or batch the passes"
+                "FirstBlockCache or MagCache"
             )
 
     def encode_prompt(self, prompt: str) -> torch.Tensor:
         """umT5's states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
         dtype, device = self.transformer.dtype, self._execution_device
-        if not prompt.strip() and self.empty_prompt is not None:
-            row = self.empty_prompt.to(device, dtype)
-            return functional.pad(row, (0, 0, 0, TEXT_ROWS - len(row))).unsqueeze(0)
+        if self.prompt_rows is not None:
+            rows = self.prompt_rows(prompt).to(device, dtype)
+            return functional.pad(rows, (0, 0, 0, TEXT_ROWS - len(rows))).unsqueeze(0)
         if self.text_encoder is None or self.tokenizer is None:
-            raise ValueError(
-                f"the prompt {prompt!r} needs the text encoder, which is not loaded: load it, or leave it empty"
-            )
+            raise ValueError("a prompt, even an empty one, needs a text encoder: load it, or set `prompt_rows`")
         return self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
@@ -208,6 +212,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             self._image_features[key] = states.cpu()
             while len(self._image_features) > _KEPT_IMAGES:
                 self._image_features.popitem(last=False)
+        self._image_features.move_to_end(key)
         return self._image_features[key].to(self._execution_device, self.transformer.dtype)
 
     def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
@@ -216,8 +221,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             if len(driven) > 1:
                 raise ValueError(f"{len(driven)} faces are driven but there is no face map: say where each face is")
             face_map = torch.zeros(SIDE_MULTIPLE, SIDE_MULTIPLE) + (driven[0].face if driven else 0)
-        inputs = motion_inputs(self.motion_adapter, driven, token_labels(face_map))
-        return None if inputs is None else inputs.to(self._execution_device)
+        return motion_inputs(self.motion_adapter, driven, token_labels(face_map))
 
     def prepare_condition(self, image: NDArray[np.uint8], frames: int) -> torch.Tensor:
         """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
@@ -278,9 +282,12 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                         self.transformer, latents[:, :, span], timestep, inputs, context, groups, cancel
                     )
                     velocity[:, :, span] += part * weight
+                # Where the step points to: the video as the model sees it now, without the noise that is left.
+                denoised = latents - self.scheduler.sigmas[step] * velocity
                 latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
                 if callback is not None:
-                    latents = callback(self, step, timestep, {"latents": latents}).pop("latents", latents)
+                    given = {"latents": latents, "denoised": denoised}
+                    latents = callback(self, step, timestep, given).pop("latents", latents)
                 bar.update()
         return latents
 

@@ -1,5 +1,6 @@
 """Long videos: windows of latent frames that overlap, and the weights with which their predictions are blended."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,13 +33,13 @@ class TimeWindow:
 
 
 def time_windows(latents: int, window: int, overlap: int) -> tuple[TimeWindow, ...]:
-    """Windows of `window` latent frames over `latents`, neighbours sharing `overlap` or, for the last one, more."""
+    """As few windows of `window` latent frames over `latents` as share at least `overlap`, evenly spread."""
     if latents <= window:
         return (TimeWindow(0, latents),)
     if not 0 < overlap < window:
         raise ValueError(f"windows of {window} latent frames cannot overlap by {overlap}: 0 < overlap < window")
-    starts = [*range(0, latents - window, window - overlap), latents - window]
-    return tuple(TimeWindow(start, window) for start in starts)
+    steps = math.ceil((latents - window) / (window - overlap))
+    return tuple(TimeWindow(number * (latents - window) // steps, window) for number in range(steps + 1))
 
 
 def blend_weights(windows: tuple[TimeWindow, ...]) -> tuple[torch.Tensor, ...]:

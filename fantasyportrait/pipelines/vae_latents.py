@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from accelerate.utils.memory import clear_device_cache
 from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
+
+from fantasyportrait.runtime.memory import free_memory
 
 
 def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
@@ -144,7 +145,7 @@ def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
 
 def _make_room(vae: AutoencoderKLWan) -> None:
     vae.clear_cache()
-    clear_device_cache(garbage_collection=True)
+    free_memory()
     vae.enable_tiling()
 
 

@@ -1,17 +1,19 @@
 """The pipeline for who knows no torch: arrays in, chunks of frames out."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES
+from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
+from fantasyportrait.runtime.memory import free_memory
 
 StepWatch = Callable[[int, NDArray[np.uint8]], None]
 """Gets the number of steps done and a look at the latents, uint8 (H / 8, W / 8, 3)."""
@@ -53,19 +55,52 @@ class VideoJob:
 
 
 def sample_video(
+    pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, note: Callable[[str], None], cancel: CancelToken
+) -> Iterator[NDArray[np.uint8]]:
+    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
+
+    A video that does not fit into memory in one pass is begun anew in windows; `note` is told. Raises `Cancelled`, and
+    `RequestError` where that does not fit either.
+    """
+    try:
+        yield from _sampled_with_room(pipeline, job, watch, note, cancel)
+    except torch.OutOfMemoryError as error:
+        height, width = job.pixels.shape[:2]
+        passes = "separate passes, " if job.batch_passes else ""
+        raise RequestError(
+            f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this device: "
+            f"choose {passes}a smaller video (max_side), or an offload that keeps less there (stream or sequential)"
+        ) from error
+
+
+def _sampled_with_room(
+    pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, note: Callable[[str], None], cancel: CancelToken
+) -> Iterator[NDArray[np.uint8]]:
+    """Sample now, in one pass or, where that does not fit, in windows; the chunks are decoded later."""
+    try:
+        return _sampled(pipeline, job, watch, cancel)
+    except torch.OutOfMemoryError:
+        if not WINDOW_FRAMES < job.frames <= job.longest_pass:
+            raise
+    # Outside of the handler, which keeps alive what did not fit.
+    free_memory()
+    note(f"{job.frames} frames in one pass do not fit into memory: they are sampled in windows of {WINDOW_FRAMES}")
+    return _sampled(pipeline, replace(job, longest_pass=WINDOW_FRAMES), watch, cancel)
+
+
+def _sampled(
     pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
-    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for. Raises `Cancelled`."""
-
     def on_step(
         pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        watch(step + 1, pipe.latent_preview(given["latents"]))
+        watch(step + 1, pipe.latent_preview(given["denoised"]))
         return {}
 
+    faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces]
     result = pipeline(
         job.pixels,
-        [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
+        faces,
         torch.from_numpy(job.face_map),
         prompt=job.prompt,
         negative_prompt=job.negative_prompt,
@@ -79,4 +114,5 @@ def sample_video(
         cancel=cancel,
         output_type="stream",
     )
-    yield from result.frames
+    frames: Iterator[NDArray[np.uint8]] = result.frames
+    return frames

@@ -35,8 +35,18 @@ def precision_of(placement: Placement, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if not nvidia or torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
+def check_placement(placement: Placement) -> None:
+    """Raise `RequestError` for a device that is not here, or an offload that it cannot use."""
+    if placement.offload == "sequential" and device_of(placement).type == "cpu":
+        raise RequestError(
+            "sequential offload brings layers from the CPU to a card, and the device is the CPU: use none"
+        )
+    device_of(placement)
+
+
 def place(pipeline: DiffusionPipeline, placement: Placement) -> None:
     """Put the pipeline where the placement says, once. An offloaded pipeline must not be moved afterwards."""
+    check_placement(placement)
     device = device_of(placement)
     offload = placement.offload
     if offload == "auto":
@@ -59,10 +69,6 @@ def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
 
 
 def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    if device.type == "cpu":
-        raise RequestError(
-            "sequential offload brings layers from the CPU to a card, and the device is the CPU: use none"
-        )
     pipeline.enable_sequential_cpu_offload(device=device)
 
 

@@ -1,5 +1,6 @@
 """Libraries that load weights talk to the terminal: bars and remarks that mean nothing to the user of a program."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,12 +16,16 @@ def quiet_libraries() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_logging
 
     own = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
+    accelerate_log = logging.getLogger("accelerate.big_modeling")
+    level = accelerate_log.level
+    accelerate_log.setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     try:
         yield
     finally:
+        accelerate_log.setLevel(level)
         transformers_logging.set_verbosity(verbosity)
         diffusers_logging.set_verbosity(own[0])
         if bars:

@@ -22,7 +22,7 @@ from fantasyportrait.service.checks import (
 from fantasyportrait.service.sampling import Sampling
 
 SCHEMA = 1
-DETECTORS = ("centerface", "insightface")
+DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
 

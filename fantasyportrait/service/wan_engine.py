@@ -38,7 +38,6 @@ class _Loaded:
     """A pipeline in memory, and what it was loaded from."""
 
     model: WanModel
-    prompts: bool
     pipeline: "FantasyPortraitPipeline"
 
 
@@ -53,9 +52,13 @@ class WanEngine:
         self._loaded: _Loaded | None = None
 
     def check(self, request: AnimationRequest) -> None:
-        """Raise `DependencyError` without the packages, `WeightsError` without the model's files."""
+        """Raise `DependencyError` without the packages, `WeightsError` without the model's files, `RequestError` where
+        this machine has not the device."""
         require("diffusers", extra="wan", purpose="the wan engine")
         check_model(request.sampling, self._models_dir)
+        from fantasyportrait.runtime.place import check_placement
+
+        check_placement(self._placement)
 
     def look_side(self, max_side: int | None) -> int:
         """Faces are looked for in a larger picture than the result, where small ones are still seen."""
@@ -72,7 +75,9 @@ class WanEngine:
             spare = frames - scene.timeline.frames
             if spare:
                 watch.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
+            cancel.check()
             loaded = self._load(scene.request.sampling, watch)
+            cancel.check()
             job = self._job(scene, loaded.model, frames, cancel, watch)
             yield from itertools.islice(self._frames(loaded.pipeline, job, cancel, watch), scene.timeline.frames)
 
@@ -98,15 +103,16 @@ class WanEngine:
 
     def _load_quietly(self, sampling: Sampling) -> _Loaded:
         from fantasyportrait.pipelines.loading import load_pipeline
+        from fantasyportrait.runtime.memory import free_memory
 
         model = prepare_model(sampling.model, self._models_dir)
-        prompts = bool(sampling.prompt.strip() or (sampling.text_guidance != 1 and sampling.negative_prompt.strip()))
         kept = self._loaded
-        if kept is None or kept.model != model or (prompts and not kept.prompts):
+        if kept is None or kept.model != model:
             # The old one goes first: two of them do not fit.
             self._loaded = kept = None
-            pipeline = load_pipeline(model.folder, self._placement, self._cache, gguf=model.gguf, prompts=prompts)
-            self._loaded = kept = _Loaded(model, prompts, pipeline)
+            free_memory()
+            pipeline = load_pipeline(model.folder, self._placement, self._cache, model.gguf)
+            self._loaded = kept = _Loaded(model, pipeline)
         return kept
 
     def _job(self, scene: Scene, model: WanModel, frames: int, cancel: CancelToken, watch: Watch) -> "VideoJob":
@@ -116,7 +122,7 @@ class WanEngine:
 
         sampling = scene.request.sampling
         progress = watch.stage("motion", len(scene.parts))
-        maker = MotionMaker(motion_nets(model, sampling.alignment), self._cache, self._models_dir)
+        maker = MotionMaker(motion_nets(model, scene.request), self._cache, self._models_dir)
         drives = maker.drives(scene, frames, progress.at, cancel)
         sam = segmenter(self._models_dir) if sampling.region == "segment" else None
         return VideoJob(
@@ -147,7 +153,7 @@ class WanEngine:
             progress.at(done)
             watch.look(resize(picture, (picture.shape[1] * LOOK_SCALE, picture.shape[0] * LOOK_SCALE), fast=True))
 
-        for chunk in sample_video(pipeline, job, on_step, cancel):
+        for chunk in sample_video(pipeline, job, on_step, watch.note, cancel):
             cancel.check()
             yield from chunk
 

@@ -13,12 +13,13 @@ from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.optional import require
 from fantasyportrait.motion.motion_nets import MotionNets
-from fantasyportrait.motion.portrait_nets import PortraitNets
-from fantasyportrait.service.sampling import Alignment, Sampling
+from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
+from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.sampling import Sampling
 from fantasyportrait.service.wan_motion import Segmenter
 from fantasyportrait.weights.assemble import Network, WanNetworks, assemble
 from fantasyportrait.weights.gguf_file import read_gguf
-from fantasyportrait.weights.published_files import FACE_NETS
+from fantasyportrait.weights.published_files import FACE_LANDMARKS
 from fantasyportrait.weights.store import models_dir as usual_models_dir
 from fantasyportrait.weights.wan_sources import WanSources, wan_sources
 
@@ -54,24 +55,24 @@ def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
     if sources.gguf is not None:
         read_gguf(sources.gguf)
     folder = assemble(sources, _networks(sources), sources.base.parent / f"assembled-{_name(sources)}")
-    if not (folder / "model_index.json").is_file():
+    if sources.gguf is None and not (folder / "model_index.json").is_file():
         from fantasyportrait.pipelines.loading import write_index
 
         write_index(folder, sources.base)
     return WanModel(folder, sources.gguf)
 
 
-def motion_nets(model: WanModel, alignment: Alignment) -> MotionNets:
-    """The motion encoder, and the published face nets unless faces are aligned by the mesh."""
+def motion_nets(model: WanModel, request: AnimationRequest) -> MotionNets:
+    """The motion encoder, and how the request has faces aligned: by the published net, which smooths as published, or
+    by the mesh with the request's smoothing."""
     from fantasyportrait.models.motion_encoder import CropEncoder
 
     folder = model.folder / "motion_encoder"
     encode = CropEncoder(folder)
     digest = file_sha256(folder / ENCODER_WEIGHTS)
-    if alignment == "mesh":
-        return MotionNets(encode, digest)
-    detector, landmarks = (model.folder / name for name in FACE_NETS)
-    return MotionNets(encode, digest, PortraitNets.load(detector, landmarks))
+    if request.sampling.alignment == "mesh":
+        return MotionNets(encode, digest, smoothing=request.smoothing)
+    return MotionNets(encode, digest, PortraitLandmarkNet(model.folder / FACE_LANDMARKS))
 
 
 def segmenter(models_dir: Path | None = None) -> Segmenter:

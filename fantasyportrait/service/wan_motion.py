@@ -101,8 +101,9 @@ class MotionMaker:
         )
         if request.absolute is False:
             code = code.relative_to(neutral_row(part.track, take.canonical), self._own(part, take))
-        rows = fill_rows(len(code), take.frames, request.fill)
-        return FaceDrive(part, code.take(rows), _mirrored(excursion(part.track.boxes[np.unique(rows)]), part))
+        rows = fill_rows(len(code), take.scene.timeline.frames, request.fill)
+        reach = excursion(part.track.boxes[np.unique(rows)])
+        return FaceDrive(part, code.take(_padded(rows, take.frames)), _mirrored(reach, part))
 
     def _builtin(self, part: ScenePart, name: str, take: _Take) -> FaceDrive:
         """The motion drawn onto the bundled portrait and encoded like a clip.
@@ -121,7 +122,7 @@ class MotionMaker:
         code = encode_frames(pictures, points, self._nets, mirror=mirror, cancel=take.cancel)
         if not take.scene.request.absolute:
             code = code.relative_to(0, self._own(part, take))
-        rows = fill_rows(len(motion), take.frames, "loop")
+        rows = _padded(fill_rows(len(motion), take.scene.timeline.frames, "loop"), take.frames)
         reach = excursion(np.stack([box_of(frame) for frame in landmarks]))
         return FaceDrive(part, code.take(rows + 1), _mirrored(reach, part))
 
@@ -148,6 +149,11 @@ def regions_of(scene: Scene, drives: Sequence[FaceDrive], segmenter: Segmenter |
     pairs = zip(drives, masks, strict=True)
     regions = [mask_region(d.part.face.id, mask, d.part.face.box, d.reach) for d, mask in pairs]
     return face_map(regions)
+
+
+def _padded(rows: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
+    """The rows, the last one held for the model's spare frames, which share a latent frame with real ones."""
+    return np.pad(rows, (0, frames - len(rows)), mode="edge")
 
 
 def _mirrored(reach: NDArray[np.float64], part: ScenePart) -> NDArray[np.float64]:

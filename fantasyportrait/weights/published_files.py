@@ -18,7 +18,8 @@ from fantasyportrait.weights.tensor_header import tensor_shapes
 ADAPTER_PICKLE = "fantasyportrait_model.ckpt"
 ENCODER_PICKLE = "pd_fpg.pth"
 REPACK = "Wan2_1_FantasyPortrait_fp16.safetensors"
-FACE_NETS = ("face_det.onnx", "face_landmark.onnx")
+FACE_DETECTOR, FACE_LANDMARKS = "face_det.onnx", "face_landmark.onnx"
+FACE_NETS = (FACE_DETECTOR, FACE_LANDMARKS)
 
 Tensors = dict[str, Any]
 """torch.Tensor by key; this room knows torch only where it opens a file."""

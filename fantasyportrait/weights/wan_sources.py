@@ -51,6 +51,8 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
     if str(model) in {row.name for row in HUB_SOURCES if row.kind in ("base", "gguf")}:
         return _fetched(hub_source(str(model)), folder or models_dir())
     place = Path(model)
+    if place.is_dir() and isinstance(model, str) and not any(mark in model for mark in "/\\."):
+        raise WeightsError(f"{model} is no name of the catalog; if the folder of that name is meant, write ./{model}")
     if not place.is_dir():
         names = ", ".join(hub_source_names("base", "gguf"))
         raise WeightsError(f"there is no model {str(model)!r}: give a model folder or one of {names}")

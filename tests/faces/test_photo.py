@@ -1,5 +1,6 @@
 """Faces of photos: detectors, landmarks, masks, and what is refused."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import FaceError
+from fantasyportrait.core.errors import FaceError, WeightsError
 from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, head_pose
 from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.faces.models import FaceModels
+from fantasyportrait.media.images import load_photo
+from fantasyportrait.weights.toy_onnx import write_toy_detector
 from tests.faces.scenes import room
 
 Pixels = NDArray[np.uint8]
@@ -108,3 +111,20 @@ def test_a_small_face_beside_a_large_one_is_left_out_and_said(finder: FaceFinder
     notes: list[str] = []
     assert len(finder.find(crowd, notes)) == 2
     assert notes == ["1 of 3 faces are under 50 px and were left out"]
+
+
+def test_the_published_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:
+    """A toy that sees one face, in the middle of the picture: so one is put there."""
+    folder = tmp_path / "models"
+    shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
+    with pytest.raises(WeightsError, match="weights fetch face-nets"):
+        FaceFinder(folder, "published")
+    (folder / "wan/adapter").mkdir(parents=True)
+    write_toy_detector(folder / "wan/adapter/face_det.onnx")
+    pixels = load_photo(two_person).pixels
+    left, top, right, bottom = FACES[0]
+    column, row = (left + right) // 2, (top + bottom) // 2
+    # Wider than high, as the net's own input is higher than wide: 320 pixels a side are 160 there.
+    middle = np.ascontiguousarray(pixels[max(row - 160, 0) : row + 160, column - 160 : column + 160])
+    (face,) = FaceFinder(folder, "published").find(middle)
+    assert box_iou(face.box, np.array([160 - 74, 160 - 98, 160 + 74, 160 + 98], np.float32)) > 0.5

@@ -10,7 +10,8 @@ from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.landmarks import Crop
 from fantasyportrait.faces.published_detector import STRIDES, PublishedDetector, decode, letterbox, net_input, to_image
-from tests.factories_onnx import toy_portrait_nets, write_constant_net
+from fantasyportrait.weights.toy_onnx import write_toy_detector
+from tests.factories_onnx import write_constant_net
 
 CELLS = (34 * 20, 17 * 10, 9 * 5)
 
@@ -78,7 +79,8 @@ def test_boxes_come_back_to_the_pictures_pixels(height: int, width: int) -> None
 
 
 def test_the_toy_net_finds_its_face_in_the_light(tmp_path: Path) -> None:
-    detector = toy_portrait_nets(tmp_path).detector
+    write_toy_detector(tmp_path / "face_det.onnx")
+    detector = PublishedDetector(tmp_path / "face_det.onnx")
     (face,) = detector.detect(np.full((480, 640, 3), 90, np.uint8))
     assert face.score == pytest.approx(0.9) and box_iou(face.box, np.array([95, 15, 416, 400])) > 0.98
     # Without eyes of its own a face is taken to be upright.

@@ -1,16 +1,14 @@
 """What diffusers can do with a transformer, it can do with ours, motion included."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import (
-    FasterCacheConfig,
     FirstBlockCacheConfig,
     MagCacheConfig,
-    PyramidAttentionBroadcastConfig,
     TaylorSeerCacheConfig,
 )
 from diffusers.hooks import apply_group_offloading
@@ -134,23 +132,3 @@ def test_step_caches_skip_blocks(model: Model, config: Callable[[], object]) -> 
 def test_taylorseer_without_identifiers_is_refused(model: Model) -> None:
     with pytest.raises(ValueError, match="cache_identifiers"):
         model.enable_cache(TaylorSeerCacheConfig())
-
-
-@pytest.fixture(params=[PyramidAttentionBroadcastConfig, FasterCacheConfig])
-def mixing_cache(request: pytest.FixtureRequest, model: Model) -> Iterator[Model]:
-    model._cache_config = request.param()
-    yield model
-    model._cache_config = None
-
-
-def test_caches_that_mix_passes_are_refused_by_the_pipeline(mixing_cache: Model) -> None:
-    import numpy as np
-
-    from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-
-    pipeline = FantasyPortraitPipeline.__new__(FantasyPortraitPipeline)
-    pipeline.__dict__["transformer"] = mixing_cache
-    image = np.zeros((32, 32, 3), np.uint8)
-    with pytest.raises(ValueError, match="portrait guidance would vanish"):
-        pipeline.check_inputs(image, [], 5, 81, batch_passes=False)
-    pipeline.check_inputs(image, [], 5, 81, batch_passes=True)

@@ -19,7 +19,7 @@ from fantasyportrait.motion.extract import encode_frames, encode_portrait, extra
 from fantasyportrait.motion.motion_code import FEATURES, MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
 from tests.faces.factories import turned_track
-from tests.factories_onnx import toy_portrait_nets
+from tests.factories_onnx import toy_landmark_net
 
 YAWS = [20.0, 14.0, -3.0, 9.0, 30.0, -25.0, 0.0]
 Frames = list[np.ndarray]
@@ -178,7 +178,7 @@ def test_drawn_frames_with_known_landmarks(frames: Frames, track: Track) -> None
 
 
 def test_the_published_nets_lose_a_dark_frame(frames: Frames, track: Track, tmp_path: Path) -> None:
-    nets = replace(mesh_nets(), alignment=toy_portrait_nets(tmp_path))
+    nets = replace(mesh_nets(), alignment=toy_landmark_net(tmp_path))
     dark = [*frames[:3], np.zeros_like(frames[3]), *frames[4:]]
     code = extracted(dark, track, nets)
     assert len(code) == 7 and np.nonzero(~code.valid)[0].tolist() == [3]
@@ -202,6 +202,6 @@ def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: T
 
 
 def test_a_portrait_that_the_nets_cannot_read_says_what_to_do(track: Track, tmp_path: Path) -> None:
-    nets = replace(mesh_nets(), alignment=toy_portrait_nets(tmp_path))
+    nets = replace(mesh_nets(), alignment=toy_landmark_net(tmp_path))
     with pytest.raises(FaceError, match="align by the mesh"):
         encode_portrait(np.zeros((480, 640, 3), np.uint8), face_of(track.landmarks[6], (640, 480)), nets)

@@ -58,27 +58,3 @@ def test_relative_motion_rests_on_the_portrait() -> None:
     np.testing.assert_allclose(relative.features[3], portrait.features[0], atol=1e-6)
     np.testing.assert_allclose(np.diff(relative.features, axis=0), np.diff(code.features, axis=0), atol=1e-5)
     np.testing.assert_array_equal(relative.valid, code.valid)
-
-
-def test_strength_goes_from_the_portrait_to_the_driver_and_beyond() -> None:
-    code, portrait = made_code(5, 1), made_code(1, 2)
-    assert code.scaled(1, portrait) is code
-    np.testing.assert_allclose(code.scaled(0, portrait).features, np.repeat(portrait.features, 5, axis=0), atol=1e-6)
-    beyond = code.scaled(2, portrait).features - code.features
-    np.testing.assert_allclose(beyond, code.features - portrait.features, atol=1e-5)
-    with pytest.raises(ValueError, match="expected 1"):
-        code.scaled(0.5, code)
-
-
-@given(st.frozensets(st.sampled_from(list(GROUPS))))
-def test_groups_that_do_not_follow_stay_the_portraits(off: frozenset[str]) -> None:
-    code, portrait = made_code(4, 1), made_code(1, 2)
-    mixed = code.without(off, portrait)
-    for name in GROUPS:
-        expected = np.repeat(getattr(portrait, name), 4, axis=0) if name in off else getattr(code, name)
-        np.testing.assert_array_equal(getattr(mixed, name), expected)
-
-
-def test_an_unknown_group_is_named() -> None:
-    with pytest.raises(ValueError, match="no group ears"):
-        made_code(2).without(frozenset({"ears"}), made_code(1))

@@ -12,9 +12,9 @@ from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.aligners import MeshAligner, NetAligner
 from fantasyportrait.motion.alignment import FIVE_OF_222
-from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet, PortraitNets, coordinate_pairs
+from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet, coordinate_pairs
 from fantasyportrait.weights.toy_onnx import toy_face
-from tests.factories_onnx import toy_portrait_nets, write_constant_net
+from tests.factories_onnx import toy_landmark_net, write_constant_net
 
 INPUT = (1, 3, 128, 128)
 GREY = np.full((480, 640, 3), 90, np.uint8)
@@ -23,9 +23,9 @@ BOX = np.array([100.0, 80, 300, 330])
 
 
 @pytest.fixture(scope="module")
-def nets(tmp_path_factory: pytest.TempPathFactory) -> PortraitNets:
+def nets(tmp_path_factory: pytest.TempPathFactory) -> PortraitLandmarkNet:
     """The toy pair."""
-    return toy_portrait_nets(tmp_path_factory.mktemp("nets"))
+    return toy_landmark_net(tmp_path_factory.mktemp("nets"))
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +35,20 @@ def mesh(models_dir: Path) -> np.ndarray:
     return (canonical.points * (250 / np.ptp(canonical.points[:, 1])) + [300, 240, 0]).astype(np.float32)
 
 
-def test_landmarks_lie_in_the_box_they_start_from(nets: PortraitNets) -> None:
-    reading = nets.landmarks.read(GREY, BOX)
+def test_landmarks_lie_in_the_box_they_start_from(nets: PortraitLandmarkNet) -> None:
+    reading = nets.read(GREY, BOX)
     assert reading is not None and reading.probability > 0.99
     assert (reading.pitch, reading.yaw) == pytest.approx((90 / 255, 2 * 90 / 255), abs=1e-4)
     box = box_of(reading.points)
     np.testing.assert_allclose((box[:2] + box[2:]) / 2, (BOX[:2] + BOX[2:]) / 2, atol=0.1)
     assert box[3] - box[1] == pytest.approx(250, abs=0.1)
-    again = nets.landmarks.read(GREY, reading.points)
+    again = nets.read(GREY, reading.points)
     assert again is not None
     np.testing.assert_allclose(again.points, reading.points, atol=0.05)
 
 
-def test_a_black_picture_shows_no_face(nets: PortraitNets) -> None:
-    assert nets.landmarks.read(BLACK, BOX) is None
-    assert nets.detector.detect(BLACK) == []
+def test_a_black_picture_shows_no_face(nets: PortraitLandmarkNet) -> None:
+    assert nets.read(BLACK, BOX) is None
 
 
 @given(st.sampled_from([(444,), (1, 444), (1, 222, 2), (222, 2)]))
@@ -98,11 +97,11 @@ def test_without_onnxruntime_the_extra_is_named(monkeypatch: pytest.MonkeyPatch,
         PortraitLandmarkNet(tmp_path / "net.onnx")
 
 
-def test_the_digest_names_the_contents(nets: PortraitNets, tmp_path: Path) -> None:
-    again = toy_portrait_nets(tmp_path)
+def test_the_digest_names_the_contents(nets: PortraitLandmarkNet, tmp_path: Path) -> None:
+    again = toy_landmark_net(tmp_path)
     assert again.digest == nets.digest
     other = write_constant_net(tmp_path / "other.onnx", INPUT, [np.zeros(1)])
-    assert PortraitNets.load(tmp_path / "face_det.onnx", other).digest != nets.digest
+    assert PortraitLandmarkNet(other).digest != nets.digest
 
 
 def test_the_mesh_gives_its_own_points(mesh: np.ndarray) -> None:
@@ -114,10 +113,10 @@ def test_the_mesh_gives_its_own_points(mesh: np.ndarray) -> None:
     assert MeshAligner().five_points(GREY, None) is None
 
 
-def test_the_nets_begin_at_the_mesh_and_go_on_from_there(nets: PortraitNets, mesh: np.ndarray) -> None:
-    aligner = NetAligner(nets.landmarks)
+def test_the_nets_begin_at_the_mesh_and_go_on_from_there(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+    aligner = NetAligner(nets)
     first = aligner.five_points(GREY, mesh)
-    reading = nets.landmarks.read(GREY, box_of(mesh))
+    reading = nets.read(GREY, box_of(mesh))
     assert first is not None and reading is not None
     np.testing.assert_array_equal(first, reading.points[FIVE_OF_222])
     # The toy net sees no movement: while the box still holds the face, it is found where it was.
@@ -125,21 +124,19 @@ def test_the_nets_begin_at_the_mesh_and_go_on_from_there(nets: PortraitNets, mes
     np.testing.assert_allclose(followed, first, atol=0.1)
 
 
-def test_a_face_that_left_is_looked_for_anew(nets: PortraitNets, mesh: np.ndarray) -> None:
-    aligner = NetAligner(nets.landmarks)
+def test_a_face_that_left_is_looked_for_anew(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+    aligner = NetAligner(nets)
     first = aligner.five_points(GREY, mesh)
     elsewhere = aligner.five_points(GREY, mesh - np.float32([220, 0, 0]))
     assert first is not None and elsewhere is not None
     np.testing.assert_allclose(elsewhere, first - [220, 0], atol=0.1)
 
 
-def test_a_lost_face_begins_anew_unsmoothed(nets: PortraitNets, mesh: np.ndarray) -> None:
-    aligner = NetAligner(nets.landmarks)
+def test_a_lost_face_begins_anew_unsmoothed(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+    aligner = NetAligner(nets)
     shifted = mesh + np.float32([20, 0, 0])
     aligner.five_points(GREY, mesh)
     assert aligner.five_points(BLACK, mesh) is None
-    np.testing.assert_array_equal(
-        aligner.five_points(GREY, shifted), NetAligner(nets.landmarks).five_points(GREY, shifted)
-    )
+    np.testing.assert_array_equal(aligner.five_points(GREY, shifted), NetAligner(nets).five_points(GREY, shifted))
     assert aligner.five_points(GREY, None) is None
-    np.testing.assert_array_equal(aligner.five_points(GREY, mesh), NetAligner(nets.landmarks).five_points(GREY, mesh))
+    np.testing.assert_array_equal(aligner.five_points(GREY, mesh), NetAligner(nets).five_points(GREY, mesh))

@@ -24,6 +24,8 @@ def cases(repository: Path) -> Cases:
     """The cases of PARITY_DIR; without that folder its tests are skipped."""
     folder = Path(os.environ.get("PARITY_DIR") or repository.parent / "shared" / "parity")
     if not (folder / "keys.json").is_file():
+        if os.environ.get("PARITY_DIR"):
+            pytest.fail(f"PARITY_DIR is {folder}, and there are no cases", pytrace=False)
         pytest.skip(f"no parity cases in {folder}: set PARITY_DIR")
     return Cases(folder, os.environ.get("PARITY_SALT", "a"))
 

@@ -90,11 +90,11 @@ def test_one_face(case: Arrays, adapter: MotionAdapter, transformer: FantasyPort
 
 def test_motion_scale(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
     motion = motion_of(adapter, driven(case, 1), alone(case))
-    scales = [float(key.rsplit("_", 1)[1]) for key in case if key.startswith("one_face_scale_")]
-    assert scales
-    for scale in scales:
-        out = velocity(transformer, case, motion, 700, scale)
-        np.testing.assert_allclose(out, case[f"one_face_scale_{scale:g}"], atol=TOLERANCE)
+    names = [key for key in case if key.startswith("one_face_scale_")]
+    assert names
+    for name in names:
+        out = velocity(transformer, case, motion, 700, float(name.rsplit("_", 1)[1]))
+        np.testing.assert_allclose(out, case[name], atol=TOLERANCE)
     np.testing.assert_allclose(velocity(transformer, case, motion, 700, 0.0), case["scale_0"], atol=TOLERANCE)
     np.testing.assert_allclose(velocity(transformer, case, None, 700), case["scale_0"], atol=TOLERANCE)
 

@@ -13,9 +13,10 @@ from transformers import UMT5EncoderModel
 import fantasyportrait
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.empty_prompt import empty_prompt_row
-from fantasyportrait.pipelines.loading import MOTION_ATTENTION, load_pipeline
+from fantasyportrait.pipelines.gguf_transformer import MOTION_ATTENTION
+from fantasyportrait.pipelines.loading import load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.prompt_rows import PromptRows
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service.wan_model import WanModel, prepare_model
 from tests.factories_gguf import write_gguf
@@ -38,7 +39,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
     pipeline = load_pipeline(model.folder, CPU, tmp_path)
-    assert pipeline.text_encoder is None and pipeline.empty_prompt.shape == (1, 32)
+    assert pipeline.text_encoder is None and pipeline.encode_prompt("").shape == (1, 512, 32)
     assert not [name for name, weight in pipeline.transformer.named_parameters() if weight.is_meta]
     attention = load_file(model.folder / "transformer" / MOTION_ATTENTION)
     assert len(attention) == 2 * len(pipeline.transformer.blocks)
@@ -48,11 +49,17 @@ def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
     assert pipeline.scheduler.config.shift == 5.0
 
 
-def test_precision_is_the_transformers_only(model: WanModel, tmp_path: Path) -> None:
+def test_precision_is_the_transformers_only(
+    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+) -> None:
     pipeline = load_pipeline(model.folder, Placement(device="cpu", precision="bfloat16"), tmp_path)
     assert pipeline.transformer.blocks[0].attn2.to_k_motion.weight.dtype == torch.bfloat16
     for part in (pipeline.vae, pipeline.image_encoder, pipeline.motion_adapter):
         assert {weight.dtype for weight in part.parameters()} == {torch.float32}
+    exact = latents(load_pipeline(model.folder, CPU, tmp_path), image, two_places)
+    rough = latents(pipeline, image, two_places)
+    assert rough.dtype == torch.float32, "latents stay in float32"
+    assert 0 < (rough - exact).abs().mean() < 0.05
 
 
 def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
@@ -104,28 +111,53 @@ def test_a_step_distilled_lora_in_the_hubs_layout(
     torch.testing.assert_close(latents(pipeline, image, two_places), before, atol=1e-4, rtol=0)
 
 
+def test_a_gguf_file_that_is_not_the_model(model: WanModel, tmp_path: Path) -> None:
+    """A missing, an extra and a misshapen tensor are named, before anything is built."""
+    state = dict(load_pipeline(model.folder, CPU, tmp_path).transformer.state_dict())
+    third = {key.replace("blocks.1.", "blocks.2."): value for key, value in state.items()}
+    cases = {
+        "missing: blocks.1.": write_gguf(state, 1, tmp_path / "short.gguf"),
+        "of another shape: proj_out.weight": write_gguf(
+            {**state, "proj_out.weight": torch.zeros(32, 64)}, 2, tmp_path / "narrow.gguf"
+        ),
+        "unexpected: blocks.2.": write_gguf(state | third, 3, tmp_path / "long.gguf"),
+    }
+    for words, path in cases.items():
+        with pytest.raises(WeightsError, match=words.replace(".", r"\.")):
+            load_pipeline(model.folder, CPU, tmp_path, path)
+
+
+@pytest.fixture
+def rows(base_folder: Path, tmp_path: Path) -> PromptRows:
+    return PromptRows(base_folder / "text_encoder", base_folder / "tokenizer", tmp_path)
+
+
 @torch.no_grad()
-def test_the_empty_prompts_row_is_the_text_encoders(base_folder: Path, tmp_path: Path) -> None:
-    row = empty_prompt_row(base_folder / "text_encoder", tmp_path)
+@pytest.mark.parametrize(("prompt", "count"), [("", 1), ("people talk and smile", 5), ("  people  ", 2)])
+def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptRows, prompt: str, count: int) -> None:
+    """What the stock pipeline makes of the prompt, padding left out, to the precision of bfloat16."""
+    found = rows(prompt)
     stock = WanImageToVideoPipeline.from_pretrained(base_folder)
-    states = stock._get_t5_prompt_embeds("", max_sequence_length=512)[0]
-    torch.testing.assert_close(states[:1], row, atol=1e-5, rtol=1e-5)
-    assert row.shape == (1, 32) and not states[1:].any()
+    stock.text_encoder.to(torch.bfloat16)
+    states = stock._get_t5_prompt_embeds(prompt, max_sequence_length=512)[0].float()
+    assert found.shape == (count, 32) and found.dtype == torch.float32
+    torch.testing.assert_close(found, states[:count], atol=0.03, rtol=0.03)
+    assert not states[count:].any()
 
 
-def test_the_row_is_computed_once(base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = empty_prompt_row(base_folder / "text_encoder", tmp_path)
+def test_rows_are_computed_once(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = rows("")
 
     def never(*_: object, **__: object) -> Callable[..., object]:
         raise AssertionError("the text encoder was loaded again")
 
     monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", never)
-    assert torch.equal(empty_prompt_row(base_folder / "text_encoder", tmp_path), first)
+    assert torch.equal(rows(""), first)
+    with pytest.raises(AssertionError):
+        rows("another prompt")
 
 
-def test_the_row_never_holds_the_whole_text_encoder(
-    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_never_hold_the_whole_text_encoder(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer is on the meta device but while it works."""
     held: list[float] = []
     real, linear = UMT5EncoderModel.from_pretrained, torch.nn.functional.linear
@@ -142,10 +174,10 @@ def test_the_row_never_holds_the_whole_text_encoder(
 
     monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", loaded)
     monkeypatch.setattr(torch.nn.functional, "linear", count)
-    empty_prompt_row(base_folder / "text_encoder", tmp_path)
+    rows("")
     assert held and max(held) < 0.25
 
 
 def test_a_base_without_text_encoder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="needed once, for the empty prompt"):
-        empty_prompt_row(tmp_path, tmp_path / "cache")
+    with pytest.raises(WeightsError, match="even the empty prompt needs them once"):
+        PromptRows(tmp_path, tmp_path, tmp_path / "cache")("")

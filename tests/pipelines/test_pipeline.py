@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import FasterCacheConfig, PyramidAttentionBroadcastConfig
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from tests.pipelines.conftest import HEIGHT, WIDTH, driven
@@ -76,15 +77,18 @@ def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipel
     assert len(calls) == 2 + 2 + 1 + 1
 
 
-def test_an_empty_prompt_needs_no_text_encoder(
+def test_prompts_need_no_text_encoder_where_their_rows_are_given(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
 ) -> None:
     with_encoder = run(pipeline, image, two_places, output_type="latent")
-    pipeline.empty_prompt = pipeline.encode_prompt("")[0, :1]
+    row = pipeline.encode_prompt("")[0, :1]
     pipeline.text_encoder = pipeline.tokenizer = None
+    with pytest.raises(ValueError, match="needs a text encoder"):
+        run(pipeline, image, two_places)
+    asked = []
+    pipeline.prompt_rows = lambda prompt: asked.append(prompt) or row
     torch.testing.assert_close(run(pipeline, image, two_places, output_type="latent"), with_encoder)
-    with pytest.raises(ValueError, match="needs the text encoder"):
-        run(pipeline, image, two_places, prompt="people talk")
+    assert asked == [""]
 
 
 def test_a_prompt_and_a_negative_prompt_are_read(
@@ -114,15 +118,17 @@ def test_clip_sees_the_whole_image_and_once(pipeline: FantasyPortraitPipeline, i
 
 
 def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
-    seen = []
+    seen, seen_keys = [], []
 
     def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
-        picture = pipe.latent_preview(given["latents"])
+        seen_keys[:] = given
+        picture = pipe.latent_preview(given["denoised"])
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
         return {"latents": torch.zeros_like(given["latents"])} if step == 1 else {}
 
     out = run(pipeline, image, None, driven=[driven(1, 9)], callback_on_step_end=look, output_type="latent")
     assert [row[0] for row in seen] == [0, 1] and seen[0][1] == 1000.0
+    assert sorted(seen_keys) == ["denoised", "latents"]
     assert seen[0][2:] == ((HEIGHT // 8, WIDTH // 8, 3), np.uint8, torch.float32)
     assert not out.any()
 
@@ -165,7 +171,6 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     [
         ({"num_frames": 10}, "4 k \\+ 1"),
         ({"driven": [driven(1, 5)]}, "one a frame"),
-        ({"driven": [driven(3, 9)]}, "has no token of the face map"),
         ({"longest_pass": 80}, "4 k \\+ 1"),
         ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
     ],
@@ -177,6 +182,43 @@ def test_what_does_not_fit_is_refused(
         run(pipeline, image, two_places, **changes)
 
 
+def test_a_face_that_is_not_on_the_map_is_refused(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+) -> None:
+    with pytest.raises(RequestError, match="face 3 is driven but others cover it"):
+        run(pipeline, image, two_places, driven=[driven(3, 9)])
+
+
+@pytest.mark.parametrize("config", [PyramidAttentionBroadcastConfig, FasterCacheConfig])
+def test_caches_that_mix_passes_are_refused(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, config: type
+) -> None:
+    def timestep() -> int:
+        return 500
+
+    settings = config(spatial_attention_block_skip_range=2, current_timestep_callback=timestep)
+    pipeline.transformer.enable_cache(settings)
+    with pytest.raises(ValueError, match="portrait guidance would vanish"):
+        run(pipeline, image, two_places)
+    if config is FasterCacheConfig:
+        with pytest.raises(ValueError, match="portrait guidance would vanish"):
+            run(pipeline, image, two_places, batch_passes=True)
+    else:
+        assert run(pipeline, image, two_places, batch_passes=True).shape[1] == 9
+
+
+def test_motion_waits_on_the_cpu(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+    """A mask for each latent frame only where groups are off: only then do frames differ."""
+    from fantasyportrait.pipelines.motion_inputs import motion_inputs, token_labels
+
+    labels = token_labels(two_places)
+    faces = [driven(1, 17), driven(2, 17)]
+    whole = motion_inputs(pipeline.motion_adapter, faces, labels)
+    off = motion_inputs(pipeline.motion_adapter, [faces[0], replace(faces[1], groups={"eyes": False})], labels)
+    assert whole.mask.shape[:2] == (1, 1) and off.mask.shape[:2] == (1, 5)
+    assert whole.tokens.device == off.tokens.device == torch.device("cpu")
+
+
 def test_images_that_do_not_fit_are_refused(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         run(pipeline, image[:60], None)
@@ -184,3 +226,14 @@ def test_images_that_do_not_fit_are_refused(pipeline: FantasyPortraitPipeline, i
         run(pipeline, image.astype(np.float32), None)
     with pytest.raises(ValueError, match="no face map"):
         run(pipeline, image, None)
+
+
+def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    """Without noise left, what a step points to is what it makes."""
+    last = {}
+    pipeline(
+        image, [driven(1, 5)], num_frames=5, num_inference_steps=3, output_type="latent",
+        generator=torch.Generator().manual_seed(0),
+        callback_on_step_end=lambda pipe, step, timestep, given: last.update(given) or {},
+    )  # fmt: skip
+    torch.testing.assert_close(last["denoised"], last["latents"])

@@ -9,7 +9,9 @@ import pytest
 import torch
 from accelerate.hooks import CpuOffload
 
-from fantasyportrait.core.errors import RequestError
+import fantasyportrait
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.place import device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
@@ -41,13 +43,20 @@ def test_every_way_gives_the_same_frames(
 
 
 @pytest.fixture
-def resident(pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+def here() -> dict[str, int]:
+    """Bytes of each component on the onload device now."""
+    return {}
+
+
+@pytest.fixture
+def resident(
+    pipeline: FantasyPortraitPipeline, here: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, int]]:
     """Bytes of each component on the onload device, noted whenever one arrives.
 
     The device is the CPU, where nothing really moves, so accelerate's hooks are asked, by its rule: whoever arrives
     sends away the one before it in the chain, and `maybe_free_model_hooks` sends all away.
     """
-    here: dict[str, int] = {}
     history: list[dict[str, int]] = []
     names = {id(module): name for name, module in pipeline.components.items()}
     arrive, free = CpuOffload.pre_forward, FantasyPortraitPipeline.maybe_free_model_hooks
@@ -88,6 +97,24 @@ def test_only_what_works_is_resident(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("how", ["cancelled", "a callback that raises"])
+def test_nothing_stays_after_a_stop(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, resident: list[dict[str, int]], here: dict[str, int], how: str
+) -> None:
+    place(pipeline, Placement(device="cpu", offload="model"))
+    token = CancelToken()
+
+    def stop(*_: object) -> dict[str, torch.Tensor]:
+        token.cancel()
+        if how != "cancelled":
+            raise RuntimeError("the callback broke")
+        return {}
+
+    with pytest.raises((Cancelled, RuntimeError)):
+        pipeline(image, [driven(1, 5)], num_frames=5, num_inference_steps=3, callback_on_step_end=stop, cancel=token)
+    assert any("transformer" in stage for stage in resident) and not here
+
+
 def test_nobody_of_ours_moves_an_offloaded_module(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,28 +129,30 @@ def test_nobody_of_ours_moves_an_offloaded_module(
 
     monkeypatch.setattr(torch.nn.Module, "to", spy)
     frames(pipeline, image, two_places)
-    assert movers and not [name for name in movers if "/fantasyportrait/" in name]
+    ours = Path(fantasyportrait.__file__).parent.as_posix()
+    assert movers and not [name for name in movers if name.startswith(ours)]
 
 
 def test_sequential_offload_holds_one_layer_at_a_time(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """accelerate's layer by layer offload, with the CPU as the card: weights are on the meta device until used."""
+    """accelerate's layer by layer offload of every component, with the CPU as the card: on meta until used."""
     expected = frames(pipeline, image, two_places)
-    transformer = pipeline.transformer
-    whole = size_of(transformer)
-    accelerate.cpu_offload(transformer, execution_device=CPU)
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    whole = sum(map(size_of, parts))
+    for part in parts:
+        accelerate.cpu_offload(part, execution_device=CPU)
     held: list[int] = []
     linear = torch.nn.functional.linear
 
     def count(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        held.append(sum(each.nbytes for each in transformer.parameters() if not each.is_meta))
+        held.append(sum(each.nbytes for part in parts for each in part.parameters() if not each.is_meta))
         return linear(states, weight, bias)
 
     monkeypatch.setattr(torch.nn.functional, "linear", count)
     np.testing.assert_array_equal(frames(pipeline, image, two_places), expected)
-    largest = max(size_of(layer) for layer in transformer.modules() if isinstance(layer, torch.nn.Linear))
-    assert held and largest <= max(held) < whole / 2
+    largest = max(size_of(layer) for part in parts for layer in part.modules() if isinstance(layer, torch.nn.Linear))
+    assert len(parts) == 5 and held and largest <= max(held) < whole / 4
 
 
 def test_devices_and_precisions() -> None:

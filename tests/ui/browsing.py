@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 30_000
+BLINK_MS, TRIES = 200, 10
+POLL_MS = 50
 PLAYS = """async (place) => {
     const video = document.querySelector(place + ' video');
     video.muted = true;
@@ -84,9 +86,18 @@ def set_seconds(page: Any, seconds: float) -> None:
 
 
 def set_steps(page: Any, steps: int) -> None:
-    """Set Wan's number of steps; its settings must be open."""
-    page.fill("#steps input[type=number]", str(steps))
-    page.press("#steps input[type=number]", "Tab")
+    """Set Wan's number of steps; its settings must be open.
+
+    Settings that were opened in the same blink do not listen yet, so it is typed until the slider moves and stays.
+    """
+    number, slider = "#steps input[type=number]", "#steps input[type=range]"
+    for _ in range(TRIES):
+        page.fill(number, str(steps))
+        page.press(number, "Tab")
+        page.wait_for_timeout(BLINK_MS)
+        if page.input_value(number) == page.input_value(slider) == str(steps):
+            return
+    raise AssertionError(f"the slider stays at {page.input_value(slider)}, although {steps} was typed")
 
 
 def choose_wan(page: Any, steps: int) -> None:
@@ -99,6 +110,12 @@ def choose_wan(page: Any, steps: int) -> None:
 def watch(page: Any) -> None:
     """Note from now on what the page says of the work."""
     page.evaluate(WATCH)
+
+
+def wait_until_seen(page: Any, text: str, look: bool = False, timeout_ms: float = WAIT_MS) -> None:
+    """Wait until something that begins with `text` was noted since `watch`, with a look beside it if `look`."""
+    found = "([text, look]) => window.seen.some(row => row[1].startsWith(text) && (row[2] || !look))"
+    page.wait_for_function(found, arg=[text, look], polling=POLL_MS, timeout=timeout_ms)
 
 
 def seen(page: Any) -> list[Seen]:

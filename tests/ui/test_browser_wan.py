@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 from fantasyportrait.media.images import load_photo, save_image
-from tests.ui.browsing import PLAYS, WAIT_MS, Seen, choose, choose_wan, opened, seen, set_seconds, set_steps, watch
+from tests.ui.browsing import (
+    PLAYS,
+    WAIT_MS,
+    Seen,
+    choose,
+    choose_wan,
+    opened,
+    seen,
+    set_seconds,
+    set_steps,
+    wait_until_seen,
+    watch,
+)
 from tests.ui.serving import Served
 from ui import words
 
@@ -26,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> tuple[
     folder = tmp_path_factory.mktemp("photos")
     pixels = np.pad(load_photo(two_person).pixels, ((0, 0), (388, 388), (0, 0)), mode="edge")
     strips = (folder / "taller.png", folder / "flatter.png")
-    for path, height in zip(strips, (360, 320), strict=True):
+    for path, height in zip(strips, (360, 310), strict=True):
         save_image(path, np.ascontiguousarray(pixels[20 : 20 + height]))
     return strips
 
@@ -113,9 +125,9 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     wan_page.fill("#seed input", "77")
     wan_page.fill("#prompt textarea", "two people talk")
     set_seconds(wan_page, 0.2)
+    watch(wan_page)
     wan_page.click("#animate")
-    wan_page.wait_for_selector("#progress >> text=/Sampling: step/", timeout=RUN_MS)
-    wan_page.wait_for_selector("#look img")
+    wait_until_seen(wan_page, "Sampling: step", look=True, timeout_ms=RUN_MS)
     wan_page.click("#stop")
     wan_page.wait_for_selector("#message >> text=Stopped: nothing was made", timeout=RUN_MS)
     wan_page.wait_for_selector("#animate:enabled")
@@ -163,10 +175,9 @@ def test_two_visitors_take_turns_and_each_gets_a_video(
             set_seconds(page, 0.2)
             watch(page)
         wan_page.click("#animate")
-        wan_page.wait_for_selector("#progress >> text=/Sampling: step/", timeout=RUN_MS)
+        wait_until_seen(wan_page, "Sampling: step", timeout_ms=RUN_MS)
         other.click("#animate")
-        other.wait_for_selector(f"#progress >> text={words.WAITING}")
-        assert other.is_visible("#stop")
+        wait_until_seen(other, words.WAITING)
 
         sizes = []
         for page in (wan_page, other):

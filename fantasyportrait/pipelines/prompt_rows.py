@@ -1,0 +1,85 @@
+"""What umT5 says of a prompt, without ever loading that model whole: layer by layer from its shards, kept by hash.
+
+An empty prompt gives one row, so most videos need the text encoder (5.7 billion parameters) once in their life.
+"""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.shelf import Shelf
+
+# Of every T5 tokenizer: an empty text is this one token.
+END_OF_SENTENCE = 1
+LONGEST = 512
+_FILE = "rows.npy"
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """Rows of prompts, from the folders `text_encoder` and `tokenizer`, kept in the folder `cache`."""
+
+    text_encoder: Path
+    tokenizer: Path
+    cache: Path
+
+    def __call__(self, prompt: str) -> torch.Tensor:
+        """float32 (tokens, text_dim) of a prompt, at most 512 rows; computed in bfloat16, as published.
+
+        Raises `WeightsError` where the text encoder's weights are missing.
+        """
+        shelf = Shelf(self.cache / "prompts")
+        key = hashlib.sha256(f"{self._digest()}\n{prompt.strip()}".encode()).hexdigest()
+        kept = shelf.load(key, _read)
+        if kept is not None:
+            return kept
+        rows = self._compute(prompt.strip())
+        shelf.store(key, partial(_write, rows))
+        return rows
+
+    def _compute(self, prompt: str) -> torch.Tensor:
+        tokens = [END_OF_SENTENCE]
+        if prompt:
+            tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
+            tokens = tokenizer(prompt, truncation=True, max_length=LONGEST).input_ids
+        with tempfile.TemporaryDirectory() as unused:
+            # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
+            model = UMT5EncoderModel.from_pretrained(
+                self.text_encoder,
+                device_map={"": "disk"},
+                offload_folder=unused,
+                dtype=torch.bfloat16,
+                local_files_only=True,
+            )
+            with torch.no_grad():
+                # Padding would be masked, so places behind the text change nothing.
+                states = model(torch.tensor([tokens])).last_hidden_state
+        return states[0].float().contiguous()
+
+    def _digest(self) -> str:
+        """sha256 over config, index and the shards' names and sizes: reading them whole would take minutes."""
+        shards = sorted(self.text_encoder.glob("*.safetensors"))
+        if not shards or not (self.text_encoder / "config.json").is_file():
+            raise WeightsError(
+                f"the text encoder's weights are not in {self.text_encoder}, and even the empty prompt needs them "
+                "once: fetch the base model whole"
+            )
+        facts = [(shard.name, shard.stat().st_size) for shard in shards]
+        texts = [path.read_text(encoding="utf-8") for path in sorted(self.text_encoder.glob("*.json"))]
+        return hashlib.sha256(json.dumps([facts, texts]).encode()).hexdigest()
+
+
+def _read(entry: Path) -> torch.Tensor:
+    return torch.from_numpy(np.load(entry / _FILE, allow_pickle=False))
+
+
+def _write(rows: torch.Tensor, entry: Path) -> None:
+    np.save(entry / _FILE, rows.numpy(), allow_pickle=False)
