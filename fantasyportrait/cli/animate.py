@@ -75,7 +75,10 @@ Absolute = Annotated[
         "--absolute/--relative", help="Take over the driver's pose itself. [default: relative; with wan: absolute]"
     ),
 ]
-Smoothing = Annotated[float | None, typer.Option(help="Of the driver's motion, 0 (none) to 1. [default: 0.5]")]
+Smoothing = Annotated[
+    float | None,
+    typer.Option(help="Of the driver's motion, 0 (none) to 1; with wan for --alignment mesh alone. [default: 0.5]"),
+]
 Sound = Annotated[
     str | None, typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH. [default: auto]")
 ]

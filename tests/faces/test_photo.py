@@ -124,7 +124,6 @@ def test_the_published_detector_finds_faces_too(models_dir: Path, two_person: Pa
     pixels = load_photo(two_person).pixels
     left, top, right, bottom = FACES[0]
     column, row = (left + right) // 2, (top + bottom) // 2
-    # Wider than high, as the net's own input is higher than wide: 320 pixels a side are 160 there.
     middle = np.ascontiguousarray(pixels[max(row - 160, 0) : row + 160, column - 160 : column + 160])
     (face,) = FaceFinder(folder, "published").find(middle)
     assert box_iou(face.box, np.array([160 - 74, 160 - 98, 160 + 74, 160 + 98], np.float32)) > 0.5
