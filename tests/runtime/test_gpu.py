@@ -1,0 +1,49 @@
+"""On a card: every way of offloading gives the CPU's frames, and sequential offload holds almost nothing there."""
+
+import numpy as np
+import pytest
+import torch
+
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.runtime.place import device_of, place
+from fantasyportrait.runtime.placement import Placement
+from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
+
+__all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.accelerator.is_available(), reason="there is no accelerator"),
+]
+
+
+def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
+    faces, generator = [driven(1, 9), driven(2, 9)], torch.Generator().manual_seed(0)
+    seen = []
+    out = pipeline(
+        image, faces, places, num_frames=9, num_inference_steps=3, generator=generator, output_type="latent",
+        callback_on_step_end=lambda pipe, step, timestep, given: seen.append(pipe.latent_preview(given["denoised"])) or {},
+    ).frames  # fmt: skip
+    assert len(seen) == 3
+    return out.cpu()
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "stream", "sequential"])
+def test_the_cards_frames_are_the_cpus(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: str
+) -> None:
+    expected = latents(pipeline, image, two_places)
+    place(pipeline, Placement(offload=offload))
+    found = latents(pipeline, image, two_places)
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
+    chunks = list(pipeline.decode(found.to(device_of(Placement()))))
+    assert [len(chunk) for chunk in chunks] == [1, 4, 4]
+
+
+def test_sequential_offload_holds_next_to_nothing(
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor
+) -> None:
+    place(pipeline, Placement(offload="sequential"))
+    latents(pipeline, image, two_places)
+    weights = sum(w.nbytes for part in (pipeline.transformer, pipeline.vae) for w in part.parameters() if not w.is_meta)
+    assert weights == 0
