@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.shelf import Shelf
+from fantasyportrait.runtime.quiet import quiet_libraries
 
 # Of every T5 tokenizer: an empty text is this one token.
 END_OF_SENTENCE = 1
@@ -50,7 +51,7 @@ class PromptRows:
         if prompt:
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
             tokens = tokenizer(prompt, truncation=True, max_length=LONGEST).input_ids
-        with tempfile.TemporaryDirectory() as unused:
+        with tempfile.TemporaryDirectory() as unused, quiet_libraries():
             # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
             model = UMT5EncoderModel.from_pretrained(
                 self.text_encoder,

@@ -20,6 +20,13 @@ def make_toy(folder: Path) -> None:
         raise OutputError(f"{folder} exists and is not an empty folder: choose another place for the toy model")
     for package, extra in (("diffusers", "wan"), ("onnx", "dev")):
         require(package, extra=extra, purpose="making a toy model")
+    from fantasyportrait.runtime.quiet import quiet_libraries
+
+    with quiet_libraries():
+        _write(folder)
+
+
+def _write(folder: Path) -> None:
     from fantasyportrait.pipelines import toy
 
     toy.toy_base(folder / "base")

@@ -77,6 +77,8 @@ def _fetched(row: HubSource, folder: Path) -> WanSources:
     base = row if row.kind == "base" else hub_source(row.also[0])
     lora = hub_source("lightx2v")
     lora_file = folder / lora.folder / lora.files[0]
+    if not (folder / base.folder).is_dir():
+        raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
     sources = WanSources(
         base=folder / base.folder,
         adapter=folder / hub_source("adapter").folder,

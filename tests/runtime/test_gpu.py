@@ -20,9 +20,14 @@ pytestmark = [
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
     faces, generator = [driven(1, 9), driven(2, 9)], torch.Generator().manual_seed(0)
     seen = []
+
+    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        seen.append(pipe.latent_preview(given["denoised"]))
+        return {}
+
     out = pipeline(
         image, faces, places, num_frames=9, num_inference_steps=3, generator=generator, output_type="latent",
-        callback_on_step_end=lambda pipe, step, timestep, given: seen.append(pipe.latent_preview(given["denoised"])) or {},
+        callback_on_step_end=look,
     ).frames  # fmt: skip
     assert len(seen) == 3
     return out.cpu()

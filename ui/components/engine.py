@@ -75,12 +75,13 @@ def render_engine() -> EngineWidgets:
 
 
 def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
+    # Empty, not nothing: nothing is what would be sent as long as nobody has opened the accordion.
     prompt = gr.Textbox(
-        label="Prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True, elem_id="prompt",
+        "", label="Prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True, elem_id="prompt",
         info="What the video shows; may stay empty",
     )  # fmt: skip
     negative_prompt = gr.Textbox(
-        label="Negative prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True,
+        "", label="Negative prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True,
         info="What it shall not show; counts where text guidance is above 1",
     )  # fmt: skip
     return prompt, negative_prompt

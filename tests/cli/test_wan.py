@@ -1,0 +1,110 @@
+"""The diffusion engine from the command line, each command in a process of its own: toy model, video, again, Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fantasyportrait.media.clips import probe_clip
+from fantasyportrait.media.images import load_photo
+from tests.service.conftest import Inputs
+
+PYTHON = (sys.executable, "-m", "fantasyportrait")
+STEP = re.compile(r"sampling: step (\d+) of (\d+)(, \d+ s left)?")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, with this source tree; small arrays are quicker on one thread.
+
+    Without the mark of automatic tests, which libraries that report home keep still for.
+    """
+    given = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1", **more}
+    return {name: value for name, value in given.items() if name != "CI"}
+
+
+def run(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
+    """`fantasyportrait` with these words, in this folder."""
+    command = [*PYTHON, *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, subprocess.CompletedProcess[str]]":
+    """The folder of a toy model made by the command, and what the command said."""
+    folder = tmp_path_factory.mktemp("made")
+    done = run(folder, "weights", "make-toy", "toy")
+    assert done.returncode == 0, done.stderr
+    return folder / "toy", done
+
+
+def frames_of(folder: Path) -> np.ndarray:
+    """The PNG frames of a folder, uint8 (T, H, W, 3)."""
+    return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
+
+
+def test_make_toy_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+    folder, done = made
+    assert done.stdout == "toy\n" and {path.name for path in folder.iterdir()} >= {"adapter", "base"}
+    assert done.stderr == ""
+
+
+def test_from_a_toy_model_to_the_same_frames_again(
+    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
+) -> None:
+    model, _ = made
+    (tmp_path / "toy").symlink_to(model)
+    first = run(
+        tmp_path, "animate", inputs.pair,
+        "--cast", f"1={inputs.talking}", "--cast", f"2={inputs.nodding_pair}#person=2", "--duration", "0.24",
+        "--engine", "wan", "--model", "toy/", "--device", "cpu", "--seed", "7", "--steps", "2", "--max-side", "160",
+        "-o", "first",
+    )  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    frames = frames_of(tmp_path / "first")
+    assert frames.shape == (6, 96, 160, 3) and frames.std() > 0
+    side = probe_clip(tmp_path / "first.side-by-side.mp4")
+    assert side.has_sound and side.width > 160
+    assert first.stdout.endswith("video: first\nside by side: first.side-by-side.mp4\nrequest: first.request.json\n")
+
+    again = run(tmp_path, "animate", "--request", "first.request.json", "--no-side-by-side", "-o", "again")
+    assert again.returncode == 0, again.stderr
+    np.testing.assert_array_equal(frames_of(tmp_path / "again"), frames)
+
+    # The libraries below have much to say: none of it is for the user of a program.
+    stages = ["photo", "driving clips", "loading model", "driving motion", "sampling", "rendering", "finishing"]
+    for said in (first.stderr, again.stderr):
+        lines = said.splitlines()
+        assert [line for line in lines if not STEP.fullmatch(line)] == [f"{stage} ..." for stage in stages]
+        assert [found[1] for line in lines if (found := STEP.fullmatch(line))] == ["1", "2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_while_sampling_leaves_nothing(
+    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
+) -> None:
+    model, _ = made
+    out, temporary = tmp_path / "out", tmp_path / "temporary"
+    out.mkdir()
+    temporary.mkdir()
+    words = [
+        "animate", str(inputs.photo), "--cast", "1=motion:laugh", "--engine", "wan", "--model", model.as_posix(),
+        "--device", "cpu", "--steps", "1000", "--max-side", "160", "--duration", "0.2", "-o", "o.mp4",
+    ]  # fmt: skip
+    given = environment(TMPDIR=str(temporary), TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "inductor"))
+    with subprocess.Popen([*PYTHON, *words], cwd=out, env=given, stderr=subprocess.PIPE, text=True) as job:
+        assert job.stderr is not None
+        for line in job.stderr:
+            if STEP.match(line):
+                break
+        job.send_signal(signal.SIGINT)
+        rest = job.stderr.read().splitlines()
+    assert job.returncode == 130, rest
+    assert [line for line in rest if not STEP.fullmatch(line)] == ["error: stopped: nothing was written"]
+    assert not list(out.iterdir())
+    # Nor does a library: onnxruntime's telemetry, unless it is turned off, begins a session here.
+    assert not list(temporary.iterdir())
