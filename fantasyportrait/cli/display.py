@@ -69,7 +69,7 @@ def _lines() -> Iterator[Callable[["Event"], None]]:
         if isinstance(event, Stage):
             typer.echo(f"{TITLES[event.name]} ...", err=True)
         elif isinstance(event, Step) and event.stage == "sample":
-            left = f", {_left(event)}" if event.seconds_left is not None else ""
+            left = f", {_left(event)}" if event.seconds_left is not None and event.done < event.total else ""
             typer.echo(f"{TITLES[event.stage]}: step {event.done} of {event.total}{left}", err=True)
 
     yield show

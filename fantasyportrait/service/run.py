@@ -117,7 +117,7 @@ class Run:
         height, width = photo.pixels.shape[:2]
         size = engine.frame_size(width, height, request.max_side)
         if size != (width, height):
-            self._note([f"the video will be {size[0]} x {size[1]}"])
+            self._note([f"the video is {size[0]} x {size[1]}"])
             photo = replace(photo, pixels=resize(photo.pixels, size))
             faces = tuple(face.resized(size) for face in faces)
         progress.at(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.optional import require
+from fantasyportrait.core.optional import check_installed
 from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
@@ -54,11 +54,12 @@ class WanEngine:
     def check(self, request: AnimationRequest) -> None:
         """Raise `DependencyError` without the packages, `WeightsError` without the model's files, `RequestError` where
         this machine has not the device."""
-        require("diffusers", extra="wan", purpose="the wan engine")
+        check_installed("diffusers", extra="wan", purpose="the wan engine")
         check_model(request.sampling, self._models_dir)
-        from fantasyportrait.runtime.place import check_placement
+        if self._placement != Placement():
+            from fantasyportrait.runtime.place import check_placement
 
-        check_placement(self._placement)
+            check_placement(self._placement)
 
     def look_side(self, max_side: int | None) -> int:
         """Faces are looked for in a larger picture than the result, where small ones are still seen."""
@@ -70,13 +71,15 @@ class WanEngine:
 
     def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
         """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
+        loading = watch.stage("model", 1)
         with self._turn(cancel):
             frames = sampled_frames(scene.timeline.frames)
             spare = frames - scene.timeline.frames
             if spare:
                 watch.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
             cancel.check()
-            loaded = self._load(scene.request.sampling, watch)
+            loaded = self._load(scene.request.sampling)
+            loading.at(1)
             cancel.check()
             job = self._job(scene, loaded.model, frames, cancel, watch)
             yield from itertools.islice(self._frames(loaded.pipeline, job, cancel, watch), scene.timeline.frames)
@@ -91,15 +94,12 @@ class WanEngine:
         finally:
             self._lock.release()
 
-    def _load(self, sampling: Sampling, watch: Watch) -> _Loaded:
+    def _load(self, sampling: Sampling) -> _Loaded:
         """The pipeline of the request's model, loaded unless it already is."""
         from fantasyportrait.runtime.quiet import quiet_libraries
 
-        progress = watch.stage("model", 1)
         with quiet_libraries():
-            kept = self._load_quietly(sampling)
-        progress.at(1)
-        return kept
+            return self._load_quietly(sampling)
 
     def _load_quietly(self, sampling: Sampling) -> _Loaded:
         from fantasyportrait.pipelines.loading import load_pipeline

@@ -79,8 +79,10 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
     """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is not there."""
     folder = _sam_folder(models_dir)
     from fantasyportrait.models.segment_anything import load_sam, segment
+    from fantasyportrait.runtime.quiet import quiet_libraries
 
-    sam = load_sam(str(folder))
+    with quiet_libraries():
+        sam = load_sam(str(folder))
 
     def masks(pixels: NDArray[np.uint8], boxes: Any) -> NDArray[np.bool_]:
         return segment(sam, pixels, boxes)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
 from fantasyportrait.core.geometry import box_of
+from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.images import load_photo, resize, save_image
@@ -19,7 +21,10 @@ from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest, load_request
+from tests.faces.test_insightface_detector import FaceAnalysis, package
 from tests.service.conftest import Inputs
+
+__all__ = ["package"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +198,15 @@ def test_looks_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp
     watch: Callable[[events.Event], None] = seen.append
     animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", watch=watch)
     assert sum(isinstance(event, events.Frames) for event in seen) <= 6
+
+
+def test_insightface_is_named_with_its_licence(
+    package: ModuleType, animator: Animator, two_person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever chooses that detector reads that its models are not for commercial use."""
+    boxes = np.array([[228, 110, 375, 305], [697, 140, 885, 330]], np.float32)
+    found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
+    monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)
+    photo, faces = animator.faces(two_person, detector="insightface")
+    assert len(faces) == 2 and LICENCE in photo.notes
+    assert LICENCE not in animator.faces(two_person)[0].notes
