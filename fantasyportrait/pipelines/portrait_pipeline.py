@@ -129,24 +129,22 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self.check_inputs(image, driven, num_frames, longest_pass, batch_passes)
         if cancel is not None:
             cancel.check()
-        text = self.encode_prompt(prompt)
-        negative = self.encode_prompt(negative_prompt) if needs_negative(guidance) else None
-        context = Context(text, negative, self.encode_image(image))
-        windows = self._plan(image, driven, face_map, num_frames, longest_pass)
-        noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
-        if callback_on_step_end is not None:
-            self._fit_preview()
-        # Everything but the transformer has done its part: let offloaded modules go before the long loop.
-        self.maybe_free_model_hooks()
-        steps = self.prepare_timesteps(num_inference_steps)
         try:
+            text = self.encode_prompt(prompt)
+            negative = self.encode_prompt(negative_prompt) if needs_negative(guidance) else None
+            context = Context(text, negative, self.encode_image(image))
+            windows = self._plan(image, driven, face_map, num_frames, longest_pass)
+            noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
+            if callback_on_step_end is not None:
+                self._fit_preview()
+            # Everything but the transformer has done its part: let offloaded modules go before the long loop.
+            self.maybe_free_model_hooks()
+            steps = self.prepare_timesteps(num_inference_steps)
             sampled = self.denoise(noise, windows, context, guidance, steps, batch_passes, callback_on_step_end, cancel)
-        except BaseException:
-            # An offloaded transformer would stay on the card, and the next video's models come on top of it.
+        finally:
+            # Whatever happened: a transformer left on the card would meet the next video's models there.
             self.maybe_free_model_hooks()
-            raise
         if output_type == "latent":
-            self.maybe_free_model_hooks()
             return WanPipelineOutput(frames=sampled)
         chunks = self.decode(sampled, image if len(windows) > 1 else None)
         return WanPipelineOutput(frames=chunks if output_type == "stream" else np.concatenate([*chunks])[None])
