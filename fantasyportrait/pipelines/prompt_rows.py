@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from fantasyportrait.core.errors import WeightsError
@@ -50,7 +51,7 @@ class PromptRows:
         tokens = [END_OF_SENTENCE]
         if prompt:
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
-            tokens = tokenizer(prompt, truncation=True, max_length=LONGEST).input_ids
+            tokens = tokenizer(prompt_clean(prompt), truncation=True, max_length=LONGEST).input_ids
         with tempfile.TemporaryDirectory() as unused, quiet_libraries():
             # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
             model = UMT5EncoderModel.from_pretrained(

@@ -22,6 +22,7 @@ class Progress:
         self._emit, self._stage, self.total, self._clock = emit, stage, max(total, 1), clock
         self._begin = clock()
         self._last = float("-inf")
+        self._first: tuple[int, float] | None = None
 
     def at(self, done: int) -> None:
         """Say that `done` of `total` steps are made."""
@@ -32,5 +33,11 @@ class Progress:
         self._last = now
         elapsed = now - self._begin
         known = done > 0 and (elapsed >= SETTLE_S or done == self.total)
-        left = elapsed / done * (self.total - done) if known else None
-        self._emit(Step(self._stage, done, self.total, left))
+        self._emit(Step(self._stage, done, self.total, self._left(done, now) if known else None))
+
+    def _left(self, done: int, now: float) -> float:
+        """Seconds at the rate since the first step, which may have waited for preparations."""
+        self._first = self._first or (done, now)
+        first, since = self._first
+        rate = (now - since) / (done - first) if done > first else (now - self._begin) / done
+        return rate * (self.total - done)

@@ -8,15 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
-from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.weights.published_keys import rename
-from tests.parity.cases import Cases, tensors
-
-# Of the toy transformer (parity/README.md): the one size that no weight's shape tells.
-HEADS = 4
+from tests.parity.cases import Cases
+from tests.parity.networks import adapter_of, transformer_of
 
 
 @pytest.fixture(scope="session")
@@ -33,29 +29,10 @@ def cases(repository: Path) -> Cases:
 @pytest.fixture(scope="session")
 def adapter(cases: Cases) -> MotionAdapter:
     """The full-size motion adapter."""
-    model = MotionAdapter()
-    model.load_state_dict(rename("motion_adapter", tensors(cases, "adapter")))
-    return model.eval()
+    return adapter_of(cases)
 
 
 @pytest.fixture(scope="session")
 def transformer(cases: Cases) -> FantasyPortraitTransformer3DModel:
-    """The toy transformer, its sizes read off the shapes."""
-    published = tensors(cases, "dit")
-    motion = rename("motion_attention", {key: published.pop(key) for key in list(published) if "ip_adapter" in key})
-    state = convert_wan_transformer_to_diffusers(published) | motion
-    dim = state["patch_embedding.weight"].shape[0]
-    model = FantasyPortraitTransformer3DModel(
-        num_attention_heads=HEADS,
-        attention_head_dim=dim // HEADS,
-        in_channels=state["patch_embedding.weight"].shape[1],
-        text_dim=state["condition_embedder.text_embedder.linear_1.weight"].shape[1],
-        freq_dim=state["condition_embedder.time_embedder.linear_1.weight"].shape[1],
-        ffn_dim=state["blocks.0.ffn.net.0.proj.weight"].shape[0],
-        num_layers=1 + max(int(key.split(".")[1]) for key in motion),
-        image_dim=state["condition_embedder.image_embedder.norm1.weight"].shape[0],
-        added_kv_proj_dim=dim,
-        motion_dim=next(iter(motion.values())).shape[1],
-    )
-    model.load_state_dict(state)
-    return model.eval()
+    """The toy transformer."""
+    return transformer_of(cases)

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
-from fantasyportrait.models.motion_encoder import MotionEncoder
 from fantasyportrait.models.token_windows import token_windows
-from fantasyportrait.weights.published_keys import rename
-from tests.parity.cases import Cases, tensors
+from tests.parity.cases import Cases
+from tests.parity.networks import encoder_of
 
 
 def by_size(arrays: dict[str, np.ndarray], stem: str) -> list[int]:
@@ -41,10 +40,8 @@ def test_token_windows(cases: Cases) -> None:
 @torch.no_grad()
 def test_motion_encoder(cases: Cases) -> None:
     case = cases.arrays("motion_encoder")
-    model = MotionEncoder()
-    model.load_state_dict(rename("motion_encoder", tensors(cases, "motion_encoder")))
     crops = np.clip(cases.normal("input:crop", (len(case["mouth"]), 3, 224, 224)), -1, 1).astype(np.float32)
-    features = model.eval()(torch.from_numpy(crops)).numpy()
+    features = encoder_of(cases)(torch.from_numpy(crops)).numpy()
     expected = np.concatenate([case[name] for name in ("head_pose", "eyes", "emotion", "mouth")], axis=1)
     assert np.abs(features - expected).max() <= 1e-4 * np.abs(expected).max()
     for name, part in zip(("head_pose", "eyes", "emotion", "mouth"), np.split(features, [6, 12, 42], 1), strict=True):

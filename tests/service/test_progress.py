@@ -26,3 +26,15 @@ def test_more_than_expected_is_not_more_than_all() -> None:
     Progress(seen.append, "driving", 0).at(7)
     assert isinstance(seen[0], Step)
     assert (seen[0].done, seen[0].total) == (1, 1)
+
+
+def test_preparations_before_the_first_step_are_not_counted_for_ever() -> None:
+    """Ten seconds until the first step, then one a second: after the second step eight are left, not forty."""
+    now = [0.0]
+    seen: list[Event] = []
+    progress = Progress(seen.append, "sample", 10, clock=lambda: now[0])
+    for done in range(1, 11):
+        now[0] = 9.0 + done
+        progress.at(done)
+    left = [event.seconds_left for event in seen if isinstance(event, Step)]
+    assert left == pytest.approx([90, *range(8, -1, -1)])
