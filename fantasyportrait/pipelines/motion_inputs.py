@@ -124,5 +124,5 @@ def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: 
     # (F_lat or 1, 1, N, 97) and (1, tokens a frame, N, 1)
     mask = (on[:, None] & hears[None, :, :, None]).flatten(2).unsqueeze(0)
     strength = torch.tensor([face.strength for face in driven], dtype=torch.float32)
-    scale = strength.repeat_interleave(windows.shape[2]).unsqueeze(0)
+    scale = strength.repeat_interleave(adapter.window_tokens).unsqueeze(0)
     return MotionInputs(tokens, None if bool(mask.all()) else mask, scale)
