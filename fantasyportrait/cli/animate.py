@@ -83,7 +83,11 @@ Sound = Annotated[
     str | None, typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH. [default: auto]")
 ]
 MaxSide = Annotated[
-    int | None, typer.Option(help="Reduce a larger photo to this many pixels. [default: 1280; with wan: 720]")
+    int | None,
+    typer.Option(
+        help="Longest side in pixels: preview reduces a larger photo to it, wan makes every photo so large. "
+        "[default: 1280; with wan: 720]"
+    ),
 ]
 SideBySide = Annotated[
     bool | None,

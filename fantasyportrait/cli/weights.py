@@ -14,7 +14,6 @@ Without a name only the small models come, enough for the preview engine.
 Names of the diffusion engine bring what they need with them:
   wan-720p      the base model and the adapter
   gguf-q4       the base quantized to 4 bits, its encoders and the adapter
-  lightx2v      the LoRA for 4 steps
 After a stop, run the command again: finished files are kept. Where the hub
 asks for a token, set HF_TOKEN; there is no flag for it.
 """

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import os
 from types import ModuleType
 
 from fantasyportrait.core.errors import DependencyError
@@ -10,8 +9,6 @@ from fantasyportrait.core.errors import DependencyError
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import and return `module`, or raise `DependencyError` naming the extra that carries it."""
-    # Some of these packages import onnxruntime, which reports what it runs to its maker unless told not to beforehand.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -11,6 +11,7 @@ from fantasyportrait.core.geometry import Array
 
 # A driver's head may leave its first box by so much of the box's side; farther is a tracking error.
 _FARTHEST = 0.25
+_LEAST_SEEN = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class Region:
         face: its id.
         inside: bool (H, W), True where it listens to its own motion.
         nearness: where two regions overlap, the face with the larger number has the pixel.
-        core: bool (H, W), the face itself: what it keeps where other regions would cover it wholly.
+        core: bool (H, W), the face itself: what it keeps where other regions would cover most of it.
     """
 
     face: int
@@ -75,14 +76,16 @@ def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Arr
 def face_map(regions: Sequence[Region]) -> NDArray[np.int32]:
     """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer face has the pixel.
 
-    A face that others would cover wholly keeps its core: a child held in somebody's arms is smaller, not farther.
+    A face of which others leave less than a third keeps its core: a child held in somebody's arms is smaller, not
+    farther.
     """
     painted = np.zeros(regions[0].inside.shape, np.int32)
     far_to_near = sorted(regions, key=lambda region: region.nearness)
     for region in far_to_near:
         painted[region.inside] = region.face
     for region in reversed(far_to_near):
-        if not (painted == region.face).any():
+        seen = (painted[region.core] == region.face).mean()
+        if seen < _LEAST_SEEN:
             painted[region.core] = region.face
     return painted
 

@@ -79,7 +79,7 @@ def _give_a_token(labels: torch.Tensor, face: int, share: torch.Tensor) -> None:
     """Give `face` the token of which it has most pixels, unless that is the only one of another face."""
     for place in share.flatten().argsort(descending=True).tolist():
         owner = labels.flatten()[place]
-        if share.flatten()[place] > 0 and (owner == 0 or (labels == owner).sum() > 1):
+        if share.flatten()[place] > 0 and (labels == owner).sum() > 1:
             labels.view(-1)[place] = face
             return
 

@@ -35,9 +35,9 @@ from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16
 _KEPT_IMAGES = 4
-# Step caches that keep what one pass computed and give it to the next: with separate passes the portrait guidance
-# vanishes without a word. FasterCache also takes the halves of a batch for a guidance of its own.
-_MIXES_PASSES, _KNOWS_TWO_PASSES = "PyramidAttentionBroadcastConfig", "FasterCacheConfig"
+# Step caches that know no context: they give one pass or window what they kept of another, and the portrait guidance
+# vanishes without a word.
+_MIXING_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
 
 StepCallback = Callable[
     ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
@@ -126,7 +126,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             ValueError: an input does not fit; the sentence says which.
             Cancelled: by `cancel`.
         """
-        self.check_inputs(image, driven, num_frames, longest_pass, batch_passes)
+        self.check_inputs(image, driven, num_frames, longest_pass)
         if cancel is not None:
             cancel.check()
         try:
@@ -155,7 +155,6 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         driven: Sequence[DrivenFace],
         num_frames: int,
         longest_pass: int,
-        batch_passes: bool,
     ) -> None:
         """Refuse what cannot work, in a sentence (`ValueError`)."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -172,9 +171,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                     f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: one a frame"
                 )
         cache = type(self.transformer._cache_config).__name__
-        if cache == _KNOWS_TWO_PASSES or (cache == _MIXES_PASSES and not batch_passes):
+        if cache in _MIXING_CACHES:
             raise ValueError(
-                f"{cache.removesuffix('Config')} mixes the passes of a step, so portrait guidance would vanish: use "
+                f"{cache.removesuffix('Config')} mixes passes and windows, so portrait guidance would vanish: use "
                 "FirstBlockCache or MagCache"
             )
 

@@ -4,7 +4,6 @@ An empty prompt gives one row, so most videos need the text encoder (5.7 billion
 """
 
 import hashlib
-import json
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -48,11 +47,21 @@ class PromptRows:
         return rows
 
     def _compute(self, prompt: str) -> torch.Tensor:
+        try:
+            with quiet_libraries():
+                return self._states(prompt)
+        except Exception as error:  # a damaged file is told by each library in a kind of its own
+            raise WeightsError(
+                f"the text encoder in {self.text_encoder} or its tokenizer cannot be read ({error}): fetch the base "
+                "model again"
+            ) from error
+
+    def _states(self, prompt: str) -> torch.Tensor:
         tokens = [END_OF_SENTENCE]
         if prompt:
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
             tokens = tokenizer(prompt_clean(prompt), truncation=True, max_length=LONGEST).input_ids
-        with tempfile.TemporaryDirectory() as unused, quiet_libraries():
+        with tempfile.TemporaryDirectory() as unused:
             # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
             model = UMT5EncoderModel.from_pretrained(
                 self.text_encoder,
@@ -67,16 +76,22 @@ class PromptRows:
         return states[0].float().contiguous()
 
     def _digest(self) -> str:
-        """sha256 over config, index and the shards' names and sizes: reading them whole would take minutes."""
+        """sha256 over config, index and tokenizer, and over the shards' places, sizes and times: reading those whole
+        would take minutes."""
         shards = sorted(self.text_encoder.glob("*.safetensors"))
         if not shards or not (self.text_encoder / "config.json").is_file():
             raise WeightsError(
                 f"the text encoder's weights are not in {self.text_encoder}, and even the empty prompt needs them "
                 "once: fetch the base model whole"
             )
-        facts = [(shard.name, shard.stat().st_size) for shard in shards]
-        texts = [path.read_text(encoding="utf-8") for path in sorted(self.text_encoder.glob("*.json"))]
-        return hashlib.sha256(json.dumps([facts, texts]).encode()).hexdigest()
+        digest = hashlib.sha256()
+        for shard in shards:
+            state = shard.stat()
+            digest.update(f"{shard.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        small = [*self.text_encoder.glob("*.json"), *(path for path in self.tokenizer.glob("*") if path.is_file())]
+        for path in sorted(small):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
 
 def _read(entry: Path) -> torch.Tensor:

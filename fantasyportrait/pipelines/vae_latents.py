@@ -19,6 +19,7 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
     try:
         latents = vae.encode(video).latent_dist.mode().float()
     except torch.OutOfMemoryError:
+        vae.clear_cache()
         if vae.use_tiling:
             raise
         latents = None

@@ -62,15 +62,23 @@ def sample_video(
     A video that does not fit into memory in one pass is begun anew in windows; `note` is told. Raises `Cancelled`, and
     `RequestError` where that does not fit either.
     """
+    tiled = pipeline.vae.use_tiling
     try:
         yield from _sampled_with_room(pipeline, job, watch, note, cancel)
-    except torch.OutOfMemoryError as error:
-        height, width = job.pixels.shape[:2]
-        passes = "separate passes, " if job.batch_passes else ""
-        raise RequestError(
-            f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this device: "
-            f"choose {passes}a smaller video (max_side), or an offload that keeps less there (stream or sequential)"
-        ) from error
+        return
+    except torch.OutOfMemoryError:
+        pass  # said below: here the error would keep alive what did not fit
+    finally:
+        # Tiles that this video needed would change the numbers of the next one.
+        if not tiled:
+            pipeline.vae.disable_tiling()
+    free_memory()
+    height, width = job.pixels.shape[:2]
+    passes = "separate passes, " if job.batch_passes else ""
+    raise RequestError(
+        f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this device: "
+        f"choose {passes}a smaller video (max_side), or an offload that keeps less there (stream or sequential)"
+    )
 
 
 def _sampled_with_room(

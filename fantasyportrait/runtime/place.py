@@ -7,6 +7,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.memory import free_memory
 from fantasyportrait.runtime.placement import Placement
 
 
@@ -51,7 +52,16 @@ def place(pipeline: DiffusionPipeline, placement: Placement) -> None:
     offload = placement.offload
     if offload == "auto":
         offload = "none" if device.type == "cpu" else "model"
-    _WAYS[offload](pipeline, device)
+    try:
+        _WAYS[offload](pipeline, device)
+        return
+    except torch.OutOfMemoryError:
+        pipeline.to(torch.device("cpu"))
+    # Outside of the handler: the error would keep alive what did not fit.
+    free_memory()
+    raise RequestError(
+        f"the model does not fit into the memory of {device}: choose offload model, stream or sequential"
+    )
 
 
 def _stream(pipeline: DiffusionPipeline, device: torch.device) -> None:

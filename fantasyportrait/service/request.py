@@ -42,7 +42,8 @@ class AnimationRequest:
             None for the engine's own way: relative in preview, absolute in wan, which was trained so.
         smoothing: of the driver's landmarks, 0 (none) to 1.
         sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH.
-        max_side: a larger photo is reduced to this many pixels on its longest side; None for what the engine does best.
+        max_side: of the video, in pixels: preview reduces a larger photo to it, wan makes every photo so large; None
+            for what the engine does best.
         side_by_side: also make a video of driving clips, source and result.
         detector: what finds the faces of the photo.
         sampling: how the diffusion engine samples.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.optional import check_installed
 from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
@@ -52,9 +51,7 @@ class WanEngine:
         self._loaded: _Loaded | None = None
 
     def check(self, request: AnimationRequest) -> None:
-        """Raise `DependencyError` without the packages, `WeightsError` without the model's files, `RequestError` where
-        this machine has not the device."""
-        check_installed("diffusers", extra="wan", purpose="the wan engine")
+        """Raise `DependencyError` or `WeightsError` for what is not there, `RequestError` for a device that is not."""
         check_model(request.sampling, self._models_dir)
         if self._placement != Placement():
             from fantasyportrait.runtime.place import check_placement

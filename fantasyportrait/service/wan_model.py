@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
-from fantasyportrait.core.optional import require
+from fantasyportrait.core.optional import check_installed, require
 from fantasyportrait.motion.motion_nets import MotionNets
 from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
 from fantasyportrait.service.request import AnimationRequest
@@ -38,8 +38,16 @@ class WanModel:
 
 
 def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
-    """Raise `WeightsError` where a file is missing that this sampling reads; nothing is opened."""
-    wan_sources(sampling.model, models_dir)
+    """Raise `WeightsError` or `DependencyError` where a file or package is missing that this sampling needs.
+
+    Nothing is opened or imported.
+    """
+    check_installed("diffusers", extra="wan", purpose="the wan engine")
+    sources = wan_sources(sampling.model, models_dir)
+    if sources.gguf is not None:
+        check_installed("gguf", extra="gguf", purpose=f"the model {sampling.model}")
+    if sampling.alignment == "published":
+        check_installed("onnxruntime", extra="wan", purpose="alignment as published")
     if sampling.region == "segment":
         _sam_folder(models_dir)
 

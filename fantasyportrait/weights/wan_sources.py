@@ -1,7 +1,7 @@
 """Where the diffusion engine's files lie: by a name of the catalog, or in a model folder of the user's own.
 
 A model folder has `base/` (a stock diffusers repository of Wan image-to-video) and `adapter/` (the two published
-pickles or the one-file repack, and the two face nets); `gguf/` and `lora/` may hold one file each.
+pickles or the one-file repack, and the two face nets); `gguf/` may hold one file.
 """
 
 from dataclasses import dataclass
@@ -31,12 +31,11 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class WanSources:
-    """The folders and files of one model; `gguf` replaces the base's transformer, `lora` is the step-distilled one."""
+    """The folders and files of one model; `gguf` replaces the base's transformer."""
 
     base: Path
     adapter: Path
     gguf: Path | None = None
-    lora: Path | None = None
 
 
 def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
@@ -51,7 +50,8 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
     if str(model) in {row.name for row in HUB_SOURCES if row.kind in ("base", "gguf")}:
         return _fetched(hub_source(str(model)), folder or models_dir())
     place = Path(model)
-    if place.is_dir() and isinstance(model, str) and not any(mark in model for mark in "/\\."):
+    bare = isinstance(model, str) and not model.startswith(".") and not any(mark in model for mark in "/\\")
+    if bare and place.is_dir():
         raise WeightsError(f"{model} is no name of the catalog; if the folder of that name is meant, write ./{model}")
     if not place.is_dir():
         names = ", ".join(hub_source_names("base", "gguf"))
@@ -61,7 +61,6 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
             base=place / "base",
             adapter=place / "adapter",
             gguf=_single(place / "gguf", "*.gguf"),
-            lora=_single(place / "lora", "*.safetensors"),
         ),
         "put it there, or name a model that  fantasyportrait weights fetch  gets",
     )
@@ -75,15 +74,12 @@ def _fetched(row: HubSource, folder: Path) -> WanSources:
         if not gguf.is_file():
             raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
     base = row if row.kind == "base" else hub_source(row.also[0])
-    lora = hub_source("lightx2v")
-    lora_file = folder / lora.folder / lora.files[0]
     if not (folder / base.folder).is_dir():
         raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
     sources = WanSources(
         base=folder / base.folder,
         adapter=folder / hub_source("adapter").folder,
         gguf=gguf,
-        lora=lora_file if lora_file.is_file() else None,
     )
     return _complete(sources, advice)
 

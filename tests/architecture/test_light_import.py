@@ -38,3 +38,16 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_the_service_loads_neither_torch_nor_gradio() -> None:
     assert not loaded_by(f"import fantasyportrait.service.animator; {MODULES}") & {"torch", "gradio"}
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(None, "1"), ("0", "0")])
+def test_telemetry_is_off_from_the_first_import(
+    chosen: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any library could send a thing; what the user chose stays."""
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", chosen)
+    code = "import os, fantasyportrait; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == found

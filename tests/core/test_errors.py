@@ -1,6 +1,5 @@
 """Errors that a user can mend, optional packages, and the token that stops work."""
 
-import os
 import threading
 
 import pytest
@@ -42,12 +41,3 @@ def test_a_package_is_looked_for_without_importing_it() -> None:
     check_installed("wave", extra="none", purpose="a test")
     with pytest.raises(errors.DependencyError, match=r'pip install "fantasyportrait\[wan\]"'):
         check_installed("no_such_package", extra="wan", purpose="a test")
-
-
-def test_telemetry_is_off_before_a_package_could_send_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
-    require("wave", extra="none", purpose="a test")
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
-    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    require("wave", extra="none", purpose="a test")
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0", "what the user chose stays"

@@ -1,6 +1,7 @@
 """Face regions: growth with the driver, masks, and who has a pixel that two faces claim."""
 
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.motion.regions import box_region, excursion, face_map, grown_box, mask_region
@@ -46,6 +47,15 @@ def test_the_nearer_face_has_the_pixel(order: list[int]) -> None:
     inner = np.zeros((30, 40), bool)
     inner[10:15, 15:25] = True
     np.testing.assert_array_equal(painted == 3, inner)
+
+
+@pytest.mark.parametrize("outside", [0, 2, 8, 9])
+def test_a_face_mostly_covered_keeps_itself(outside: int) -> None:
+    """A child of 20 rows, of which so many look out above a larger face: from a third on it is left as it is."""
+    child = box_region(1, np.array([20.0, 30 - outside, 36, 50 - outside]), STAYS, (80, 100))
+    adult = box_region(2, np.array([0.0, 30, 60, 95]), STAYS, (80, 100))
+    rows = 20 if outside < 7 else outside
+    assert (face_map([child, adult]) == 1).sum() == 16 * rows
 
 
 def test_an_empty_mask_is_replaced_by_the_box() -> None:

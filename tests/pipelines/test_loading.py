@@ -1,5 +1,6 @@
 """From a folder to a pipeline: assembled, quantized, by `from_pretrained`; and the empty prompt's row."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,8 +154,20 @@ def test_rows_are_computed_once(rows: PromptRows, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", never)
     assert torch.equal(rows(""), first)
-    with pytest.raises(AssertionError):
+    with pytest.raises(WeightsError, match="was loaded again"):
         rows("another prompt")
+
+
+@pytest.mark.parametrize("name", ["text_encoder/model.safetensors", "tokenizer/tokenizer.json"])
+def test_other_files_give_other_rows_and_damaged_ones_a_sentence(base_folder: Path, tmp_path: Path, name: str) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(base_folder, base)
+    rows = PromptRows(base / "text_encoder", base / "tokenizer", tmp_path)
+    rows("people talk")
+    size = (base / name).stat().st_size
+    (base / name).write_bytes(b"x" * size)
+    with pytest.raises(WeightsError, match="fetch the base model again"):
+        rows("people talk")
 
 
 def test_rows_never_hold_the_whole_text_encoder(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,22 @@ def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortr
 @pytest.mark.parametrize("frames", [33, 101])
 def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, frames: int) -> None:
     limit(pipeline, 5)
-    with pytest.raises(RequestError, match=rf"{min(frames, 81)} frames of 48 x 32 do not fit"):
+    with pytest.raises(RequestError, match=rf"{min(frames, 81)} frames of 48 x 32 do not fit") as caught:
         sample(pipeline, job(frames), [])
+    assert caught.value.__context__ is None, "it would keep alive what did not fit"
+
+
+def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:
+    calls = []
+
+    def full_once(module: torch.nn.Module, args: tuple) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("no room")
+
+    pipeline.vae.decoder.register_forward_pre_hook(full_once)
+    assert len(sample(pipeline, job(9), [])) == 9
+    assert len(calls) > 3 and not pipeline.vae.use_tiling
 
 
 def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:

@@ -173,3 +173,19 @@ def test_unknown_settings_are_refused(given: dict[str, str]) -> None:
 def test_sequential_needs_a_card(pipeline: FantasyPortraitPipeline) -> None:
     with pytest.raises(RequestError, match="use none"):
         place(pipeline, Placement(device="cpu", offload="sequential"))
+
+
+def test_a_model_that_does_not_fit_is_said_and_taken_back(
+    pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = []
+
+    def full(self: FantasyPortraitPipeline, device: torch.device) -> None:
+        moves.append(str(device))
+        if len(moves) == 1:
+            raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(FantasyPortraitPipeline, "to", full)
+    with pytest.raises(RequestError, match="choose offload model, stream or sequential") as caught:
+        place(pipeline, Placement(device="cpu", offload="none"))
+    assert moves == ["cpu", "cpu"] and caught.value.__context__ is None

@@ -1,6 +1,8 @@
 """The diffusion engine from request to video, with a toy model whose every class is real."""
 
 import shutil
+import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,8 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.pipelines import loading
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
@@ -21,6 +25,8 @@ from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.request import AnimationRequest, load_request
 from fantasyportrait.service.sampling import Sampling
 from fantasyportrait.service.wan_engine import sampled_frames
+from fantasyportrait.service.wan_model import motion_nets, prepare_model
+from fantasyportrait.service.wan_motion import _padded
 from tests.models.factories import toy_sam
 from tests.service.conftest import Inputs
 
@@ -239,3 +245,60 @@ def test_the_preview_engine_plays_the_same_request(animator: Animator, job: Job,
 @pytest.mark.parametrize(("frames", "sampled"), [(1, 5), (5, 5), (6, 9), (80, 81), (81, 81), (100, 101)])
 def test_frames_are_rounded_up(frames: int, sampled: int) -> None:
     assert sampled_frames(frames) == sampled
+
+
+def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """While another one renders, a request waits with its model stage begun, and can be cancelled."""
+    engine, seen, token = animator.engine("wan"), [], CancelToken()
+    engine._lock.acquire()
+    try:
+        waiting = threading.Thread(
+            target=lambda: seen.extend(animator.events(job(), tmp_path / "out.mp4", token)), daemon=True
+        )
+        waiting.start()
+        waiting.join(8)
+        assert waiting.is_alive()
+        token.cancel()
+        waiting.join(8)
+        assert not waiting.is_alive()
+    finally:
+        engine._lock.release()
+    assert isinstance(seen[-1], events.Cancelled)
+    stages = [event.name for event in seen if isinstance(event, events.Stage)]
+    assert stages == ["portrait", "driving", "model"]
+    run(animator, job(), tmp_path / "next.mp4")
+
+
+def test_one_model_at_a_time(job: Job, toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first model is gone before the second is loaded."""
+    shutil.copytree(toy_model, tmp_path / "other", ignore=shutil.ignore_patterns("assembled-*"))
+    loaded, alive = [], []
+    real = loading.load_pipeline
+
+    def load(*args: object) -> FantasyPortraitPipeline:
+        alive.append(sum(model() is not None for model in loaded))
+        pipeline = real(*args)
+        loaded.append(weakref.ref(pipeline.transformer))
+        return pipeline
+
+    monkeypatch.setattr(loading, "load_pipeline", load)
+    animator = Animator(cache_dir=tmp_path / "cache", placement=Placement(device="cpu"))
+    for number, model in enumerate((toy_model, toy_model, tmp_path / "other")):
+        run(animator, job(model=model.as_posix(), steps=1), tmp_path / str(number))
+    assert alive == [0, 0] and len(loaded) == 2
+
+
+def test_spare_frames_hold_the_end() -> None:
+    """They share a latent frame with the last real ones, and would be heard in it."""
+    np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
+    np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
+
+
+def test_smoothing_is_the_meshs(job: Job, toy_model: Path) -> None:
+    model = prepare_model(toy_model.as_posix())
+    keys = [
+        motion_nets(model, job(alignment=alignment, smoothing=smoothing)).key
+        for alignment in ("mesh", "published")
+        for smoothing in (0.0, 1.0)
+    ]
+    assert keys[0] != keys[1] and keys[2] == keys[3]

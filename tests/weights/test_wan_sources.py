@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.weights.hub_catalog import hub_source
 from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS
 from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, wan_sources
 
@@ -58,11 +57,7 @@ def models(tmp_path: Path) -> Path:
 def test_a_name(models: Path) -> None:
     sources = wan_sources("wan-720p", models)
     assert (sources.base, sources.adapter) == (models / "wan/base-720p", models / "wan/adapter")
-    assert sources.gguf is None and sources.lora is None
-    lora = models / "wan/lora" / hub_source("lightx2v").files[0]
-    lora.parent.mkdir(parents=True)
-    lora.touch()
-    assert wan_sources("wan-720p", models).lora == lora
+    assert sources.gguf is None
 
 
 def test_the_usual_folder(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +131,14 @@ def test_neither_a_name_nor_a_folder(tmp_path: Path) -> None:
         wan_sources("wan-8k", tmp_path)
     with pytest.raises(WeightsError, match="lacks model_index.json: put it there, or name a model"):
         wan_sources(tmp_path)
+
+
+def test_a_bare_name_is_of_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is written with a slash or a dot before it, so that a saved request means the same elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("toy", "my.model"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(WeightsError, match=rf"write \./{name}"):
+            wan_sources(name)
+        with pytest.raises(WeightsError, match="lacks model_index.json"):
+            wan_sources(f"./{name}")
