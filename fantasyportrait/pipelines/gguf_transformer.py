@@ -9,11 +9,11 @@ from diffusers.models.model_loading_utils import load_gguf_checkpoint
 from safetensors.torch import load_file
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.tensor_check import check_tensors
 from fantasyportrait.models.shapes import transformer_shapes
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 MOTION_ATTENTION = "motion_attention.safetensors"
-_NAMED = 5
 
 
 def load_gguf_transformer(gguf: Path, folder: Path, precision: torch.dtype) -> FantasyPortraitTransformer3DModel:
@@ -29,27 +29,12 @@ def load_gguf_transformer(gguf: Path, folder: Path, precision: torch.dtype) -> F
     tensors = convert_wan_transformer_to_diffusers(dict(tensors))
     # Under our names before anything is built: what is assigned afterwards stays on the meta device.
     tensors.update({key: value.to(precision) for key, value in load_file(folder / MOTION_ATTENTION).items()})
-    _check(gguf, tensors, transformer_shapes(FantasyPortraitTransformer3DModel.load_config(folder)))
+    # Of a quantized tensor its own shape counts, not that of its bytes.
+    found = {key: tuple(getattr(tensor, "quant_shape", tensor.shape)) for key, tensor in tensors.items()}
+    check_tensors(gguf, found, transformer_shapes(FantasyPortraitTransformer3DModel.load_config(folder)))
     return FantasyPortraitTransformer3DModel.from_single_file(
         tensors,
         quantization_config=GGUFQuantizationConfig(compute_dtype=precision),
         config=str(folder),
         torch_dtype=precision,
     )
-
-
-def _check(gguf: Path, tensors: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    """Exactly the expected tensors; of a quantized one its own shape counts, not that of its bytes."""
-    found = {key: tuple(getattr(tensor, "quant_shape", tensor.shape)) for key, tensor in tensors.items()}
-    faults = {
-        "missing": [key for key in expected if key not in found],
-        "unexpected": [key for key in found if key not in expected],
-        "of another shape": [
-            f"{key} {found[key]} instead of {shape}"
-            for key, shape in expected.items()
-            if key in found and found[key] != shape
-        ],
-    }
-    said = [f"{what}: {', '.join(keys[:_NAMED])} ({len(keys)} in all)" for what, keys in faults.items() if keys]
-    if said:
-        raise WeightsError(f"{gguf} is not the transformer that is expected here; {'; '.join(said)}")

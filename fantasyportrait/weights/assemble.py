@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import OutputError, WeightsError
-from fantasyportrait.weights.check import check_tensors
+from fantasyportrait.core.tensor_check import Shape, check_tensors
 from fantasyportrait.weights.convert import checked, save_tensors
 from fantasyportrait.weights.links import link_file, link_folder
 from fantasyportrait.weights.published_files import FACE_NETS, adapter_files, read_published
-from fantasyportrait.weights.tensor_header import Shape, index_weights, tensor_shapes
+from fantasyportrait.weights.tensor_header import index_weights, tensor_shapes
 from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, WanSources
 
 MOTION_ATTENTION = "motion_attention.safetensors"

@@ -6,10 +6,9 @@ from typing import Any
 
 from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.core.optional import require
-from fantasyportrait.weights.check import check_tensors
+from fantasyportrait.core.tensor_check import Shape, check_tensors
 from fantasyportrait.weights.published_files import Tensors
 from fantasyportrait.weights.published_keys import Part, published_key, rename
-from fantasyportrait.weights.tensor_header import Shape
 
 
 def checked(part: Part, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.optional import require
-from fantasyportrait.weights.published_keys import some_of
+from fantasyportrait.core.tensor_check import some_of
 from fantasyportrait.weights.tensor_header import tensor_shapes
 
 ADAPTER_PICKLE = "fantasyportrait_model.ckpt"

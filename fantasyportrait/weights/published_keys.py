@@ -9,12 +9,10 @@ from functools import cache
 from typing import Literal, TypeVar
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.tensor_check import some_of
 
 Part = Literal["motion_adapter", "motion_encoder", "motion_attention"]
 T = TypeVar("T")
-
-NAMED_IN_ERRORS = 5
-"""How many keys an error names before it only counts them."""
 
 _FIELDS = {"n": r"\d+", "leaf": r"[a-z_]+", "rest": r".+"}
 _GROUPS = {"headpose": "head_pose", "eye": "eyes", "emo": "emotion", "mouth": "mouth"}
@@ -59,12 +57,6 @@ def published_key(part: Part, key: str) -> str:
 def is_unused(part: Part, key: str) -> bool:
     """Whether the published files carry this tensor although nothing reads it."""
     return key in _UNUSED.get(part, frozenset())
-
-
-def some_of(names: list[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - NAMED_IN_ERRORS
-    return ", ".join(names[:NAMED_IN_ERRORS]) + (f" and {more} more" if more > 0 else "")
 
 
 @cache

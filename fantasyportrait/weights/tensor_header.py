@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fantasyportrait.core.errors import WeightsError
-
-Shape = tuple[int, ...]
+from fantasyportrait.core.tensor_check import Shape
 
 _LENGTH = struct.Struct("<Q")
 _LARGEST_HEADER = 100_000_000  # the format's own limit, in bytes

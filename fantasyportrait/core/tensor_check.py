@@ -1,11 +1,14 @@
 """Exactly the expected tensors: a missing, extra or misshapen one is an error that names it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.weights.published_keys import some_of
-from fantasyportrait.weights.tensor_header import Shape
+
+Shape = tuple[int, ...]
+
+NAMED_IN_ERRORS = 5
+"""How many keys an error names before it only counts them."""
 
 
 def check_tensors(
@@ -31,3 +34,9 @@ def check_tensors(
     said = [f"{what}: {some_of(keys)}" for what, keys in faults.items() if keys]
     if said:
         raise WeightsError(f"{source} is not the model that is expected here; {'; '.join(said)}")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - NAMED_IN_ERRORS
+    return ", ".join(names[:NAMED_IN_ERRORS]) + (f" and {more} more" if more > 0 else "")
