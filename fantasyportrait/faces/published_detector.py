@@ -1,4 +1,4 @@
-"""The published face detector (NanoDet style, `face_det.onnx`): SPEC.md section 2, item 3.
+"""The published face detector (NanoDet style, `face_det.onnx`).
 
 Every step is a function of its own, so that each can be held against the published numbers.
 """

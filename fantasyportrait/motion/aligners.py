@@ -31,7 +31,7 @@ class MeshAligner:
 
 
 class NetAligner:
-    """The published way: 222 landmarks, each frame from the last one's, smoothed in groups (SPEC.md section 2, 4 to 5).
+    """The published way: 222 landmarks, each frame from the last one's, smoothed in groups.
 
     The mesh only says where to begin, and where the face is still: when the landmarks have left its box, to another
     person for example, they begin anew.

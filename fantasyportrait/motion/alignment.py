@@ -1,4 +1,4 @@
-"""Geometry of the published crops: SPEC.md section 2, items 4 and 6.
+"""Geometry of the published crops.
 
 Two crops: 128 px for the landmark net, upright around a box or the last landmarks; 224 px for the motion encoder, five
 points laid onto fixed targets. Matrices (2, 3) map pixels of the image to pixels of the crop.

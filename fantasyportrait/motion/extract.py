@@ -1,4 +1,4 @@
-"""driving clip + track -> `MotionCode`: align, crop, encode in batches; exactly one row a frame (SPEC.md section 2)."""
+"""driving clip + track -> `MotionCode`: align, crop, encode in batches; exactly one row a frame."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The published smoothing of the 222 landmarks: a One-Euro filter for each group of points, SPEC.md section 2, item 5.
+"""The published smoothing of the 222 landmarks: a One-Euro filter for each group of points.
 
 The more a group moves, the less it is smoothed. The quirk of the published numbers is kept: each filter's time step is
 its own setting of that moment, not the time between two frames.

@@ -14,7 +14,7 @@ FEATURES = sum(GROUPS.values())
 
 @dataclass(frozen=True, eq=False)
 class MotionCode:
-    """A driving face as the motion encoder sees it, a row a frame (SPEC.md section 2).
+    """A driving face as the motion encoder sees it, a row a frame.
 
     Attributes:
         head_pose: float32 (T, 6).

@@ -1,4 +1,4 @@
-"""The published net of 222 landmarks (SPEC.md section 2, item 4). Where a face is, the track knows already."""
+"""The published net of 222 landmarks. Where a face is, the track knows already."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -44,7 +44,7 @@ def excursion(driver_boxes: Array) -> NDArray[np.float64]:
 
 
 def grown_box(box: Array, reach: Array) -> NDArray[np.int64]:
-    """The box (4,) xyxy grown by shares `reach` (4,) of its sides, cut to whole pixels (SPEC section 4)."""
+    """The box (4,) xyxy grown by shares `reach` (4,) of its sides, cut to whole pixels."""
     box64 = np.asarray(box, np.float64)
     sides = np.tile(box64[2:] - box64[:2], 2)
     return np.asarray(np.trunc(box64 + np.array([-1.0, -1.0, 1.0, 1.0]) * np.asarray(reach) * sides), np.int64)

@@ -1,4 +1,4 @@
-"""Text guidance c and portrait guidance p: which forward passes a step needs, and how they add up (SPEC section 5)."""
+"""Text guidance c and portrait guidance p: which forward passes a step needs, and how they add up."""
 
 from dataclasses import dataclass
 

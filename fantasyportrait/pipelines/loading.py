@@ -16,7 +16,7 @@ from fantasyportrait.pipelines.prompt_rows import PromptRows
 from fantasyportrait.runtime.place import device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
 
-# The schedule of SPEC section 5; the base's own file names another scheduler.
+# The published schedule; the base's own file names another scheduler.
 SHIFT = 5.0
 
 

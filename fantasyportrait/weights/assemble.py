@@ -1,7 +1,7 @@
 """Base and adapter become one folder that diffusers loads plainly: links, the converted adapter, a merged index.
 
 Loading the base and assigning the adapter afterwards leaves tensors on the meta device as soon as a quantizer or a
-device map is in play (SPEC.md, section 7); a folder works with all of them.
+device map is in play; a folder works with all of them.
 """
 
 import json

@@ -14,7 +14,7 @@ from fantasyportrait.weights.published_keys import Part, published_key, rename
 def checked(part: Part, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:
     """`tensors` of the file `source` under our names, exactly those of `expected`; `WeightsError` names what differs.
 
-    The adapter and the encoder come back in float32, in which their numbers are published (SPEC.md, section 3); motion
+    The adapter and the encoder come back in float32, in which their numbers are published; motion
     attention keeps its type, since it takes the transformer's.
     """
     try:

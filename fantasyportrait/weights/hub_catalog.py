@@ -1,4 +1,4 @@
-"""The diffusion engine's files on the Hugging Face Hub: one row a download (SPEC.md, section 1)."""
+"""The diffusion engine's files on the Hugging Face Hub: one row a download."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The adapter's published files: two pickles, or the one-file repack (SPEC.md, section 1).
+"""The adapter's published files: two pickles, or the one-file repack.
 
 Pickles are opened with `weights_only=True` and in no other way: one that holds anything but tensors is refused.
 """

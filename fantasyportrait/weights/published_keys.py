@@ -1,4 +1,4 @@
-"""Names of the published tensors and our names for them: one table, read in both directions (SPEC.md, section 1).
+"""Names of the published tensors and our names for them: one table, read in both directions.
 
 A field in braces stands for one part of a name: `{n}` a number, `{leaf}` a parameter, `{rest}` everything that follows.
 """
@@ -27,7 +27,7 @@ _IN_LAYER = {
     "1.1.weight": "feed_forward.up.weight",
     "1.3.weight": "feed_forward.down.weight",
 }
-# The encoder holds the head that once turned the mouth's 512 numbers into 500; nothing reads it (SPEC.md, section 2).
+# The encoder holds the head that once turned the mouth's 512 numbers into 500; nothing reads it.
 _UNUSED = {"motion_encoder": frozenset({"mouth_embed.1.weight", "mouth_embed.1.bias"})}
 
 

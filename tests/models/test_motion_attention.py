@@ -103,7 +103,7 @@ def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DMod
 
 
 def test_the_public_rule_fails_for_three_faces() -> None:
-    """The rule of SPEC section 8, written out: face 2 hears clips 1 and 3, but not its own."""
+    """The public code's rule, written out: face 2 hears clips 1 and 3, but not its own."""
     own = torch.eye(3, dtype=torch.bool)
     negated_and_reversed = ~own.flip(1)
     assert not negated_and_reversed[1, 1] and negated_and_reversed[1, 0] and negated_and_reversed[1, 2]

@@ -78,7 +78,7 @@ def test_crops_in_features_out(tmp_path: Path) -> None:
 
 
 def test_published_shapes_are_the_defaults() -> None:
-    """80 attention tensors belong to the transformer; here the counts of SPEC section 1, in millions."""
+    """80 attention tensors belong to the transformer; here the published counts, in millions."""
 
     def millions(shapes: dict[str, tuple[int, ...]]) -> float:
         return sum(int(np.prod(shape)) for key, shape in shapes.items() if "running" not in key) / 1e6

@@ -1,4 +1,4 @@
-"""The transformer with motion attention gives the public code's velocities: one face, two, and three as SPEC has it."""
+"""The transformer with motion attention gives the public code's velocities: one face, two, three by the same rule."""
 
 from collections.abc import Sequence
 

@@ -14,7 +14,7 @@ BLOCKS, LAYERS = 40, 4
 
 
 def adapter_keys() -> list[str]:
-    """Written out from SPEC.md, section 3: four projections and a norm, two resamplers of four layers."""
+    """Four projections and a norm, two resamplers of four layers."""
     norm, linear = (".weight", ".bias"), (".weight",)
     layer = {"0.norm1": norm, "0.norm2": norm, "0.to_q": linear, "0.to_kv": linear, "0.to_out": linear, "1.0": norm}
     layer |= {"1.1": linear, "1.3": linear}
