@@ -38,7 +38,7 @@ def fetch_weights(
     names: Annotated[list[str] | None, typer.Argument(help="Names of `weights list`; none: the small.")] = None,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Fetch the models that are missing (without names the small ones, 13 MB), and check every file."""
+    """Fetch the models that are missing (without names the small ones, 12 MB), and check every file."""
     from fantasyportrait.service.library import fetch_named
 
     for path in fetch_named(names or None, models_dir, lambda sentence: typer.echo(sentence, err=True)):

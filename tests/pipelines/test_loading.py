@@ -146,6 +146,12 @@ def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptRows, prompt:
     assert not states[count:].any()
 
 
+def test_prompts_are_cleaned_and_cut(rows: PromptRows) -> None:
+    """As the stock pipeline does: entities and doubled spaces, and no more rows than the transformer takes."""
+    assert torch.equal(rows("people&nbsp;  talk"), rows("people talk"))
+    assert rows("people " * 700).shape == (512, 32)
+
+
 def test_rows_are_computed_once(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:
     first = rows("")
 

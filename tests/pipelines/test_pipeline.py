@@ -232,3 +232,23 @@ def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, i
         callback_on_step_end=lambda pipe, step, timestep, given: last.update(given) or {},
     )  # fmt: skip
     torch.testing.assert_close(last["denoised"], last["latents"])
+
+
+def test_long_videos_keep_the_portraits_colours(
+    pipeline: FantasyPortraitPipeline, image: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those made in windows; one pass gives the published numbers."""
+    matched = []
+    real = FantasyPortraitPipeline.decode
+    monkeypatch.setattr(
+        FantasyPortraitPipeline, "decode", lambda self, out, match=None: matched.append(match) or real(self, out, match)
+    )
+    given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    windows = run(pipeline, image, None, longest_pass=81, **given)
+    whole = run(pipeline, image, None, longest_pass=85, **given)
+    assert matched[0] is image and matched[1] is None
+
+    def off(frames: Pixels) -> float:
+        return float(np.abs(frames[0, -1].mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max())
+
+    assert off(windows) < 0.5 * off(whole)

@@ -21,12 +21,13 @@ from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
+from fantasyportrait.service.engines import ScenePart
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.request import AnimationRequest, load_request
 from fantasyportrait.service.sampling import Sampling
 from fantasyportrait.service.wan_engine import sampled_frames
 from fantasyportrait.service.wan_model import motion_nets, prepare_model
-from fantasyportrait.service.wan_motion import _padded
+from fantasyportrait.service.wan_motion import _mirrored, _padded
 from tests.models.factories import toy_sam
 from tests.service.conftest import Inputs
 
@@ -292,6 +293,25 @@ def test_spare_frames_hold_the_end() -> None:
     """They share a latent frame with the last real ones, and would be heard in it."""
     np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
     np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
+
+
+def test_a_mirrored_driver_grows_the_other_side(animator: Animator, inputs: Inputs) -> None:
+    _, faces = animator.faces(inputs.photo)
+    reach = np.array([0.1, 0.2, 0.0, 0.25])
+    plain, mirror = (ScenePart(faces[0], Role(1, ClipSource(inputs.talking), mirror=on)) for on in (False, True))
+    np.testing.assert_array_equal(_mirrored(reach, plain), reach)
+    np.testing.assert_array_equal(_mirrored(reach, mirror), [0.0, 0.2, 0.1, 0.25])
+
+
+def test_a_built_in_motion_is_measured_from_rest(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """Unless the request says absolute: the bundled portrait's own look is not taken over."""
+    role = Role(1, BuiltinSource("talk"))
+    made = [
+        run(animator, job(role, duration=0.2, absolute=absolute), tmp_path / str(absolute))[1]
+        for absolute in (None, False, True)
+    ]
+    np.testing.assert_array_equal(made[0], made[1])
+    assert (made[0] != made[2]).any()
 
 
 def test_smoothing_is_the_meshs(job: Job, toy_model: Path) -> None:
