@@ -45,7 +45,7 @@ Alignment = Annotated[
     str | None,
     typer.Option(
         metavar="published|mesh",
-        help="[wan] What aligns the drivers' faces: the published nets or the 478-point mesh. [default: published]",
+        help="[wan] What aligns the drivers' faces: the published net or the 478-point mesh. [default: published]",
     ),
 ]
 BatchPasses = Annotated[

@@ -29,7 +29,7 @@ class Sampling:
         prompt, negative_prompt: what the video shows, or shall not show; the negative one counts where c is not 1.
         region: where a face listens to its own motion: its grown box (as published), its head mask, or the mask of
             Segment Anything.
-        alignment: how driving faces are aligned: by the published nets, or by the 478-point mesh.
+        alignment: how driving faces are aligned: by the published landmark net, or by the 478-point mesh.
         batch_passes: run the passes of a step as one batch: faster where weights are streamed, more memory.
         longest_pass: up to so many frames (4 k + 1) are sampled at once, longer videos in overlapping windows of 81.
     """
