@@ -12,7 +12,8 @@ MODEL_HELP = (
     "offer the diffusion engine too, with this model: a name of `fantasyportrait weights list`, or a folder, written "
     "with a / in it (default: the preview only)"
 )
-OFFLOAD_HELP = "what stays on the device, from everything to one layer at a time (default: auto)"
+RAY_HELP = "work on the workers of this Ray cluster, see `fantasyportrait workers` (default: work here)"
+PROFILE_HELP = "how the diffusion engine fits the card, see `fantasyportrait machine` (default: auto)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,9 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder where results are kept a while")
     parser.add_argument("--models-dir", type=Path, help="where the model files lie or shall be put")
     parser.add_argument("--model", metavar="NAME_OR_DIR", help=MODEL_HELP)
+    parser.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     parser.add_argument("--device", default="auto", help="torch device of the diffusion engine (default: auto)")
-    parser.add_argument("--offload", default="auto", help="auto, none, model, stream or sequential: " + OFFLOAD_HELP)
+    parser.add_argument("--profile", default="auto", help=PROFILE_HELP)
     parser.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: auto)")
+    parser.add_argument("--attention", default="native", help="native, auto, flash, flash3, sage or flex")
+    parser.add_argument("--compile", action="store_true", help="compile the transformer: the first step takes minutes")
+    parser.add_argument(
+        "--parallel", default="none", help="none, auto, passes or tokens: how torchrun's processes share"
+    )
     given = parser.parse_args(arguments)
     try:
         launch(Settings(**vars(given)))

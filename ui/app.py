@@ -36,7 +36,8 @@ def launch(settings: Settings, block: bool = True) -> str:
 
     Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
     """
-    workshop = Workshop(settings.results, settings.animator(), model=settings.found_model())
+    animator, model = settings.animator(), settings.found_model()
+    workshop = Workshop(settings.results, animator, model=model, queue=settings.queue(animator))
     demo = build(workshop)
     workshop.sweep_often(SWEEP_S)
     try:

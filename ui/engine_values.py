@@ -1,15 +1,32 @@
 """What the visitor chose of the engine becomes part of the request; every value is checked again here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.service.presets import PRESETS, preset_named, preset_of
 from fantasyportrait.service.sampling import Sampling
 
 PREVIEW, WAN = "preview", "wan"
 ENGINES = (("Preview", PREVIEW), ("Wan", WAN))
 REGIONS = (("Box of the face", "box"), ("Head", "head"), ("Segment Anything", "segment"))
 ALIGNMENTS = (("As published", "published"), ("478-point mesh", "mesh"))
+LORAS = (("None", "none"), ("lightx2v, for 4 steps", "lightx2v"))
+STEP_CACHES = (("None", "none"), ("First block", "first-block"))
+CUSTOM = "custom"
+PRESET_CHOICES = (*((preset.name.capitalize(), preset.name) for preset in PRESETS), ("Custom", CUSTOM))
+PRESET_FIELDS = (
+    "steps",
+    "portrait_guidance",
+    "text_guidance",
+    "guidance_begins",
+    "guidance_ends",
+    "lora",
+    "step_cache",
+    "cache_threshold",
+)
+"""Of `EngineValues`: those that a preset decides."""
 MOST_STEPS = 60
 """No visitor can keep the card busy for a day by typing a number."""
 
@@ -29,6 +46,32 @@ class EngineValues:
     alignment: object
     guidance_begins: object
     guidance_ends: object
+    lora: object
+    step_cache: object
+    cache_threshold: object
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """What a preset sets, by the names of `PRESET_FIELDS`; nothing for a visitor's own settings."""
+    if name == CUSTOM:
+        return {}
+    given = preset_named(name).sampling
+    edges = {"guidance_begins": round(100 * given.guidance_start), "guidance_ends": round(100 * given.guidance_end)}
+    return {field: edges[field] if field in edges else getattr(given, field) for field in PRESET_FIELDS}
+
+
+def preset_shown(values: Mapping[str, Any]) -> str:
+    """The preset that the values of `PRESET_FIELDS` are, or `CUSTOM`."""
+    try:
+        return preset_of(Sampling(**_fields(values))) or CUSTOM
+    except RequestError:
+        # A number that is being typed; Animate says what is wrong with it.
+        return CUSTOM
+
+
+def gives_up(name: str) -> str:
+    """What a preset gives up, in a sentence."""
+    return "Your own settings, as they stand below" if name == CUSTOM else preset_named(name).gives_up
 
 
 def engine_of(values: EngineValues | None, model: str | None) -> str:
@@ -43,17 +86,20 @@ def engine_of(values: EngineValues | None, model: str | None) -> str:
 
 def sampling_of(values: EngineValues, model: str) -> Sampling:
     """How to sample, with the server's own model; raises `RequestError` for a value out of its range."""
-    names = {field.name for field in fields(EngineValues)} & {field.name for field in fields(Sampling)}
-    given: dict[str, Any] = {name: getattr(values, name) for name in names}
-    sampling = Sampling(
-        model=model,
-        guidance_start=_share("begins", values.guidance_begins),
-        guidance_end=_share("ends", values.guidance_ends),
-        **given,
-    )
+    sampling = Sampling(model=model, **_fields(vars(values)))
     if sampling.steps > MOST_STEPS:
         raise RequestError(f"steps is {sampling.steps}: give at most {MOST_STEPS}")
     return sampling
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Sampling` from values by the names of `EngineValues`; those of neither are left out."""
+    names = {field.name for field in fields(Sampling)}
+    return {
+        **{name: value for name, value in values.items() if name in names},
+        "guidance_start": _share("begins", values["guidance_begins"]),
+        "guidance_end": _share("ends", values["guidance_ends"]),
+    }
 
 
 def _share(edge: str, percent: object) -> float:

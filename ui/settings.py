@@ -1,11 +1,12 @@
 """How one app is served: what whoever starts it decides, and no visitor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.animator import Animator, Placement
+from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.sampling import Sampling
 
 
@@ -18,7 +19,8 @@ class Settings:
         results: folder where results are kept a while.
         models_dir: where the model files lie or shall be put.
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
-        device, offload, precision: see `Placement`.
+        ray: address of the Ray cluster whose workers run the jobs; None for this process.
+        device, profile, precision, attention, compile, parallel: see `Placement`.
     """
 
     host: str | None = None
@@ -26,21 +28,36 @@ class Settings:
     results: Path = Path("results")
     models_dir: Path | None = None
     model: str | None = None
+    ray: str | None = None
     device: str = "auto"
-    offload: str = "auto"
+    profile: str = "auto"
     precision: str = "auto"
+    attention: str = "native"
+    compile: bool = False
+    parallel: str = "none"
 
     def animator(self) -> Animator:
-        """The animator of this machine; raises `RequestError` for words that name no offload or precision."""
-        machine: dict[str, Any] = {"device": self.device, "offload": self.offload, "precision": self.precision}
+        """The animator of this machine; raises `RequestError` for words that name no such setting."""
+        machine: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Placement)}
         return Animator(self.models_dir, placement=Placement(**machine))
 
+    def queue(self, animator: Animator) -> JobQueue:
+        """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
+        if self.ray is None:
+            return JobQueue([LocalWorker(animator)])
+        from fantasyportrait.service.ray_cluster import ray_queue
+
+        return ray_queue(self.ray)
+
     def found_model(self) -> str | None:
-        """The model, a folder made absolute; raises `RequestError` where there is no such folder."""
+        """The model, a folder made absolute; raises `RequestError` where there is no such folder.
+
+        The folder of a cluster is on its workers' machines.
+        """
         folder = None if self.model is None else Sampling(model=self.model).model_folder
         if folder is None:
             return self.model
         found = folder.expanduser().resolve()
-        if not found.is_dir():
+        if self.ray is None and not found.is_dir():
             raise RequestError(f"there is no model folder {folder}: check the path, or give a name of the catalog")
         return found.as_posix()

@@ -38,6 +38,11 @@ def in_words(text: object, paths: Iterable[Path]) -> str:
     return words
 
 
+def waiting_text(ahead: int) -> str:
+    """Where in the line the work is."""
+    return f"{WAITING}: {ahead} ahead" if ahead else f"{WAITING}: next"
+
+
 def step_text(step: Step) -> str:
     """The stage, how far it is, and how long it will take."""
     counted = f"step {step.done} of {step.total}"

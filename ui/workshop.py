@@ -1,16 +1,20 @@
-"""What one running app owns: the animator, the results folder, and who is working on what. No gradio here."""
+"""What one running app owns: animator, queue, the results folder, and who is working on what. No gradio here."""
 
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
+from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 
 RESULTS_KEPT_S = 6 * 3600.0
+POLL_S = 0.2
 VIDEO_NAME = "fantasyportrait.mp4"
 
 
@@ -26,6 +30,7 @@ class _Session:
 class Workshop:
     """The animator and the visitors' sessions. One for each running app; threads may share it.
 
+    Photos and clips are looked at by the animator here; videos are made by the workers of `queue`.
     `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
     that the browser and the server share; results lie in a folder named by another random id, so that neither leads
     to the other.
@@ -37,10 +42,13 @@ class Workshop:
         animator: Animator | None = None,
         kept_s: float = RESULTS_KEPT_S,
         model: str | None = None,
+        queue: JobQueue | None = None,
     ) -> None:
         self.results = results.resolve()
         self.model = model
         self.animator = animator or Animator()
+        self.queue = queue or JobQueue([LocalWorker(self.animator)])
+        self._measuring = threading.Lock()
         self._kept_s = kept_s
         self._lock = threading.Lock()
         self._sessions: dict[str, _Session] = {}
@@ -76,6 +84,16 @@ class Workshop:
         self.stop(session)
         with self._lock:
             self._sessions.pop(session, None)
+
+    @contextmanager
+    def measuring(self, cancel: CancelToken) -> Iterator[None]:
+        """One visitor's clips are measured at a time; raises `Cancelled` in whoever is stopped while waiting."""
+        while not self._measuring.acquire(timeout=POLL_S):
+            cancel.check()
+        try:
+            yield
+        finally:
+            self._measuring.release()
 
     def new_result(self, session: str) -> Path:
         """Where the session's next video shall go; raises `OutputError` where no folder can be made."""

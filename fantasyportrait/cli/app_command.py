@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Device, Offload, Precision
+from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Parallel, Precision, Profile
 from fantasyportrait.core.optional import require
 
 
@@ -22,9 +22,19 @@ def app_command(
             "folder, written with a / in it. [default: the preview only]",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster, see `fantasyportrait workers`. [default: here]",
+        ),
+    ] = None,
     device: Device = "auto",
-    offload: Offload = "auto",
+    profile: Profile = "auto",
     precision: Precision = "auto",
+    attention: Attention = "native",
+    compile: Compile = False,
+    parallel: Parallel = "none",
 ) -> None:
     """Open the app: upload a photo, give each face a clip, watch the result. Ctrl-C ends it."""
     require("gradio", extra="app", purpose="the app")
@@ -36,8 +46,12 @@ def app_command(
             results=results,
             models_dir=models_dir,
             model=model,
+            ray=ray,
             device=device,
-            offload=offload,
+            profile=profile,
             precision=precision,
+            attention=attention,
+            compile=compile,
+            parallel=parallel,
         )
     )

@@ -13,6 +13,7 @@ from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
 from fantasyportrait.cli.motions import list_motions, render_motion
 from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
+from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 
 HELP = """Animate the people of a photo, each by a driving clip of their own.
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
     weights.command("make-toy")(make_toy)
     tree.add_typer(weights, name="weights")
     tree.command("app")(app_command)
+    tree.command(epilog=WORKERS_EPILOG)(workers)
     return tree
 
 

@@ -16,6 +16,14 @@ Model = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="[wan] Of the noise; the same seed gives the same frames. [default: 0]")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="draft|balanced|faithful",
+        help="[wan] How much time to spend: 6, at most 32, or 60 passes of the model; see below. Other flags change "
+        "single settings of it. [default: faithful]",
+    ),
+]
 Steps = Annotated[int | None, typer.Option(help="[wan] Of the sampler; fewer are faster and rougher. [default: 30]")]
 PortraitGuidance = Annotated[
     float | None,
@@ -48,12 +56,33 @@ Alignment = Annotated[
         help="[wan] What aligns the drivers' faces: the published net or the 478-point mesh. [default: published]",
     ),
 ]
+Lora = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|lightx2v",
+        help="[wan] The LoRA for 4 steps (`fantasyportrait weights fetch lightx2v`), or none. [default: none]",
+    ),
+]
+StepCache = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|first-block",
+        help="[wan] Leave out most of a pass where its first block says what it said before. [default: none]",
+    ),
+]
+CacheThreshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="[wan] Up to which difference it says the same; more is faster, less exact. [default: 0.1]",
+    ),
+]
 BatchPasses = Annotated[
     bool | None,
     typer.Option(
         "--batch-passes/--separate-passes",
-        help="[wan] The passes of a step at once (faster with --offload, more memory) or one by one. "
-        "[default: separate]",
+        help="[wan] The passes of a step at once (weights are read once, more memory) or one by one. "
+        "[default: what is faster here]",
     ),
 ]
 LongestPass = Annotated[
@@ -65,10 +94,15 @@ LongestPass = Annotated[
 
 
 def sampling_changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`."""
+    """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`.
+
+    A preset sets several, and single flags beside it go before.
+    """
+    from fantasyportrait.service.presets import preset_named
     from fantasyportrait.service.sampling import Sampling
 
-    changes = {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
+    changes = preset_named(given["preset"]).changes if "preset" in given else {}
+    changes |= {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
     if "model" in changes:
         changes["model"] = _model(changes["model"])
     if "guidance_span" in given:

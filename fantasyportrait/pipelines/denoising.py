@@ -1,15 +1,21 @@
-"""One step of one window: the guided velocity from the transformer's passes, one by one or as a batch."""
+"""One step of one window: the guided velocity from the transformer's passes, one by one, as a batch, or by a team."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.guidance import Pass
+from fantasyportrait.pipelines.guidance import Guidance, Pass
 from fantasyportrait.pipelines.motion_inputs import MotionInputs
 from fantasyportrait.pipelines.time_windows import TimeWindow
+from fantasyportrait.runtime.team import Team, fit_tokens
+
+# It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
+# and one would wait for the other for ever.
+_DECIDING_CACHES = ("FirstBlockCacheConfig",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,30 @@ class Context:
         return self.negative
 
 
+def ready_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
+    """The windows for many steps: motion tokens in the transformer's dtype, where each step reaches them soonest.
+
+    The motion of a single window goes to the device and stays. Of several, one is there at a time: they wait in pinned
+    memory, from which the device fetches them without stopping what it is at.
+    """
+    ready = []
+    for inputs in windows:
+        motion = inputs.motion
+        if motion is not None:
+            motion = replace(motion, tokens=motion.tokens.to(dtype))
+            if len(windows) == 1:
+                motion = motion.to(device)
+            elif device.type != "cpu" and torch.cuda.is_available():
+                motion = _pinned(motion)
+        ready.append(replace(inputs, motion=motion))
+    return ready
+
+
+def most_passes(guidance: Guidance, steps: int, motion: bool) -> int:
+    """How many passes the step has that has most of them."""
+    return max(len(guidance.passes(step, steps, motion)) for step in range(steps))
+
+
 def guided_velocity(
     transformer: FantasyPortraitTransformer3DModel,
     latents: torch.Tensor,
@@ -46,30 +76,75 @@ def guided_velocity(
     context: Context,
     groups: Sequence[tuple[Pass, ...]],
     cancel: CancelToken | None = None,
+    team: Team | None = None,
 ) -> torch.Tensor:
     """The velocity (1, 16, F_lat, h, w), float32: each pass times its share.
 
-    Each of `groups` is one run of the transformer: a single pass, or several as a batch. Raises `Cancelled` between.
+    Each of `groups` is one run of the transformer: a single pass, or several as a batch. A team's processes call it
+    with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a team at once.
     """
-    motion = None if inputs.motion is None else inputs.motion.to(latents.device)
+    team = team or Team(0, 1, latents.device)
+    motion = None if inputs.motion is None else _fetched(inputs.motion, latents.device)
     states = torch.cat([latents, inputs.condition], dim=1).to(transformer.dtype)
+    _check_shared(transformer, team, states)
+    passes = [each for group in groups for each in group]
+    velocities = torch.zeros(len(passes), *latents.shape[1:], device=latents.device)
+    for turn in team.turns([len(group) for group in groups]):
+        _check(cancel, team)
+        mine = [passes[number] for number in turn]
+        if mine:
+            velocities[list(turn)] = _run(transformer, states, timestep, motion, context, mine, inputs.window).float()
     total = torch.zeros_like(latents)
-    for group in groups:
+    for each, velocity in zip(passes, team.fill(velocities), strict=True):
+        total += each.share * velocity.unsqueeze(0)
+    return total
+
+
+def _run(
+    transformer: FantasyPortraitTransformer3DModel,
+    states: torch.Tensor,
+    timestep: torch.Tensor,
+    motion: MotionInputs | None,
+    context: Context,
+    passes: Sequence[Pass],
+    window: TimeWindow,
+) -> torch.Tensor:
+    """The velocities (passes, 16, F_lat, h, w) of one run of the transformer."""
+    count = len(passes)
+    # Step caches keep what each pass of each window saw last.
+    with transformer.cache_context(f"{'+'.join(each.name for each in passes)}-{window.start}"):
+        out: torch.Tensor = transformer(
+            hidden_states=states.expand(count, *states.shape[1:]),
+            timestep=timestep.expand(count),
+            encoder_hidden_states=torch.cat([context.of(each) for each in passes]),
+            encoder_hidden_states_image=_repeat(context.image, count),
+            return_dict=False,
+            **_motion_arguments(motion, [each.motion for each in passes], states),
+        )[0]
+    return out
+
+
+def _check(cancel: CancelToken | None, team: Team) -> None:
+    """Raise `Cancelled` where the user stopped the work: in a team the user of rank 0, and all of it stops here."""
+    if team.agree(cancel is not None and cancel.cancelled):
         if cancel is not None:
             cancel.check()
-        # Step caches keep what each pass of each window saw last.
-        with transformer.cache_context(f"{'+'.join(each.name for each in group)}-{inputs.window.start}"):
-            out = transformer(
-                hidden_states=states.expand(len(group), *states.shape[1:]),
-                timestep=timestep.expand(len(group)),
-                encoder_hidden_states=torch.cat([context.of(each) for each in group]),
-                encoder_hidden_states_image=_repeat(context.image, len(group)),
-                return_dict=False,
-                **_motion_arguments(motion, [each.motion for each in group], states),
-            )[0]
-        for each, velocity in zip(group, out, strict=True):
-            total += each.share * velocity.float().unsqueeze(0)
-    return total
+        raise Cancelled("stopped by the process that leads")
+
+
+def _check_shared(transformer: FantasyPortraitTransformer3DModel, team: Team, states: torch.Tensor) -> None:
+    """Make ready what a team that shares tokens needs; `RequestError` for a cache with which it would hang."""
+    if team.mode != "tokens" or team.size == 1:
+        return
+    if type(transformer._cache_config).__name__ in _DECIDING_CACHES:
+        raise RequestError(
+            "FirstBlockCache decides by the tokens it sees, and processes that share them would decide differently: "
+            "choose another step cache or none, or --parallel passes"
+        )
+    frames, height, width = (
+        size // patch for size, patch in zip(states.shape[2:], transformer.config.patch_size, strict=True)
+    )
+    fit_tokens(transformer, frames * height * width)
 
 
 def _motion_arguments(
@@ -84,6 +159,21 @@ def _motion_arguments(
         "motion_attention_mask": motion.mask,
         "motion_scale": on * motion.scale,
     }
+
+
+def _pinned(motion: MotionInputs) -> MotionInputs:
+    mask = None if motion.mask is None else motion.mask.pin_memory()
+    return MotionInputs(motion.tokens.pin_memory(), mask, motion.scale.pin_memory())
+
+
+def _fetched(motion: MotionInputs, device: torch.device) -> MotionInputs:
+    """The same on the device; from pinned memory, which nobody writes to again, without waiting for it."""
+
+    def fetch(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(device, non_blocking=tensor.device.type == "cpu" and tensor.is_pinned())
+
+    mask = None if motion.mask is None else fetch(motion.mask)
+    return MotionInputs(fetch(motion.tokens), mask, fetch(motion.scale))
 
 
 def _repeat(tensor: torch.Tensor | None, count: int) -> torch.Tensor | None:

@@ -39,7 +39,7 @@ class Guidance:
             )
 
     def passes(self, step: int, steps: int, motion: bool = True) -> tuple[Pass, ...]:
-        """The passes of one of `steps` steps. The velocity is the sum of each pass times its share.
+        """The passes of one of `steps` steps. The velocity is the sum of each pass times its share; none has share 0.
 
         p > 1, c = 1: v_0 + p (v_m - v_0). p > 1, c != 1: v_u + c (v_0 - v_u) + p (v_m - v_0). Else v_m, or
         v_n + c (v_m - v_n) where v_n has the negative text WITH motion. Without any motion: stock guidance.
@@ -50,7 +50,8 @@ class Guidance:
             guided = [Pass(True, False, p), Pass(False, False, c - p), Pass(False, True, 1 - c)]
         else:
             guided = [Pass(motion, False, c), Pass(motion, True, 1 - c)]
-        return tuple(guided[:-1] if c == 1 else guided)
+        # What counts for nothing is not computed: the negative text at c = 1, the pass without motion at c = p.
+        return tuple(each for each in guided if each.share != 0)
 
 
 def needs_negative(guidance: Guidance) -> bool:

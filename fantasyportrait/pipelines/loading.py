@@ -1,6 +1,7 @@
 """A folder of weights becomes a pipeline that stands where it shall compute."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,72 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModel
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.gguf_transformer import load_gguf_transformer
+from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_rows import PromptRows
 from fantasyportrait.runtime.place import device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import Profile
+from fantasyportrait.runtime.quantize import loading_arguments, store_in_fp8
 
 # The published schedule; the base's own file names another scheduler.
 SHIFT = 5.0
 
 
-def load_pipeline(folder: Path, placement: Placement, cache: Path, gguf: Path | None = None) -> FantasyPortraitPipeline:
-    """The pipeline of an assembled folder (`weights.assemble`), placed on its device.
+@dataclass(frozen=True)
+class ModelFiles:
+    """An assembled folder (`weights.assemble`), and a GGUF file that replaces its transformer's weights."""
+
+    folder: Path
+    gguf: Path | None = None
+
+
+def load_pipeline(files: ModelFiles, placement: Placement, profile: Profile, cache: Path) -> FantasyPortraitPipeline:
+    """The pipeline of an assembled folder, placed on its device as the profile says.
 
     The text encoder is not loaded: prompts are read layer by layer from its shards (see `PromptRows`).
 
     Args:
-        folder: transformer, motion_adapter, vae, image_encoder, image_processor, text_encoder, tokenizer.
-        placement: device, offload and precision.
+        files: transformer, motion_adapter, vae, image_encoder, image_processor, text_encoder, tokenizer.
+        placement: device and precision.
+        profile: in which numbers the transformer is held, and what stays on the device.
         cache: where prompts' rows are kept.
-        gguf: a quantized transformer to take instead of the folder's.
+
+    Raises `torch.OutOfMemoryError` where it does not fit, and then holds nothing on the device.
     """
+    pipeline = assemble_pipeline(load_transformer(files, placement, profile), files.folder)
+    pipeline.prompt_rows = PromptRows(files.folder / "text_encoder", files.folder / "tokenizer", cache)
+    place(pipeline, profile.offload, device_of(placement))
+    return pipeline
+
+
+def load_transformer(files: ModelFiles, placement: Placement, profile: Profile) -> FantasyPortraitTransformer3DModel:
+    """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the card)."""
     device = device_of(placement)
     precision = precision_of(placement, device)
+    folder = files.folder / "transformer"
+    if files.gguf is not None:
+        return load_gguf_transformer(files.gguf, folder, precision)
+    if profile.offload == "disk":
+        folder = mapped_folder(folder, precision)
+    arguments = loading_arguments(profile, precision, device)
+    transformer = FantasyPortraitTransformer3DModel.from_pretrained(folder, **arguments)
+    if profile.weights == "fp8":
+        store_in_fp8(transformer, precision)
+    return transformer
+
+
+def assemble_pipeline(transformer: FantasyPortraitTransformer3DModel, folder: Path) -> FantasyPortraitPipeline:
+    """The transformer and what stands around it in the folder, on the CPU, without the text encoder."""
     pipeline = FantasyPortraitPipeline(
-        transformer=(
-            FantasyPortraitTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=precision)
-            if gguf is None
-            else load_gguf_transformer(gguf, folder / "transformer", precision)
-        ),
+        transformer=transformer,
         motion_adapter=MotionAdapter.from_pretrained(folder / "motion_adapter"),
         vae=AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         image_encoder=CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32),
         image_processor=CLIPImageProcessorPil.from_pretrained(folder / "image_processor"),
     )
-    pipeline.prompt_rows = PromptRows(folder / "text_encoder", folder / "tokenizer", cache)
     pipeline.set_progress_bar_config(disable=True)
-    place(pipeline, placement)
     return pipeline
 
 

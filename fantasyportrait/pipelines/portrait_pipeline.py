@@ -1,14 +1,14 @@
 """The FantasyPortrait pipeline: a portrait and motion features become a video in which each face acts its own."""
 
-import hashlib
-from collections import OrderedDict
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
 from diffusers.pipelines.wan.pipeline_output import WanPipelineOutput
-from diffusers.utils.torch_utils import get_module_execution_device, randn_tensor
+from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from numpy.typing import NDArray
 from torch.nn import functional
@@ -23,6 +23,7 @@ from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_ve
 from fantasyportrait.pipelines.guidance import Guidance, needs_negative
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
+from fantasyportrait.pipelines.portrait_features import PortraitFeatures, to_tensor
 from fantasyportrait.pipelines.time_windows import (
     LONGEST_PASS_FRAMES,
     OVERLAP_FRAMES,
@@ -32,9 +33,11 @@ from fantasyportrait.pipelines.time_windows import (
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
 
+if TYPE_CHECKING:
+    from fantasyportrait.runtime.team import Team
+
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16
-_KEPT_IMAGES = 4
 # Step caches that know no context: they give one pass or window what they kept of another, and the portrait guidance
 # vanishes without a word.
 _MIXING_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
@@ -79,7 +82,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         self.prompt_rows: Callable[[str], torch.Tensor] | None = None
         """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptRows`)."""
-        self._image_features: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self.team: Team | None = None
+        """The processes that share each step, where torchrun started several."""
+        self._portrait_features = PortraitFeatures()
         self._rgb_map: torch.Tensor | None = None
 
     @torch.no_grad()
@@ -97,6 +102,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         longest_pass: int = LONGEST_PASS_FRAMES,
         generator: torch.Generator | None = None,
         latents: torch.Tensor | None = None,
+        first_step: int = 0,
         callback_on_step_end: StepCallback | None = None,
         cancel: CancelToken | None = None,
         output_type: str = "np",
@@ -116,6 +122,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             longest_pass: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
             generator: on the CPU, so that a seed means the same on every machine.
             latents: the noise (1, 16, F_lat, H / 8, W / 8), if not to be drawn.
+            first_step: go on from there with `latents` as they were after that many steps.
             callback_on_step_end: as in diffusers, with `latents` in its dictionary, which it may change, and
                 `denoised`, what they would be without the noise left.
             cancel: asked before every pass.
@@ -127,6 +134,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             Cancelled: by `cancel`.
         """
         self.check_inputs(image, driven, num_frames, longest_pass)
+        if first_step and latents is None:
+            raise ValueError(f"sampling cannot go on at step {first_step} without latents: give them")
         if cancel is not None:
             cancel.check()
         try:
@@ -140,7 +149,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             # Everything but the transformer has done its part: let offloaded modules go before the long loop.
             self.maybe_free_model_hooks()
             steps = self.prepare_timesteps(num_inference_steps)
-            sampled = self.denoise(noise, windows, context, guidance, steps, batch_passes, callback_on_step_end, cancel)
+            sampled = self.denoise(
+                noise, windows, context, guidance, steps, batch_passes, first_step, callback_on_step_end, cancel
+            )
         finally:
             # Whatever happened: a transformer left on the card would meet the next video's models there.
             self.maybe_free_model_hooks()
@@ -188,29 +199,11 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         return self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
-        """CLIP's states before its last layer (1, 257, 1280) of the whole image, squashed to a square.
-
-        The stock processor would cut the sides off. Kept for the images used last, since they depend on nothing else.
-        """
+        """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitFeatures`."""
         if self.image_encoder is None:
             return None
-        key = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
-        if key not in self._image_features:
-            side = self.image_encoder.config.image_size
-            pixels = _to_tensor(image) / 2 + 0.5
-            pixels = functional.interpolate(pixels, size=(side, side), mode="bicubic", align_corners=False)
-            mean, std = (
-                torch.tensor(values).view(1, 3, 1, 1)
-                for values in (self.image_processor.image_mean, self.image_processor.image_std)
-            )
-            device = get_module_execution_device(self.image_encoder)
-            pixels = ((pixels - mean) / std).to(device, self.image_encoder.dtype)
-            states = self.image_encoder(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
-            self._image_features[key] = states.cpu()
-            while len(self._image_features) > _KEPT_IMAGES:
-                self._image_features.popitem(last=False)
-        self._image_features.move_to_end(key)
-        return self._image_features[key].to(self._execution_device, self.transformer.dtype)
+        states = self._portrait_features(self.image_encoder, self.image_processor, image)
+        return states.to(self._execution_device, self.transformer.dtype)
 
     def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
         """Motion tokens, mask and scale of the driven faces for one window of time; None where no face is driven."""
@@ -224,7 +217,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
         height, width = image.shape[:2]
         video = torch.zeros(1, 3, frames, height, width)
-        video[:, :, 0] = _to_tensor(image)
+        video[:, :, 0] = to_tensor(image)
         latents = encode_video(self.vae, video)
         mask = torch.zeros(1, FRAMES_A_LATENT, *latents.shape[2:], device=latents.device)
         mask[:, :, 0] = 1
@@ -262,14 +255,19 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         guidance: Guidance,
         timesteps: torch.Tensor,
         batch_passes: bool = False,
+        first_step: int = 0,
         callback: StepCallback | None = None,
         cancel: CancelToken | None = None,
     ) -> torch.Tensor:
-        """Latents (1, 16, F_lat, h, w) from noise; windows are blended inside each step, so no seam can build up."""
+        """Latents (1, 16, F_lat, h, w) from noise, or from those after `first_step`.
+
+        Windows are blended inside each step, so that no seam can build up.
+        """
         spans = tuple(inputs.window for inputs in windows)
         weights = [weight.to(latents.device).view(1, 1, -1, 1, 1) for weight in blend_weights(spans)]
-        with self.progress_bar(total=len(timesteps)) as bar:
-            for step, timestep in enumerate(timesteps):
+        self.scheduler.set_begin_index(first_step)
+        with self.progress_bar(total=len(timesteps) - first_step) as bar:
+            for step, timestep in itertools.islice(enumerate(timesteps), first_step, None):
                 velocity = torch.zeros_like(latents)
                 for inputs, weight in zip(windows, weights, strict=True):
                     passes = guidance.passes(step, len(timesteps), inputs.motion is not None)
@@ -328,11 +326,6 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
             planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
         return planned
-
-
-def _to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 (H, W, 3) as float32 (1, 3, H, W) in -1 to 1."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _without_gradients(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ from diffusers import (
     WanImageToVideoPipeline,
     WanTransformer3DModel,
 )
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     CLIPImageProcessorPil,
@@ -108,3 +109,27 @@ def toy_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
     )
+
+
+def save_toy_lora(path: Path) -> None:
+    """Write `toy_lora` as a safetensors file."""
+    save_file(toy_lora(), path)
+
+
+def toy_lora(seed: int = 0, rank: int = 4) -> dict[str, torch.Tensor]:
+    """A LoRA of all matrices of the blocks in original names, as step-distilled ones are published: with differences of
+    biases, norms and modulations beside the matrices."""
+    random = torch.Generator().manual_seed(seed)
+    attention = [f"{kind}.{layer}" for kind in ("self_attn", "cross_attn") for layer in ("q", "k", "v", "o")]
+    sizes = {**dict.fromkeys([*attention, "cross_attn.k_img", "cross_attn.v_img"], (_DIM, _DIM))}
+    sizes |= {"ffn.0": (2 * _DIM, _DIM), "ffn.2": (_DIM, 2 * _DIM)}
+    lora: dict[str, torch.Tensor] = {}
+    for block in range(toy_transformer_config()["num_layers"]):
+        name = f"diffusion_model.blocks.{block}"
+        for layer, (outs, ins) in sizes.items():
+            lora[f"{name}.{layer}.lora_down.weight"] = torch.randn(rank, ins, generator=random)
+            lora[f"{name}.{layer}.lora_up.weight"] = torch.randn(outs, rank, generator=random) / 8
+            lora[f"{name}.{layer}.diff_b"] = torch.randn(outs, generator=random) / 8
+        lora[f"{name}.cross_attn.norm_k_img.diff"] = torch.zeros(_DIM)
+        lora[f"{name}.diff_m"] = torch.zeros(1, 6, _DIM)
+    return lora

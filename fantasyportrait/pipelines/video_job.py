@@ -1,7 +1,9 @@
 """The pipeline for who knows no torch: arrays in, chunks of frames out."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
 from fantasyportrait.runtime.memory import free_memory
 
+Note = Callable[[str], None]
 StepWatch = Callable[[int, NDArray[np.uint8]], None]
 """Gets the number of steps done and a look at the latents, uint8 (H / 8, W / 8, 3)."""
 
@@ -54,73 +57,143 @@ class VideoJob:
     longest_pass: int = LONGEST_PASS_FRAMES
 
 
+class Source(Protocol):
+    """Where the pipeline comes from, and one that needs less memory."""
+
+    @property
+    def pipeline(self) -> FantasyPortraitPipeline:
+        """The pipeline, placed."""
+        ...
+
+    def lower(self, note: Note) -> bool:
+        """Replace the pipeline by one that needs less of the device's memory, and tell; False where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A pipeline that stays as it is."""
+
+    pipeline: FantasyPortraitPipeline
+
+    def lower(self, note: Note) -> bool:
+        """There is none."""
+        return False
+
+
 def sample_video(
-    pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, note: Callable[[str], None], cancel: CancelToken
+    source: Source, job: VideoJob, watch: StepWatch, note: Note, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
     """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
 
-    A video that does not fit into memory in one pass is begun anew in windows; `note` is told. Raises `Cancelled`, and
-    `RequestError` where that does not fit either.
+    Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
+    that needs less (`source.lower`), then windows of 81 frames; `note` is told. Raises `Cancelled`, and `RequestError`
+    where nothing fits.
     """
-    tiled = pipeline.vae.use_tiling
+    tiled = source.pipeline.vae.use_tiling
+    run = _Run(source, job, watch, note, cancel)
     try:
-        yield from _sampled_with_room(pipeline, job, watch, note, cancel)
-        return
-    except torch.OutOfMemoryError:
-        pass  # said below: here the error would keep alive what did not fit
+        while (latents := run.sampled()) is None:
+            # Here and not where it happened: an error that is being handled keeps alive what did not fit.
+            free_memory()
+            run.shrink()
+        given = 0
+        while not run.complete:
+            for chunk in run.decoded(latents, given):
+                yield chunk
+                given += 1
+            if not run.complete:
+                free_memory()
+                run.shrink_decoding()
     finally:
         # Tiles that this video needed would change the numbers of the next one.
         if not tiled:
-            pipeline.vae.disable_tiling()
-    free_memory()
-    height, width = job.pixels.shape[:2]
-    passes = "separate passes, " if job.batch_passes else ""
-    raise RequestError(
-        f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this device: "
-        f"choose {passes}a smaller video (max_side), or an offload that keeps less there (stream or sequential)"
-    )
+            source.pipeline.vae.disable_tiling()
 
 
-def _sampled_with_room(
-    pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, note: Callable[[str], None], cancel: CancelToken
-) -> Iterator[NDArray[np.uint8]]:
-    """Sample now, in one pass or, where that does not fit, in windows; the chunks are decoded later."""
-    try:
-        return _sampled(pipeline, job, watch, cancel)
-    except torch.OutOfMemoryError:
-        if not WINDOW_FRAMES < job.frames <= job.longest_pass:
-            raise
-    # Outside of the handler, which keeps alive what did not fit.
-    free_memory()
-    note(f"{job.frames} frames in one pass do not fit into memory: they are sampled in windows of {WINDOW_FRAMES}")
-    return _sampled(pipeline, replace(job, longest_pass=WINDOW_FRAMES), watch, cancel)
+class _Run:
+    """One job under way: what is finished, and how it is computed now."""
 
+    def __init__(self, source: Source, job: VideoJob, watch: StepWatch, note: Note, cancel: CancelToken) -> None:
+        self._source, self._job, self._watch, self._note, self._cancel = source, job, watch, note, cancel
+        self._done = 0
+        self._latents: torch.Tensor | None = None
+        self.complete = False
+        """All frames have been decoded."""
 
-def _sampled(
-    pipeline: FantasyPortraitPipeline, job: VideoJob, watch: StepWatch, cancel: CancelToken
-) -> Iterator[NDArray[np.uint8]]:
-    def on_step(
-        pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict[str, torch.Tensor]
+    def sampled(self) -> torch.Tensor | None:
+        """The latents of the whole video, on the CPU; None where memory ran out on the way."""
+        job = self._job
+        try:
+            result = self._source.pipeline(
+                job.pixels,
+                [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
+                torch.from_numpy(job.face_map),
+                prompt=job.prompt,
+                negative_prompt=job.negative_prompt,
+                num_frames=job.frames,
+                num_inference_steps=job.steps,
+                guidance=job.guidance,
+                batch_passes=job.batch_passes,
+                longest_pass=job.longest_pass,
+                generator=torch.Generator().manual_seed(job.seed),
+                latents=self._latents,
+                first_step=self._done,
+                callback_on_step_end=self._on_step,
+                cancel=self._cancel,
+                output_type="latent",
+            )
+        except torch.OutOfMemoryError:
+            return None
+        latents: torch.Tensor = result.frames.cpu()
+        return latents
+
+    def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
+        """The chunks after the first `given` ones; sets `complete` unless memory ran out."""
+        match = self._job.pixels if self._job.frames > self._job.longest_pass else None
+        try:
+            yield from itertools.islice(self._source.pipeline.decode(latents, match), given, None)
+            self.complete = True
+        except torch.OutOfMemoryError:
+            return
+
+    def shrink(self) -> None:
+        """Need less from here on; `RequestError` where that is not possible."""
+        job = self._job
+        if job.batch_passes:
+            self._job = replace(job, batch_passes=False)
+            self._note(f"a step's passes do not fit into memory together: they are made one by one{self._going_on()}")
+        elif self._source.lower(self._note):
+            return
+        elif WINDOW_FRAMES < job.frames <= job.longest_pass:
+            self._job = replace(job, longest_pass=WINDOW_FRAMES)
+            self._note(
+                f"{job.frames} frames in one pass do not fit into memory: they are sampled in windows of "
+                f"{WINDOW_FRAMES}{self._going_on()}"
+            )
+        else:
+            height, width = job.pixels.shape[:2]
+            raise RequestError(
+                f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this "
+                "device: choose a smaller video (max_side), or a profile that keeps less there (stream or sequential)"
+            )
+
+    def shrink_decoding(self) -> None:
+        """The same for decoding, which has tried tiles before."""
+        if not self._source.lower(self._note):
+            height, width = self._job.pixels.shape[:2]
+            raise RequestError(
+                f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in tiles: "
+                "choose a smaller video (max_side), or a profile that keeps less there (stream or sequential)"
+            )
+
+    def _going_on(self) -> str:
+        return f", from step {self._done + 1} on" if self._done else ""
+
+    def _on_step(
+        self, pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        watch(step + 1, pipe.latent_preview(given["denoised"]))
+        # On the CPU: whatever happens to the device, this much is done.
+        self._latents, self._done = given["latents"].cpu(), step + 1
+        self._watch(step + 1, pipe.latent_preview(given["denoised"]))
         return {}
-
-    faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces]
-    result = pipeline(
-        job.pixels,
-        faces,
-        torch.from_numpy(job.face_map),
-        prompt=job.prompt,
-        negative_prompt=job.negative_prompt,
-        num_frames=job.frames,
-        num_inference_steps=job.steps,
-        guidance=job.guidance,
-        batch_passes=job.batch_passes,
-        longest_pass=job.longest_pass,
-        generator=torch.Generator().manual_seed(job.seed),
-        callback_on_step_end=on_step,
-        cancel=cancel,
-        output_type="stream",
-    )
-    frames: Iterator[NDArray[np.uint8]] = result.frames
-    return frames

@@ -7,8 +7,11 @@ import torch
 from diffusers import DiffusionPipeline
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.runtime.memory import free_memory
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import Offload, profile_of
+
+# bfloat16 and float16 both run on cards from here on in hardware; older ones have float16 alone.
+_BF16_FROM = (8, 0)
 
 
 def device_of(placement: Placement) -> torch.device:
@@ -33,59 +36,66 @@ def precision_of(placement: Placement, device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.float32
     nvidia = torch.cuda.is_available()
-    return torch.bfloat16 if not nvidia or torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if not nvidia or torch.cuda.get_device_capability(device) >= _BF16_FROM else torch.float16
 
 
 def check_placement(placement: Placement) -> None:
-    """Raise `RequestError` for a device that is not here, or an offload that it cannot use."""
-    if placement.offload == "sequential" and device_of(placement).type == "cpu":
-        raise RequestError(
-            "sequential offload brings layers from the CPU to a card, and the device is the CPU: use none"
-        )
-    device_of(placement)
-
-
-def place(pipeline: DiffusionPipeline, placement: Placement) -> None:
-    """Put the pipeline where the placement says, once. An offloaded pipeline must not be moved afterwards."""
-    check_placement(placement)
+    """Raise `RequestError` for a device that is not here, or a profile that it cannot use."""
     device = device_of(placement)
-    offload = placement.offload
-    if offload == "auto":
-        offload = "none" if device.type == "cpu" else "model"
+    if device.type == "cpu" and placement.profile != "auto" and profile_of(placement.profile).card:
+        raise RequestError(
+            f"the profile {placement.profile} needs a card, and the device is the CPU: use auto or resident"
+        )
+
+
+def place(pipeline: DiffusionPipeline, offload: Offload, device: torch.device) -> None:
+    """Put the pipeline where the profile says, once. An offloaded pipeline must not be moved afterwards.
+
+    Raises `torch.OutOfMemoryError` where it does not fit, and then holds nothing on the device.
+    """
     try:
         _WAYS[offload](pipeline, device)
-        return
     except torch.OutOfMemoryError:
         pipeline.to(torch.device("cpu"))
-    # Outside of the handler: the error would keep alive what did not fit.
-    free_memory()
-    raise RequestError(
-        f"the model does not fit into the memory of {device}: choose offload model, stream or sequential"
-    )
-
-
-def _stream(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    pipeline.enable_group_offload(
-        onload_device=device,
-        offload_device=torch.device("cpu"),
-        offload_type="block_level",
-        num_blocks_per_group=1,
-        use_stream=device.type != "cpu",
-    )
-
-
-def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    pipeline.enable_model_cpu_offload(device=device)
-
-
-def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    pipeline.enable_sequential_cpu_offload(device=device)
+        raise
 
 
 def _none(pipeline: DiffusionPipeline, device: torch.device) -> None:
     pipeline.to(device)
 
 
-_WAYS: MappingProxyType[str, Callable[[DiffusionPipeline, torch.device], None]] = MappingProxyType(
-    {"none": _none, "model": _model, "stream": _stream, "sequential": _sequential}
+def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    pipeline.enable_model_cpu_offload(device=device)
+
+
+def _stream(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    _by_blocks(pipeline, device, mapped=False)
+
+
+def _disk(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    _by_blocks(pipeline, device, mapped=True)
+
+
+def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    pipeline.enable_sequential_cpu_offload(device=device)
+
+
+def _by_blocks(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) -> None:
+    """One block on the device and the next on its way, from memory that is pinned once, or block by block (mapped)."""
+    streams = device.type not in ("cpu", "mps")  # there, both sides are one memory
+    pipeline.enable_group_offload(
+        onload_device=device,
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        non_blocking=streams,
+        use_stream=streams,
+        # The allocator waits for the copying stream, so that computing need not.
+        record_stream=streams,
+        low_cpu_mem_usage=mapped,
+    )
+
+
+_WAYS: MappingProxyType[Offload, Callable[[DiffusionPipeline, torch.device], None]] = MappingProxyType(
+    {"none": _none, "model": _model, "stream": _stream, "disk": _disk, "sequential": _sequential}
 )

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.profiles import profile_of
 
-Offload = Literal["auto", "none", "model", "stream", "sequential"]
 Precision = Literal["auto", "bfloat16", "float16", "float32"]
-OFFLOADS: tuple[Offload, ...] = ("auto", "none", "model", "stream", "sequential")
+Attention = Literal["native", "auto", "flash", "flash3", "sage", "flex"]
+Parallel = Literal["none", "auto", "passes", "tokens"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "bfloat16", "float16", "float32")
+ATTENTIONS: tuple[Attention, ...] = ("native", "auto", "flash", "flash3", "sage", "flex")
+PARALLELS: tuple[Parallel, ...] = ("none", "auto", "passes", "tokens")
 
 
 @dataclass(frozen=True)
@@ -17,18 +20,27 @@ class Placement:
 
     Attributes:
         device: a torch device such as cpu; auto takes the accelerator where there is one.
-        offload: what stays on the device: all (none), one model at a time (model), one block at a time with the next
-            one on its way (stream), one layer at a time (sequential). auto is none on the CPU, else model.
-        precision: of the transformer; auto is bfloat16 where the device computes in it, else float16, float32 on the
-            CPU.
+        profile: a name of `PROFILES`; auto takes the fastest that fits the machine and the job.
+        precision: in which the transformer computes; auto is bfloat16 where the device has it, else float16, float32
+            on the CPU.
+        attention: what computes attention over the video's tokens: torch's own (native), an installed kernel, or the
+            fastest one that is installed (auto); a kernel that gives wrong results on this machine is left out.
+        compile: compile the transformer's block; the first step then takes minutes.
+        parallel: how processes that torchrun started share a job: a pass each (passes), a part of the tokens each
+            (tokens), or passes for two and tokens for more (auto).
     """
 
     device: str = "auto"
-    offload: Offload = "auto"
+    profile: str = "auto"
     precision: Precision = "auto"
+    attention: Attention = "native"
+    compile: bool = False
+    parallel: Parallel = "none"
 
     def __post_init__(self) -> None:
-        if self.offload not in OFFLOADS:
-            raise RequestError(f"offload is {self.offload!r}: choose one of {', '.join(OFFLOADS)}")
-        if self.precision not in PRECISIONS:
-            raise RequestError(f"precision is {self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+        if self.profile != "auto":
+            profile_of(self.profile)
+        for name, choices in (("precision", PRECISIONS), ("attention", ATTENTIONS), ("parallel", PARALLELS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise RequestError(f"{name} is {value!r}: choose one of {', '.join(choices)}")

@@ -6,26 +6,30 @@ from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
 
+# Loggers that speak while quantizers and offloading are set up.
+_TALKERS = ("accelerate.big_modeling", "torchao", "torch.utils._pytree", "bitsandbytes", "peft")
+
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Errors only, and no bars, from diffusers and transformers; as it was afterwards."""
+    """Errors only, and no bars, from the libraries that load weights; as it was afterwards."""
+    levels = {name: logging.getLogger(name).level for name in _TALKERS}
+    for name in _TALKERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     # Only now: importing diffusers' pipelines makes transformers remark on packages that are not needed here.
     from diffusers.utils import logging as diffusers_logging
 
     own = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
-    accelerate_log = logging.getLogger("accelerate.big_modeling")
-    level = accelerate_log.level
-    accelerate_log.setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        accelerate_log.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         transformers_logging.set_verbosity(verbosity)
         diffusers_logging.set_verbosity(own[0])
         if bars:

@@ -35,6 +35,13 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """The work has not begun: every worker is busy, and so many others are ahead in the line."""
+
+    ahead: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage begins."""
 
@@ -84,4 +91,4 @@ class Cancelled:
     """Stopped by the user; nothing was written."""
 
 
-Event = Stage | Step | Note | Frames | Done | Failed | Cancelled
+Event = Waiting | Stage | Step | Note | Frames | Done | Failed | Cancelled

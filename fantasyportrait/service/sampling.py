@@ -9,8 +9,13 @@ from fantasyportrait.service.checks import check_choice, check_flag, check_numbe
 
 Region = Literal["box", "head", "segment"]
 Alignment = Literal["published", "mesh"]
+Lora = Literal["none", "lightx2v"]
+StepCache = Literal["none", "first-block"]
 REGIONS: tuple[Region, ...] = ("box", "head", "segment")
 ALIGNMENTS: tuple[Alignment, ...] = ("published", "mesh")
+LORAS: tuple[Lora, ...] = ("none", "lightx2v")
+STEP_CACHES: tuple[StepCache, ...] = ("none", "first-block")
+LEAST_THRESHOLD = 0.0001
 LONGEST_PROMPT = 2000
 LONGEST_SEED = 2**63 - 1
 
@@ -30,7 +35,11 @@ class Sampling:
         region: where a face listens to its own motion: its grown box (as published), its head mask, or the mask of
             Segment Anything.
         alignment: how driving faces are aligned: by the published landmark net, or by the 478-point mesh.
-        batch_passes: run the passes of a step as one batch: faster where weights are streamed, more memory.
+        lora: lightx2v is for 4 steps without text guidance; it was made at 480p.
+        step_cache: first-block leaves out all blocks but the first where that one says what it said last time.
+        cache_threshold: how much the first block may say anew, as a share; more is faster and less exact.
+        batch_passes: run the passes of a step as one batch, which takes more memory and reads the weights once; None
+            for what the machine does best.
         longest_pass: up to so many frames (4 k + 1) are sampled at once, longer videos in overlapping windows of 81.
     """
 
@@ -45,7 +54,10 @@ class Sampling:
     negative_prompt: str = ""
     region: Region = "box"
     alignment: Alignment = "published"
-    batch_passes: bool = False
+    lora: Lora = "none"
+    step_cache: StepCache = "none"
+    cache_threshold: float = 0.1
+    batch_passes: bool | None = None
     longest_pass: int = 201
 
     def __post_init__(self) -> None:
@@ -63,7 +75,11 @@ class Sampling:
                 raise RequestError(f"{name} is too long or no text: give at most {LONGEST_PROMPT} characters")
         check_choice("region", self.region, REGIONS)
         check_choice("alignment", self.alignment, ALIGNMENTS)
-        check_flag("batch_passes", self.batch_passes)
+        check_choice("lora", self.lora, LORAS)
+        check_choice("step_cache", self.step_cache, STEP_CACHES)
+        check_number("cache_threshold", self.cache_threshold, LEAST_THRESHOLD, 1)
+        if self.batch_passes is not None:
+            check_flag("batch_passes", self.batch_passes)
         check_whole("longest_pass", self.longest_pass, 5, 201)
         if self.longest_pass % 4 != 1:
             near = self.longest_pass // 4 * 4 + 1

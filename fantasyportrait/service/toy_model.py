@@ -12,7 +12,7 @@ from fantasyportrait.weights.toy_pickles import write_pickles
 
 
 def make_toy(folder: Path) -> None:
-    """Write `base/` and `adapter/` into a new or empty folder, for `--model FOLDER`; its videos are noise.
+    """Write `base/`, `adapter/` and `lora/` into a new or empty folder, for `--model FOLDER`; its videos are noise.
 
     Raises `OutputError` for a folder that holds something, `DependencyError` without the extras `wan` and `dev`.
     """
@@ -41,3 +41,5 @@ def _write(folder: Path) -> None:
     detector, landmarks = (place / name for name in FACE_NETS)
     write_toy_detector(detector)
     write_toy_landmarks(landmarks)
+    (folder / "lora").mkdir()
+    toy.save_toy_lora(folder / "lora" / "toy.safetensors")

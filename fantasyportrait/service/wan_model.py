@@ -21,7 +21,7 @@ from fantasyportrait.weights.assemble import Network, WanNetworks, assemble
 from fantasyportrait.weights.gguf_file import read_gguf
 from fantasyportrait.weights.published_files import FACE_LANDMARKS
 from fantasyportrait.weights.store import models_dir as usual_models_dir
-from fantasyportrait.weights.wan_sources import WanSources, wan_sources
+from fantasyportrait.weights.wan_sources import WanSources, wan_lora, wan_sources
 
 # Beside the pickles of a model that is not of the published size; the published ones need none.
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
@@ -48,8 +48,15 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
         check_installed("gguf", extra="gguf", purpose=f"the model {sampling.model}")
     if sampling.alignment == "published":
         check_installed("onnxruntime", extra="wan", purpose="alignment as published")
+    if lora_file(sampling, models_dir) is not None:
+        check_installed("peft", extra="wan", purpose=f"the LoRA {sampling.lora}")
     if sampling.region == "segment":
         _sam_folder(models_dir)
+
+
+def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None:
+    """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is not there."""
+    return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
 
 
 def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:

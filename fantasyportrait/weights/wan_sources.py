@@ -1,14 +1,14 @@
 """Where the diffusion engine's files lie: by a name of the catalog, or in a model folder of the user's own.
 
 A model folder has `base/` (a stock diffusers repository of Wan image-to-video) and `adapter/` (the two published
-pickles or the one-file repack, and the two face nets); `gguf/` may hold one file.
+pickles or the one-file repack, and the two face nets); `gguf/` and `lora/` may hold one file each.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, hub_source, hub_source_names
+from fantasyportrait.weights.hub_catalog import HubSource, hub_source, hub_source_names
 from fantasyportrait.weights.published_files import FACE_NETS, adapter_files
 from fantasyportrait.weights.store import models_dir
 from fantasyportrait.weights.tensor_header import index_weights
@@ -47,7 +47,7 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
 
     Raises `WeightsError` that says what is missing and which command fetches it.
     """
-    if str(model) in {row.name for row in HUB_SOURCES if row.kind in ("base", "gguf")}:
+    if _in_catalog(model):
         return _fetched(hub_source(str(model)), folder or models_dir())
     place = Path(model)
     bare = isinstance(model, str) and not model.startswith(".") and not any(mark in model for mark in "/\\")
@@ -64,6 +64,39 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
         ),
         "put it there, or name a model that  fantasyportrait weights fetch  gets",
     )
+
+
+def wan_lora(model: str | Path, name: str, folder: Path | None = None) -> Path:
+    """The file of a LoRA: for a name of the catalog the fetched one, for a model folder the one in its `lora/`.
+
+    Args:
+        model: as for `wan_sources`.
+        name: the LoRA's row in the catalog.
+        folder: the models folder in which fetched models lie; the usual one by default.
+
+    Raises `WeightsError` that says which command fetches it.
+    """
+    row = hub_source(name)
+    if _in_catalog(model):
+        place = (folder or models_dir()) / row.folder
+        file = place / row.files[0]
+        if not file.is_file():
+            raise WeightsError(
+                f"the LoRA {name} is not in {place}: run  fantasyportrait weights fetch {name}, or choose no LoRA"
+            )
+        return file
+    own = Path(model) / "lora"
+    found = _single(own, "*.safetensors")
+    if found is None:
+        raise WeightsError(
+            f"there is no LoRA in {own}: put one there that fits the model, such as the file that  "
+            f"fantasyportrait weights fetch {name}  gets, or choose no LoRA"
+        )
+    return found
+
+
+def _in_catalog(model: str | Path) -> bool:
+    return str(model) in hub_source_names("base", "gguf")
 
 
 def _fetched(row: HubSource, folder: Path) -> WanSources:

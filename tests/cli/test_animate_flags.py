@@ -18,11 +18,13 @@ WAN = ("--engine", "wan")
 ALL_OF_WAN = (
     "--model", "wan-480p", "--seed", "7", "--steps", "4", "--portrait-guidance", "4.5", "--text-guidance", "2",
     "--guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
-    "--alignment", "mesh", "--batch-passes", "--longest-pass", "81",
+    "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
+    "--batch-passes", "--longest-pass", "81",
 )  # fmt: skip
 SAMPLING = Sampling(
     "wan-480p", seed=7, steps=4, portrait_guidance=4.5, text_guidance=2.0, guidance_start=0.1, guidance_end=0.6,
-    prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", batch_passes=True, longest_pass=81,
+    prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", lora="lightx2v",
+    step_cache="first-block", cache_threshold=0.2, batch_passes=True, longest_pass=81,
 )  # fmt: skip
 
 
@@ -100,6 +102,34 @@ def test_beside_a_saved_request_only_what_is_given_changes(
     assert after.max_side == 640 and after.cast == before.cast and after.engine == "wan"
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--preset", "draft"), Sampling(steps=4, guidance_end=0.5, lora="lightx2v")),
+        (("--preset", "balanced"), Sampling(steps=20, guidance_end=0.6, step_cache="first-block")),
+        (("--preset", "faithful"), Sampling()),
+        (
+            ("--steps", "6", "--preset", "draft", "--guidance-span", "0:1", "--seed", "5"),
+            Sampling(steps=6, guidance_end=1.0, lora="lightx2v", seed=5),
+        ),
+        ((), Sampling()),
+    ],
+)
+def test_a_preset_sets_fields_and_single_flags_go_before(
+    command: Command, asked: Asked, flags: tuple[str, ...], expected: Sampling
+) -> None:
+    assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags).code == 0
+    assert asked.requests[0].sampling == expected
+
+
+def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked: Asked, tmp_path: Path) -> None:
+    path = saved_request(tmp_path)
+    assert command("animate", "--request", path, "--preset", "faithful").code == 0
+    after = asked.requests[0].sampling
+    assert (after.steps, after.lora, after.step_cache, after.text_guidance) == (30, "none", "none", 1.0)
+    assert (after.seed, after.prompt, after.region, after.longest_pass) == (7, "two singers", "head", 81)
+
+
 def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--engine", "preview").code == 0
@@ -124,6 +154,9 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
         (("--guidance-span", "0:all"), "--guidance-span is '0:all': give START:END"),
         (("--guidance-span", "0.6:0.2"), "guidance_end is 0.2"),
         (("--steps", "0"), "steps is 0"),
+        (("--preset", "balancd"), "did you mean balanced?"),
+        (("--lora", "mine"), "lora is 'mine': choose one of none, lightx2v"),
+        (("--cache-threshold", "0"), "cache_threshold is 0"),
         (("--region", "haed"), "did you mean head?"),
         (("--longest-pass", "80"), "4 k + 1 frames, for example 81"),
         (("--offload", "moon"), "offload is 'moon'"),

@@ -15,15 +15,17 @@ import fantasyportrait
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.gguf_transformer import MOTION_ATTENTION
-from fantasyportrait.pipelines.loading import load_pipeline
+from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_rows import PromptRows
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import profile_of
 from fantasyportrait.service.wan_model import WanModel, prepare_model
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import driven
 
 CPU = Placement(device="cpu")
+RESIDENT = profile_of("resident")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 
 def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
-    pipeline = load_pipeline(model.folder, CPU, tmp_path)
+    pipeline = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     assert pipeline.text_encoder is None and pipeline.encode_prompt("").shape == (1, 512, 32)
     assert not [name for name, weight in pipeline.transformer.named_parameters() if weight.is_meta]
     attention = load_file(model.folder / "transformer" / MOTION_ATTENTION)
@@ -53,11 +55,13 @@ def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
 def test_precision_is_the_transformers_only(
     model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
 ) -> None:
-    pipeline = load_pipeline(model.folder, Placement(device="cpu", precision="bfloat16"), tmp_path)
+    pipeline = load_pipeline(
+        ModelFiles(model.folder), Placement(device="cpu", precision="bfloat16"), RESIDENT, tmp_path
+    )
     assert pipeline.transformer.blocks[0].attn2.to_k_motion.weight.dtype == torch.bfloat16
     for part in (pipeline.vae, pipeline.image_encoder, pipeline.motion_adapter):
         assert {weight.dtype for weight in part.parameters()} == {torch.float32}
-    exact = latents(load_pipeline(model.folder, CPU, tmp_path), image, two_places)
+    exact = latents(load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path), image, two_places)
     rough = latents(pipeline, image, two_places)
     assert rough.dtype == torch.float32, "latents stay in float32"
     assert 0 < (rough - exact).abs().mean() < 0.05
@@ -78,10 +82,10 @@ def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places
 
 def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
     """GGUF in original Wan names; motion attention stays as it is, nothing is left on the meta device."""
-    plain = load_pipeline(model.folder, CPU, tmp_path)
+    plain = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     state = plain.transformer.state_dict()
     gguf = write_gguf(state, len(plain.transformer.blocks), tmp_path / "wan.gguf")
-    quantized = load_pipeline(model.folder, CPU, tmp_path, gguf=gguf)
+    quantized = load_pipeline(ModelFiles(model.folder, gguf), CPU, profile_of("gguf-q8"), tmp_path)
     attention = quantized.transformer.blocks[0].attn2
     assert type(quantized.transformer) is FantasyPortraitTransformer3DModel
     assert type(attention.to_q).__name__ == "GGUFLinear" and attention.to_k_motion.weight.dtype == torch.float32
@@ -95,7 +99,7 @@ def test_a_step_distilled_lora_in_the_hubs_layout(
     model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
 ) -> None:
     """Original Wan names, as lightx2v's file has them; switching it off gives the old numbers back."""
-    pipeline = load_pipeline(model.folder, CPU, tmp_path)
+    pipeline = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     before = latents(pipeline, image, two_places)
     generator = torch.Generator().manual_seed(0)
     lora = {}
@@ -114,7 +118,7 @@ def test_a_step_distilled_lora_in_the_hubs_layout(
 
 def test_a_gguf_file_that_is_not_the_model(model: WanModel, tmp_path: Path) -> None:
     """A missing, an extra and a misshapen tensor are named, before anything is built."""
-    state = dict(load_pipeline(model.folder, CPU, tmp_path).transformer.state_dict())
+    state = dict(load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path).transformer.state_dict())
     third = {key.replace("blocks.1.", "blocks.2."): value for key, value in state.items()}
     cases = {
         "missing: blocks.1.": write_gguf(state, 1, tmp_path / "short.gguf"),
@@ -125,7 +129,7 @@ def test_a_gguf_file_that_is_not_the_model(model: WanModel, tmp_path: Path) -> N
     }
     for words, path in cases.items():
         with pytest.raises(WeightsError, match=words.replace(".", r"\.")):
-            load_pipeline(model.folder, CPU, tmp_path, path)
+            load_pipeline(ModelFiles(model.folder, path), CPU, profile_of("gguf-q8"), tmp_path)
 
 
 @pytest.fixture

@@ -61,6 +61,9 @@ def test_the_four_published_cases() -> None:
 def test_passes_are_counted() -> None:
     assert [len(Guidance(1, 4, 0.25, 0.5).passes(step, 4)) for step in range(4)] == [1, 2, 1, 1]
     assert [len(Guidance(5, 4).passes(step, 2)) for step in range(2)] == [3, 3]
+    equal = Guidance(4, 4)
+    assert [each.name for each in equal.passes(0, 1)] == ["motion-prompt", "still-negative"], "c - p counts for nothing"
+    assert guided(equal) == pytest.approx(4 * 2.0 - 3 * 5.0)
     assert needs_negative(Guidance(5, 4)) and not needs_negative(Guidance(1, 4))
     names = [each.name for each in Guidance(5, 4).passes(0, 1)]
     assert len(set(names)) == 3

@@ -1,5 +1,8 @@
 """The pipeline behind arrays: memory that runs out while sampling, and what is told."""
 
+import copy
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,16 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_job import FaceJob, VideoJob, sample_video
+from fantasyportrait.pipelines.video_job import FaceJob, Fixed, Note, VideoJob, sample_video
+
+
+@pytest.fixture
+def another(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
+    """The same numbers in modules of their own."""
+    parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
+    made = FantasyPortraitPipeline(**parts)
+    made.set_progress_bar_config(disable=True)
+    return made
 
 
 def job(frames: int, longest_pass: int = 201) -> VideoJob:
@@ -32,7 +44,7 @@ def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
 
 
 def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, notes: list[str]) -> np.ndarray:
-    return np.concatenate(list(sample_video(pipeline, given, lambda *_: None, notes.append, CancelToken())))
+    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, notes.append, CancelToken())))
 
 
 def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
@@ -53,6 +65,89 @@ def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, fra
     assert caught.value.__context__ is None, "it would keep alive what did not fit"
 
 
+@dataclass
+class Steps:
+    """A ladder of pipelines, the first of which is in use."""
+
+    pipelines: list[FantasyPortraitPipeline]
+
+    @property
+    def pipeline(self) -> FantasyPortraitPipeline:
+        return self.pipelines[0]
+
+    def lower(self, note: Note) -> bool:
+        if len(self.pipelines) == 1:
+            return False
+        del self.pipelines[0]
+        note("one lower")
+        return True
+
+
+def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
+    """Memory runs out in these calls of the module; returns the list that counts its calls."""
+    calls: list[int] = []
+
+    def full(*_: object) -> None:
+        calls.append(1)
+        if len(calls) in numbers:
+            raise torch.OutOfMemoryError("no room")
+
+    module.register_forward_pre_hook(full)
+    return calls
+
+
+def test_sampling_goes_on_from_the_last_finished_step(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
+) -> None:
+    """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
+    given, notes = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, notes)
+    first, second = full_at(pipeline.transformer, {6}), full_at(another.transformer, set())
+    done: list[int] = []
+    chunks = sample_video(
+        Steps([pipeline, another]), given, lambda step, _: done.append(step), notes.append, CancelToken()
+    )
+    np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
+    assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and notes == ["one lower"]
+
+
+def test_passes_are_separated_before_anything_is_loaded_anew(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
+) -> None:
+    given, notes = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, notes)
+    calls = full_at(pipeline.transformer, {2})
+    chunks = sample_video(
+        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, notes.append, CancelToken()
+    )
+    # The first step was a batch, which rounds differently.
+    assert np.abs(np.concatenate(list(chunks)).astype(int) - expected).max() <= 1
+    assert len(calls) == 1 + 1 + 4
+    assert notes == ["a step's passes do not fit into memory together: they are made one by one, from step 2 on"]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_decoder_without_room_even_in_tiles(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, lower: bool
+) -> None:
+    """The frames that were given are not given again, and nothing is sampled anew."""
+    given, notes = job(17), []
+    expected = sample(pipeline, given, notes)
+    # Frames 0 to 4, then no room; in tiles (here one) no room at once.
+    full_at(pipeline.vae.decoder, {3, 4})
+    sampled = full_at(another.transformer, set())
+    chunks = sample_video(
+        Steps([pipeline, another] if lower else [pipeline]), given, lambda *_: None, notes.append, CancelToken()
+    )
+    if lower:
+        np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
+        assert not sampled and notes == ["one lower"]
+    else:
+        with pytest.raises(RequestError, match="48 x 32 cannot be decoded in the memory"):
+            list(chunks)
+    assert not (another if lower else pipeline).vae.use_tiling
+
+
 def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:
     calls = []
 
@@ -69,7 +164,7 @@ def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipel
 def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
     seen: list[tuple[int, tuple[int, ...]]] = []
     chunks = sample_video(
-        pipeline, job(9), lambda done, picture: seen.append((done, picture.shape)), lambda _: None, CancelToken()
+        Fixed(pipeline), job(9), lambda done, picture: seen.append((done, picture.shape)), lambda _: None, CancelToken()
     )
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
     assert seen == [(1, (4, 6, 3))]

@@ -7,6 +7,7 @@ import torch
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.place import device_of, place
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import Offload
 from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
@@ -33,12 +34,12 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
     return out.cpu()
 
 
-@pytest.mark.parametrize("offload", ["none", "model", "stream", "sequential"])
+@pytest.mark.parametrize("offload", ["none", "model", "stream", "disk", "sequential"])
 def test_the_cards_frames_are_the_cpus(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: str
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)
-    place(pipeline, Placement(offload=offload))
+    place(pipeline, offload, device_of(Placement()))
     found = latents(pipeline, image, two_places)
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
     chunks = list(pipeline.decode(found.to(device_of(Placement()))))
@@ -48,7 +49,7 @@ def test_the_cards_frames_are_the_cpus(
 def test_sequential_offload_holds_next_to_nothing(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor
 ) -> None:
-    place(pipeline, Placement(offload="sequential"))
+    place(pipeline, "sequential", device_of(Placement()))
     latents(pipeline, image, two_places)
     weights = sum(w.nbytes for part in (pipeline.transformer, pipeline.vae) for w in part.parameters() if not w.is_meta)
     assert weights == 0

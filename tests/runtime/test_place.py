@@ -13,8 +13,9 @@ import fantasyportrait
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime.place import device_of, place, precision_of
+from fantasyportrait.runtime.place import check_placement, device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import Offload
 from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
@@ -32,12 +33,12 @@ def size_of(module: torch.nn.Module) -> int:
     return sum(weight.nbytes for weight in module.parameters())
 
 
-@pytest.mark.parametrize("offload", ["none", "model", "stream", "auto"])
+@pytest.mark.parametrize("offload", ["none", "model", "stream", "disk"])
 def test_every_way_gives_the_same_frames(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: str
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: Offload
 ) -> None:
     expected = frames(pipeline, image, two_places)
-    place(pipeline, Placement(device="cpu", offload=offload))
+    place(pipeline, offload, CPU)
     for _ in range(2):
         np.testing.assert_array_equal(frames(pipeline, image, two_places), expected)
 
@@ -84,7 +85,7 @@ def test_only_what_works_is_resident(
     resident: list[dict[str, int]],
 ) -> None:
     """While the transformer samples nothing else is there; while the VAE decodes the transformer is gone."""
-    place(pipeline, Placement(device="cpu", offload="model"))
+    place(pipeline, "model", CPU)
     frames(pipeline, image, two_places)
     sampling = [stage for stage in resident if "transformer" in stage]
     assert sampling and all(set(stage) == {"transformer"} for stage in sampling)
@@ -101,7 +102,7 @@ def test_only_what_works_is_resident(
 def test_nothing_stays_after_a_stop(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, resident: list[dict[str, int]], here: dict[str, int], how: str
 ) -> None:
-    place(pipeline, Placement(device="cpu", offload="model"))
+    place(pipeline, "model", CPU)
     token = CancelToken()
 
     def stop(*_: object) -> dict[str, torch.Tensor]:
@@ -119,7 +120,7 @@ def test_nobody_of_ours_moves_an_offloaded_module(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The public code calls `dit.to("cuda")` after offload is set up, so that everything stays on the card."""
-    place(pipeline, Placement(device="cpu", offload="model"))
+    place(pipeline, "model", CPU)
     movers: list[str] = []
     real = torch.nn.Module.to
 
@@ -164,18 +165,21 @@ def test_devices_and_precisions() -> None:
             device_of(Placement(device=name))
 
 
-@pytest.mark.parametrize("given", [{"offload": "magic"}, {"precision": "int3"}])
+@pytest.mark.parametrize(
+    "given", [{"profile": "magic"}, {"precision": "int3"}, {"attention": "eyes"}, {"parallel": "all"}]
+)
 def test_unknown_settings_are_refused(given: dict[str, str]) -> None:
-    with pytest.raises(RequestError, match="choose one of"):
+    with pytest.raises(RequestError, match="choose (auto or )?one of"):
         Placement(**given)
 
 
-def test_sequential_needs_a_card(pipeline: FantasyPortraitPipeline) -> None:
-    with pytest.raises(RequestError, match="use none"):
-        place(pipeline, Placement(device="cpu", offload="sequential"))
+@pytest.mark.parametrize("name", ["sequential", "nf4"])
+def test_some_profiles_need_a_card(name: str) -> None:
+    with pytest.raises(RequestError, match=f"the profile {name} needs a card"):
+        check_placement(Placement(device="cpu", profile=name))
 
 
-def test_a_model_that_does_not_fit_is_said_and_taken_back(
+def test_a_model_that_does_not_fit_is_taken_back(
     pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moves = []
@@ -186,6 +190,6 @@ def test_a_model_that_does_not_fit_is_said_and_taken_back(
             raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(FantasyPortraitPipeline, "to", full)
-    with pytest.raises(RequestError, match="choose offload model, stream or sequential") as caught:
-        place(pipeline, Placement(device="cpu", offload="none"))
-    assert moves == ["cpu", "cpu"] and caught.value.__context__ is None
+    with pytest.raises(torch.OutOfMemoryError):
+        place(pipeline, "none", torch.device("meta"))
+    assert moves == ["meta", "cpu"]

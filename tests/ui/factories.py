@@ -32,6 +32,9 @@ ENGINE = EngineValues(
     alignment="published",
     guidance_begins=0,
     guidance_ends=100,
+    lora="none",
+    step_cache="none",
+    cache_threshold=0.1,
 )
 
 

@@ -7,10 +7,20 @@ import pytest
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
+from fantasyportrait.service.presets import preset_named, preset_of
 from fantasyportrait.service.request import from_json
 from fantasyportrait.service.sampling import Sampling
 from tests.ui.factories import card, engine, options
-from ui.engine_values import PREVIEW
+from ui.engine_values import (
+    CUSTOM,
+    PRESET_CHOICES,
+    PRESET_FIELDS,
+    PREVIEW,
+    EngineValues,
+    gives_up,
+    preset_shown,
+    preset_values,
+)
 from ui.form import CLIP, FREE, OWN_WAY, STILL, WEBCAM, places, portable, request_of, role_of
 
 PHOTO = Path("uploads/1f/photo.png")
@@ -132,11 +142,39 @@ def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
         ({"guidance_begins": 101}, "portrait guidance begins at 101"),
         ({"guidance_ends": "all"}, "portrait guidance ends at 'all'"),
         ({"guidance_begins": 80, "guidance_ends": 20}, "guidance_end"),
+        ({"lora": "../lora.safetensors"}, "lora is"),
+        ({"step_cache": "all"}, "step_cache"),
+        ({"cache_threshold": 0}, "cache_threshold"),
     ],
 )
 def test_a_setting_of_wan_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         request_of(PHOTO, {1: card()}, options(), engine(**changes), MODEL)
+
+
+@pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
+def test_a_preset_is_what_its_widgets_say(name: str) -> None:
+    """It sets the widgets, they are recognized as it, and the request gets what it is made of."""
+    chosen = preset_values(name)
+    assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
+    sampling = request_of(PHOTO, {1: card()}, options(), engine(**chosen), MODEL).sampling
+    assert preset_of(sampling) == name and gives_up(name) == preset_named(name).gives_up
+    for field in ("steps", "guidance_ends", "lora"):
+        other = {"steps": 7, "guidance_ends": 35, "lora": "none" if chosen["lora"] != "none" else "lightx2v"}
+        assert preset_shown({**chosen, field: other[field]}) == CUSTOM
+
+
+def test_a_visitors_own_settings_are_no_preset() -> None:
+    assert preset_values(CUSTOM) == {} and "below" in gives_up(CUSTOM)
+    typed = {**preset_values("faithful"), "steps": None, "guidance_begins": "x"}
+    assert preset_shown(typed) == CUSTOM
+
+
+def test_the_widgets_stand_in_the_order_of_the_values() -> None:
+    pytest.importorskip("gradio")
+    from ui.components.engine import EngineWidgets
+
+    assert list(EngineWidgets.__dataclass_fields__) == list(EngineValues.__dataclass_fields__)
 
 
 def test_wan_makes_a_minute_at_most() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS
-from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, wan_sources
+from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, wan_lora, wan_sources
 
 GGUF = "wan2.1-i2v-14b-720p-Q4_K_M.gguf"
 
@@ -122,6 +122,33 @@ def test_a_folder(models: Path, tmp_path: Path) -> None:
     (folder / "gguf" / "smaller.gguf").touch()
     with pytest.raises(WeightsError, match="holds 2 files where one is used"):
         wan_sources(folder)
+
+
+LORA = "loras/Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors"
+
+
+@pytest.mark.parametrize("model", ["wan-720p", "gguf-q4"])
+def test_the_lora_of_a_name_is_the_fetched_one(tmp_path: Path, model: str) -> None:
+    with pytest.raises(WeightsError, match="lightx2v is not in .*run  fantasyportrait weights fetch lightx2v"):
+        wan_lora(model, "lightx2v", tmp_path)
+    file = tmp_path / "wan/lora" / LORA
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert wan_lora(model, "lightx2v", tmp_path) == file
+
+
+def test_a_folder_has_a_lora_of_its_own(tmp_path: Path) -> None:
+    """The fetched one need not fit it."""
+    (tmp_path / "models/wan/lora/loras").mkdir(parents=True)
+    (tmp_path / "models/wan/lora" / LORA).touch()
+    with pytest.raises(WeightsError, match="no LoRA in .*mine.*fantasyportrait weights fetch lightx2v"):
+        wan_lora(tmp_path / "mine", "lightx2v", tmp_path / "models")
+    (tmp_path / "mine/lora").mkdir(parents=True)
+    (tmp_path / "mine/lora/a.safetensors").touch()
+    assert wan_lora(str(tmp_path / "mine"), "lightx2v", tmp_path / "models") == tmp_path / "mine/lora/a.safetensors"
+    (tmp_path / "mine/lora/b.safetensors").touch()
+    with pytest.raises(WeightsError, match="holds 2 files where one is used"):
+        wan_lora(tmp_path / "mine", "lightx2v")
 
 
 def test_neither_a_name_nor_a_folder(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from fantasyportrait.service.presets import preset_of
 from fantasyportrait.service.sampling import LONGEST_PROMPT, Sampling
 from ui import engine_values, form
 
@@ -29,6 +30,9 @@ class EngineWidgets:
     alignment: gr.Radio
     guidance_begins: gr.Slider
     guidance_ends: gr.Slider
+    lora: gr.Radio
+    step_cache: gr.Radio
+    cache_threshold: gr.Slider
 
     def inputs(self) -> list[Any]:
         """The widgets as the inputs of a listener."""
@@ -43,6 +47,7 @@ def render_engine() -> EngineWidgets:
         info=ENGINE_INFO,
     )  # fmt: skip
     with gr.Accordion("Wan settings", open=False, elem_id="wan"):
+        preset = _preset(usual)
         steps = gr.Slider(
             1, engine_values.MOST_STEPS, usual.steps, step=1, label="Steps", interactive=True, elem_id="steps",
             info="Fewer are faster and rougher",
@@ -69,9 +74,59 @@ def render_engine() -> EngineWidgets:
             engine_values.ALIGNMENTS, value=usual.alignment, label="Alignment", interactive=True,
             info="What finds the drivers' eyes, nose and mouth",
         )  # fmt: skip
-    return EngineWidgets(
-        engine, steps, seed, portrait_guidance, text_guidance, prompt, negative_prompt, region, alignment, begins, ends
-    )
+        lora, step_cache, threshold = _shortcuts(usual)
+    widgets = EngineWidgets(
+        engine, steps, seed, portrait_guidance, text_guidance, prompt, negative_prompt, region, alignment, begins, ends,
+        lora, step_cache, threshold,
+    )  # fmt: skip
+    _bind_preset(preset, widgets)
+    return widgets
+
+
+def _preset(usual: Sampling) -> gr.Radio:
+    name = preset_of(usual) or engine_values.CUSTOM
+    return gr.Radio(
+        engine_values.PRESET_CHOICES, value=name, label="Preset", interactive=True, elem_id="preset",
+        info=engine_values.gives_up(name),
+    )  # fmt: skip
+
+
+def _bind_preset(preset: gr.Radio, widgets: EngineWidgets) -> None:
+    """A preset sets the widgets below it; one that is moved by hand makes it the visitor's own."""
+    below = [getattr(widgets, name) for name in engine_values.PRESET_FIELDS]
+
+    def choose(name: str) -> list[Any]:
+        values = engine_values.preset_values(name)
+        moved = [gr.update(value=values[field]) if values else gr.skip() for field in engine_values.PRESET_FIELDS]
+        return [gr.update(info=engine_values.gives_up(name)), *moved]
+
+    def show(*values: object) -> Any:
+        name = engine_values.preset_shown(dict(zip(engine_values.PRESET_FIELDS, values, strict=True)))
+        return gr.update(value=name, info=engine_values.gives_up(name))
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    preset.input(choose, preset, [preset, *below], **hidden)
+    # By hand alone: what a preset sets must not be asked back.
+    moves = [widget.input for widget in below]
+    # A slider's own button puts it back without an input.
+    moves += [widget.release for widget in below if isinstance(widget, gr.Slider)]
+    gr.on(moves, show, below, preset, trigger_mode="always_last", **hidden)
+
+
+def _shortcuts(usual: Sampling) -> tuple[gr.Radio, gr.Radio, gr.Slider]:
+    lora = gr.Radio(
+        engine_values.LORAS, value=usual.lora, label="LoRA", interactive=True, elem_id="lora",
+        info="Taught the model to sample in few steps, at 480p",
+    )  # fmt: skip
+    step_cache = gr.Radio(
+        engine_values.STEP_CACHES, value=usual.step_cache, label="Step cache", interactive=True, elem_id="step-cache",
+        info="Leaves out most of a pass that would change little",
+    )  # fmt: skip
+    threshold = gr.Slider(
+        0.01, 0.5, usual.cache_threshold, step=0.01, label="Cache threshold", interactive=True,
+        info="What counts as little; more is faster and less exact",
+    )  # fmt: skip
+    return lora, step_cache, threshold
 
 
 def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
@@ -89,9 +144,14 @@ def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
 
 def _guidance_span(usual: Sampling) -> tuple[gr.Slider, gr.Slider]:
     """Percents of the steps."""
-    edges = (("Portrait guidance from", usual.guidance_start), ("Portrait guidance until", usual.guidance_end))
+    edges = (
+        ("Portrait guidance from", usual.guidance_start, "guidance-begins"),
+        ("Portrait guidance until", usual.guidance_end, "guidance-ends"),
+    )
     begins, ends = (
-        gr.Slider(0, 100, round(100 * share), step=5, label=label, interactive=True, info="% of the steps")
-        for label, share in edges
+        gr.Slider(
+            0, 100, round(100 * share), step=5, label=label, interactive=True, info="% of the steps", elem_id=name
+        )
+        for label, share, name in edges
     )
     return begins, ends

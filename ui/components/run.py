@@ -23,6 +23,8 @@ from ui.lengths import check_length
 from ui.workshop import Workshop
 
 LOOK_SIDE = 360
+# So many jobs stand in our own line, which knows the workers and tells each its place; further ones wait in gradio's.
+LINE = 16
 Updates = dict[Any, Any]
 
 
@@ -84,7 +86,13 @@ def bind_run(
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     begun = widgets.animate.click(runner.begin, None, widgets.outputs(), queue=False, key="begin", **hidden)
     worked = begun.then(
-        runner.work, inputs, [*widgets.outputs(), *result.outputs()], concurrency_id="work", key="work", **hidden
+        runner.work,
+        inputs,
+        [*widgets.outputs(), *result.outputs()],
+        concurrency_id="work",
+        concurrency_limit=LINE,
+        key="work",
+        **hidden,
     )
     # gradio itself refuses a full queue and a value that no widget offers.
     worked.failure(runner.fail, widgets.job, widgets.outputs(), queue=False, key="fail", **hidden)
@@ -147,12 +155,13 @@ class Runner:
         """Look at the length where that of the clips decides how long a Wan video takes, then run."""
         if request.engine == WAN and isinstance(request.duration, str):
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
-            check_length(self.workshop.animator, request, form.LONGEST_WAN_S, token)
+            with self.workshop.measuring(token):
+                check_length(self.workshop.animator, request, form.LONGEST_WAN_S, token)
         output = self.workshop.new_result(session)
         done = False
         try:
             # Closing the events stops the work, also when the visitor has gone.
-            with closing(self.workshop.animator.events(request, output, token)) as happening:
+            with closing(self.workshop.queue.events(request, output, token)) as happening:
                 for event in happening:
                     done = isinstance(event, events.Done)
                     yield from self._shown(event, request)
@@ -170,7 +179,9 @@ class Runner:
         return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
 
     def _shown(self, event: events.Event, request: AnimationRequest) -> Iterator[Updates]:
-        if isinstance(event, events.Stage):
+        if isinstance(event, events.Waiting):
+            yield {self.widgets.progress: pictures.progress_bar(words.waiting_text(event.ahead), 0)}
+        elif isinstance(event, events.Stage):
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES[event.name], 0)}
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total

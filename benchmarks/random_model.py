@@ -1,0 +1,209 @@
+"""The whole pipeline with random weights, at the published sizes or as a toy: nothing is downloaded.
+
+Weights come into being block by block where they belong, through the same functions and quantizers of diffusers that
+load real ones, so that what is measured is held in memory as a real model would be.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, GGUFQuantizationConfig
+from diffusers.models.model_loading_utils import load_model_dict_into_meta
+from diffusers.quantizers.auto import DiffusersAutoQuantizer
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+
+from benchmarks.random_gguf import random_blocks
+from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.models.shapes import full_config
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.loading import SHIFT
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.runtime.profiles import Profile
+from fantasyportrait.runtime.quantize import KEPT_WHOLE, loading_arguments, store_in_fp8
+
+STD = 0.02
+_INDEX = "diffusion_pytorch_model.safetensors.index.json"
+# Beside the shards, so that a run does not fill a disk to the last byte.
+_SPARE = 2**30
+
+
+class LeftOut(Exception):
+    """A profile cannot be measured on this machine; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Arguments of the four networks; empty ones are the published sizes."""
+
+    transformer: dict[str, Any]
+    adapter: dict[str, Any]
+    vae: dict[str, Any]
+    vision: dict[str, Any]
+
+
+def published_sizes() -> Sizes:
+    """Wan2.1-I2V-14B with motion attention, its VAE, CLIP ViT-H and the published motion adapter."""
+    vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
+    return Sizes({}, {}, {}, {**vision, "image_size": 224, "patch_size": 14})
+
+
+def toy_sizes() -> Sizes:
+    """Small enough for a CPU; the numbers of tokens are those of the real one."""
+    transformer = {
+        **{"num_attention_heads": 4, "attention_head_dim": 16, "text_dim": 32, "freq_dim": 32, "ffn_dim": 128},
+        **{"num_layers": 2, "image_dim": 32, "added_kv_proj_dim": 64, "motion_dim": 64},
+    }
+    adapter = {"motion_dim": 64, "dim": 64, "num_layers": 1, "num_heads": 2, "head_dim": 32}
+    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return Sizes(
+        transformer,
+        adapter,
+        {"base_dim": 4, "num_res_blocks": 1, "dim_mult": [1, 1, 1, 1]},
+        {**vision, "image_size": 32, "patch_size": 8},
+    )
+
+
+def random_pipeline(
+    sizes: Sizes, profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
+) -> FantasyPortraitPipeline:
+    """The pipeline in the profile's numbers, not placed yet; `folder` takes the shards of a mapped transformer.
+
+    Raises `LeftOut`, `DependencyError` for a quantizer that is not installed, and `torch.OutOfMemoryError`.
+    """
+    # On the device, where random numbers are drawn in a moment; then they wait for `place` like loaded ones.
+    with torch.device(device):
+        vae = AutoencoderKLWan(**sizes.vae)
+        adapter = MotionAdapter(**sizes.adapter)
+        vision = CLIPVisionModel(CLIPVisionConfig(**sizes.vision))
+    for part in (vae, adapter, vision):
+        part.eval().requires_grad_(False).to("cpu")
+    side = sizes.vision["image_size"]
+    pipeline = FantasyPortraitPipeline(
+        transformer=random_transformer(sizes.transformer, profile, precision, device, folder),
+        motion_adapter=adapter,
+        vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        image_encoder=vision,
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side}),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    rows = torch.randn(1, pipeline.transformer.config.text_dim, generator=torch.Generator().manual_seed(0))
+    # The empty prompt has one row.
+    pipeline.prompt_rows = lambda prompt: rows
+    return pipeline
+
+
+def random_transformer(
+    config: dict[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
+) -> FantasyPortraitTransformer3DModel:
+    """The transformer alone; on the device where the profile leaves it there, else in the machine's memory."""
+    arguments = loading_arguments(profile, precision, device)
+    if profile.offload == "disk":
+        transformer = _mapped(config, precision, device, folder)
+    else:
+        transformer = _filled(config, profile, precision, device, arguments.get("quantization_config"))
+    if profile.weights == "fp8":
+        store_in_fp8(transformer, precision)
+    return transformer.eval().requires_grad_(False)
+
+
+def _filled(
+    config: dict[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, quantization: Any
+) -> FantasyPortraitTransformer3DModel:
+    """Built empty, then filled part by part on the device, each of which goes where it shall wait."""
+    transformer = _empty(config)
+    if profile.weights == "gguf":
+        quantization = GGUFQuantizationConfig(compute_dtype=precision)
+    kept = list(transformer._keep_in_fp32_modules)
+    kinds = profile.name if profile.weights == "gguf" else None
+    quantizer = None
+    if quantization is not None:
+        quantizer = DiffusersAutoQuantizer.from_config(quantization, pre_quantized=kinds is not None)
+        quantizer.validate_environment(torch_dtype=precision, device_map={"": device})
+        names = dict(_numbers(transformer, kinds, torch.device("meta")))
+        quantizer.preprocess_model(transformer, device_map={"": device}, keep_in_fp32_modules=kept, state_dict=names)
+    # bitsandbytes leaves its layers on the card, and model offload fetches them from there.
+    home = device if profile.offload == "none" or profile.weights == "nf4" else torch.device("cpu")
+    for part in _parts(transformer):
+        state = dict(_numbers(transformer, kinds, device, part))
+        load_model_dict_into_meta(
+            *(transformer, state, precision),
+            hf_quantizer=quantizer,
+            keep_in_fp32_modules=kept,
+            device_map={"": device},
+            unexpected_keys=[],
+        )
+        if part.startswith("blocks."):
+            transformer.get_submodule(part.removesuffix(".")).to(home)
+    if quantizer is not None:
+        quantizer.postprocess_model(transformer)
+        transformer.hf_quantizer = quantizer
+    return transformer if home == device else transformer.to(home)
+
+
+def _mapped(
+    config: dict[str, Any], precision: torch.dtype, device: torch.device, folder: Path
+) -> FantasyPortraitTransformer3DModel:
+    """Shards in the precision it computes in, a file a block, opened as the profile opens the real ones."""
+    transformer = _empty(config)
+    needed = sum(value.numel() for value in transformer.parameters()) * precision.itemsize + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise LeftOut(
+            f"its shards take {needed / 1e9:.0f} GB and {folder} has {free / 1e9:.0f} GB: name another one by --folder"
+        )
+    places = {}
+    whole = transformer._keep_in_fp32_modules
+    for number, part in enumerate(_parts(transformer)):
+        shard = f"part-{number:05d}.safetensors"
+        state = {
+            name: value.to("cpu", torch.float32 if set(whole) & set(name.split(".")) else precision)
+            for name, value in _numbers(transformer, None, device, part)
+        }
+        save_file(state, folder / shard)
+        places.update(dict.fromkeys(state, shard))
+    (folder / "config.json").write_text(json.dumps(full_config(FantasyPortraitTransformer3DModel, config)))
+    (folder / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return FantasyPortraitTransformer3DModel.from_pretrained(folder, torch_dtype=precision)
+
+
+def _empty(config: dict[str, Any]) -> FantasyPortraitTransformer3DModel:
+    """Without weights; its tables of rotations are there."""
+    with init_empty_weights():
+        return FantasyPortraitTransformer3DModel(**config)
+
+
+def _parts(transformer: FantasyPortraitTransformer3DModel) -> list[str]:
+    """How the names of tensors that are filled together begin: those outside of the blocks, and those of each block."""
+    return ["", *(f"blocks.{number}." for number in range(len(transformer.blocks)))]
+
+
+def _numbers(
+    transformer: FantasyPortraitTransformer3DModel,
+    kinds: str | None,
+    device: torch.device,
+    part: str | None = None,
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and random numbers of one part's tensors, or of all; matrices of blocks as a GGUF profile has them."""
+    for name, parameter in transformer.named_parameters():
+        inside = name.startswith("blocks.")
+        if part is not None and not (name.startswith(part) and (part != "" or not inside)):
+            continue
+        if kinds is not None and inside and name.endswith("weight") and parameter.ndim == 2 and not _whole(name):
+            rows, columns = parameter.shape
+            yield name, random_blocks(kinds, rows, columns, device)
+        elif parameter.ndim == 1 and name.endswith("weight"):
+            yield name, torch.ones(parameter.shape, device=device)  # a norm's
+        else:
+            yield name, torch.empty(parameter.shape, device=device).normal_(std=STD)
+
+
+def _whole(name: str) -> bool:
+    return bool(set(KEPT_WHOLE) & set(name.split(".")))

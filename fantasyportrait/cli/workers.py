@@ -1,0 +1,81 @@
+"""`fantasyportrait workers`: this machine, or a cluster of them, works for the app."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Parallel, Precision, Profile, placement
+from fantasyportrait.core.errors import FantasyPortraitError
+
+if TYPE_CHECKING:
+    from fantasyportrait.service.ray_fleet import Fleet
+
+TEND_S = 2.0
+EPILOG = """\b
+Without --address a cluster begins on this machine, for an app on this machine.
+For several machines, in a network of your own (whoever reaches a Ray cluster
+can run code on it):
+  ray start --head                             on the first machine
+  ray start --address FIRST:6379               on each other one
+  fantasyportrait workers --address auto       on any of them
+  python app.py --ray auto                     on any of them, or from outside
+  python app.py --ray ray://FIRST:10001
+All need the same versions of Python, Ray and this package, and the model files.
+"""
+
+
+def workers(
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. [default: a new one]"),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many. [default: one a card, or 1 on a CPU]")] = None,
+    gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside cards.")] = 1,
+    models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files on the workers' machines.")] = None,
+    device: Device = "auto",
+    profile: Profile = "auto",
+    precision: Precision = "auto",
+    attention: Attention = "native",
+    compile: Compile = False,
+    parallel: Parallel = "none",
+) -> None:
+    """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
+    machine = placement(device, profile, precision, attention, compile, parallel)
+    from fantasyportrait.service.ray_cluster import join, leave
+    from fantasyportrait.service.ray_fleet import Crew, Fleet
+
+    place = join(address, count or 1)
+    fleet = Fleet(Crew(machine, gpus_per_worker, None if models_dir is None else str(models_dir)))
+    try:
+        names = fleet.start(count)
+        _say(f"ready: {', '.join(names)}")
+        _say(f"use with:  python app.py --ray {place}")
+        _say("Ctrl-C ends them")
+        _keep_up(fleet)
+    except KeyboardInterrupt:
+        _say("ending the workers")
+    finally:
+        fleet.stop()
+        leave()
+
+
+def _keep_up(fleet: "Fleet") -> None:
+    """Look after the workers until Ctrl-C."""
+    while True:
+        time.sleep(TEND_S)
+        try:
+            gone, new = fleet.tend()
+        except FantasyPortraitError as error:
+            typer.echo(f"note: {error}", err=True)
+            continue
+        if gone:
+            typer.echo(f"note: {', '.join(gone)} ended; in their place: {', '.join(new)}", err=True)
+
+
+def _say(text: str) -> None:
+    """A line now, also where the output is a pipe that somebody watches."""
+    typer.echo(text)
+    sys.stdout.flush()

@@ -1,0 +1,60 @@
+"""A transformer's shards in the precision it computes in, so that they can be used where they lie.
+
+A file of the right numbers is mapped, not read: a block's pages come when it is its turn, and the system forgets them
+where memory is short. The base's own shards hold float32, which loading would turn into a copy in memory.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from fantasyportrait.core.errors import OutputError
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+
+_INDEX = "diffusion_pytorch_model.safetensors.index.json"
+
+
+def mapped_folder(folder: Path, precision: torch.dtype) -> Path:
+    """A folder beside `folder` (an assembled transformer) with the same tensors in `precision`, made once.
+
+    One shard at a time is in memory. Raises `OutputError` where there is no room on the disk.
+    """
+    out = folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
+    if (out / _INDEX).is_file():
+        return out
+    half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
+    try:
+        _fill(folder, half, precision)
+        if not (out / _INDEX).is_file():  # another process may have been faster, with the same result
+            half.replace(out)
+    except (OSError, RuntimeError) as error:
+        needed = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2
+        raise OutputError(
+            f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
+            f"{needed / 1e9:.0f} GB there; make room, or choose another profile than stream-disk"
+        ) from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return out
+
+
+def _fill(folder: Path, out: Path, precision: torch.dtype) -> None:
+    shutil.copyfile(folder / "config.json", out / "config.json")
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    for shard in sorted(set(index["weight_map"].values())):
+        with safe_open(folder / shard, framework="pt") as held:
+            tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - no mapping
+            save_file({key: value.to(_precision(key, precision)) for key, value in tensors.items()}, out / shard)
+    # Last, since its presence says that the rest is there.
+    (out / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def _precision(key: str, precision: torch.dtype) -> torch.dtype:
+    """As loading has it: norms and time stay in float32."""
+    whole = FantasyPortraitTransformer3DModel._keep_in_fp32_modules
+    return torch.float32 if precision != torch.float32 and set(whole) & set(key.split(".")) else precision

@@ -1,0 +1,244 @@
+"""Whether a profile fits, and how long it takes: peaks and times from counted bytes, counted work and measured rates.
+
+What is not counted is named here once, each with its reason.
+"""
+
+from dataclasses import dataclass
+
+from fantasyportrait.runtime.job_needs import Activations, Footprint, JobSize, Need
+from fantasyportrait.runtime.machine import GIB, Machine
+from fantasyportrait.runtime.probes import Rates
+from fantasyportrait.runtime.profiles import Profile
+
+# Kernels that a card loads when it first needs them, and the work space of its matrix library.
+KERNELS_GIB = 0.3
+# The allocator cannot always use the holes between tensors; this share of what is in motion is lost to them.
+FRAGMENTATION = 0.05
+# Python, libraries and the driver's own memory on the host, beyond what was there when we measured.
+HOST_GIB = 1.0
+# Norms, rotary positions and masks are no matrix products, and small products do not reach the rate of large ones: the
+# aim for a card is 1.6 times the time of the bare arithmetic.
+EFFICIENCY = 1 / 1.6
+# The VAE computes in float32: half the rate of the 16-bit formats at best, and convolutions reach half of that.
+VAE_EFFICIENCY = 0.25
+# Memory that is not pinned goes over the link through a pinned buffer: about half as fast.
+UNPINNED = 0.5
+# On the card at once when blocks are streamed: the one that works, and the next.
+STREAMED_BLOCKS = 2
+# Bytes that pass through the card's memory for each number raised to 16 bits before a product: read, write, read. The
+# GGUF types are unpacked by a chain of ordinary operators, about eight of them.
+RAISED_BYTES = {"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is the same for all profiles of one job on one machine."""
+
+    machine: Machine
+    rates: Rates
+    footprint: Footprint
+    activations: Activations
+    job: JobSize
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be expected of one profile.
+
+    Attributes:
+        profile: the row.
+        batch_passes: whether a step's passes are made as one batch.
+        vram_gib: peak on the device; where device and processor share one memory, of both.
+        ram_gib: peak of the host's memory while it works.
+        load_gib: the same while it loads.
+        step_s: one step of the sampler, through all windows of time.
+        total_s: sampling, encoding and decoding; not loading.
+        possible: whether this machine and model allow the profile at all.
+        fits: whether it is possible and the memory is there.
+        why: where it does not fit, the reason in words.
+        measured: whether past runs on this machine have corrected the times.
+    """
+
+    profile: Profile
+    batch_passes: bool
+    vram_gib: float
+    ram_gib: float
+    load_gib: float
+    step_s: float
+    total_s: float
+    possible: bool = True
+    fits: bool = True
+    why: str = ""
+    measured: bool = False
+
+
+def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor: float | None = None) -> Estimate:
+    """The estimate for one profile.
+
+    Args:
+        profile: the row.
+        around: machine, rates, model and job.
+        obstacle: why the profile is not possible here, in words; empty where it is.
+        factor: how much longer past steps took than predicted; None where there were none.
+    """
+    job, machine = around.job, around.machine
+    batch = job.batch_passes if job.batch_passes is not None else _worth_a_batch(profile, around)
+    vram, ram, load = peak_gib(profile, around, batch), host_gib(profile, around), loading_gib(profile, around)
+    step = step_seconds(profile, around, batch) * (1.0 if factor is None else factor)
+    lack = _lack(machine, vram, max(ram, load))
+    return Estimate(
+        profile=profile,
+        batch_passes=batch,
+        vram_gib=vram,
+        ram_gib=ram,
+        load_gib=load,
+        step_s=step,
+        total_s=job.steps * step + _around_seconds(profile, around),
+        possible=not obstacle,
+        fits=not obstacle and not lack,
+        why=obstacle or lack,
+        measured=factor is not None,
+    )
+
+
+def peak_gib(profile: Profile, around: Surroundings, batch: bool) -> float:
+    """Peak of the device's memory over encoding, sampling and decoding."""
+    needs, model = around.activations, around.footprint
+    sample = needs.batched if batch else needs.forward
+    if around.machine.one_memory:
+        # Wherever a weight waits, it waits in the same memory.
+        free = int(around.machine.vram_gib * GIB) - model.held(profile) - model.around
+        peak = max(needs.image.peak, sample.peak, _tiled(needs.encode, needs.encode_tiled, free))
+        peak = max(peak, _tiled(needs.decode, needs.decode_tiled, free))
+        return (model.held(profile) + model.around + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
+    transformer = transformer_on_card(profile, model)
+    stays = transformer + model.around if profile.offload == "none" else 0
+    layered = profile.offload == "sequential"
+    small = 0 if stays else (model.largest_matrix if layered else model.around)
+    vae = 0 if stays else (model.largest_matrix if layered else model.vae)
+    work = 0 if stays else transformer
+    budget = int((around.machine.vram_gib - KERNELS_GIB) * GIB / (1 + FRAGMENTATION))
+    phases = (
+        stays + small + max(needs.image.peak, _tiled(needs.encode, needs.encode_tiled, budget - stays - small)),
+        stays + work + sample.peak,
+        stays + vae + _tiled(needs.decode, needs.decode_tiled, budget - stays - vae),
+    )
+    resting = (stays + small, stays + work, stays + vae)
+    moving = [phase + FRAGMENTATION * (phase - rest) for phase, rest in zip(phases, resting, strict=True)]
+    return max(moving) / GIB + KERNELS_GIB
+
+
+def transformer_on_card(profile: Profile, model: Footprint) -> int:
+    """Bytes of the transformer's weights that are on the card at once while it works."""
+    whole = model.held(profile)
+    share = whole / model.whole
+    if profile.offload in ("stream", "disk"):
+        outside = model.whole - model.blocks * model.block
+        return int((STREAMED_BLOCKS * model.block + outside) * share)
+    if profile.offload == "sequential":
+        return model.largest_matrix
+    # Of quantized weights one matrix at a time is there in the precision of the computation too.
+    raised = 0 if profile.exact and model.gguf is None else model.largest_matrix
+    return whole + raised
+
+
+def host_gib(profile: Profile, around: Surroundings) -> float:
+    """Peak of the host's memory while it works."""
+    model = around.footprint
+    if around.machine.one_memory:
+        return peak_gib(profile, around, bool(around.job.batch_passes))
+    held = {
+        "none": 0,
+        "model": model.held(profile) + model.around,
+        "stream": (model.pinned if model.gguf is None else 2 * model.gguf) + model.around,
+        # Pages of a mapped file are no memory that is taken: the system has them back when it likes.
+        "disk": STREAMED_BLOCKS * 2 * model.block + model.around,
+        "sequential": model.held(profile) + model.around,
+    }[profile.offload]
+    return held / GIB + HOST_GIB
+
+
+def loading_gib(profile: Profile, around: Surroundings) -> float:
+    """Peak of the host's memory while the model is loaded and placed."""
+    model = around.footprint
+    if profile.offload == "disk" and model.gguf is None:
+        held = STREAMED_BLOCKS * 2 * model.block
+    elif profile.weights == "fp8":
+        held = model.whole  # cast when all of it is there
+    elif profile.weights == "nf4":
+        held = 2 * model.block  # quantized on the card, tensor by tensor
+    else:
+        held = model.held(profile)
+    if profile.offload == "stream" and not around.machine.one_memory:
+        # All blocks are pinned before the first of the old ones is let go.
+        held += model.pinned if model.gguf is None else 2 * model.gguf
+    return (held + model.around) / GIB + HOST_GIB
+
+
+def step_seconds(profile: Profile, around: Surroundings, batch: bool) -> float:
+    """One step through all windows of time, uncorrected."""
+    runs = 1.0 if batch else around.job.passes
+    compute, transfer = compute_seconds(around), transfer_seconds(profile, around)
+    numbers = around.footprint.matrices
+    weights = "gguf" if around.footprint.gguf is not None else profile.weights
+    raising = numbers * RAISED_BYTES.get(weights, 0.0) / GIB / around.rates.memory_gib_s
+    fixed = around.job.passes * compute + runs * raising
+    if profile.offload == "stream":
+        # The first block has nothing to hide behind.
+        first = runs * transfer / max(around.footprint.blocks, 1)
+        return around.activations.windows * (max(fixed, runs * transfer) + first)
+    return around.activations.windows * (fixed + runs * transfer)
+
+
+def compute_seconds(around: Surroundings) -> float:
+    """The arithmetic of one forward pass through one window."""
+    return around.activations.forward.flop / (around.rates.tflops * 1e12 * EFFICIENCY)
+
+
+def transfer_seconds(profile: Profile, around: Surroundings) -> float:
+    """The transformer's weights on their way to the card, once."""
+    if not profile.streams or around.machine.one_memory:
+        return 0.0
+    held = around.footprint.held(profile) / GIB
+    rate = around.rates.link_gib_s * (1.0 if profile.offload == "stream" else UNPINNED)
+    # What the host has room for is in its memory after the first time.
+    if profile.offload == "disk" and around.machine.ram_gib < held + host_gib(profile, around):
+        rate = min(rate, around.rates.disk_gib_s)
+    return held / rate
+
+
+def _worth_a_batch(profile: Profile, around: Surroundings) -> bool:
+    """Whether reading the weights once for all passes saves time, and the larger batch fits."""
+    if around.job.most_passes < 2 or not profile.streams:
+        return False
+    if transfer_seconds(profile, around) <= compute_seconds(around):
+        return False
+    return peak_gib(profile, around, batch=True) <= around.machine.vram_gib
+
+
+def _around_seconds(profile: Profile, around: Surroundings) -> float:
+    """Encoding, decoding, and models that come and go once."""
+    needs, rates = around.activations, around.rates
+    flop = needs.image.flop + needs.encode.flop + needs.decode.flop
+    moved = 0.0
+    if profile.offload == "model" and not around.machine.one_memory:
+        moved = 2 * (around.footprint.held(profile) + around.footprint.around) / GIB
+    return flop / (rates.tflops * 1e12 * VAE_EFFICIENCY) + moved / (rates.link_gib_s * UNPINNED)
+
+
+def _tiled(whole: Need, tiled: Need, free: int) -> int:
+    """The VAE goes on in tiles where the picture does not fit as a whole."""
+    return whole.peak if whole.peak <= free else min(whole.peak, tiled.peak)
+
+
+def _lack(machine: Machine, vram: float, ram: float) -> str:
+    """What is missing, in words; empty where nothing is."""
+    if machine.one_memory:
+        need = max(vram, ram)
+        return f"needs {need:.1f} GiB of memory, {machine.ram_gib:.1f} are free" if need > machine.ram_gib else ""
+    lacks = []
+    if vram > machine.vram_gib:
+        lacks.append(f"needs {vram:.1f} GiB on the card, {machine.vram_gib:.1f} are free")
+    if ram > machine.ram_gib:
+        lacks.append(f"needs {ram:.1f} GiB of memory, {machine.ram_gib:.1f} are free")
+    return "; ".join(lacks)

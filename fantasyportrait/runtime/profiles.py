@@ -1,0 +1,110 @@
+"""How the diffusion engine fits a card: a table, one row a profile, each naming calls that libraries already have.
+
+No torch here: whoever only offers the names stays light.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fantasyportrait.core.errors import RequestError
+
+Weights = Literal["whole", "fp8", "int8", "nf4", "gguf"]
+Offload = Literal["none", "model", "stream", "disk", "sequential"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One way to fit a card.
+
+    Attributes:
+        name: what users call it.
+        weights: how the transformer's large matrices are held: whole (in the precision it computes in, or as a GGUF
+            file has them), fp8, int8, nf4, or gguf (the file's own blocks).
+        offload: what stays on the card: everything (none), one model at a time (model), one block with the next on its
+            way (stream, from pinned memory; disk, from a mapped file), or one layer at a time (sequential).
+        bits: a quantized matrix takes for each number, scales included; 16 where weights are whole.
+        card_gib: the cards that it was made for, by their memory.
+        calls: how it is done, by the libraries' own names.
+        capability: the least CUDA compute capability.
+        card: runs on a card only, not on the CPU.
+        package, extra: a package that has to be installed for it, and the extra of ours that brings it.
+    """
+
+    name: str
+    weights: Weights
+    offload: Offload
+    bits: float
+    card_gib: tuple[int, ...]
+    calls: str
+    capability: tuple[int, int] = (0, 0)
+    card: bool = False
+    package: str | None = None
+    extra: str = "wan"
+
+    @property
+    def exact(self) -> bool:
+        """Whether it computes with the model's weights as they are."""
+        return self.weights == "whole"
+
+    @property
+    def streams(self) -> bool:
+        """Whether the transformer's weights cross the link to the card once a forward pass."""
+        return self.offload in ("stream", "disk", "sequential")
+
+
+PROFILES: tuple[Profile, ...] = (
+    Profile("resident", "whole", "none", 16, (80,), "pipeline.to(device)"),
+    Profile("model-offload", "whole", "model", 16, (48,), "pipeline.enable_model_cpu_offload"),
+    Profile(
+        *("fp8", "fp8", "model", 8, (24,), "transformer.enable_layerwise_casting(float8_e4m3fn), model offload"),
+        capability=(8, 9),
+    ),
+    Profile(
+        "int8",
+        "int8",
+        "model",
+        8.1,
+        (24,),
+        "TorchAoConfig(Int8WeightOnlyConfig), model offload",
+        package="torchao",
+        extra="int8",
+    ),
+    Profile(
+        *("nf4", "nf4", "model", 4.5, (24, 16), "BitsAndBytesConfig(load_in_4bit, nf4), model offload"),
+        card=True,
+        package="bitsandbytes",
+    ),
+    Profile(
+        "gguf-q8",
+        "gguf",
+        "model",
+        8.5,
+        (24,),
+        "GGUFQuantizationConfig of a Q8 file, model offload",
+        package="gguf",
+        extra="gguf",
+    ),
+    Profile(
+        *("gguf-q4", "gguf", "model", 4.9, (24, 16), "GGUFQuantizationConfig of a Q4 file, model offload"),
+        package="gguf",
+        extra="gguf",
+    ),
+    Profile(
+        *("stream", "whole", "stream", 16, (12, 8)),
+        "pipeline.enable_group_offload(block_level, use_stream, record_stream)",
+    ),
+    Profile(
+        *("stream-disk", "whole", "disk", 16, (12, 8)),
+        "the same from a mapped file: enable_group_offload(low_cpu_mem_usage)",
+    ),
+    Profile("sequential", "whole", "sequential", 16, (6,), "pipeline.enable_sequential_cpu_offload", card=True),
+)
+PROFILE_NAMES: tuple[str, ...] = tuple(profile.name for profile in PROFILES)
+
+
+def profile_of(name: str) -> Profile:
+    """The row of that name; `RequestError` for an unknown one."""
+    for profile in PROFILES:
+        if profile.name == name:
+            return profile
+    raise RequestError(f"profile is {name!r}: choose auto or one of {', '.join(PROFILE_NAMES)}")

@@ -1,0 +1,134 @@
+"""A Ray cluster: joining it, and the queue over the workers that it has.
+
+Whoever may join a cluster can run code on it: it belongs into a network of your own, with Ray's tokens on.
+"""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.optional import require
+from fantasyportrait.service.job_queue import JobQueue, WorkerLost
+from fantasyportrait.service.remote_worker import RemoteWorker
+
+NAMESPACE = "fantasyportrait"
+PREFIX = "worker-"
+USAGE_VARIABLE = "RAY_USAGE_STATS_ENABLED"
+# A cluster answers at once or not at all; a worker that loads a model holds Python up for some seconds.
+CONNECT_S = 5.0
+JOIN_S = 30.0
+ANSWER_S = 60.0
+# Joining a cluster that does not answer blocks inside Ray for minutes, so another process tries it first.
+_TRY = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
+
+
+def join(address: str | None, cpus: int = 1) -> str:
+    """Join the cluster at `address` (HOST:PORT, ray://HOST:PORT or auto), or start one on this machine (None).
+
+    A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where nothing answers within seconds, and
+    `DependencyError` without Ray. Ray's usage statistics are off, and it talks to the terminal about errors alone.
+    """
+    ray = ray_package()
+    quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        ray.init(address="local", include_dashboard=False, num_cpus=max(cpus, os.cpu_count() or 1), **quiet)
+        return str(ray.get_runtime_context().gcs_address)
+    if address.startswith("ray://"):
+        require("grpc", extra="ray", purpose="an address that begins with ray://")
+    _check_answers(address)
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RequestError(_refused(address, str(error))) from error
+    return address
+
+
+def leave() -> None:
+    """Leave the cluster; one that `join` started ends."""
+    ray_package().shutdown()
+
+
+def ray_queue(address: str) -> JobQueue:
+    """Join a cluster, and hand jobs to the workers that are there at the time. Raises `RequestError`."""
+    join(address)
+    return JobQueue(refresh=remote_workers)
+
+
+def remote_workers() -> Sequence[RemoteWorker]:
+    """The workers of the cluster now; none, with a line in the log, where the cluster does not answer."""
+    ray = ray_package()
+    found = []
+    try:
+        names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
+        for name in names:
+            found.append(_worker(name, ray.get_actor(name)))
+    except ValueError:  # ended between the list and now: the next look has the others
+        return found
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError):
+        logging.getLogger(__name__).exception("the Ray cluster does not answer")
+    return found
+
+
+def _worker(name: str, actor: Any) -> RemoteWorker:
+    return RemoteWorker(name, partial(ask, actor), partial(kill, actor))
+
+
+def ask(actor: Any, method: str, *arguments: object) -> Any:
+    """The answer of an actor's method. Raises what it raises, and `WorkerLost` where no answer comes."""
+    ray = ray_package()
+    try:
+        return ray.get(getattr(actor, method).remote(*arguments), timeout=ANSWER_S)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.GetTimeoutError as error:
+        raise WorkerLost(f"it did not answer for {ANSWER_S:.0f} s") from error
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise WorkerLost("its process or machine ended") from error
+
+
+def kill(actor: Any) -> None:
+    """End an actor; one that is gone already, or cannot be reached, needs no end."""
+    ray = ray_package()
+    try:
+        ray.kill(actor)
+    except (ray.exceptions.RayError, ConnectionError, ValueError):
+        logging.getLogger(__name__).debug("a lost worker could not be ended", exc_info=True)
+
+
+def ray_package() -> ModuleType:
+    """Ray, imported with its usage statistics off; `DependencyError` where it is not installed."""
+    os.environ[USAGE_VARIABLE] = "0"
+    return require("ray", extra="ray", purpose="working on several machines")
+
+
+def _check_answers(address: str) -> None:
+    """Raise `RequestError` where no cluster answers at the address within a bounded time."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address != "auto":
+        if not host or not port.isdecimal():
+            raise RequestError(f"the Ray address is {address!r}: give HOST:PORT, ray://HOST:PORT or auto")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+        except (OSError, OverflowError) as error:
+            raise RequestError(_refused(address, str(error))) from error
+    command = [sys.executable, "-c", _TRY, address]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=JOIN_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise RequestError(_refused(address, f"no Ray cluster answered within {JOIN_S:.0f} s")) from error
+    if done.returncode:
+        raise RequestError(_refused(address, (done.stderr.strip().splitlines() or ["no reason given"])[-1]))
+
+
+def _refused(address: str, reason: str) -> str:
+    return (
+        f"the Ray cluster at {address} cannot be joined ({reason.rstrip('.')}): check the address, and that  "
+        "fantasyportrait workers  or  ray start  runs there"
+    )

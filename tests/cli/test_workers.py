@@ -1,0 +1,112 @@
+"""`fantasyportrait workers` from start to Ctrl-C, and addresses that lead nowhere."""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fantasyportrait.service import ray_cluster
+from fantasyportrait.service.worker_bench import PREFIX
+from tests.cli.conftest import Command
+
+pytest.importorskip("ray")
+START_S = 120.0
+RUN = """
+import sys
+from pathlib import Path
+from fantasyportrait.service.cast import BuiltinSource, Role
+from fantasyportrait.service.ray_cluster import ray_queue
+from fantasyportrait.service.request import AnimationRequest
+request = AnimationRequest(Path(sys.argv[2]), (Role(1, BuiltinSource("nod")),), duration=0.12, side_by_side=False)
+print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])
+"""
+
+
+def silent_port() -> socket.socket:
+    """A listening socket that never answers."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
+def test_help_names_the_way_to_several_machines(command: Command) -> None:
+    outcome = command("workers", "--help")
+    assert outcome.code == 0 and "ray start --head" in outcome.out and "--gpus-per-worker" in outcome.out
+
+
+def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "JOIN_S", 3.0)
+    with silent_port() as silent:
+        port = silent.getsockname()[1]
+        for address, words in (
+            ("nonsense", "give HOST:PORT, ray://HOST:PORT or auto"),
+            ("127.0.0.1:1", "cannot be joined"),
+            (f"127.0.0.1:{port}", "no Ray cluster answered within 3 s"),
+        ):
+            begun = time.monotonic()
+            outcome = command("workers", "--address", address)
+            assert outcome.code == 2 and words in outcome.err and address in outcome.err
+            assert len(outcome.err.splitlines()) == 1 and time.monotonic() - begun < 30
+
+
+def test_settings_are_checked_before_a_cluster_begins(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "join", lambda *_: pytest.fail("a cluster was begun"))
+    outcome = command("workers", "--profile", "moon")
+    assert outcome.code == 2 and "profile is 'moon'" in outcome.err
+
+
+def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: Path, models_dir: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    before = kept()
+    command = [sys.executable, "-m", "fantasyportrait", "workers", "--count", "1", "--models-dir", str(models_dir)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        said = lines_until(process, "Ctrl-C ends them")
+        address = next(line.rpartition(" ")[2] for line in said if "--ray" in line)
+        output = tmp_path / "o.mp4"
+        run = [sys.executable, "-c", RUN, address, str(two_person), str(output)]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=START_S, check=False)
+        assert done.stdout.startswith("Done("), done.stdout + done.stderr
+        assert output.is_file()
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "ending the workers" in rest and not errors
+    assert kept() <= before
+
+
+def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
+    """The lines of its output up to `last`; fails where they do not come."""
+    lines: queue.Queue[str] = queue.Queue()
+    stream = process.stdout
+    assert stream is not None
+
+    def read() -> None:
+        for line in iter(stream.readline, ""):
+            lines.put(line.strip())
+            if line.strip() == last:
+                return
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    seen: list[str] = []
+    while last not in seen:
+        seen.append(lines.get(timeout=START_S))
+        assert seen[-1], f"it ended after {seen}"
+    return seen
+
+
+def kept() -> set[Path]:
+    """The folders of workers on this machine."""
+    return set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))

@@ -1,0 +1,159 @@
+"""Which kernel computes attention: what is wrong is left out and said, and nobody else's changes."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from diffusers.models import attention_dispatch
+from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.attention import Choice, choose_attention, set_attention
+from tests.models.factories import toy_inputs, toy_labels, toy_motion, toy_transformer
+from tests.models.test_motion_attention import key_mask
+
+CPU, FLOAT = torch.device("cpu"), torch.float32
+Change = Callable[[torch.Tensor, dict[str, Any]], torch.Tensor]
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a kernel of ours where diffusers looks for one: native attention, changed."""
+    native = _AttentionBackendRegistry._backends[AttentionBackendName.NATIVE]
+
+    def put(name: AttentionBackendName, change: Change = lambda out, given: out, delay_s: float = 0.0) -> None:
+        def kernel(**given: Any) -> torch.Tensor:
+            time.sleep(delay_s)
+            shapes = ("query", "key", "value")
+            return change(native(**{each: given[each] for each in shapes}), given)
+
+        monkeypatch.setitem(_AttentionBackendRegistry._backends, name, kernel)
+        for flag in ("_CAN_USE_FLASH_ATTN", "_CAN_USE_SAGE_ATTN"):
+            monkeypatch.setattr(attention_dispatch, flag, True)
+
+    return put
+
+
+def choose(wanted: str, compiler: str | None = None, across: bool = False) -> Choice:
+    return choose_attention(wanted, CPU, FLOAT, heads=4, head_dim=16, compiler=compiler, across=across)
+
+
+def test_native_asks_for_nothing_and_an_installed_kernel_that_is_right_is_used(install: Install) -> None:
+    assert choose("native") == Choice("native")
+    install(AttentionBackendName.FLASH)
+    assert choose("flash") == choose("flash", across=True) == Choice("flash")
+
+
+def _forgets_the_last_key(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
+    query, key, value = (given[name].transpose(1, 2) for name in ("query", "key", "value"))
+    short = torch.nn.functional.scaled_dot_product_attention(query, key[:, :, :-1], value[:, :, :-1])
+    return short.transpose(1, 2)
+
+
+def _leaves_a_broken_tile(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
+    out = out.clone()
+    out[:, out.shape[1] // 64 * 64 :] = 0
+    return out
+
+
+def _fails(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
+    raise ValueError("no kernel image for this card\nand more of it")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_forgets_the_last_key, "wrong results on this machine"),
+        (_leaves_a_broken_tile, "wrong results on this machine"),
+        (lambda out, given: out * float("nan"), "off by inf"),
+        (lambda out, given: out[:, :-1], "off by inf"),
+        (_fails, r"ValueError: no kernel image for this card\): native"),
+    ],
+    ids=["last key", "last tile", "nan", "shape", "raises"],
+)
+@pytest.mark.parametrize("name", [AttentionBackendName.FLASH, AttentionBackendName.SAGE])
+def test_a_wrong_kernel_is_disabled_and_said(
+    install: Install, caplog: pytest.LogCaptureFixture, change: Change, why: str, name: AttentionBackendName
+) -> None:
+    """Also with the wide tolerance of a kernel that rounds to 8 bits."""
+    install(name, change)
+    caplog.set_level("INFO", "fantasyportrait.runtime.attention")
+    choice = choose(name.value)
+    assert choice.backend == "native"
+    (note,) = choice.notes
+    assert re.search(why, note), note
+    assert caplog.messages == [note]
+
+
+def test_eight_bits_are_right_for_sage_alone(install: Install) -> None:
+    def rounded(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
+        step = out.abs().amax(dim=-1, keepdim=True) / 127
+        return (out / step).round() * step
+
+    install(AttentionBackendName.SAGE, rounded)
+    install(AttentionBackendName.FLASH, rounded)
+    assert choose("sage") == Choice("sage")
+    assert choose("flash").backend == "native"
+
+
+@pytest.mark.parametrize("name", ["flash", "flash3", "sage"])
+def test_a_kernel_that_is_not_installed_is_refused_by_name(name: str) -> None:
+    with pytest.raises(RequestError, match=f"attention is '{name}', which needs .* install it, or choose native"):
+        choose(name)
+
+
+def test_flex_is_real_and_works_in_compiled_code_only() -> None:
+    assert choose("flex", compiler="aot_eager") == Choice("flex")
+    with pytest.raises(RequestError, match="add --compile"):
+        choose("flex")
+    with pytest.raises(RequestError, match="choose flash, sage or native"):
+        choose("flex", compiler="aot_eager", across=True)
+
+
+def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
+    assert choose("auto").notes == ("attention is computed by native (not installed: flash3, flash)",)
+    install(AttentionBackendName.SAGE)
+    install(AttentionBackendName.FLASH, delay_s=0.05)
+    assert choose("auto").backend == "native"
+    install(AttentionBackendName.NATIVE, delay_s=0.05)
+    install(AttentionBackendName.FLASH)
+    assert choose("auto").backend == "flash"
+    install(AttentionBackendName.FLASH, _forgets_the_last_key)
+    choice = choose("auto")
+    assert choice.backend == "native" and choice.notes[0].startswith("attention flash is not used: it gives wrong")
+
+
+@pytest.mark.parametrize("backend", ["flex", "_native_math"])
+def test_the_kernel_is_the_transformers_alone_and_not_the_masked_branchs(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        **toy_inputs(),
+        "motion_hidden_states": toy_motion(2),
+        "motion_attention_mask": key_mask(toy_labels(2), [1, 2]),
+    }
+    model, other = toy_transformer(), toy_transformer()
+    with torch.no_grad():
+        expected = model(**given).sample
+    before = _AttentionBackendRegistry.get_active_backend()
+    set_attention(model, Choice(backend))
+    assert _AttentionBackendRegistry.get_active_backend() == before
+    assert {block.attn1.processor._attention_backend for block in other.blocks} == {None}
+    ran = []
+    for name, kernel in list(_AttentionBackendRegistry._backends.items()):
+
+        def seen(*args: Any, name: str = name.value, kernel: Any = kernel, **kwargs: Any) -> torch.Tensor:
+            ran.append((name, kwargs["attn_mask"] is not None))
+            return kernel(*args, **kwargs)
+
+        monkeypatch.setitem(_AttentionBackendRegistry._backends, name, seen)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**given).sample, expected, atol=1e-5, rtol=1e-5)
+        assert set(ran) == {(backend, False), ("native", True)}
+        ran.clear()
+        assert torch.equal(other(**given).sample, expected)
+    assert {name for name, _ in ran} == {"native"}

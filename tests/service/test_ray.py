@@ -1,0 +1,195 @@
+"""Jobs on workers in processes of their own: a local Ray with two CPU workers, and the toy model."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.clips import probe_clip, read_clip
+from fantasyportrait.media.images import load_photo
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service import events
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.events import Event
+from fantasyportrait.service.job_queue import JobQueue
+from fantasyportrait.service.ray_cluster import ask, join, leave, remote_workers
+from fantasyportrait.service.ray_fleet import Crew, Fleet
+from fantasyportrait.service.remote_worker import RemoteWorker
+from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.sampling import Sampling
+from tests.service.conftest import Inputs
+
+ray = pytest.importorskip("ray")
+CPU = Placement(device="cpu")
+JOBS = 20
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A local Ray and its workers. `placed` says where each output was last made, `root` where files of jobs lie."""
+
+    fleet: Fleet
+    queue: JobQueue
+    placed: dict[str, str]
+    root: Path
+
+    def kept(self) -> list[Path]:
+        """The files of jobs that are on the workers, but for those of a worker that was killed."""
+        return [path for path in self.root.glob("*/*/*/*") if path.is_file()]
+
+
+class Noted:
+    """A worker, and a note of what it was given."""
+
+    def __init__(self, worker: RemoteWorker, placed: dict[str, str]) -> None:
+        self.name, self._worker, self._placed = worker.name, worker, placed
+
+    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        """The worker's own."""
+        self._placed[output.name] = self.name
+        return self._worker.events(request, output, cancel)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Cluster]:
+    """Two workers, each with half of two cores; they end with the module."""
+    root = tmp_path_factory.mktemp("workers")
+    cache = tmp_path_factory.mktemp("ray-cache")
+    join(None, cpus=2)
+    placed: dict[str, str] = {}
+    fleet = Fleet(Crew(CPU, models=str(models_dir), cache=str(cache), root=str(root)))
+    try:
+        fleet.start(2)
+        yield Cluster(
+            fleet, JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers()]), placed, root
+        )
+    finally:
+        fleet.stop()
+        leave()
+
+
+def preview(inputs: Inputs, **changes: Any) -> AnimationRequest:
+    given = {"duration": 0.2, "max_side": 256, "side_by_side": False, **changes}
+    return AnimationRequest(inputs.photo, (Role(1, BuiltinSource("nod")),), **given)
+
+
+def wan(inputs: Inputs, toy_model: Path, **changes: Any) -> AnimationRequest:
+    cast = (Role(1, ClipSource(inputs.talking)),)
+    sampling = Sampling(model=toy_model.as_posix(), steps=1)
+    given = {"duration": 0.2, "max_side": 128, "side_by_side": False, "engine": "wan", **changes}
+    return AnimationRequest(inputs.photo, cast, sampling=sampling, **given)
+
+
+def frames(folder: Path) -> np.ndarray:
+    return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
+
+
+def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, toy_model: Path, tmp_path: Path) -> None:
+    """Frames, notes, and a saved request that names this machine's files; nothing stays on the worker."""
+    clip = ClipSource(inputs.nodding_pair, person=1)
+    request = AnimationRequest(
+        inputs.pair, (Role(1, clip), Role(2, ClipSource(inputs.talking))), duration=0.2, max_side=160, fill="hold",
+        sound=f"file:{inputs.sound}", engine="wan", sampling=Sampling(model=toy_model.as_posix(), steps=1),
+    )  # fmt: skip
+    near = Animator(cache_dir=tmp_path / "cache", placement=CPU).animate(request, tmp_path / "near")
+    far = list(cluster.queue.events(request, tmp_path / "far"))
+    assert isinstance(far[-1], events.Done), far[-1]
+    result = far[-1].result
+    np.testing.assert_array_equal(frames(result.video), frames(near.video))
+    assert (result.frames, result.seconds, result.notes) == (near.frames, near.seconds, near.notes)
+    assert load_request(result.request) == load_request(near.request)
+    assert result.side_by_side is not None and near.side_by_side is not None
+    assert replace(probe_clip(result.side_by_side), path=near.side_by_side) == probe_clip(near.side_by_side)
+    assert {event.name for event in far if isinstance(event, events.Stage)} >= {
+        "portrait",
+        "driving",
+        "model",
+        "sample",
+    }
+    assert any(isinstance(event, events.Frames) for event in far)
+    assert not cluster.kept() and {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"near", "far", "cache"}
+
+
+def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+    broken, gone, model = tmp_path / "broken.mp4", tmp_path / "gone.mp4", tmp_path / "no-model"
+    broken.write_bytes(b"no clip at all")
+    said = {}
+    for name, changes in {
+        "broken": {"cast": (Role(1, ClipSource(broken)),)},
+        "gone": {"cast": (Role(1, ClipSource(gone)),)},
+        "face": {"cast": (Role(7, None),)},
+        "model": {"engine": "wan", "sampling": Sampling(model=model.as_posix())},
+    }.items():
+        request = AnimationRequest(**{**vars(preview(inputs)), **changes})
+        last = list(cluster.queue.events(request, tmp_path / f"{name}.out.mp4"))[-1]
+        assert isinstance(last, events.Failed)
+        said[name] = last.error
+    assert isinstance(said["broken"], MediaError) and str(broken) in str(said["broken"])
+    assert str(said["gone"]) == f"there is no file {gone}: check the path"
+    assert "cast names face 7" in str(said["face"])
+    assert str(model) in str(said["model"]) and "(on the worker worker-" in str(said["model"])
+    assert not cluster.kept() and sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4"]
+
+
+def test_cancelling_and_leaving_cross_the_wire(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+    for leaves in (False, True):
+        token = CancelToken()
+        happening = cluster.queue.events(preview(inputs, duration=600), tmp_path / "out.mp4", token)
+        assert any(isinstance(event, events.Frames) for event in happening)
+        if leaves:
+            happening.close()
+        else:
+            token.cancel()
+            assert isinstance(list(happening)[-1], events.Cancelled)
+        assert not cluster.kept() and not list(tmp_path.iterdir())
+
+
+def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, toy_model: Path, tmp_path: Path) -> None:
+    """Six of the twenty are Wan's. Every job ends once, with its result, although a worker dies in the middle."""
+    before = {worker.name for worker in remote_workers()}
+    killed: list[str] = []
+    kill = threading.Lock()
+    published: Counter[Path] = Counter()
+
+    def job(number: int) -> list[Event]:
+        request = wan(inputs, toy_model) if number % 3 == 0 and number < 18 else preview(inputs)
+        told = []
+        for event in cluster.queue.events(request, tmp_path / f"{number}.mp4"):
+            told.append(event)
+            # The worker of the fifth Wan job ends while that one runs.
+            if number == 12 and isinstance(event, events.Stage) and event.name == "model" and kill.acquire(False):
+                killed.append(cluster.placed["12.mp4"])
+                os.kill(ask(ray.get_actor(killed[0]), "hello"), signal.SIGKILL)
+            if isinstance(event, events.Done):
+                published[event.result.video] += 1
+        return told
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        told = list(pool.map(job, range(JOBS)))
+    for number, happened in enumerate(told):
+        ends = [event for event in happened if isinstance(event, events.Done | events.Failed | events.Cancelled)]
+        assert happened[-1:] == ends and isinstance(ends[0], events.Done), ends
+        video = ends[0].result.video
+        assert video == tmp_path / f"{number}.mp4" and len(list(read_clip(video))) == 5 and published[video] == 1
+    again = [
+        event for happened in told for event in happened if isinstance(event, events.Note) and "lost" in event.text
+    ]
+    assert len(again) == 1 and killed[0] in again[0].text and again[0] in told[12]
+    assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == JOBS
+    assert {worker.name for worker in remote_workers()} == before - set(killed)
+    gone, new = cluster.fleet.tend()
+    assert (gone, len(new)) == (tuple(killed), 1) and cluster.fleet.tend() == ((), ())
+    assert isinstance(list(cluster.queue.events(preview(inputs), tmp_path / "later.mp4"))[-1], events.Done)
+    assert {worker.name for worker in remote_workers()} == before - set(killed) | set(new)
+    assert len({path.parents[2] for path in cluster.kept()}) <= 1, "only what the killed one could not remove"

@@ -1,0 +1,203 @@
+"""The two halves of a far worker beside one another, without a wire: what is sent, lost, refused and left behind."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import FantasyPortraitError, OutputError, RequestError
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service import events, remote_files, worker_bench
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.events import Event
+from fantasyportrait.service.job_queue import JobQueue, WorkerLost
+from fantasyportrait.service.remote_files import pack, translated
+from fantasyportrait.service.remote_worker import RemoteWorker
+from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.worker_bench import MODELS, RESULT, UnknownJob, WorkerBench, is_result
+from tests.service.conftest import Inputs
+
+WAIT_S = 10.0
+JOB = "a" * 32
+
+
+@pytest.fixture
+def bench(tmp_path: Path, models_dir: Path) -> Iterator[WorkerBench]:
+    """A bench with a folder of its own beneath the test's."""
+    (tmp_path / "root").mkdir()
+    made = WorkerBench(Placement(), str(models_dir), root=str(tmp_path / "root"))
+    yield made
+    made.close()
+    assert not any((tmp_path / "root").iterdir())
+
+
+def worker(
+    bench: WorkerBench, before: Callable[[str], None] = lambda method: None, stop_s: float = 300.0
+) -> tuple[RemoteWorker, list[str]]:
+    """A worker whose wire is a call, after `before`; and a list that says whether it was given up."""
+    ended: list[str] = []
+
+    def ask(method: str, *arguments: object) -> Any:
+        before(method)
+        return getattr(bench, method)(*arguments)
+
+    return RemoteWorker("w", ask, lambda: ended.append("w"), stop_s), ended
+
+
+def request(inputs: Inputs, **changes: Any) -> AnimationRequest:
+    given = {"duration": 0.12, "max_side": 256, "side_by_side": False, **changes}
+    return AnimationRequest(inputs.photo, (Role(1, BuiltinSource("nod")),), **given)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_files_cross_in_pieces_and_a_clip_once(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (worker_bench, remote_files):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 5000)
+    asked: list[str] = []
+    far, _ = worker(bench, asked.append)
+    clip = inputs.nodding_pair
+    cast = (Role(1, ClipSource(clip, person=1)), Role(2, ClipSource(clip, person=2)))
+    wanted = AnimationRequest(inputs.pair, cast, duration=0.12, max_side=640, sound=f"file:{inputs.sound}")
+    last = list(far.events(wanted, tmp_path / "far.mp4", CancelToken()))[-1]
+    assert isinstance(last, events.Done), last
+    near = Animator().animate(wanted, tmp_path / "near.mp4")
+    assert (tmp_path / "far.mp4").read_bytes() == near.video.read_bytes()
+    assert load_request(last.result.request) == load_request(near.request) and last.result.notes == near.notes
+    sent = sum(-(-path.stat().st_size // 5000) for path in (inputs.pair, clip, inputs.sound))
+    assert asked.count("receive") == sent and asked.count("read") >= near.video.stat().st_size // 5000
+    assert not files(tmp_path / "root")
+
+
+@pytest.mark.parametrize(("at", "begun"), [("receive", False), ("start", True), ("poll", True), ("read", True)])
+def test_a_loss_leaves_nothing_here_and_says_whether_the_job_had_begun(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, at: str, begun: bool
+) -> None:
+    def before(method: str) -> None:
+        if method == at:
+            raise WorkerLost("its process or machine ended")
+
+    far, ended = worker(bench, before)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(WorkerLost, match="ended") as loss:
+        list(far.events(request(inputs), tmp_path / "out" / "o.mp4", CancelToken()))
+    assert loss.value.begun == begun and ended == ["w"] and not files(tmp_path / "out")
+
+
+def test_a_worker_lost_after_the_end_is_given_up(bench: WorkerBench, inputs: Inputs, tmp_path: Path) -> None:
+    def before(method: str) -> None:
+        if method == "finish":
+            raise WorkerLost("its process or machine ended")
+
+    far, ended = worker(bench, before)
+    happened = list(JobQueue([far]).events(request(inputs), tmp_path / "o.mp4"))
+    assert isinstance(happened[-1], events.Done) and happened.count(events.Stage("render")) == 1
+    assert ended == ["w"] and (tmp_path / "o.mp4").is_file()
+
+
+def test_work_that_does_not_stop_is_given_up_in_bounded_time(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = CancelToken()
+
+    def deaf(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
+        wait_for(lambda: go.cancelled)
+        yield events.Cancelled()
+
+    monkeypatch.setattr(Animator, "events", deaf)
+    far, ended = worker(bench, stop_s=0.3)
+    token = CancelToken()
+    token.cancel()
+    begun = time.monotonic()
+    monkeypatch.setattr(token, "check", lambda: None)  # cancelled just after the files were sent
+    with pytest.raises(WorkerLost, match="does not stop"):
+        list(far.events(request(inputs), tmp_path / "o.mp4", token))
+    assert time.monotonic() - begun < WAIT_S / 2 and ended == ["w"]
+    go.cancel()
+
+
+def test_a_bug_there_is_raised_here(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(Animator, "events", broken)
+    far, ended = worker(bench)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: inside"):
+        list(far.events(request(inputs), tmp_path / "o.mp4", CancelToken()))
+    assert not ended and not files(tmp_path / "root")
+
+
+def test_outputs_are_refused_before_anything_is_sent(bench: WorkerBench, inputs: Inputs, tmp_path: Path) -> None:
+    asked: list[str] = []
+    far, _ = worker(bench, asked.append)
+    for output, error in ((tmp_path / "no" / "o.mp4", OutputError), (tmp_path / "o.exe", RequestError)):
+        with pytest.raises(error):
+            list(far.events(request(inputs), output, CancelToken()))
+    assert not asked
+
+
+def test_a_job_that_nobody_asks_about_is_stopped(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
+    """And the folder of a worker that was killed is removed by another one."""
+    left = tmp_path / f"{worker_bench.PREFIX}left"
+    (left / JOB).mkdir(parents=True)
+    os.utime(left, (0, 0))
+    fresh = tmp_path / f"{worker_bench.PREFIX}fresh"
+    fresh.mkdir()
+    bench = WorkerBench(Placement(), str(models_dir), root=str(tmp_path), orphan_s=0.4, left_s=60)
+    far, ended = worker(bench)
+    happening = far.events(request(inputs, duration=600), tmp_path / "o.mp4", CancelToken())
+    assert next(happening) == events.Stage("portrait")
+    wait_for(lambda: not files(tmp_path) and not left.exists())
+    with pytest.raises(FantasyPortraitError, match="nobody had listened"):
+        list(happening)
+    assert not ended and fresh.is_dir()
+    bench.close()
+
+
+def test_names_from_the_wire_lead_nowhere_else(bench: WorkerBench, inputs: Inputs, tmp_path: Path) -> None:
+    for job, name in (("../up", "b" * 32), (JOB, "../b"), (JOB, "b" * 32 + "/c"), (JOB, "/etc/hostname")):
+        with pytest.raises(ValueError, match="no name of an input"):
+            bench.receive(job, name, b"x")
+    bench.receive(JOB, "b" * 32, b"x")
+    for suffix in ("/../../x", ".mp4/x", ".M"):
+        with pytest.raises(ValueError, match="no suffix"):
+            bench.start(JOB, request(inputs).to_json(), suffix)
+    with pytest.raises(ValueError, match="not received"):
+        bench.start(JOB, request(inputs).to_json(), ".mp4")
+    with pytest.raises(ValueError, match="no name of a result"):
+        bench.read(JOB, "../in/" + "b" * 32, 0)
+    with pytest.raises(UnknownJob):
+        bench.poll("c" * 32, 0)
+    parcel = pack(request(inputs), tmp_path / "o.mp4")
+    for name in ("../o.mp4", "result.sh", "result/frame_1.png", "/result.mp4", "result.request.json"):
+        with pytest.raises(ValueError, match="not asked for"):
+            remote_files.fetch(parcel, [name], lambda name, offset: b"", CancelToken())
+    assert is_result("result/frame_000001.png") and not is_result("result/../frame_1.png")
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_messages_speak_of_this_machines_files(inputs: Inputs, tmp_path: Path) -> None:
+    parcel = pack(request(inputs), tmp_path / "o.mp4")
+    (name,) = parcel.files
+    called = {name: f"/tmp/w/{name}", RESULT: "/tmp/w/out/result.mp4", MODELS: "/srv/all/models"}
+    said = f"/tmp/w/{name} and {name}; /tmp/w/out/result.mp4; /srv/all/models/wan is missing"
+    here = f"{inputs.photo} and one.png; {tmp_path / 'o.mp4'}; models/wan is missing"
+    assert translated(said, called, parcel) == here
