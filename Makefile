@@ -68,5 +68,5 @@ $(VENV)/.installed-app: pyproject.toml | $(PY)
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
 	@echo "installing the package, both engines, the app and the tools for tests (some minutes, once)"
 	@$(PIP) $(TORCH)
-	@$(PIP) --editable ".[app,wan,gguf,dev]"
+	@$(PIP) --editable ".[app,wan,gguf,int8,ray,dev]"
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-app

@@ -7,7 +7,7 @@ import gguf
 import torch
 from diffusers.quantizers.gguf.utils import GGML_QUANT_SIZES, GGUFParameter
 
-from fantasyportrait.runtime.profiles import profile_of
+from fantasyportrait.runtime.profiles import Profile
 
 _HALVES = 2  # bytes of a float16
 
@@ -34,19 +34,24 @@ _KINDS: MappingProxyType[str, tuple[_Kind, ...]] = MappingProxyType(
 )
 
 
-def random_blocks(profile: str, rows: int, columns: int, device: torch.device) -> GGUFParameter:
+def bits(profile: Profile) -> float:
+    """That a number of such a matrix takes, scales included."""
+    length, size = GGML_QUANT_SIZES[_KINDS[profile.name][0].code]
+    return 8 * size / length
+
+
+def random_blocks(profile: Profile, rows: int, columns: int, device: torch.device) -> GGUFParameter:
     """A matrix (rows, columns) as the files of that profile hold it: uint8 (rows, bytes of a row).
 
     Files of Q4_K_M hold some of their matrices in 6 bits; here all are in Q4_K, 4.5 bits a number.
     """
-    kind = next(each for each in _KINDS[profile_of(profile).name] if columns % GGML_QUANT_SIZES[each.code][0] == 0)
+    kind = next(each for each in _KINDS[profile.name] if columns % GGML_QUANT_SIZES[each.code][0] == 0)
     length, size = GGML_QUANT_SIZES[kind.code]
-    if device.type == "meta":
-        return GGUFParameter(
-            torch.empty(rows, columns // length * size, dtype=torch.uint8, device=device), False, kind.code
-        )
-    blocks = torch.randint(0, 256, (rows, columns // length, size), dtype=torch.uint8, device=device)
-    for place, scale in enumerate(kind.scales):
-        half = torch.tensor([scale], dtype=torch.float16, device=device).view(torch.uint8)
-        blocks[..., place * _HALVES : (place + 1) * _HALVES] = half
+    # On the meta device all of this is a shape and nothing more.
+    blocks = torch.empty(rows, columns // length, size, dtype=torch.uint8, device=device)
+    if device.type != "meta":
+        blocks.random_(0, 256)
+        for place, scale in enumerate(kind.scales):
+            half = torch.tensor([scale], dtype=torch.float16, device=device).view(torch.uint8)
+            blocks[..., place * _HALVES : (place + 1) * _HALVES] = half
     return GGUFParameter(blocks.flatten(1), quant_type=kind.code)

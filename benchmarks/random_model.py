@@ -6,8 +6,7 @@ load real ones, so that what is measured is held in memory as a real model would
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,10 @@ from benchmarks.random_gguf import random_blocks
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.shapes import full_config
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.footprint import Configs
 from fantasyportrait.pipelines.loading import SHIFT
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.toy import toy_transformer_config
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quantize import KEPT_WHOLE, loading_arguments, store_in_fp8
 
@@ -38,40 +39,22 @@ class LeftOut(Exception):
     """A profile cannot be measured on this machine; the sentence says why."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Arguments of the four networks; empty ones are the published sizes."""
-
-    transformer: dict[str, Any]
-    adapter: dict[str, Any]
-    vae: dict[str, Any]
-    vision: dict[str, Any]
-
-
-def published_sizes() -> Sizes:
-    """Wan2.1-I2V-14B with motion attention, its VAE, CLIP ViT-H and the published motion adapter."""
-    vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
-    return Sizes({}, {}, {}, {**vision, "image_size": 224, "patch_size": 14})
-
-
-def toy_sizes() -> Sizes:
+def toy_configs() -> Configs:
     """Small enough for a CPU; the numbers of tokens are those of the real one."""
-    transformer = {
-        **{"num_attention_heads": 4, "attention_head_dim": 16, "text_dim": 32, "freq_dim": 32, "ffn_dim": 128},
-        **{"num_layers": 2, "image_dim": 32, "added_kv_proj_dim": 64, "motion_dim": 64},
-    }
-    adapter = {"motion_dim": 64, "dim": 64, "num_layers": 1, "num_heads": 2, "head_dim": 32}
-    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return Sizes(
-        transformer,
-        adapter,
-        {"base_dim": 4, "num_res_blocks": 1, "dim_mult": [1, 1, 1, 1]},
-        {**vision, "image_size": 32, "patch_size": 8},
+    return Configs(
+        name="toy",
+        transformer={**toy_transformer_config(), "motion_dim": 64},
+        motion_adapter={"motion_dim": 64, "dim": 64, "num_layers": 1, "num_heads": 2, "head_dim": 32},
+        vae={"base_dim": 4, "num_res_blocks": 1, "dim_mult": [1, 1, 1, 1]},
+        image_encoder={
+            **{"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2},
+            **{"image_size": 32, "patch_size": 8},
+        },
     )
 
 
 def random_pipeline(
-    sizes: Sizes, profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
+    configs: Configs, profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
 ) -> FantasyPortraitPipeline:
     """The pipeline in the profile's numbers, not placed yet; `folder` takes the shards of a mapped transformer.
 
@@ -79,14 +62,14 @@ def random_pipeline(
     """
     # On the device, where random numbers are drawn in a moment; then they wait for `place` like loaded ones.
     with torch.device(device):
-        vae = AutoencoderKLWan(**sizes.vae)
-        adapter = MotionAdapter(**sizes.adapter)
-        vision = CLIPVisionModel(CLIPVisionConfig(**sizes.vision))
+        vae = AutoencoderKLWan(**configs.vae)
+        adapter = MotionAdapter(**configs.motion_adapter)
+        vision = CLIPVisionModel(CLIPVisionConfig(**configs.image_encoder))
     for part in (vae, adapter, vision):
         part.eval().requires_grad_(False).to("cpu")
-    side = sizes.vision["image_size"]
+    side = vision.config.image_size
     pipeline = FantasyPortraitPipeline(
-        transformer=random_transformer(sizes.transformer, profile, precision, device, folder),
+        transformer=random_transformer(configs.transformer, profile, precision, device, folder),
         motion_adapter=adapter,
         vae=vae,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
@@ -101,7 +84,7 @@ def random_pipeline(
 
 
 def random_transformer(
-    config: dict[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
+    config: Mapping[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
 ) -> FantasyPortraitTransformer3DModel:
     """The transformer alone; on the device where the profile leaves it there, else in the machine's memory."""
     arguments = loading_arguments(profile, precision, device)
@@ -115,14 +98,14 @@ def random_transformer(
 
 
 def _filled(
-    config: dict[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, quantization: Any
+    config: Mapping[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, quantization: Any
 ) -> FantasyPortraitTransformer3DModel:
     """Built empty, then filled part by part on the device, each of which goes where it shall wait."""
     transformer = _empty(config)
     if profile.weights == "gguf":
         quantization = GGUFQuantizationConfig(compute_dtype=precision)
     kept = list(transformer._keep_in_fp32_modules)
-    kinds = profile.name if profile.weights == "gguf" else None
+    kinds = profile if profile.weights == "gguf" else None
     quantizer = None
     if quantization is not None:
         quantizer = DiffusersAutoQuantizer.from_config(quantization, pre_quantized=kinds is not None)
@@ -149,7 +132,7 @@ def _filled(
 
 
 def _mapped(
-    config: dict[str, Any], precision: torch.dtype, device: torch.device, folder: Path
+    config: Mapping[str, Any], precision: torch.dtype, device: torch.device, folder: Path
 ) -> FantasyPortraitTransformer3DModel:
     """Shards in the precision it computes in, a file a block, opened as the profile opens the real ones."""
     transformer = _empty(config)
@@ -174,7 +157,7 @@ def _mapped(
     return FantasyPortraitTransformer3DModel.from_pretrained(folder, torch_dtype=precision)
 
 
-def _empty(config: dict[str, Any]) -> FantasyPortraitTransformer3DModel:
+def _empty(config: Mapping[str, Any]) -> FantasyPortraitTransformer3DModel:
     """Without weights; its tables of rotations are there."""
     with init_empty_weights():
         return FantasyPortraitTransformer3DModel(**config)
@@ -187,7 +170,7 @@ def _parts(transformer: FantasyPortraitTransformer3DModel) -> list[str]:
 
 def _numbers(
     transformer: FantasyPortraitTransformer3DModel,
-    kinds: str | None,
+    kinds: Profile | None,
     device: torch.device,
     part: str | None = None,
 ) -> Iterator[tuple[str, torch.Tensor]]:

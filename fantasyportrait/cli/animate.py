@@ -163,11 +163,14 @@ def animate(
     # The flags that were given, by name: this must stay the first statement.
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
+    from fantasyportrait.service.parallel import run_in_team
 
     request = request_from(given)
     place = output or Path(f"{request.portrait.stem}.animated.mp4")
     machine = placement(device, profile, precision, attention, compile, parallel)
-    print_result(animate_with_progress(request, place, models_dir, machine))
+    result = run_in_team(machine, lambda team: animate_with_progress(request, place, models_dir, machine, team))
+    if result is not None:
+        print_result(result)
 
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":

@@ -13,6 +13,7 @@ from fantasyportrait.core.errors import Cancelled
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Placement
     from fantasyportrait.service.events import Event, Result, StageName, Step
+    from fantasyportrait.service.parallel import Team
     from fantasyportrait.service.request import AnimationRequest
 
 TITLES: "dict[StageName, str]" = {
@@ -27,7 +28,11 @@ TITLES: "dict[StageName, str]" = {
 
 
 def animate_with_progress(
-    request: "AnimationRequest", output: Path, models_dir: Path | None, placement: "Placement | None" = None
+    request: "AnimationRequest",
+    output: Path,
+    models_dir: Path | None,
+    placement: "Placement | None" = None,
+    team: "Team | None" = None,
 ) -> "Result":
     """Run the request, show how far it is, and return its result; raises what went wrong."""
     from fantasyportrait.service import events
@@ -35,7 +40,7 @@ def animate_with_progress(
 
     try:
         with _display() as show:
-            for event in Animator(models_dir, placement=placement).events(request, output):
+            for event in Animator(models_dir, placement=placement, team=team).events(request, output):
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):
@@ -63,11 +68,13 @@ def _display() -> "_Display":
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
     """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
-    from fantasyportrait.service.events import Stage, Step
+    from fantasyportrait.service.events import Remark, Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
             typer.echo(f"{TITLES[event.name]} ...", err=True)
+        elif isinstance(event, Remark):
+            typer.echo(event.text, err=True)
         elif isinstance(event, Step) and event.stage == "sample":
             left = f", {_left(event)}" if event.seconds_left is not None and event.done < event.total else ""
             typer.echo(f"{TITLES[event.stage]}: step {event.done} of {event.total}{left}", err=True)
@@ -81,7 +88,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from fantasyportrait.service.events import Stage, Step
+    from fantasyportrait.service.events import Remark, Stage, Step
 
     columns = (
         TextColumn("{task.description:<14}"),
@@ -97,6 +104,8 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
                 for done in bars.values():
                     progress.update(done, total=1, completed=1, left="")
                 bars[event.name] = progress.add_task(TITLES[event.name], total=None, left="")
+            elif isinstance(event, Remark):
+                progress.console.print(event.text, markup=False, highlight=False)
             elif isinstance(event, Step):
                 progress.update(bars[event.stage], total=event.total, completed=event.done, left=_left(event))
 

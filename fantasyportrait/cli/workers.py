@@ -23,7 +23,8 @@ can run code on it):
   fantasyportrait workers --address auto       on any of them
   python app.py --ray auto                     on any of them, or from outside
   python app.py --ray ray://FIRST:10001
-All need the same versions of Python, Ray and this package, and the model files.
+All need the same versions of Python, Ray and this package, the model files, and
+the first machine's ~/.ray/auth_token with RAY_AUTH_MODE=token where it has one.
 """
 
 

@@ -35,20 +35,6 @@ Load = Callable[[LoadOrder, Team], FantasyPortraitPipeline]
 Sample = Callable[[FantasyPortraitPipeline, VideoJob], object]
 
 
-@contextmanager
-def leading(team: Team, job: VideoJob) -> Iterator[None]:
-    """Rank 0: the others begin the job too. A stop of the user's reaches them whenever it comes.
-
-    An error that comes out of the midst of a pass must end the process: the others wait for that pass.
-    """
-    team.send(job)
-    try:
-        yield
-    except Cancelled:
-        team.stop()
-        raise
-
-
 def follow(team: Team, load: Load, sample: Sample) -> None:
     """What every process but the first does: load what it is told, sample each job it gets, until rank 0 leaves.
 

@@ -1,38 +1,45 @@
-"""The pipeline of one model on this machine: loaded as the job and the machine allow, and one profile lower if need be.
-"""
+"""The pipeline of one model on this machine: loaded as job and machine allow, and one profile lower if need be."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.fit import Fitter, Plan
-from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
+from fantasyportrait.pipelines.following import LoadOrder
+from fantasyportrait.pipelines.loading import ModelFiles, Note, load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime.estimate import JobSize
+from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.memory import free_memory
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.quiet import quiet_libraries
+from fantasyportrait.runtime.team import Team, mode_of
 
 # Loading takes minutes, so a pipeline stays unless another profile would be so many times faster.
 _WORTH_LOADING = 1.5
 
 
 class Ladder:
-    """Holds at most one pipeline. One job at a time.
+    """Holds at most one pipeline, for one job at a time.
 
     Args:
         files: of the model.
         placement: this machine's settings; a named profile is the first one tried.
         cache: folder of prompts' rows and of the times of earlier runs.
+        team: the processes that share each step; None works alone.
     """
 
-    def __init__(self, files: ModelFiles, placement: Placement, cache: Path) -> None:
+    def __init__(self, files: ModelFiles, placement: Placement, cache: Path, team: Team | None = None) -> None:
+        self._team = team
+        if team is not None and team.size > 1:
+            # With its number: offloading would go to the first card otherwise.
+            placement = replace(placement, device=str(team.device))
         self._files, self._placement, self._cache = files, placement, cache
         self._fitter = Fitter(files.folder, files.gguf, placement, cache)
         self._pipeline: FantasyPortraitPipeline | None = None
         self._plan: Plan | None = None
+        self._shared: Team | None = None
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
@@ -41,30 +48,34 @@ class Ladder:
             raise RuntimeError("no pipeline is loaded: call ready first")
         return self._pipeline
 
-    def ready(self, job: JobSize, note: Callable[[str], None]) -> Plan:
-        """Load what the job asks for, unless what is loaded does for it; `note` is told what it will take.
+    def ready(self, job: JobSize, tell: Note, note: Note) -> Plan:
+        """Load what the job asks for, unless what is loaded does for it.
 
-        Raises `RequestError` for a job that fits no profile.
+        `tell` is told what it will take, before anything is loaded; `note` what turns out otherwise. Raises
+        `RequestError` for a job that fits no profile.
         """
         plan = self._fitter.plan(job)
-        held = self._held(plan, job)
-        note((held or plan).sentence)
+        shared = self._mode(job)
+        same = (shared and shared.mode) == (self._shared and self._shared.mode)
+        held = self._held(plan, job) if same else None
+        tell((held or plan).sentence)
         if held is None:
-            self._load(plan, note)
+            self._load(plan, shared, note)
         else:
             self._plan = held
         return self._planned
 
-    def lower(self, note: Callable[[str], None]) -> bool:
+    def lower(self, note: Note) -> bool:
         """Load one profile lower; False where there is none."""
-        plan = self._fitter.lower(self._planned)
+        planned = self._planned
+        plan = self._fitter.lower(planned)
         if plan is None:
             return False
         note(
-            f"the profile {self._planned.estimate.profile.name} does not fit into the memory of this device after "
-            f"all: going on with {plan.sentence}"
+            f"the profile {planned.estimate.profile.name} does not fit into the memory of this device after all: "
+            f"going on with another; {plan.sentence}"
         )
-        self._load(plan, note)
+        self._load(plan, self._shared, note)
         return True
 
     def record(self, step_s: float) -> None:
@@ -77,33 +88,42 @@ class Ladder:
             raise RuntimeError("nothing is planned: call ready first")
         return self._plan
 
+    def _mode(self, job: JobSize) -> Team | None:
+        """The team as this job uses it."""
+        if self._team is None or self._team.size == 1:
+            return self._team
+        return self._team.in_mode(mode_of(self._placement.parallel, self._team.size, job.most_passes))
+
     def _held(self, plan: Plan, job: JobSize) -> Plan | None:
         """The plan for the job with the profile that is loaded; None where that does not fit, or is much slower."""
         if self._plan is None or self._pipeline is None:
             return None
-        held = self._fitter.plan_with(self._plan.estimate.profile.name, job)
+        held = self._fitter.plan_with(self._plan.estimate.profile, job)
         if held is None or held.estimate.step_s > _WORTH_LOADING * plan.estimate.step_s:
             return None
         return held
 
-    def _load(self, plan: Plan, note: Callable[[str], None]) -> None:
+    def _load(self, plan: Plan, shared: Team | None, note: Note) -> None:
         """Load the plan's profile, or the first lower one that fits."""
         while True:
             # The old one goes first: two of them do not fit.
-            self._pipeline, self._plan = None, plan
+            self._pipeline, self._plan, self._shared = None, plan, shared
             free_memory()
             profile = plan.estimate.profile
+            if shared is not None:
+                shared.send(LoadOrder(self._files, self._placement, profile, self._cache, shared.mode))
             try:
                 with quiet_libraries():
-                    self._pipeline = load_pipeline(self._files, self._placement, profile, self._cache)
+                    self._pipeline = load_pipeline(self._files, self._placement, profile, self._cache, shared, note)
                 return
             except torch.OutOfMemoryError:
-                following = self._fitter.lower(plan)
+                alone = shared is None or shared.size == 1
+                following = self._fitter.lower(plan) if alone else None
             # Outside of the handler, which keeps alive what did not fit.
             if following is None:
                 raise RequestError(
                     f"the model does not fit into the memory of this device with the profile {profile.name}, and "
-                    "none needs less: choose a smaller model (gguf-q4), or close what else uses the device"
+                    "there is none that needs less: choose a smaller model (gguf-q4), or close what else uses it"
                 )
-            note(f"the model does not fit with the profile {profile.name}: trying {following.sentence}")
+            note(f"the model does not fit with the profile {profile.name}; {following.sentence}")
             plan = following

@@ -1,6 +1,7 @@
 """A folder of weights becomes a pipeline that stands where it shall compute."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from fantasyportrait.pipelines.gguf_transformer import load_gguf_transformer
 from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_rows import PromptRows
+from fantasyportrait.runtime.attention import choose_attention, set_attention
+from fantasyportrait.runtime.compute import COMPILER, check_compiled, compile_blocks
 from fantasyportrait.runtime.place import device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quantize import loading_arguments, store_in_fp8
+from fantasyportrait.runtime.team import Team, spread
 
 # The published schedule; the base's own file names another scheduler.
 SHIFT = 5.0
@@ -32,22 +36,62 @@ class ModelFiles:
     gguf: Path | None = None
 
 
-def load_pipeline(files: ModelFiles, placement: Placement, profile: Profile, cache: Path) -> FantasyPortraitPipeline:
+Note = Callable[[str], None]
+
+
+def _unheard(text: str) -> None:
+    """For callers whom no note interests."""
+
+
+def load_pipeline(
+    files: ModelFiles,
+    placement: Placement,
+    profile: Profile,
+    cache: Path,
+    team: Team | None = None,
+    note: Note = _unheard,
+) -> FantasyPortraitPipeline:
     """The pipeline of an assembled folder, placed on its device as the profile says.
 
     The text encoder is not loaded: prompts are read layer by layer from its shards (see `PromptRows`).
 
     Args:
         files: transformer, motion_adapter, vae, image_encoder, image_processor, text_encoder, tokenizer.
-        placement: device and precision.
+        placement: device, precision, attention, and whether to compile.
         profile: in which numbers the transformer is held, and what stays on the device.
         cache: where prompts' rows are kept.
+        team: the processes that share its steps.
+        note: told what the user should know.
 
-    Raises `torch.OutOfMemoryError` where it does not fit, and then holds nothing on the device.
+    Raises `RequestError` for settings that do not go together, `torch.OutOfMemoryError` where it does not fit, and
+    then holds nothing on the device.
     """
-    pipeline = assemble_pipeline(load_transformer(files, placement, profile), files.folder)
+    device = device_of(placement)
+    transformer = load_transformer(files, placement, profile)
+    if placement.compile:
+        check_compiled(profile)
+        # Before placing and caching, whose hooks cannot be compiled.
+        compile_blocks(transformer)
+    shared = team is not None and team.size > 1 and team.mode == "tokens"
+    config = transformer.config
+    choice = choose_attention(
+        placement.attention,
+        device,
+        precision_of(placement, device),
+        heads=config.num_attention_heads,
+        head_dim=config.attention_head_dim,
+        compiler=COMPILER if placement.compile else None,
+        across=shared,
+    )
+    set_attention(transformer, choice)
+    for text in choice.notes:
+        note(text)
+    pipeline = assemble_pipeline(transformer, files.folder)
+    pipeline.team = team
+    if team is not None and shared:
+        spread(transformer, team)
     pipeline.prompt_rows = PromptRows(files.folder / "text_encoder", files.folder / "tokenizer", cache)
-    place(pipeline, profile.offload, device_of(placement))
+    place(pipeline, profile.offload, device)
     return pipeline
 
 
@@ -58,7 +102,8 @@ def load_transformer(files: ModelFiles, placement: Placement, profile: Profile) 
     folder = files.folder / "transformer"
     if files.gguf is not None:
         return load_gguf_transformer(files.gguf, folder, precision)
-    if profile.offload == "disk":
+    if profile.offload in ("stream", "disk"):
+        # Pinned copies are then the only ones in memory, or there are none.
         folder = mapped_folder(folder, precision)
     arguments = loading_arguments(profile, precision, device)
     transformer = FantasyPortraitTransformer3DModel.from_pretrained(folder, **arguments)

@@ -36,7 +36,7 @@ def mapped_folder(folder: Path, precision: torch.dtype) -> Path:
         needed = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2
         raise OutputError(
             f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
-            f"{needed / 1e9:.0f} GB there; make room, or choose another profile than stream-disk"
+            f"{needed / 1e9:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
         ) from error
     finally:
         shutil.rmtree(half, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_velocity
+from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_velocity, ready_windows
 from fantasyportrait.pipelines.guidance import Guidance, needs_negative
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
@@ -32,9 +31,7 @@ from fantasyportrait.pipelines.time_windows import (
     time_windows,
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
-
-if TYPE_CHECKING:
-    from fantasyportrait.runtime.team import Team
+from fantasyportrait.runtime.team import Team
 
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16
@@ -265,6 +262,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """
         spans = tuple(inputs.window for inputs in windows)
         weights = [weight.to(latents.device).view(1, 1, -1, 1, 1) for weight in blend_weights(spans)]
+        windows = ready_windows(windows, latents.device, self.transformer.dtype)
         self.scheduler.set_begin_index(first_step)
         with self.progress_bar(total=len(timesteps) - first_step) as bar:
             for step, timestep in itertools.islice(enumerate(timesteps), first_step, None):
@@ -274,7 +272,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                     groups = [passes] if batch_passes else [(each,) for each in passes]
                     span = slice(inputs.window.start, inputs.window.stop)
                     part = guided_velocity(
-                        self.transformer, latents[:, :, span], timestep, inputs, context, groups, cancel
+                        self.transformer, latents[:, :, span], timestep, inputs, context, groups, cancel, self.team
                     )
                     velocity[:, :, span] += part * weight
                 # Where the step points to: the video as the model sees it now, without the noise that is left.

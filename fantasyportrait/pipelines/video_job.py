@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +14,11 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
-from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
+from fantasyportrait.pipelines.speedups import StepCache, set_lora, set_step_cache
 from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
 from fantasyportrait.runtime.memory import free_memory
+from fantasyportrait.runtime.team import Team
 
 Note = Callable[[str], None]
 StepWatch = Callable[[int, NDArray[np.uint8]], None]
@@ -42,6 +45,8 @@ class VideoJob:
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
         steps, seed, guidance, prompt, negative_prompt, batch_passes, longest_pass: as in the pipeline's call.
+        lora: a file for few steps, see `set_lora`.
+        step_cache, cache_threshold: see `set_step_cache`.
     """
 
     pixels: NDArray[np.uint8]
@@ -55,6 +60,9 @@ class VideoJob:
     negative_prompt: str = ""
     batch_passes: bool = False
     longest_pass: int = LONGEST_PASS_FRAMES
+    lora: Path | None = None
+    step_cache: StepCache = "none"
+    cache_threshold: float = 0.1
 
 
 class Source(Protocol):
@@ -111,6 +119,43 @@ def sample_video(
             source.pipeline.vae.disable_tiling()
 
 
+def sample_latents(
+    pipeline: FantasyPortraitPipeline,
+    job: VideoJob,
+    on_step: StepCallback | None = None,
+    cancel: CancelToken | None = None,
+    latents: torch.Tensor | None = None,
+    first_step: int = 0,
+) -> torch.Tensor:
+    """The latents of the whole video, float32 (1, 16, F_lat, H / 8, W / 8) on the CPU, not decoded.
+
+    It goes on from `latents`, as they were after `first_step` steps. Raises `Cancelled`, `torch.OutOfMemoryError`, and
+    `WeightsError` for a LoRA that does not fit.
+    """
+    set_lora(pipeline, job.lora)
+    set_step_cache(pipeline, job.step_cache, job.cache_threshold)
+    result = pipeline(
+        job.pixels,
+        [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
+        torch.from_numpy(job.face_map),
+        prompt=job.prompt,
+        negative_prompt=job.negative_prompt,
+        num_frames=job.frames,
+        num_inference_steps=job.steps,
+        guidance=job.guidance,
+        batch_passes=job.batch_passes,
+        longest_pass=job.longest_pass,
+        generator=torch.Generator().manual_seed(job.seed),
+        latents=latents,
+        first_step=first_step,
+        callback_on_step_end=on_step,
+        cancel=cancel,
+        output_type="latent",
+    )
+    sampled: torch.Tensor = result.frames.cpu()
+    return sampled
+
+
 class _Run:
     """One job under way: what is finished, and how it is computed now."""
 
@@ -122,31 +167,22 @@ class _Run:
         """All frames have been decoded."""
 
     def sampled(self) -> torch.Tensor | None:
-        """The latents of the whole video, on the CPU; None where memory ran out on the way."""
-        job = self._job
+        """The latents of the whole video, on the CPU; None where memory ran out on the way.
+
+        In a team nobody can go back: the others wait for the pass that failed.
+        """
+        pipeline = self._source.pipeline
+        team = pipeline.team or Team(0, 1, torch.device("cpu"))
         try:
-            result = self._source.pipeline(
-                job.pixels,
-                [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
-                torch.from_numpy(job.face_map),
-                prompt=job.prompt,
-                negative_prompt=job.negative_prompt,
-                num_frames=job.frames,
-                num_inference_steps=job.steps,
-                guidance=job.guidance,
-                batch_passes=job.batch_passes,
-                longest_pass=job.longest_pass,
-                generator=torch.Generator().manual_seed(job.seed),
-                latents=self._latents,
-                first_step=self._done,
-                callback_on_step_end=self._on_step,
-                cancel=self._cancel,
-                output_type="latent",
-            )
+            with team.leading(self._job):
+                return sample_latents(pipeline, self._job, self._on_step, self._cancel, self._latents, self._done)
         except torch.OutOfMemoryError:
-            return None
-        latents: torch.Tensor = result.frames.cpu()
-        return latents
+            if team.size == 1:
+                return None
+        raise RequestError(
+            f"the memory of {team.device} ran out, and {team.size} processes cannot go on with less: start them again "
+            "with a profile that needs less, or a smaller video (max_side)"
+        )
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
         """The chunks after the first `given` ones; sets `complete` unless memory ran out."""

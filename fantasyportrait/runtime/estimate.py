@@ -4,11 +4,14 @@ What is not counted is named here once, each with its reason.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fantasyportrait.runtime.job_needs import Activations, Footprint, JobSize, Need
 from fantasyportrait.runtime.machine import GIB, Machine
 from fantasyportrait.runtime.probes import Rates
 from fantasyportrait.runtime.profiles import Profile
+
+__all__ = ["Activations", "Estimate", "Factor", "Footprint", "JobSize", "Need", "Surroundings", "estimate"]
 
 # Kernels that a card loads when it first needs them, and the work space of its matrix library.
 KERNELS_GIB = 0.3
@@ -27,7 +30,18 @@ UNPINNED = 0.5
 STREAMED_BLOCKS = 2
 # Bytes that pass through the card's memory for each number raised to 16 bits before a product: read, write, read. The
 # GGUF types are unpacked by a chain of ordinary operators, about eight of them.
-RAISED_BYTES = {"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0}
+RAISED_BYTES = MappingProxyType({"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0})
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Measured over predicted seconds; `measured` where this very profile has run before."""
+
+    value: float = 1.0
+    measured: bool = False
+
+
+AS_PREDICTED = Factor()
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Estimate:
         ram_gib: peak of the host's memory while it works.
         load_gib: the same while it loads.
         step_s: one step of the sampler, through all windows of time.
+        raw_step_s: the same before past runs corrected it.
         total_s: sampling, encoding and decoding; not loading.
         possible: whether this machine and model allow the profile at all.
         fits: whether it is possible and the memory is there.
@@ -65,6 +80,7 @@ class Estimate:
     ram_gib: float
     load_gib: float
     step_s: float
+    raw_step_s: float
     total_s: float
     possible: bool = True
     fits: bool = True
@@ -72,19 +88,20 @@ class Estimate:
     measured: bool = False
 
 
-def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor: float | None = None) -> Estimate:
+def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor: Factor = AS_PREDICTED) -> Estimate:
     """The estimate for one profile.
 
     Args:
         profile: the row.
         around: machine, rates, model and job.
         obstacle: why the profile is not possible here, in words; empty where it is.
-        factor: how much longer past steps took than predicted; None where there were none.
+        factor: how much longer past steps took than predicted.
     """
     job, machine = around.job, around.machine
     batch = job.batch_passes if job.batch_passes is not None else _worth_a_batch(profile, around)
     vram, ram, load = peak_gib(profile, around, batch), host_gib(profile, around), loading_gib(profile, around)
-    step = step_seconds(profile, around, batch) * (1.0 if factor is None else factor)
+    raw = step_seconds(profile, around, batch)
+    step = raw * factor.value
     lack = _lack(machine, vram, max(ram, load))
     return Estimate(
         profile=profile,
@@ -93,39 +110,44 @@ def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor:
         ram_gib=ram,
         load_gib=load,
         step_s=step,
+        raw_step_s=raw,
         total_s=job.steps * step + _around_seconds(profile, around),
         possible=not obstacle,
         fits=not obstacle and not lack,
         why=obstacle or lack,
-        measured=factor is not None,
+        measured=factor.measured,
     )
 
 
 def peak_gib(profile: Profile, around: Surroundings, batch: bool) -> float:
     """Peak of the device's memory over encoding, sampling and decoding."""
-    needs, model = around.activations, around.footprint
-    sample = needs.batched if batch else needs.forward
-    if around.machine.one_memory:
+    model, machine = around.footprint, around.machine
+    if machine.one_memory:
         # Wherever a weight waits, it waits in the same memory.
-        free = int(around.machine.vram_gib * GIB) - model.held(profile) - model.around
-        peak = max(needs.image.peak, sample.peak, _tiled(needs.encode, needs.encode_tiled, free))
-        peak = max(peak, _tiled(needs.decode, needs.decode_tiled, free))
-        return (model.held(profile) + model.around + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
+        everything = model.held(profile) + model.around
+        room = int((machine.vram_gib - HOST_GIB) * GIB / (1 + FRAGMENTATION)) - everything
+        peak = max(_work(around, batch, room, room))
+        return (everything + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
+    weights = weights_on_card(profile, model)
+    room = int((machine.vram_gib - KERNELS_GIB) * GIB / (1 + FRAGMENTATION))
+    works = _work(around, batch, room - weights[1], room - weights[4])
+    phases = [held + (1 + FRAGMENTATION) * work for held, work in zip(weights, works, strict=True)]
+    return max(phases) / GIB + KERNELS_GIB
+
+
+def weights_on_card(profile: Profile, model: Footprint) -> tuple[int, int, int, int, int]:
+    """Bytes of weights on the card while CLIP looks at the portrait, the VAE encodes, the adapter makes motion tokens,
+    the transformer samples, and the VAE decodes."""
     transformer = transformer_on_card(profile, model)
-    stays = transformer + model.around if profile.offload == "none" else 0
-    layered = profile.offload == "sequential"
-    small = 0 if stays else (model.largest_matrix if layered else model.around)
-    vae = 0 if stays else (model.largest_matrix if layered else model.vae)
-    work = 0 if stays else transformer
-    budget = int((around.machine.vram_gib - KERNELS_GIB) * GIB / (1 + FRAGMENTATION))
-    phases = (
-        stays + small + max(needs.image.peak, _tiled(needs.encode, needs.encode_tiled, budget - stays - small)),
-        stays + work + sample.peak,
-        stays + vae + _tiled(needs.decode, needs.decode_tiled, budget - stays - vae),
-    )
-    resting = (stays + small, stays + work, stays + vae)
-    moving = [phase + FRAGMENTATION * (phase - rest) for phase, rest in zip(phases, resting, strict=True)]
-    return max(moving) / GIB + KERNELS_GIB
+    if profile.offload == "none":
+        return (transformer + model.around,) * 5
+    if profile.offload == "sequential":
+        return (model.largest_matrix,) * 5
+    if profile.offload == "model":
+        # CLIP stays until the next of the chain arrives, which is the adapter; so does the VAE until the end.
+        image, motion = model.image_encoder, model.motion_adapter
+        return (image, image + model.vae, model.vae + motion, transformer, model.vae)
+    return (model.image_encoder, model.vae, model.motion_adapter, transformer, model.vae)
 
 
 def transformer_on_card(profile: Profile, model: Footprint) -> int:
@@ -133,8 +155,7 @@ def transformer_on_card(profile: Profile, model: Footprint) -> int:
     whole = model.held(profile)
     share = whole / model.whole
     if profile.offload in ("stream", "disk"):
-        outside = model.whole - model.blocks * model.block
-        return int((STREAMED_BLOCKS * model.block + outside) * share)
+        return int((min(STREAMED_BLOCKS, model.blocks) * model.block + model.outside) * share)
     if profile.offload == "sequential":
         return model.largest_matrix
     # Of quantized weights one matrix at a time is there in the precision of the computation too.
@@ -143,14 +164,14 @@ def transformer_on_card(profile: Profile, model: Footprint) -> int:
 
 
 def host_gib(profile: Profile, around: Surroundings) -> float:
-    """Peak of the host's memory while it works."""
+    """Peak of the host's memory while it works; 0 where it is the device's own memory."""
     model = around.footprint
     if around.machine.one_memory:
-        return peak_gib(profile, around, bool(around.job.batch_passes))
+        return 0.0  # counted with the device's, which it is
     held = {
         "none": 0,
         "model": model.held(profile) + model.around,
-        "stream": (model.pinned if model.gguf is None else 2 * model.gguf) + model.around,
+        "stream": _pinned(model),
         # Pages of a mapped file are no memory that is taken: the system has them back when it likes.
         "disk": STREAMED_BLOCKS * 2 * model.block + model.around,
         "sequential": model.held(profile) + model.around,
@@ -171,7 +192,7 @@ def loading_gib(profile: Profile, around: Surroundings) -> float:
         held = model.held(profile)
     if profile.offload == "stream" and not around.machine.one_memory:
         # All blocks are pinned before the first of the old ones is let go.
-        held += model.pinned if model.gguf is None else 2 * model.gguf
+        held += _pinned(model)
     return (held + model.around) / GIB + HOST_GIB
 
 
@@ -219,11 +240,28 @@ def _worth_a_batch(profile: Profile, around: Surroundings) -> bool:
 def _around_seconds(profile: Profile, around: Surroundings) -> float:
     """Encoding, decoding, and models that come and go once."""
     needs, rates = around.activations, around.rates
-    flop = needs.image.flop + needs.encode.flop + needs.decode.flop
+    flop = needs.image.flop + needs.motion.flop + needs.encode.flop + needs.decode.flop
     moved = 0.0
     if profile.offload == "model" and not around.machine.one_memory:
         moved = 2 * (around.footprint.held(profile) + around.footprint.around) / GIB
     return flop / (rates.tflops * 1e12 * VAE_EFFICIENCY) + moved / (rates.link_gib_s * UNPINNED)
+
+
+def _pinned(model: Footprint) -> int:
+    """Bytes of pinned memory; of a GGUF file at most twice its own, since each tensor is rounded up."""
+    return model.pinned if model.gguf is None else 2 * (model.gguf + model.around)
+
+
+def _work(around: Surroundings, batch: bool, encoding: int, decoding: int) -> tuple[int, int, int, int, int]:
+    """Peak bytes of each phase's own work; `encoding` and `decoding` are free for the VAE."""
+    needs = around.activations
+    return (
+        needs.image.peak,
+        _tiled(needs.encode, needs.encode_tiled, encoding),
+        needs.motion.peak,
+        needs.batched.peak if batch else needs.forward.peak,
+        _tiled(needs.decode, needs.decode_tiled, decoding),
+    )
 
 
 def _tiled(whole: Need, tiled: Need, free: int) -> int:

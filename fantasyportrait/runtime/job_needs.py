@@ -44,7 +44,7 @@ class Footprint:
         rest: everything else of the transformer, as loaded.
         blocks: how many there are.
         block: one of them, as loaded.
-        pinned: what the transformer takes in pinned memory: torch rounds each tensor up to a power of two.
+        pinned: what all components take in pinned memory: torch rounds each tensor up to a power of two.
         largest_matrix: of the transformer, as loaded.
         vae, image_encoder, motion_adapter: in float32, as loaded.
         gguf: what the transformer of a GGUF file takes; None for a whole model.
@@ -67,6 +67,11 @@ class Footprint:
     def whole(self) -> int:
         """The transformer in the precision that it computes in."""
         return self.matrices * self.number_bytes + self.rest
+
+    @property
+    def outside(self) -> int:
+        """Of the transformer, what lies outside its blocks."""
+        return self.whole - self.blocks * self.block
 
     @property
     def around(self) -> int:
@@ -106,7 +111,8 @@ class Activations:
         windows: of time, each of which every step goes through.
         forward: one pass of the transformer through one window.
         batched: all passes of a step through one window as a batch.
-        image: CLIP and the motion adapter (which are not there at once: the larger peak, the sum of the work).
+        image: CLIP with the portrait.
+        motion: the motion adapter with one window's features of all faces.
         encode, encode_tiled: the VAE with the condition of one window, whole or in tiles.
         decode, decode_tiled: the VAE with all frames, chunk by chunk.
     """
@@ -115,6 +121,7 @@ class Activations:
     forward: Need
     batched: Need
     image: Need
+    motion: Need
     encode: Need
     encode_tiled: Need
     decode: Need

@@ -8,7 +8,8 @@ mend anything: it ends, and torchrun ends the others.
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
@@ -126,6 +127,19 @@ class Team:
         box: list[Any] = [None]
         distributed.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
+
+    @contextmanager
+    def leading(self, message: object) -> Iterator[None]:
+        """Rank 0: the others work on the message too while this is entered. A user's stop reaches them.
+
+        Any other error that comes out of it must end the process: the others may be in the midst of a pass.
+        """
+        self.send(message)
+        try:
+            yield
+        except Cancelled:
+            self.stop()
+            raise
 
     def leave(self) -> None:
         """Part; rank 0's leaving ends the others' wait."""

@@ -114,7 +114,7 @@ class _Fused(TorchFunctionMode):
             return self._attention(*args, **given)
         if func is functional.rms_norm:
             return torch.empty_like(args[0])
-        if func is torch.Tensor.cpu:
+        if func is torch.Tensor.cpu or (func is torch.Tensor.to and _names_the_host(args[1:], given)):
             return self._to_host(args[0])
         if func is torch.Tensor.to and args[0].untyped_storage() in self._on_host:
             return torch.empty_like(args[0])
@@ -148,6 +148,12 @@ class _Fused(TorchFunctionMode):
             beside += [query.new_empty(attn_mask.shape), query.new_empty(attn_mask.shape)]
         del beside
         return out
+
+
+def _names_the_host(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether `Tensor.to` was asked for the CPU."""
+    target = kwargs.get("device", args[0] if args else None)
+    return isinstance(target, str | torch.device) and torch.device(target).type == "cpu"
 
 
 def _storages(tree: object) -> Iterator[torch.UntypedStorage]:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError, RequestError
@@ -22,20 +23,30 @@ from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.run import Run
 from fantasyportrait.service.wan_engine import WanEngine
 
+if TYPE_CHECKING:
+    from fantasyportrait.runtime.team import Team
+
 POLL_S = 0.2
 
 
 class Animator:
-    """Finds faces, tracks clips, runs requests. Holds its folders and the engines, so threads may share it."""
+    """Finds faces, tracks clips, runs requests. Holds its folders and the engines, so threads may share it.
+
+    `team` are the processes that share the diffusion engine's steps, see `service.parallel`.
+    """
 
     def __init__(
-        self, models_dir: Path | None = None, cache_dir: Path | None = None, placement: Placement | None = None
+        self,
+        models_dir: Path | None = None,
+        cache_dir: Path | None = None,
+        placement: Placement | None = None,
+        team: "Team | None" = None,
     ) -> None:
         self.models_dir = models_dir
         self.cache_dir = cache_dir
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(models_dir),
-            WanEngine(models_dir, cache_dir, placement or Placement()),
+            WanEngine(models_dir, cache_dir, placement or Placement(), team),
         )
 
     def engine(self, name: str) -> Engine:

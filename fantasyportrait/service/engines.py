@@ -58,9 +58,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Watch:
-    """How an engine tells what it does: a note for the user, a stage of so many steps, a look at the result so far."""
+    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a look
+    at the result so far."""
 
     note: Callable[[str], None]
+    remark: Callable[[str], None]
     stage: Callable[[StageName, int], Progress]
     look: Callable[[Frame], None]
 

@@ -59,6 +59,13 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A sentence for now, such as how long it will take; the result's notes do not repeat it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A sentence the user should read; the work goes on."""
 
@@ -91,4 +98,4 @@ class Cancelled:
     """Stopped by the user; nothing was written."""
 
 
-Event = Waiting | Stage | Step | Note | Frames | Done | Failed | Cancelled
+Event = Waiting | Stage | Step | Remark | Note | Frames | Done | Failed | Cancelled

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +21,8 @@ from fantasyportrait.service.remote_worker import RemoteWorker
 
 NAMESPACE = "fantasyportrait"
 PREFIX = "worker-"
-USAGE_VARIABLE = "RAY_USAGE_STATS_ENABLED"
+USAGE_VARIABLE, AUTH_VARIABLE = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"
+TOKEN_FILE_AT_HOME = Path("~/.ray/auth_token")
 # A cluster answers at once or not at all; a worker that loads a model holds Python up for some seconds.
 CONNECT_S = 5.0
 JOIN_S = 30.0
@@ -32,9 +34,12 @@ _TRY = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
 def join(address: str | None, cpus: int = 1) -> str:
     """Join the cluster at `address` (HOST:PORT, ray://HOST:PORT or auto), or start one on this machine (None).
 
-    A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where nothing answers within seconds, and
-    `DependencyError` without Ray. Ray's usage statistics are off, and it talks to the terminal about errors alone.
+    A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where no
+    cluster answers in a bounded time, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
+    to the terminal about errors alone.
     """
+    if address is not None:
+        _use_token(address)
     ray = ray_package()
     quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -46,7 +51,7 @@ def join(address: str | None, cpus: int = 1) -> str:
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise RequestError(_refused(address, str(error))) from error
+        raise RequestError(_refused(address, _reason(str(error)))) from error
     return address
 
 
@@ -110,12 +115,12 @@ def ray_package() -> ModuleType:
 
 def _check_answers(address: str) -> None:
     """Raise `RequestError` where no cluster answers at the address within a bounded time."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, port = _host(address)
     if address != "auto":
         if not host or not port.isdecimal():
             raise RequestError(f"the Ray address is {address!r}: give HOST:PORT, ray://HOST:PORT or auto")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         except (OSError, OverflowError) as error:
             raise RequestError(_refused(address, str(error))) from error
     command = [sys.executable, "-c", _TRY, address]
@@ -124,7 +129,40 @@ def _check_answers(address: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise RequestError(_refused(address, f"no Ray cluster answered within {JOIN_S:.0f} s")) from error
     if done.returncode:
-        raise RequestError(_refused(address, (done.stderr.strip().splitlines() or ["no reason given"])[-1]))
+        raise RequestError(_refused(address, _reason(done.stderr)))
+
+
+def _use_token(address: str) -> None:
+    """A cluster that Ray begins asks for the token that it keeps in the user's home. Ray gives it to an address only
+    when it is told to, so here it is told for addresses of this machine."""
+    if AUTH_VARIABLE not in os.environ and TOKEN_FILE_AT_HOME.expanduser().is_file() and _is_here(_host(address)[0]):
+        os.environ[AUTH_VARIABLE] = "token"
+
+
+def _host(address: str) -> tuple[str, str]:
+    """Host and port as text; both empty where there are none."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host.strip("[]"), port
+
+
+def _is_here(host: str) -> bool:
+    """Whether the host is this machine: only an address of its own can be listened on."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    return bool(host)
+
+
+def _reason(said: str) -> str:
+    """Why Ray refused, out of all that it said."""
+    if "AuthToken" in said or "AuthenticationError" in said:
+        return (
+            f"it asks for its token: set {AUTH_VARIABLE}=token, with the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        )
+    return (said.strip().splitlines() or ["Ray gives no reason"])[-1]
 
 
 def _refused(address: str, reason: str) -> str:

@@ -78,8 +78,8 @@ class RemoteWorker:
 
     def _here(self, job: str, event: Event, parcel: Parcel, called: Mapping[str, str], cancel: CancelToken) -> Event:
         """The event with this machine's files, which are fetched where it is the end."""
-        if isinstance(event, events.Note):
-            return events.Note(translated(event.text, called, parcel))
+        if isinstance(event, events.Note | events.Remark):
+            return replace(event, text=translated(event.text, called, parcel))
         if isinstance(event, events.Failed):
             return events.Failed(self._error(event.error, called, parcel))
         if isinstance(event, events.Done):

@@ -33,7 +33,7 @@ from fantasyportrait.service.driving import (
     timeline_for,
 )
 from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Watch, canonical_face
-from fantasyportrait.service.events import Event, Frames, Note, Result, Stage, StageName
+from fantasyportrait.service.events import Event, Frames, Note, Remark, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import AnimationRequest
@@ -64,6 +64,7 @@ class Run:
         self._notes: list[str] = []
         self._watch = Watch(
             note=lambda text: self._note([text]),
+            remark=lambda text: self._emit(Remark(text)),
             stage=self._stage,
             look=lambda frame: self._emit(Frames(_reduced(frame))),
         )

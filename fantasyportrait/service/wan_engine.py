@@ -1,11 +1,13 @@
 """The diffusion engine: a scene goes in, frames come out of the paper's model."""
 
 import itertools
-import math
+import statistics
 import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +15,24 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service.cast import FreeSource
 from fantasyportrait.service.engines import PREVIEW_SIDE, Frame, Scene, ScenePart, Watch
+from fantasyportrait.service.job_sizes import guidance_of, job_size, sampled_frames
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_model import WanModel, check_model, motion_nets, prepare_model, segmenter
+from fantasyportrait.service.wan_model import WanModel, check_model, lora_file, motion_nets, prepare_model, segmenter
 from fantasyportrait.service.wan_motion import MotionMaker, regions_of
 
 if TYPE_CHECKING:
-    from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+    from fantasyportrait.pipelines.fit import Plan
+    from fantasyportrait.pipelines.ladder import Ladder
     from fantasyportrait.pipelines.video_job import FaceJob, VideoJob
+    from fantasyportrait.runtime.job_needs import JobSize
+    from fantasyportrait.runtime.team import Team
 
 WAN_SIDE = 720
 SIDE_MULTIPLE = 16
-SHORTEST = 5
 # A latent pixel is eight of the picture; shown at half size it is still small, and says enough.
 LOOK_SCALE = 4
 POLL_S = 0.2
@@ -34,10 +40,10 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A pipeline in memory, and what it was loaded from."""
+    """A model, and where its pipeline comes from."""
 
     model: WanModel
-    pipeline: "FantasyPortraitPipeline"
+    ladder: "Ladder"
 
 
 class WanEngine:
@@ -45,8 +51,14 @@ class WanEngine:
 
     name = "wan"
 
-    def __init__(self, models_dir: Path | None, cache_dir: Path | None, placement: Placement) -> None:
-        self._models_dir, self._cache_dir, self._placement = models_dir, cache_dir, placement
+    def __init__(
+        self,
+        models_dir: Path | None,
+        cache_dir: Path | None,
+        placement: Placement,
+        team: "Team | None" = None,
+    ) -> None:
+        self._models_dir, self._cache_dir, self._placement, self._team = models_dir, cache_dir, placement, team
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
 
@@ -75,11 +87,12 @@ class WanEngine:
             if spare:
                 watch.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
             cancel.check()
-            loaded = self._load(scene.request.sampling)
+            loaded = self._model(scene.request.sampling)
+            plan = loaded.ladder.ready(_size(scene, frames), watch.remark, _both(watch))
             loading.at(1)
             cancel.check()
-            job = self._job(scene, loaded.model, frames, cancel, watch)
-            yield from itertools.islice(self._frames(loaded.pipeline, job, cancel, watch), scene.timeline.frames)
+            job = self._job(scene, loaded.model, plan, cancel, watch)
+            yield from itertools.islice(self._frames(loaded.ladder, job, cancel, watch), scene.timeline.frames)
 
     @contextmanager
     def _turn(self, cancel: CancelToken) -> Iterator[None]:
@@ -91,32 +104,25 @@ class WanEngine:
         finally:
             self._lock.release()
 
-    def _load(self, sampling: Sampling) -> _Loaded:
-        """The pipeline of the request's model, loaded unless it already is."""
+    def _model(self, sampling: Sampling) -> _Loaded:
+        """The request's model; the pipeline of another one is let go."""
+        from fantasyportrait.pipelines.ladder import Ladder
+        from fantasyportrait.pipelines.loading import ModelFiles
         from fantasyportrait.runtime.quiet import quiet_libraries
 
         with quiet_libraries():
-            return self._load_quietly(sampling)
+            model = prepare_model(sampling.model, self._models_dir)
+        if self._loaded is None or self._loaded.model != model:
+            self._loaded = None
+            ladder = Ladder(ModelFiles(model.folder, model.gguf), self._placement, self._cache, self._team)
+            self._loaded = _Loaded(model, ladder)
+        return self._loaded
 
-    def _load_quietly(self, sampling: Sampling) -> _Loaded:
-        from fantasyportrait.pipelines.loading import load_pipeline
-        from fantasyportrait.runtime.memory import free_memory
-
-        model = prepare_model(sampling.model, self._models_dir)
-        kept = self._loaded
-        if kept is None or kept.model != model:
-            # The old one goes first: two of them do not fit.
-            self._loaded = kept = None
-            free_memory()
-            pipeline = load_pipeline(model.folder, self._placement, self._cache, model.gguf)
-            self._loaded = kept = _Loaded(model, pipeline)
-        return kept
-
-    def _job(self, scene: Scene, model: WanModel, frames: int, cancel: CancelToken, watch: Watch) -> "VideoJob":
+    def _job(self, scene: Scene, model: WanModel, plan: "Plan", cancel: CancelToken, watch: Watch) -> "VideoJob":
         """The scene as arrays: every face's motion, and where each face is."""
-        from fantasyportrait.pipelines.guidance import Guidance
         from fantasyportrait.pipelines.video_job import VideoJob
 
+        frames = plan.job.frames
         sampling = scene.request.sampling
         progress = watch.stage("motion", len(scene.parts))
         maker = MotionMaker(motion_nets(model, scene.request), self._cache, self._models_dir)
@@ -129,39 +135,63 @@ class WanEngine:
             frames=frames,
             steps=sampling.steps,
             seed=sampling.seed,
-            guidance=Guidance(
-                sampling.text_guidance, sampling.portrait_guidance, sampling.guidance_start, sampling.guidance_end
-            ),
+            guidance=guidance_of(sampling),
             prompt=sampling.prompt,
             negative_prompt=sampling.negative_prompt,
-            batch_passes=sampling.batch_passes,
-            longest_pass=sampling.longest_pass,
+            batch_passes=plan.estimate.batch_passes,
+            longest_pass=plan.longest_pass,
+            lora=lora_file(sampling, self._models_dir),
+            step_cache=sampling.step_cache,
+            cache_threshold=sampling.cache_threshold,
         )
 
-    def _frames(
-        self, pipeline: "FantasyPortraitPipeline", job: "VideoJob", cancel: CancelToken, watch: Watch
-    ) -> Iterator[Frame]:
+    def _frames(self, ladder: "Ladder", job: "VideoJob", cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
         """One frame at a time, with a look at the latents after every step."""
         from fantasyportrait.pipelines.video_job import sample_video
+        from fantasyportrait.runtime.compute import compute_settings
+        from fantasyportrait.runtime.place import device_of
 
         progress = watch.stage("sample", job.steps)
+        times = [time.monotonic()]
 
         def on_step(done: int, picture: Frame) -> None:
+            times.append(time.monotonic())
             progress.at(done)
             watch.look(resize(picture, (picture.shape[1] * LOOK_SCALE, picture.shape[0] * LOOK_SCALE), fast=True))
+            if done == job.steps:
+                ladder.record(_step_s(times))
 
-        for chunk in sample_video(pipeline, job, on_step, watch.note, cancel):
-            cancel.check()
-            yield from chunk
+        with compute_settings(device_of(self._placement), self._placement.compile):
+            for chunk in sample_video(ladder, job, on_step, _both(watch), cancel):
+                cancel.check()
+                yield from chunk
 
     @property
     def _cache(self) -> Path:
         return self._cache_dir or cache_folder()
 
 
-def sampled_frames(frames: int) -> int:
-    """The smallest 4 k + 1 from `frames` on, at least 5."""
-    return max(SHORTEST, 4 * math.ceil((frames - 1) / 4) + 1)
+def _size(scene: Scene, frames: int) -> "JobSize":
+    """The scene as an estimate sees it."""
+    height, width = scene.pixels.shape[:2]
+    free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
+    return job_size(scene.request.sampling, (width, height), frames, len(scene.parts) - len(free))
+
+
+def _both(watch: Watch) -> Callable[[str], None]:
+    """Told at once and kept: what the user should know of how the video was made."""
+
+    def say(text: str) -> None:
+        watch.remark(text)
+        watch.note(text)
+
+    return say
+
+
+def _step_s(times: Sequence[float]) -> float:
+    """Seconds of a step, from the times at which each ended: the first waited for preparations and compilers."""
+    lengths = [later - earlier for earlier, later in pairwise(times)]
+    return statistics.median(lengths[1:] or lengths)
 
 
 def _face_job(part: ScenePart, code: MotionCode) -> "FaceJob":

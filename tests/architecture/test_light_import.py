@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "gradio", "diffusers", "transformers", "cv2", "av", "moviepy"}
+HEAVY = {"torch", "gradio", "diffusers", "transformers", "cv2", "av", "moviepy", "ray"}
 MODULES = "import json, sys; sys.stderr.write(json.dumps(sorted(sys.modules)))"
 HELP = f"""
 import runpy, sys
@@ -31,7 +31,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded_by(f"import fantasyportrait; {MODULES}") & (HEAVY | {"numpy", "typer"})
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["animate", "--help"], ["weights", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["animate", "--help"], ["weights", "--help"], ["workers", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(f"ARGUMENTS = {arguments!r}\n{HELP}") & HEAVY
 

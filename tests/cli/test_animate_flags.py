@@ -8,7 +8,7 @@ import pytest
 from fantasyportrait.cli import display
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service import events
-from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.animator import Animator, Placement
 from fantasyportrait.service.cast import FreeSource, parse_role
 from fantasyportrait.service.request import AnimationRequest, load_request
 from fantasyportrait.service.sampling import Sampling
@@ -72,14 +72,17 @@ def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -
 def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN).code == 0
     assert asked.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
-    assert (asked.machines[0].device, asked.machines[0].offload, asked.machines[0].precision) == ("auto",) * 3
+    assert asked.machines == [Placement()]
 
 
 def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked) -> None:
-    machine = ("--device", "cpu", "--offload", "stream", "--precision", "float32")
+    machine = (
+        "--device", "cpu", "--profile", "stream", "--precision", "float32", "--attention", "auto", "--compile",
+        "--parallel", "tokens",
+    )  # fmt: skip
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *machine).code == 0
-    assert (asked.machines[0].device, asked.machines[0].offload) == ("cpu", "stream")
-    assert asked.machines[0].precision == "float32" and "stream" not in asked.requests[0].to_json()
+    assert asked.machines == [Placement("cpu", "stream", "float32", "auto", True, "tokens")]
+    assert not {"stream", "tokens"} & set(asked.requests[0].to_json().split('"'))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,9 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
         (("--cache-threshold", "0"), "cache_threshold is 0"),
         (("--region", "haed"), "did you mean head?"),
         (("--longest-pass", "80"), "4 k + 1 frames, for example 81"),
-        (("--offload", "moon"), "offload is 'moon'"),
+        (("--profile", "moon"), "profile is 'moon'"),
+        (("--attention", "moon"), "attention is 'moon'"),
+        (("--parallel", "moon"), "parallel is 'moon'"),
         (("--detector", "eyes"), "detector is 'eyes'"),
     ],
 )
@@ -200,8 +205,9 @@ def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: py
     ui = pytest.importorskip("ui.app")
     served: list[Any] = []
     monkeypatch.setattr(ui, "launch", served.append)
-    assert command("app", "--model", "./toy", "--device", "cpu", "--offload", "none").code == 0
+    assert command("app", "--model", "./toy", "--device", "cpu", "--profile", "resident", "--ray", "auto").code == 0
     assert command("app").code == 0
     with_model, plain = served
-    assert (with_model.model, with_model.device, with_model.offload) == ("./toy", "cpu", "none")
+    assert (with_model.model, with_model.device, with_model.profile) == ("./toy", "cpu", "resident")
+    assert with_model.ray == "auto" and plain.ray is None
     assert plain.model is None and plain.host == "127.0.0.1"

@@ -19,6 +19,7 @@ from tests.cli.conftest import Command
         (["motions", "render", "--help"], "--photo"),
         (["weights", "--help"], "verify"),
         (["app", "--help"], "7860"),
+        (["app", "--help"], "--ray"),
     ],
 )
 def test_help(command: Command, words: list[str], expected: str) -> None:

@@ -18,7 +18,7 @@ from torch import multiprocessing
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.denoising import most_passes, ready_windows
-from fantasyportrait.pipelines.following import LoadOrder, follow, leading
+from fantasyportrait.pipelines.following import LoadOrder, follow
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs
@@ -103,7 +103,7 @@ def _lead(team: Team, folder: str, mode: Mode, jobs: dict[str, VideoJob]) -> Non
     pipeline = load(order, team.in_mode(mode))
     pipeline.team = team.in_mode(mode)
     for name, one in jobs.items():
-        with leading(team, one):
+        with team.leading(one):
             out[name] = latents(pipeline, one), latents(alone, one)
     first, token, steps = next(iter(jobs.values())), CancelToken(), []
 
@@ -113,18 +113,18 @@ def _lead(team: Team, folder: str, mode: Mode, jobs: dict[str, VideoJob]) -> Non
         return {}
 
     try:
-        with leading(team, replace(first, steps=4)):
+        with team.leading(replace(first, steps=4)):
             latents(pipeline, replace(first, steps=4), stop, token)
     except Cancelled:
         out["cancelled after"] = len(steps)
     token = CancelToken()
     token.cancel()
     try:
-        with leading(team, first):
+        with team.leading(first):
             latents(pipeline, first, cancel=token)  # before anything is shared
     except Cancelled:
         out["cancelled at once"] = True
-    with leading(team, first):
+    with team.leading(first):
         out["again"] = latents(pipeline, first), out[next(iter(jobs))][1]
     if mode == "tokens":
         pipeline.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))

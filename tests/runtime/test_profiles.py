@@ -114,7 +114,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fantasyportrait.pipelines.mapped_weights.save_file", full)
-    with pytest.raises(OutputError, match=r"No space left.*another profile than stream-disk"):
+    with pytest.raises(OutputError, match=r"No space left.*choose another profile"):
         mapped_folder(files.folder / "transformer", torch.float16)
     assert not [path for path in files.folder.iterdir() if path.name.startswith(".transformer")]
 

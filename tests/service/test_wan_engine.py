@@ -15,7 +15,7 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.images import load_photo, save_image
-from fantasyportrait.pipelines import loading
+from fantasyportrait.pipelines import ladder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service import events
@@ -23,9 +23,9 @@ from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.service.engines import ScenePart
 from fantasyportrait.service.events import Event, Result
+from fantasyportrait.service.job_sizes import sampled_frames
 from fantasyportrait.service.request import AnimationRequest, load_request
 from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_engine import sampled_frames
 from fantasyportrait.service.wan_model import motion_nets, prepare_model
 from fantasyportrait.service.wan_motion import _mirrored, _padded
 from tests.models.factories import toy_sam
@@ -274,7 +274,7 @@ def test_one_model_at_a_time(job: Job, toy_model: Path, tmp_path: Path, monkeypa
     """The first model is gone before the second is loaded."""
     shutil.copytree(toy_model, tmp_path / "other", ignore=shutil.ignore_patterns("assembled-*"))
     loaded, alive = [], []
-    real = loading.load_pipeline
+    real = ladder.load_pipeline
 
     def load(*args: object) -> FantasyPortraitPipeline:
         alive.append(sum(model() is not None for model in loaded))
@@ -282,7 +282,7 @@ def test_one_model_at_a_time(job: Job, toy_model: Path, tmp_path: Path, monkeypa
         loaded.append(weakref.ref(pipeline.transformer))
         return pipeline
 
-    monkeypatch.setattr(loading, "load_pipeline", load)
+    monkeypatch.setattr(ladder, "load_pipeline", load)
     animator = Animator(cache_dir=tmp_path / "cache", placement=Placement(device="cpu"))
     for number, model in enumerate((toy_model, toy_model, tmp_path / "other")):
         run(animator, job(model=model.as_posix(), steps=1), tmp_path / str(number))

@@ -67,6 +67,18 @@ def test_a_job_stopped_while_it_waits_does_nothing(runner: Runner, two_person: P
     assert not results(runner) and runner.workshop.token("me", job) is None
 
 
+def test_whoever_waits_reads_how_many_are_ahead(runner: Runner, two_person: Path) -> None:
+    """One worker: the first works, the others stand in line, and the last is told when it is next."""
+    first, second, third = (work(runner, two_person, card(), card()) for _ in range(3))
+    next(first)
+    assert "Waiting for its turn: next" in next(second)[runner.widgets.progress]
+    assert "Waiting for its turn: 1 ahead" in next(third)[runner.widgets.progress]
+    second.close()  # type: ignore[attr-defined]
+    assert "Waiting for its turn: next" in next(third)[runner.widgets.progress]
+    first.close()  # type: ignore[attr-defined]
+    assert Path(list(third)[-1][runner.result.video]).is_file()
+
+
 def test_a_visitor_who_goes_stops_the_work(runner: Runner, two_person: Path) -> None:
     happening = work(runner, two_person, card(), card())
     next(happening)

@@ -121,10 +121,17 @@ def test_a_model_folder_that_is_not_there_is_said_at_once(tmp_path: Path, capsys
     assert "there is no model folder" in capsys.readouterr().err
 
 
-def test_a_word_that_is_no_offload_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_word_that_is_no_profile_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["--model", "wan-720p", "--offload", "moon", "--results", str(tmp_path)])
-    assert "offload is 'moon'" in capsys.readouterr().err
+        main(["--model", "wan-720p", "--profile", "moon", "--results", str(tmp_path)])
+    assert "profile is 'moon'" in capsys.readouterr().err
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(SystemExit, match="2"):
+        main(["--ray", "127.0.0.1:1", "--results", str(tmp_path)])
+    assert "the Ray cluster at 127.0.0.1:1 cannot be joined" in capsys.readouterr().err
 
 
 def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:

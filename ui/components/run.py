@@ -186,6 +186,8 @@ class Runner:
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total
             yield {self.widgets.progress: pictures.progress_bar(words.step_text(event), percent)}
+        elif isinstance(event, events.Remark):
+            yield {self.widgets.message: pictures.remark(event.text)}
         elif isinstance(event, events.Frames):
             url = pictures.data_url(event.frame, LOOK_SIDE)
             yield {self.widgets.look: pictures.picture(url, "the result so far")}

@@ -1,0 +1,100 @@
+"""The profile for a job: the fastest that fits, exact weights first; and one lower, when memory runs out after all."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.estimate import Estimate, Factor, Footprint, Surroundings, estimate
+from fantasyportrait.runtime.machine import Machine
+from fantasyportrait.runtime.profiles import PROFILES, Profile, profile_of
+
+# Quantized weights change the video a little: they have to be so many times faster.
+WORTH_QUANTIZING = 1.25
+# One lower takes at most this share of the memory that was not enough.
+LOWER = 0.9
+
+
+def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
+    """Why the profile is not possible with this machine and model, whatever the job; empty where it is."""
+    own = model.gguf_profile
+    if own is None and profile.weights == "gguf":
+        return f"is for a GGUF model, such as {profile.name} of the catalog"
+    if own is not None and profile.name != own:
+        if profile.weights == "gguf":
+            return f"is for another quantization: this model's profile is {own}"
+        if not profile.exact:
+            return "quantizes a whole model, and this one is a GGUF file"
+        if profile.offload in ("model", "disk"):
+            return f"is for a whole model: a GGUF file has {own} and stream"
+    if profile.card and machine.one_memory:
+        return "needs a card with memory of its own"
+    if profile.weights == "fp8" and machine.kind == "mps":
+        return "needs float8 numbers, which mps does not have"
+    if machine.capability is not None and machine.capability < profile.capability:
+        need, has = (".".join(map(str, each)) for each in (profile.capability, machine.capability))
+        return f"needs compute capability {need}, and {machine.name} has {has}"
+    if profile.package is not None and profile.package not in machine.packages:
+        return f'needs the package {profile.package}: run  pip install "fantasyportrait[{profile.extra}]"'
+    return ""
+
+
+def estimates(around: Surroundings, factor: Callable[[Profile], Factor] | None = None) -> tuple[Estimate, ...]:
+    """One for each profile, in the table's order; `factor` gives what past runs say of a profile."""
+    return tuple(
+        estimate(
+            profile,
+            around,
+            obstacle(profile, around.machine, around.footprint),
+            Factor() if factor is None else factor(profile),
+        )
+        for profile in PROFILES
+    )
+
+
+def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
+    """The estimate of the profile to use: the one that is wanted, or the fastest that fits.
+
+    One that computes with exact weights wins unless a quantized one is more than `WORTH_QUANTIZING` times faster.
+    Raises `RequestError` that says what is missing and what would do.
+    """
+    best = _fastest(each for each in found if each.fits)
+    if wanted != "auto":
+        profile = profile_of(wanted)
+        (given,) = (each for each in found if each.profile == profile)
+        if given.fits:
+            return given
+        instead = (
+            "choose a smaller video (max_side)" if best is None else f"use {best.profile.name}, which fits, or auto"
+        )
+        raise RequestError(f"the profile {wanted} {given.why}: {instead}")
+    if best is None:
+        raise RequestError(_nothing_fits(found))
+    return best
+
+
+def lower(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
+    """The same choice among those that need clearly less of the device's memory; None where there are none."""
+    return _fastest(each for each in found if each.fits and each.vram_gib <= LOWER * current.vram_gib)
+
+
+def _fastest(candidates: Iterable[Estimate]) -> Estimate | None:
+    """The fastest, exact weights first; of equals the first of the table."""
+    ordered = sorted(candidates, key=lambda each: each.total_s)
+    exact = next((each for each in ordered if each.profile.exact), None)
+    if exact is not None and exact.total_s <= WORTH_QUANTIZING * ordered[0].total_s:
+        return exact
+    return ordered[0] if ordered else None
+
+
+def _nothing_fits(found: Sequence[Estimate]) -> str:
+    """The closest profiles and what to change."""
+    possible = [each for each in found if each.possible]
+    if not possible:
+        return "no profile is possible with this model on this machine: see  fantasyportrait machine"
+    least_vram = min(possible, key=lambda each: each.vram_gib)
+    least_ram = min(possible, key=lambda each: (max(each.ram_gib, each.load_gib), each.vram_gib))
+    closest = dict.fromkeys((least_vram, least_ram))
+    reasons = "; ".join(f"{each.profile.name} {each.why}" for each in closest)
+    return (
+        f"no profile fits this video into the memory of this machine ({reasons}): choose a smaller one (max_side) or a "
+        "smaller model (gguf-q4)"
+    )

@@ -1,0 +1,49 @@
+"""What this machine has, within a container's limits, and how fast it is."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fantasyportrait.runtime.machine import GIB, free_ram_gib, measure_machine
+from fantasyportrait.runtime.probes import DISK_GIB_S, measure_rates
+
+CPU = torch.device("cpu")
+
+
+def test_the_processor_has_one_memory() -> None:
+    found = measure_machine(CPU)
+    assert found.one_memory and found.kind == "cpu" and found.capability is None
+    assert 0 < found.vram_gib == found.ram_gib < 100_000
+    assert found.packages <= {"torchao", "bitsandbytes", "gguf"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "usage", "cache"),
+    [
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_a_containers_limit_counts(tmp_path: Path, folder: str, limit: str, usage: str, cache: str) -> None:
+    """Of 3 MiB, 2 are taken, half a MiB of that by the page cache, which is given back."""
+    group = tmp_path / folder
+    group.mkdir(exist_ok=True)
+    (group / limit).write_text(f"{3 << 20}\n")
+    (group / usage).write_text(f"{2 << 20}\n")
+    (group / "memory.stat").write_text(f"anon 7\n{cache} {1 << 19}\n")
+    assert free_ram_gib(tmp_path) == (1.5 * 2**20) / GIB
+    (group / limit).write_text("max\n")
+    assert free_ram_gib(tmp_path) > 2**21 / GIB
+
+
+def test_a_machine_without_limits_has_what_the_system_says(tmp_path: Path) -> None:
+    assert free_ram_gib(tmp_path / "none") > 2**21 / GIB
+
+
+def test_the_processors_rates(tmp_path: Path) -> None:
+    found = measure_rates(CPU, torch.float32)
+    assert 0.0001 < found.tflops < 1000 and 0.01 < found.memory_gib_s < 10_000
+    assert found.link_gib_s == float("inf") and found.disk_gib_s == DISK_GIB_S
+    (tmp_path / "file").write_bytes(bytes(1 << 20))
+    assert 0 < measure_rates(CPU, torch.float32, file=tmp_path / "file").disk_gib_s < 10_000
