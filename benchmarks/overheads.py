@@ -331,8 +331,8 @@ def report(job: Job, costs: Sequence[Cost], cpu: Rates, as_json: bool) -> str:
         f"{'':<50}{'here':>11}{'times':>7}  {'in a job':<12}" + "".join(f"{card.name:>10}" for card in CARDS),
     ]
     places = {"cpu": "on the CPU", "memory": "on the card", "arithmetic": "on the card"}
-    rows = [(c.what, f"{c.seconds * 1e3:.1f} ms", str(c.times), places[c.where], [c]) for c in costs]
-    for what, each, times, place, some in [*rows, *((name, "", "", "", some) for name, some in sums(costs).items())]:
+    parts = [(c.what, f"{c.seconds * 1e3:.1f} ms", str(c.times), places[c.where], [c]) for c in costs]
+    for what, each, times, place, some in [*parts, *((name, "", "", "", some) for name, some in sums(costs).items())]:
         cells = "".join(f"{share:>10.2%}" for share in shares(job, some, cpu).values())
         lines.append(f"{what:<50}{each:>11}{times:>7}  {place:<12}{cells}")
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ from fantasyportrait import __version__
 from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate
 from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
+from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
 from fantasyportrait.cli.motions import list_motions, render_motion
 from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
 from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
     weights.command("verify")(verify_weights)
     weights.command("make-toy")(make_toy)
     tree.add_typer(weights, name="weights")
+    tree.command(epilog=MACHINE_EPILOG)(machine)
     tree.command("app")(app_command)
     tree.command(epilog=WORKERS_EPILOG)(workers)
     return tree

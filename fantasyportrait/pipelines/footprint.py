@@ -224,7 +224,10 @@ class Networks:
         return Need(last.peak, last.flop + max(0, length - _CHUNKS) * (last.flop - first.flop))
 
     def _decode_tiled(self, job: JobSize, whole: Need) -> Need:
-        """Tiles of the VAE's own size: counted for two and for three of them, and as many more as there are."""
+        """Tiles of the VAE's own size: counted for two and for three of them, and as many more as there are.
+
+        What a tile adds is its causal layers' memory, and its part of the picture that all are blended into.
+        """
         scale = self._vae.config.scale_factor_spatial
         sides = [n // scale for n in (self._vae.tile_sample_min_height, self._vae.tile_sample_min_width)]
         strides = [n // scale for n in (self._vae.tile_sample_stride_height, self._vae.tile_sample_stride_width)]
@@ -240,9 +243,7 @@ class Networks:
             self._vae.disable_tiling()
             self._tile_traces = two, three
         two, three = self._tile_traces
-        # The picture that the tiles are blended into, its weights, and a copy of it: 4 frames of float32.
-        blended = 2 * FRAMES_A_LATENT * _RGB_BYTES * job.width * job.height
-        return Need(two.peak + (tiles - 2) * (three.peak - two.peak) + blended, whole.flop)
+        return Need(two.peak + (tiles - 2) * (three.peak - two.peak), whole.flop)
 
     def _decoded(self, chunks: int, rows: int, columns: int) -> Trace:
         latents = torch.empty(1, self._vae.config.z_dim, chunks, rows, columns)

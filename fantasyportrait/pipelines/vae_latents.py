@@ -50,7 +50,8 @@ def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDAr
     """Frames uint8 (n, H, W, 3) RGB of normalised latents (1, 16, F_lat, h, w): 1 frame, then 4 at a time.
 
     The VAE's own `decode` grows the whole clip in memory; here each latent frame is decoded, given away and forgotten.
-    With tiling switched on (`vae.enable_tiling()`) each tile keeps its own causal cache, and tiles are blended.
+    With tiling switched on (`vae.enable_tiling()`) each tile keeps its own causal cache, on the CPU until its turn, and
+    tiles are blended.
     """
     device = get_module_execution_device(vae)
     mean, std = _statistics(vae, latents.float())
@@ -91,9 +92,12 @@ def _decode_tiles(
     height, width = frame.shape[-2] * scale, frame.shape[-1] * scale
     total = torch.zeros(height, width, device=frame.device)
     out: torch.Tensor | None = None
-    for tile, cache in zip(tiles, caches, strict=True):
+    for number, tile in enumerate(tiles):
         part = vae.post_quant_conv(frame[..., tile.rows, tile.columns])
+        # Together the caches of all tiles take as much as the whole picture: only one is on the device at a time.
+        cache = caches[number] if len(tiles) == 1 else _moved(caches[number], frame.device)
         decoded = vae.decoder(part, feat_cache=cache, feat_idx=[0], first_chunk=first)[0].float()
+        caches[number] = cache if len(tiles) == 1 else _moved(cache, torch.device("cpu"))
         if out is None:
             out = torch.zeros(*decoded.shape[:2], height, width, device=frame.device)
         weight = (tile.row_weight[:, None] * tile.column_weight[None]).to(frame.device)
@@ -103,6 +107,11 @@ def _decode_tiles(
     if out is None:
         raise ValueError("there is nothing to decode: the latents are empty")
     return out / total
+
+
+def _moved(cache: list[torch.Tensor | None], device: torch.device) -> list[torch.Tensor | None]:
+    """A causal cache on that device; entries that are no tensors are marks of the VAE's."""
+    return [entry.to(device) if isinstance(entry, torch.Tensor) else entry for entry in cache]
 
 
 def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:

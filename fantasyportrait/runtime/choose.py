@@ -23,8 +23,8 @@ def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
             return f"is for another quantization: this model's profile is {own}"
         if not profile.exact:
             return "quantizes a whole model, and this one is a GGUF file"
-        if profile.offload in ("model", "disk"):
-            return f"is for a whole model: a GGUF file has {own} and stream"
+        if profile.offload in ("model", "disk", "sequential"):
+            return f"is for a whole model: a GGUF file has {own}, stream and resident"
     if profile.card and machine.one_memory:
         return "needs a card with memory of its own"
     if profile.weights == "fp8" and machine.kind == "mps":

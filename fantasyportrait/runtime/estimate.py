@@ -182,7 +182,8 @@ def host_gib(profile: Profile, around: Surroundings) -> float:
 def loading_gib(profile: Profile, around: Surroundings) -> float:
     """Peak of the host's memory while the model is loaded and placed."""
     model = around.footprint
-    if profile.offload == "disk" and model.gguf is None:
+    if profile.offload in ("stream", "disk") and model.gguf is None:
+        # Mapped: pages of a file are no memory that is taken.
         held = STREAMED_BLOCKS * 2 * model.block
     elif profile.weights == "fp8":
         held = model.whole  # cast when all of it is there
@@ -191,7 +192,7 @@ def loading_gib(profile: Profile, around: Surroundings) -> float:
     else:
         held = model.held(profile)
     if profile.offload == "stream" and not around.machine.one_memory:
-        # All blocks are pinned before the first of the old ones is let go.
+        # All blocks are pinned before the first of the old ones is let go, where they are no mapped file.
         held += _pinned(model)
     return (held + model.around) / GIB + HOST_GIB
 
@@ -204,8 +205,8 @@ def step_seconds(profile: Profile, around: Surroundings, batch: bool) -> float:
     weights = "gguf" if around.footprint.gguf is not None else profile.weights
     raising = numbers * RAISED_BYTES.get(weights, 0.0) / GIB / around.rates.memory_gib_s
     fixed = around.job.passes * compute + runs * raising
-    if profile.offload == "stream":
-        # The first block has nothing to hide behind.
+    if profile.offload in ("stream", "disk"):
+        # The host is free to fetch the next block while the card computes; the first has nothing to hide behind.
         first = runs * transfer / max(around.footprint.blocks, 1)
         return around.activations.windows * (max(fixed, runs * transfer) + first)
     return around.activations.windows * (fixed + runs * transfer)

@@ -81,7 +81,10 @@ def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
 
 
 def _by_blocks(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) -> None:
-    """One block on the device and the next on its way, from memory that is pinned once, or block by block (mapped)."""
+    """One block on the device and the next on its way, from memory that is pinned once, or block by block (mapped).
+
+    Without `record_stream`: with it the processor would run ahead, and blocks that are done with would fill the card.
+    """
     streams = device.type not in ("cpu", "mps")  # there, both sides are one memory
     pipeline.enable_group_offload(
         onload_device=device,
@@ -90,8 +93,6 @@ def _by_blocks(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) 
         num_blocks_per_group=1,
         non_blocking=streams,
         use_stream=streams,
-        # The allocator waits for the copying stream, so that computing need not.
-        record_stream=streams,
         low_cpu_mem_usage=mapped,
     )
 

@@ -91,7 +91,7 @@ PROFILES: tuple[Profile, ...] = (
     ),
     Profile(
         *("stream", "whole", "stream", 16, (12, 8)),
-        "pipeline.enable_group_offload(block_level, use_stream, record_stream)",
+        "pipeline.enable_group_offload(block_level, use_stream)",
     ),
     Profile(
         *("stream-disk", "whole", "disk", 16, (12, 8)),

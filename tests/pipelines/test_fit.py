@@ -26,7 +26,8 @@ def make(toy_model: Path, cache_dir: Path) -> Make:
     folder = prepare_model(str(toy_model)).folder
 
     def made(profile: str = "auto", machine: Machine | None = None, published: bool = False) -> Fitter:
-        fitter = Fitter(None if published else folder, None, Placement(device="cpu", profile=profile), cache_dir)
+        placement = Placement(device="cpu", profile=profile, precision="bfloat16" if published else "auto")
+        fitter = Fitter(None if published else folder, None, placement, cache_dir)
         if machine is not None:
             fitter.__dict__.update(machine=machine, rates=Rates(100, 20, 1.5, 800))
         return fitter

@@ -1,0 +1,103 @@
+"""Does it run on this machine, and how long does it take: every profile's figures for a video of some size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fantasyportrait.core.errors import RequestError, WeightsError
+from fantasyportrait.core.optional import check_installed
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.service.job_sizes import job_size, sampled_frames
+from fantasyportrait.service.places import cache_folder
+from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.service.wan_model import WanModel, prepare_model
+
+if TYPE_CHECKING:
+    from fantasyportrait.pipelines.fit import Fitter
+    from fantasyportrait.runtime.estimate import Estimate
+    from fantasyportrait.runtime.job_needs import JobSize
+
+SIDE_MULTIPLE = 16
+Row = Mapping[str, str | float | bool]
+
+
+@dataclass(frozen=True)
+class MachineReport:
+    """What a machine can do.
+
+    Attributes:
+        machine: its device in words, with the memory that is free.
+        rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, why.
+        chosen: the profile that a request would get; None where nothing fits.
+        verdict: what it would take, or why it cannot be done.
+        notes: what the figures rest on.
+    """
+
+    machine: str
+    rows: tuple[Row, ...]
+    chosen: str | None
+    verdict: str
+    notes: tuple[str, ...]
+
+
+def machine_report(
+    sampling: Sampling,
+    size: tuple[int, int],
+    frames: int,
+    faces: int,
+    placement: Placement,
+    models_dir: Path | None = None,
+) -> MachineReport:
+    """The report for a video of `size` (width, height) pixels with `frames` frames and `faces` driven faces.
+
+    Nothing is fetched or loaded; the machine is measured for some seconds. A model that is not there is reckoned with
+    the published sizes. Raises `DependencyError` without the packages of the extra `wan`.
+    """
+    check_installed("diffusers", extra="wan", purpose="the wan engine")
+    if any(side % SIDE_MULTIPLE or side < SIDE_MULTIPLE for side in size):
+        raise RequestError(f"the size is {size[0]} x {size[1]}: both sides must be multiples of {SIDE_MULTIPLE}")
+    from fantasyportrait.runtime.quiet import quiet_libraries
+
+    with quiet_libraries():
+        from fantasyportrait.pipelines.fit import Fitter
+
+        model, notes = _model(sampling, models_dir)
+        folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
+        fitter = Fitter(folder, gguf, placement, cache_folder())
+        job = job_size(sampling, size, sampled_frames(frames), faces)
+        table = fitter.table(job)
+    here = fitter.machine
+    memory = f"{here.ram_gib:.1f} GiB of memory free"
+    where = f"{here.name}: {memory}" if here.one_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
+    chosen, verdict = _verdict(fitter, job)
+    if not any(each.measured for each in table):
+        notes.append("times are estimated: no video has been made on this machine yet")
+    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
+
+
+def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None, list[str]]:
+    try:
+        return prepare_model(sampling.model, models_dir), []
+    except WeightsError as error:
+        return None, [f"figures are the published model's, unquantized, since {error}"]
+
+
+def _verdict(fitter: "Fitter", job: "JobSize") -> tuple[str | None, str]:
+    try:
+        plan = fitter.plan(job)
+    except RequestError as error:
+        return None, str(error)
+    return plan.estimate.profile.name, plan.sentence
+
+
+def _row(each: "Estimate") -> Row:
+    return {
+        "profile": each.profile.name,
+        "fits": each.fits,
+        "vram_gib": round(each.vram_gib, 1),
+        "ram_gib": round(max(each.ram_gib, each.load_gib), 1),
+        "step_s": round(each.step_s, 2),
+        "total_s": round(each.total_s, 1),
+        "why": each.why,
+    }
