@@ -150,7 +150,7 @@ def _ramp(span: slice, length: int, overlap: int, scale: int) -> torch.Tensor:
 
 def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
     frames = ((video.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.ascontiguousarray(frames.permute(1, 2, 3, 0).cpu().numpy())
+    return np.asarray(frames.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 
 
 def _make_room(vae: AutoencoderKLWan) -> None:

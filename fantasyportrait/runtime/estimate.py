@@ -205,10 +205,11 @@ def step_seconds(profile: Profile, around: Surroundings, batch: bool) -> float:
     weights = "gguf" if around.footprint.gguf is not None else profile.weights
     raising = numbers * RAISED_BYTES.get(weights, 0.0) / GIB / around.rates.memory_gib_s
     fixed = around.job.passes * compute + runs * raising
-    if profile.offload in ("stream", "disk"):
-        # The host is free to fetch the next block while the card computes; the first has nothing to hide behind.
+    if profile.offload == "stream":
+        # The first block has nothing to hide behind.
         first = runs * transfer / max(around.footprint.blocks, 1)
         return around.activations.windows * (max(fixed, runs * transfer) + first)
+    # From a mapped file the host copies the next block into pinned memory before it lets the card compute this one.
     return around.activations.windows * (fixed + runs * transfer)
 
 

@@ -37,7 +37,7 @@ AROUND = Surroundings(CARD, RATES, MODEL, NEED, JobSize(512, 512, 81, batch_pass
         ("model-offload", 12, 3, 16, 16),  # the transformer's phase; encoding has CLIP and the VAE
         ("fp8", 4.5 + 3 + 0.125, 3, 7.5 + 4, 16),
         ("nf4", 9 * 4.5 / 16 + 3 + 0.125, 3, 9 * 4.5 / 16 + 3 + 4, 2 + 4),
-        ("stream", 2 + 2, 3, 24, 16 + 24),
+        ("stream", 2 + 2, 3, 24, 4 + 4 + 24),
         ("stream-disk", 2 + 2, 3, 4 + 4, 4 + 4),
         ("sequential", 0.125, 4, 16, 16),
     ],

@@ -1,0 +1,51 @@
+"""`fantasyportrait machine`: the table, its JSON, and the sentence where nothing fits."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fantasyportrait.runtime.profiles import PROFILE_NAMES
+from tests.cli.conftest import Command
+
+TOY = ("--size", "96x64", "--frames", "9", "--device", "cpu")
+
+
+def test_every_profile_has_a_row_and_one_is_chosen(command: Command, toy_model: Path) -> None:
+    done = command("machine", "--model", toy_model.as_posix(), *TOY, "--faces", "2")
+    lines = done.out.splitlines()
+    rows = [line for line in lines if line[2:].split(" ")[0] in PROFILE_NAMES]
+    assert done.code == 0 and len(rows) == len(PROFILE_NAMES)
+    assert [row.split()[1] for row in rows if row.startswith("*")] == ["resident"]
+    assert any("needs a card with memory of its own" in row for row in rows)
+    assert "profile resident: about" in done.out and "note: times are estimated" in done.out
+    assert done.err == ""
+
+
+def test_json_and_presets(command: Command, toy_model: Path) -> None:
+    reports = [
+        json.loads(command("machine", "--model", toy_model.as_posix(), *TOY, "--preset", preset, "--json").out)
+        for preset in ("draft", "faithful")
+    ]
+    assert [[row["profile"] for row in report["rows"]] for report in reports] == [list(PROFILE_NAMES)] * 2
+    draft, faithful = (report["rows"][0] for report in reports)
+    assert draft["fits"] and draft["total_s"] <= faithful["total_s"]
+
+
+def test_a_model_that_is_not_here_is_reckoned_as_published(command: Command, tmp_path: Path) -> None:
+    done = command("machine", "--models-dir", tmp_path, "--device", "cpu", "--frames", "17", "--size", "64x64")
+    assert done.code == 0 and "note: figures are the published model's" in done.out
+    assert "weights fetch wan-720p" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--size", "big"), "--size is 'big': give WIDTHxHEIGHT"),
+        (("--size", "100x64"), "both sides must be multiples of 16"),
+        (("--profile", "moon"), "profile is 'moon': choose auto or one of resident"),
+    ],
+)
+def test_what_makes_no_sense_is_said(command: Command, words: tuple[str, ...], text: str) -> None:
+    done = command("machine", *words)
+    assert done.code != 0 and text in done.err
