@@ -56,7 +56,7 @@ def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
     One that computes with exact weights wins unless a quantized one is more than `WORTH_QUANTIZING` times faster.
     Raises `RequestError` that says what is missing and what would do.
     """
-    best = _fastest(each for each in found if each.fits)
+    best = _fastest(each for each in found if each.fits and not _saves_nothing(each, found))
     if wanted != "auto":
         profile = profile_of(wanted)
         (given,) = (each for each in found if each.profile == profile)
@@ -73,7 +73,20 @@ def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
 
 def lower(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
     """The same choice among those that need clearly less of the device's memory; None where there are none."""
-    return _fastest(each for each in found if each.fits and each.vram_gib <= LOWER * current.vram_gib)
+    return _fastest(
+        each for each in found if each.fits and each != current and each.vram_gib <= LOWER * current.vram_gib
+    )
+
+
+def _saves_nothing(one: Estimate, found: Iterable[Estimate]) -> bool:
+    """Whether it moves weights about, and the same weights fit without (as they do where there is one memory)."""
+    return one.profile.offload != "none" and any(
+        each.fits
+        and each.profile.offload == "none"
+        and each.profile.weights == one.profile.weights
+        and each.vram_gib <= one.vram_gib
+        for each in found
+    )
 
 
 def _fastest(candidates: Iterable[Estimate]) -> Estimate | None:

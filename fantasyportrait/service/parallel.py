@@ -24,9 +24,11 @@ def run_in_team(placement: Placement, lead: "Callable[[Team | None], T]") -> T |
     """
     if placement.parallel == "none" and os.environ.get("WORLD_SIZE", "1") == "1":
         return lead(None)  # without torch, which the preview does not need
-    from fantasyportrait.runtime.place import device_of
-    from fantasyportrait.runtime.team import join_team
+    from fantasyportrait.runtime.quiet import quiet_libraries
 
+    with quiet_libraries():
+        from fantasyportrait.runtime.place import device_of
+        from fantasyportrait.runtime.team import join_team
     with join_team(placement.parallel, device_of(placement)) as team:
         if team.leads:
             return lead(team)
@@ -36,11 +38,13 @@ def run_in_team(placement: Placement, lead: "Callable[[Team | None], T]") -> T |
 
 def _follow(team: "Team", placement: Placement) -> None:
     """Load and sample what the first process says, until it leaves; an error ends this process, and so the team."""
-    from fantasyportrait.pipelines.following import follow
-    from fantasyportrait.pipelines.loading import load_pipeline
-    from fantasyportrait.pipelines.video_job import sample_latents
-    from fantasyportrait.runtime.compute import compute_settings
     from fantasyportrait.runtime.quiet import quiet_libraries
+
+    with quiet_libraries():
+        from fantasyportrait.pipelines.following import follow
+        from fantasyportrait.pipelines.loading import load_pipeline
+        from fantasyportrait.pipelines.video_job import sample_latents
+        from fantasyportrait.runtime.compute import compute_settings
 
     def load(order: "LoadOrder", shared: "Team") -> "FantasyPortraitPipeline":
         own = replace(order.placement, device=str(team.device))

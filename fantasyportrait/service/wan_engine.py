@@ -66,8 +66,10 @@ class WanEngine:
         """Raise `DependencyError` or `WeightsError` for what is not there, `RequestError` for a device that is not."""
         check_model(request.sampling, self._models_dir)
         if self._placement != Placement():
-            from fantasyportrait.runtime.place import check_placement
+            from fantasyportrait.runtime.quiet import quiet_libraries
 
+            with quiet_libraries():
+                from fantasyportrait.runtime.place import check_placement
             check_placement(self._placement)
 
     def look_side(self, max_side: int | None) -> int:
@@ -106,11 +108,12 @@ class WanEngine:
 
     def _model(self, sampling: Sampling) -> _Loaded:
         """The request's model; the pipeline of another one is let go."""
-        from fantasyportrait.pipelines.ladder import Ladder
-        from fantasyportrait.pipelines.loading import ModelFiles
         from fantasyportrait.runtime.quiet import quiet_libraries
 
         with quiet_libraries():
+            from fantasyportrait.pipelines.ladder import Ladder
+            from fantasyportrait.pipelines.loading import ModelFiles
+
             model = prepare_model(sampling.model, self._models_dir)
         if self._loaded is None or self._loaded.model != model:
             self._loaded = None
