@@ -35,7 +35,9 @@ class Asked:
         self.requests: list[AnimationRequest] = []
         self.machines: list[Any] = []
 
-    def run(self, request: AnimationRequest, output: Path, models_dir: Path | None, machine: object) -> events.Result:
+    def run(
+        self, request: AnimationRequest, output: Path, models_dir: Path | None, machine: object, team: object
+    ) -> events.Result:
         """Note the request instead of running it."""
         self.requests.append(request)
         self.machines.append(machine)
@@ -75,7 +77,10 @@ def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked)
     assert asked.machines == [Placement()]
 
 
-def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked) -> None:
+def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As torchrun has it with one process.
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
     machine = (
         "--device", "cpu", "--profile", "stream", "--precision", "float32", "--attention", "auto", "--compile",
         "--parallel", "tokens",

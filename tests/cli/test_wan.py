@@ -79,6 +79,9 @@ def test_from_a_toy_model_to_the_same_frames_again(
     stages = ["photo", "driving clips", "loading model", "driving motion", "sampling", "rendering", "finishing"]
     for said in (first.stderr, again.stderr):
         lines = said.splitlines()
+        (forecast,) = [line for line in lines if "profile resident: about" in line]
+        assert lines.index(forecast) == 1 + lines.index("loading model ..."), "before anything is loaded"
+        lines.remove(forecast)
         assert [line for line in lines if not STEP.fullmatch(line)] == [f"{stage} ..." for stage in stages]
         assert [found[1] for line in lines if (found := STEP.fullmatch(line))] == ["1", "2"]
 
@@ -108,3 +111,24 @@ def test_ctrl_c_while_sampling_leaves_nothing(
     assert not list(out.iterdir())
     # Nor does a library: onnxruntime's telemetry, unless it is turned off, begins a session here.
     assert not list(temporary.iterdir())
+
+
+def test_two_processes_of_torchrun_make_the_frames_of_one(
+    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
+) -> None:
+    """The second process sees neither photo nor output, and both end by themselves."""
+    model, _ = made
+    words = (
+        "animate", inputs.pair, "--cast", "1=motion:talk", "--duration", "0.2", "--engine", "wan", "--model", model,
+        "--device", "cpu", "--steps", "2", "--max-side", "160", "--no-side-by-side",
+    )  # fmt: skip
+    alone = run(tmp_path, *words, "-o", "alone")
+    assert alone.returncode == 0, alone.stderr
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "fantasyportrait")
+    command = [*map(str, (*torchrun, *words, "--parallel", "auto", "-o", "shared"))]
+    shared = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=240
+    )
+    assert shared.returncode == 0, shared.stderr
+    assert shared.stdout.count("video: shared") == 1 and shared.stderr.count("finishing ...") == 1
+    np.testing.assert_array_equal(frames_of(tmp_path / "shared"), frames_of(tmp_path / "alone"))
