@@ -1,6 +1,7 @@
 """Fixtures of all tests: no hub, no analytics, a cache folder of their own, the small models, pictures and clips."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,24 @@ def two_person() -> Path:
 
 
 @pytest.fixture(scope="session")
-def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete model of the diffusion engine at toy size, as `weights make-toy` writes it."""
+def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A complete model of the diffusion engine at toy size, as `weights make-toy` writes it.
+
+    What a job of one size needs is traced once in all tests: every animator of a test would do it anew.
+    """
     folder = tmp_path_factory.mktemp("models") / "toy"
     make_toy(folder)
-    return folder
+    from fantasyportrait.pipelines.footprint import Networks
+
+    traced: dict[object, object] = {}
+    real = Networks.activations
+
+    def activations(self: Networks, job: object) -> object:
+        key = (repr(self._configs), self._precision, job)
+        if key not in traced:
+            traced[key] = real(self, job)
+        return traced[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Networks, "activations", activations)
+        yield folder

@@ -143,6 +143,7 @@ class Networks:
             encode_tiled=self._encode_tiled(job, length, encode),
             decode=decode,
             decode_tiled=self._decode_tiled(job, decode),
+            cached=0 if job.cache == "none" else self._cached(job, length),
         )
 
     def _transformer(self, layers: int) -> FantasyPortraitTransformer3DModel:
@@ -154,6 +155,12 @@ class Networks:
             if not whole & set(name.split(".")):
                 weight.data = weight.data.to(self._precision)
         return model
+
+    def _cached(self, job: JobSize, frames: int) -> int:
+        """FirstBlockCache keeps three tensors like the hidden states: the first block's, its change and the others'."""
+        config = self._long.config
+        tokens = latent_frames(frames) * (job.height // TOKEN_SIDE) * (job.width // TOKEN_SIDE)
+        return 3 * tokens * int(config.num_attention_heads * config.attention_head_dim) * self._precision.itemsize
 
     def _features(self, job: JobSize, frames: int) -> torch.Tensor:
         return torch.empty(job.faces, frames, sum(self._adapter.config.feature_dims))

@@ -124,21 +124,22 @@ def peak_gib(profile: Profile, around: Surroundings, batch: bool) -> float:
     model, machine = around.footprint, around.machine
     if machine.one_memory:
         # Wherever a weight waits, it waits in the same memory.
-        everything = model.held(profile) + model.around
+        everything = model.held(profile) + model.around + around.job.lora_bytes
         room = int((machine.vram_gib - HOST_GIB) * GIB / (1 + FRAGMENTATION)) - everything
         peak = max(_work(around, batch, room, room))
         return (everything + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
-    weights = weights_on_card(profile, model)
+    weights = weights_on_card(profile, model, around.job.lora_bytes)
     room = int((machine.vram_gib - KERNELS_GIB) * GIB / (1 + FRAGMENTATION))
     works = _work(around, batch, room - weights[1], room - weights[4])
     phases = [held + (1 + FRAGMENTATION) * work for held, work in zip(weights, works, strict=True)]
     return max(phases) / GIB + KERNELS_GIB
 
 
-def weights_on_card(profile: Profile, model: Footprint) -> tuple[int, int, int, int, int]:
+def weights_on_card(profile: Profile, model: Footprint, lora: int = 0) -> tuple[int, int, int, int, int]:
     """Bytes of weights on the card while CLIP looks at the portrait, the VAE encodes, the adapter makes motion tokens,
-    the transformer samples, and the VAE decodes."""
-    transformer = transformer_on_card(profile, model)
+    the transformer samples, and the VAE decodes. A LoRA comes and goes with the blocks that it is for."""
+    share = STREAMED_BLOCKS / max(model.blocks, 1) if profile.streams else 1.0
+    transformer = transformer_on_card(profile, model) + int(min(share, 1.0) * lora)
     if profile.offload == "none":
         return (transformer + model.around,) * 5
     if profile.offload == "sequential":
@@ -176,7 +177,8 @@ def host_gib(profile: Profile, around: Surroundings) -> float:
         "disk": STREAMED_BLOCKS * 2 * model.block + model.around,
         "sequential": model.held(profile) + model.around,
     }[profile.offload]
-    return held / GIB + HOST_GIB
+    lora = 0 if profile.offload == "none" else around.job.lora_bytes
+    return (held + lora) / GIB + HOST_GIB
 
 
 def loading_gib(profile: Profile, around: Surroundings) -> float:
@@ -257,11 +259,13 @@ def _pinned(model: Footprint) -> int:
 def _work(around: Surroundings, batch: bool, encoding: int, decoding: int) -> tuple[int, int, int, int, int]:
     """Peak bytes of each phase's own work; `encoding` and `decoding` are free for the VAE."""
     needs = around.activations
+    # What a step cache keeps stays from step to step, for every pass of every window.
+    cached = needs.cached * around.job.most_passes * needs.windows
     return (
         needs.image.peak,
         _tiled(needs.encode, needs.encode_tiled, encoding),
         needs.motion.peak,
-        needs.batched.peak if batch else needs.forward.peak,
+        cached + (needs.batched.peak if batch else needs.forward.peak),
         _tiled(needs.decode, needs.decode_tiled, decoding),
     )
 

@@ -19,6 +19,7 @@ class JobSize:
         most_passes: the most that a step has.
         batch_passes: whether they are made as one batch; None: where that is faster and fits.
         cache: the step cache, where there is one; only past runs tell what it saves.
+        lora_bytes: of the LoRA's file, 0 where there is none.
     """
 
     width: int
@@ -31,6 +32,7 @@ class JobSize:
     most_passes: int = 2
     batch_passes: bool | None = None
     cache: str = "none"
+    lora_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Activations:
         motion: the motion adapter with one window's features of all faces.
         encode, encode_tiled: the VAE with the condition of one window, whole or in tiles.
         decode, decode_tiled: the VAE with all frames, chunk by chunk.
+        cached: bytes that a step cache keeps for one pass of one window; 0 without one.
     """
 
     windows: int
@@ -126,3 +129,4 @@ class Activations:
     encode_tiled: Need
     decode: Need
     decode_tiled: Need
+    cached: int = 0

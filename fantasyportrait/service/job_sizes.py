@@ -1,6 +1,7 @@
 """How large a job of the diffusion engine is, for an estimate before anything is loaded."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.service.sampling import Sampling
@@ -24,8 +25,9 @@ def guidance_of(sampling: Sampling) -> "Guidance":
     return Guidance(sampling.text_guidance, sampling.portrait_guidance, sampling.guidance_start, sampling.guidance_end)
 
 
-def job_size(sampling: Sampling, size: tuple[int, int], frames: int, faces: int) -> "JobSize":
-    """The job as an estimate sees it: `size` (width, height) in pixels, `frames` sampled, `faces` driven."""
+def job_size(sampling: Sampling, size: tuple[int, int], frames: int, faces: int, lora: Path | None = None) -> "JobSize":
+    """The job as an estimate sees it: `size` (width, height) in pixels, `frames` sampled, `faces` driven, and the file
+    of the LoRA."""
     from fantasyportrait.runtime.job_needs import JobSize
 
     guidance = guidance_of(sampling)
@@ -41,4 +43,5 @@ def job_size(sampling: Sampling, size: tuple[int, int], frames: int, faces: int)
         most_passes=max(passes),
         batch_passes=sampling.batch_passes,
         cache=sampling.step_cache,
+        lora_bytes=0 if lora is None else lora.stat().st_size,
     )

@@ -90,7 +90,7 @@ class WanEngine:
                 watch.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
             cancel.check()
             loaded = self._model(scene.request.sampling)
-            plan = loaded.ladder.ready(_size(scene, frames), watch.remark, _both(watch))
+            plan = loaded.ladder.ready(self._size(scene, frames), watch.remark, _both(watch))
             loading.at(1)
             cancel.check()
             job = self._job(scene, loaded.model, plan, cancel, watch)
@@ -120,6 +120,14 @@ class WanEngine:
             ladder = Ladder(ModelFiles(model.folder, model.gguf), self._placement, self._cache, self._team)
             self._loaded = _Loaded(model, ladder)
         return self._loaded
+
+    def _size(self, scene: Scene, frames: int) -> "JobSize":
+        """The scene as an estimate sees it."""
+        sampling = scene.request.sampling
+        height, width = scene.pixels.shape[:2]
+        free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
+        faces = len(scene.parts) - len(free)
+        return job_size(sampling, (width, height), frames, faces, lora_file(sampling, self._models_dir))
 
     def _job(self, scene: Scene, model: WanModel, plan: "Plan", cancel: CancelToken, watch: Watch) -> "VideoJob":
         """The scene as arrays: every face's motion, and where each face is."""
@@ -172,13 +180,6 @@ class WanEngine:
     @property
     def _cache(self) -> Path:
         return self._cache_dir or cache_folder()
-
-
-def _size(scene: Scene, frames: int) -> "JobSize":
-    """The scene as an estimate sees it."""
-    height, width = scene.pixels.shape[:2]
-    free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
-    return job_size(scene.request.sampling, (width, height), frames, len(scene.parts) - len(free))
 
 
 def _both(watch: Watch) -> Callable[[str], None]:

@@ -48,6 +48,17 @@ def test_peaks_are_the_counted_bytes(name: str, weights: float, work: float, hos
     assert found.ram_gib == pytest.approx(host + HOST_GIB) and found.load_gib == pytest.approx(load + HOST_GIB)
 
 
+def test_a_cache_and_a_lora_take_their_part() -> None:
+    """The cache for every pass of every window; the LoRA where the layers are that it is for."""
+    kept = replace(AROUND, activations=replace(NEED, windows=3, cached=G // 4))
+    lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=5 * G))
+    for name, share in (("model-offload", 1.0), ("stream", 2 / 10)):
+        plain, cached, added = (estimate(profile_of(name), each) for each in (AROUND, kept, lora))
+        assert cached.vram_gib - plain.vram_gib == pytest.approx(2 * 3 / 4 * (1 + FRAGMENTATION))
+        assert added.vram_gib - plain.vram_gib == pytest.approx(5 * share)
+        assert added.ram_gib - plain.ram_gib == pytest.approx(5)
+
+
 def test_one_memory_holds_everything_wherever_it_waits() -> None:
     shared = replace(AROUND, machine=Machine("mps", "mps", "one", 60, 60))
     peaks = {estimate(profile_of(name), shared).vram_gib for name in ("resident", "model-offload", "stream")}
