@@ -25,7 +25,7 @@ USAGE_VARIABLE, AUTH_VARIABLE = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"
 TOKEN_FILE_AT_HOME = Path("~/.ray/auth_token")
 # A cluster answers at once or not at all; a worker that loads a model holds Python up for some seconds.
 CONNECT_S = 5.0
-JOIN_S = 30.0
+JOIN_S = 60.0
 ANSWER_S = 60.0
 # Joining a cluster that does not answer blocks inside Ray for minutes, so another process tries it first.
 _TRY = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"

@@ -47,6 +47,9 @@ def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_cluster, "JOIN_S", 3.0)
+    # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
+    monkeypatch.setenv(ray_cluster.AUTH_VARIABLE, "")
+    monkeypatch.delenv(ray_cluster.AUTH_VARIABLE)
     with silent_port() as silent:
         port = silent.getsockname()[1]
         for address, words in (
