@@ -84,14 +84,14 @@ class Fitter:
         around = Surroundings(self.machine, self.rates, self._networks.footprint, activations, job)
 
         def factor(profile: Profile) -> Factor:
-            return self._log.factor(self._key(profile, job))
+            return self._log.factor(self._key(profile, job), _pixels(job))
 
         return estimates(around, factor)
 
-    def record(self, plan: Plan, step_s: float, load_s: float = 0.0) -> None:
-        """Remember how long a step took, and loading where it was loaded (seconds), for later plans."""
+    def record(self, plan: Plan, step_s: float) -> None:
+        """Remember how many seconds a step took, for later plans."""
         key = self._key(plan.estimate.profile, plan.job)
-        self._log.record(Run(key, plan.estimate.raw_step_s, step_s, load_s))
+        self._log.record(Run(key, plan.estimate.raw_step_s, step_s, _pixels(plan.job)))
 
     @cached_property
     def machine(self) -> Machine:
@@ -128,6 +128,10 @@ class Fitter:
 
     def _planned(self, found: Estimate, job: JobSize) -> Plan:
         return Plan(found, job, job.longest_pass, _sentence(self.machine, found, job))
+
+
+def _pixels(job: JobSize) -> int:
+    return job.width * job.height * job.frames
 
 
 def _sentence(machine: Machine, found: Estimate, job: JobSize) -> str:

@@ -13,6 +13,8 @@ from fantasyportrait.runtime.estimate import Factor
 
 _RUNS = 20
 _LAST = 5
+# A run tells something about jobs up to so many times as large or small.
+_LIKE = 8
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class RunKey:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: seconds a step before any correction, as measured, and of loading (0: it was loaded before)."""
+    """A finished run: seconds a step before any correction, as measured, and the pixels of all its frames."""
 
     key: RunKey
     predicted_s: float
     measured_s: float
-    load_s: float = 0.0
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class SpeedLog:
 
     file: Path
 
-    def factor(self, key: RunKey) -> Factor:
-        """Median of measured over predicted seconds of the last runs with this key.
+    def factor(self, key: RunKey, pixels: int) -> Factor:
+        """Median of measured over predicted seconds of the last runs with this key, for a job of so many pixels.
+
+        Only runs of about the same size count: of a small one most of the time goes to what does not grow.
 
         Without any, that of all runs on the same device in the same precision and with the same step cache, so that a
         profile that never ran does not look faster than those that did; 1 without any run at all.
         """
-        runs = self.runs()
+        runs = [run for run in self.runs() if pixels / _LIKE <= run.pixels <= pixels * _LIKE]
         own = _median(run for run in runs if run.key == key)
         if own is not None:
             return Factor(own, measured=True)
@@ -84,7 +88,7 @@ class SpeedLog:
         try:
             rows = json.loads(self.file.read_text(encoding="utf-8"))["runs"]
             return tuple(
-                Run(RunKey(**row["key"]), float(row["predicted_s"]), float(row["measured_s"]), float(row["load_s"]))
+                Run(RunKey(**row["key"]), float(row["predicted_s"]), float(row["measured_s"]), int(row["pixels"]))
                 for row in rows
             )
         except (OSError, ValueError, KeyError, TypeError):

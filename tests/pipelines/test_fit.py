@@ -59,7 +59,7 @@ def test_a_named_profile_is_planned_or_refused(make: Make) -> None:
 
 def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path) -> None:
     first = make().plan(JOB)
-    make().record(first, 7 * first.estimate.raw_step_s, load_s=2.0)
+    make().record(first, 7 * first.estimate.raw_step_s)
     assert (cache_dir / SPEED_LOG).is_file()
     fitter = make()
     fitter.__dict__.update(machine=Machine("cpu", "cpu", "this computer's processor", 20, 20), rates=make().rates)
