@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.animator import Animator, Placement
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.sampling import Sampling
+
+if TYPE_CHECKING:
+    from fantasyportrait.service.parallel import Team
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,16 @@ class Settings:
     compile: bool = False
     parallel: str = "none"
 
-    def animator(self) -> Animator:
-        """The animator of this machine; raises `RequestError` for words that name no such setting."""
+    def placement(self) -> Placement:
+        """This machine's settings; raises `RequestError` for words that name none, or do not go together."""
         machine: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Placement)}
-        return Animator(self.models_dir, placement=Placement(**machine))
+        if self.ray is not None and self.parallel != "none":
+            raise RequestError("--parallel shares a job between processes here, and --ray gives it away: leave one out")
+        return Placement(**machine)
+
+    def animator(self, team: "Team | None" = None) -> Animator:
+        """The animator of this machine, with the processes that share its steps."""
+        return Animator(self.models_dir, placement=self.placement(), team=team)
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""

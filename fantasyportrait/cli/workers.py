@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Parallel, Precision, Profile, placement
+from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Precision, Profile, placement
 from fantasyportrait.core.errors import FantasyPortraitError
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ def workers(
     precision: Precision = "auto",
     attention: Attention = "native",
     compile: Compile = False,
-    parallel: Parallel = "none",
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
-    machine = placement(device, profile, precision, attention, compile, parallel)
+    machine = placement(device, profile, precision, attention, compile, "none")
     from fantasyportrait.service.ray_cluster import join, leave
     from fantasyportrait.service.ray_fleet import Crew, Fleet
 

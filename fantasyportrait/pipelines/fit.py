@@ -10,7 +10,7 @@ from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.runtime.choose import choose, estimates, lower
 from fantasyportrait.runtime.estimate import Estimate, Factor, JobSize, Surroundings
 from fantasyportrait.runtime.machine import Machine, measure_machine
-from fantasyportrait.runtime.memory import free_memory
+from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.place import device_of, precision_of
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.probes import Rates, measure_rates
@@ -18,6 +18,7 @@ from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.speed_log import Run, RunKey, SpeedLog
 
 SPEED_LOG = "speeds.json"
+_LESS = 0.95
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Fitter:
     def lower(self, plan: Plan) -> Plan | None:
         """The same job with clearly less of the device's memory; None where nothing needs less."""
         found = lower(self.table(plan.job), plan.estimate)
+        if not self.machine.one_memory:
+            # What was not enough once is not tried again: the next plans stay below it.
+            most = min(self.machine.vram_gib, _LESS * plan.estimate.vram_gib)
+            self.__dict__["machine"] = replace(self.machine, vram_gib=most)
         return None if found is None else self._planned(found, plan.job)
 
     def table(self, job: JobSize) -> tuple[Estimate, ...]:
@@ -87,6 +92,10 @@ class Fitter:
             return self._log.factor(self._key(profile, job), _pixels(job))
 
         return estimates(around, factor)
+
+    def look_again(self) -> None:
+        """Measure the free memory anew for the next plan; when nothing of the model is loaded."""
+        self.__dict__.pop("machine", None)
 
     def record(self, plan: Plan, step_s: float) -> None:
         """Remember how many seconds a step took, for later plans."""
@@ -104,7 +113,12 @@ class Fitter:
     def rates(self) -> Rates:
         """Two or three seconds of measuring on a card."""
         device = device_of(self._placement)
-        return measure_rates(device, precision_of(self._placement, device))
+        try:
+            return measure_rates(device, precision_of(self._placement, device))
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
+        raise RequestError(f"the memory of {device} is full, so it cannot even be measured: close what else uses it")
 
     @cached_property
     def _networks(self) -> Networks:

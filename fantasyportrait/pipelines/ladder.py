@@ -3,15 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.fit import Fitter, Plan
 from fantasyportrait.pipelines.following import LoadOrder
 from fantasyportrait.pipelines.loading import ModelFiles, Note, load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.job_needs import JobSize
-from fantasyportrait.runtime.memory import free_memory
+from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.quiet import quiet_libraries
 from fantasyportrait.runtime.team import Team, mode_of
@@ -54,10 +52,13 @@ class Ladder:
         `tell` is told what it will take, before anything is loaded; `note` what turns out otherwise. Raises
         `RequestError` for a job that fits no profile.
         """
+        if self._pipeline is None:
+            # Others may have come or gone since the last look.
+            self._fitter.look_again()
         plan = self._fitter.plan(job)
         shared = self._mode(job)
         same = (shared and shared.mode) == (self._shared and self._shared.mode)
-        held = self._held(plan, job) if same else None
+        held = self._held(plan) if same else None
         tell((held or plan).sentence)
         if held is None:
             self._load(plan, shared, note)
@@ -94,11 +95,11 @@ class Ladder:
             return self._team
         return self._team.in_mode(mode_of(self._placement.parallel, self._team.size, job.most_passes))
 
-    def _held(self, plan: Plan, job: JobSize) -> Plan | None:
+    def _held(self, plan: Plan) -> Plan | None:
         """The plan for the job with the profile that is loaded; None where that does not fit, or is much slower."""
         if self._plan is None or self._pipeline is None:
             return None
-        held = self._fitter.plan_with(self._plan.estimate.profile, job)
+        held = self._fitter.plan_with(self._plan.estimate.profile, plan.job)
         if held is None or held.estimate.step_s > _WORTH_LOADING * plan.estimate.step_s:
             return None
         return held
@@ -116,7 +117,9 @@ class Ladder:
                 with quiet_libraries():
                     self._pipeline = load_pipeline(self._files, self._placement, profile, self._cache, shared, note)
                 return
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
                 alone = shared is None or shared.size == 1
                 following = self._fitter.lower(plan) if alone else None
             # Outside of the handler, which keeps alive what did not fit.

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fantasyportrait.core.errors import OutputError
@@ -32,7 +32,7 @@ def mapped_folder(folder: Path, precision: torch.dtype) -> Path:
         _fill(folder, half, precision)
         if not (out / _INDEX).is_file():  # another process may have been faster, with the same result
             half.replace(out)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         needed = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2
         raise OutputError(
             f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "

@@ -20,11 +20,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fantasyportrait.core.errors import DependencyError, WeightsError
+from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 
 StepCache = Literal["none", "first-block"]
 _PREFIX = "transformer."
+# What diffusers calls the hook that notes the order of streamed blocks.
+_TRACKER = "layer_execution_tracker"
 
 
 def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
@@ -67,7 +70,28 @@ def set_step_cache(pipeline: FantasyPortraitPipeline, kind: StepCache, threshold
     if transformer.is_cache_enabled:
         transformer.disable_cache()
     if kind == "first-block":
+        _trace_streams(transformer, pipeline._execution_device)
         transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+
+
+def _trace_streams(transformer: FantasyPortraitTransformer3DModel, device: torch.device) -> None:
+    """One tiny pass where streamed blocks have not been run yet.
+
+    In their first pass diffusers notes the order of the blocks, and takes the hooks that note it away afterwards: a
+    cache that lies around those would be taken away with them.
+    """
+    hooks = [getattr(block, "_diffusers_hook", None) for block in transformer.blocks]
+    if not any(hook is not None and _TRACKER in hook.hooks for hook in hooks):
+        return
+    config = transformer.config
+
+    def zeros(*shape: int) -> torch.Tensor:
+        return torch.zeros(shape, device=device, dtype=transformer.dtype)
+
+    image = None if config.image_dim is None else zeros(1, 257, config.image_dim)
+    latents = zeros(1, config.in_channels, 1, *config.patch_size[1:])
+    with torch.no_grad():
+        transformer(latents, zeros(1), zeros(1, TEXT_TOKENS, config.text_dim), image, return_dict=False)
 
 
 def _name(file: Path) -> str:
@@ -120,7 +144,7 @@ def _add(transformer: FantasyPortraitTransformer3DModel, name: str, tensors: Map
         transformer.load_lora_adapter(matrices, adapter_name=name, low_cpu_mem_usage=True)
     try:
         _fill(transformer, name, tensors, precision)
-    except torch.OutOfMemoryError:
+    except RuntimeError:
         # Half a LoRA must not be found and taken for a whole one.
         transformer.delete_adapters(name)
         raise

@@ -10,7 +10,10 @@ from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
 
-from fantasyportrait.runtime.memory import free_memory
+from fantasyportrait.runtime.memory import free_memory, ran_out
+
+# Pixels. Half of the VAE's own; smaller ones would be mostly overlap.
+_SMALLEST_TILE = 128
 
 
 def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
@@ -18,9 +21,9 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
     video = video.to(get_module_execution_device(vae), vae.dtype)
     try:
         latents = vae.encode(video).latent_dist.mode().float()
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
         vae.clear_cache()
-        if vae.use_tiling:
+        if vae.use_tiling or not ran_out(error):
             raise
         latents = None
     if latents is None:  # outside of the handler, which keeps alive what did not fit
@@ -31,19 +34,19 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
 
 
 def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
-    """`decode_stream`, which goes on in tiles where the picture does not fit into memory as a whole."""
+    """`decode_stream`, which goes on in tiles, then in small ones, where the picture does not fit into memory."""
     given = 0
-    try:
-        for frames in decode_stream(vae, latents):
-            yield frames
-            given += 1
-        return
-    except torch.OutOfMemoryError:
-        if vae.use_tiling:
-            raise
-    _make_room(vae)
-    # From the beginning: every frame needs what the causal layers keep of the ones before, tile by tile.
-    yield from itertools.islice(decode_stream(vae, latents), given, None)
+    while True:
+        try:
+            # From the beginning: every frame needs what the causal layers keep of the ones before, tile by tile.
+            for frames in itertools.islice(decode_stream(vae, latents), given, None):
+                yield frames
+                given += 1
+            return
+        except RuntimeError as error:
+            if not ran_out(error) or (vae.use_tiling and vae.tile_sample_min_height <= _SMALLEST_TILE):
+                raise
+        _make_room(vae)
 
 
 def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
@@ -154,9 +157,14 @@ def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def _make_room(vae: AutoencoderKLWan) -> None:
+    """Go on in tiles, or in smaller ones."""
     vae.clear_cache()
     free_memory()
-    vae.enable_tiling()
+    if not vae.use_tiling:
+        vae.enable_tiling()
+        return
+    side, stride = _SMALLEST_TILE, _SMALLEST_TILE * 3 // 4
+    vae.enable_tiling(side, side, stride, stride)
 
 
 def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,7 +17,7 @@ from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.speedups import StepCache, set_lora, set_step_cache
 from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
-from fantasyportrait.runtime.memory import free_memory
+from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.team import Team
 
 Note = Callable[[str], None]
@@ -98,7 +98,10 @@ def sample_video(
     that needs less (`source.lower`), then windows of 81 frames; `note` is told. Raises `Cancelled`, and `RequestError`
     where nothing fits.
     """
-    tiled = source.pipeline.vae.use_tiling
+    vae = source.pipeline.vae
+    tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
+    strides = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
+    tiled = vae.use_tiling
     run = _Run(source, job, watch, note, cancel)
     try:
         while (latents := run.sampled()) is None:
@@ -115,6 +118,7 @@ def sample_video(
                 run.shrink_decoding()
     finally:
         # Tiles that this video needed would change the numbers of the next one.
+        source.pipeline.vae.enable_tiling(*tiles, *strides)
         if not tiled:
             source.pipeline.vae.disable_tiling()
 
@@ -176,7 +180,9 @@ class _Run:
         try:
             with team.leading(self._job):
                 return sample_latents(pipeline, self._job, self._on_step, self._cancel, self._latents, self._done)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
             if team.size == 1:
                 return None
         raise RequestError(
@@ -190,8 +196,9 @@ class _Run:
         try:
             yield from itertools.islice(self._source.pipeline.decode(latents, match), given, None)
             self.complete = True
-        except torch.OutOfMemoryError:
-            return
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
 
     def shrink(self) -> None:
         """Need less from here on; `RequestError` where that is not possible."""

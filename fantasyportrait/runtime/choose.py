@@ -72,9 +72,18 @@ def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
 
 
 def lower(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
-    """The same choice among those that need clearly less of the device's memory; None where there are none."""
+    """The same choice among those that need clearly less of the device's memory, or no more of it and clearly less of
+    the host's; None where there are none."""
+    host = LOWER * max(current.ram_gib, current.load_gib)
     return _fastest(
-        each for each in found if each.fits and each != current and each.vram_gib <= LOWER * current.vram_gib
+        each
+        for each in found
+        if each.fits
+        and each.profile != current.profile
+        and (
+            each.vram_gib <= LOWER * current.vram_gib
+            or (each.vram_gib <= current.vram_gib and max(each.ram_gib, each.load_gib) <= host)
+        )
     )
 
 

@@ -210,9 +210,15 @@ def step_seconds(profile: Profile, around: Surroundings, batch: bool) -> float:
     if profile.offload == "stream":
         # The first block has nothing to hide behind.
         first = runs * transfer / max(around.footprint.blocks, 1)
+        # Nor has what lies outside of the blocks, which comes and goes without pinned memory.
+        first += 0 if around.machine.one_memory else runs * _outside_seconds(around)
         return around.activations.windows * (max(fixed, runs * transfer) + first)
     # From a mapped file the host copies the next block into pinned memory before it lets the card compute this one.
     return around.activations.windows * (fixed + runs * transfer)
+
+
+def _outside_seconds(around: Surroundings) -> float:
+    return 2 * around.footprint.outside / GIB / (around.rates.link_gib_s * UNPINNED)
 
 
 def compute_seconds(around: Surroundings) -> float:

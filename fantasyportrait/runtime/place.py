@@ -7,6 +7,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.memory import ran_out
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import Offload, profile_of
 
@@ -51,12 +52,13 @@ def check_placement(placement: Placement) -> None:
 def place(pipeline: DiffusionPipeline, offload: Offload, device: torch.device) -> None:
     """Put the pipeline where the profile says, once. An offloaded pipeline must not be moved afterwards.
 
-    Raises `torch.OutOfMemoryError` where it does not fit, and then holds nothing on the device.
+    Raises an error that `ran_out` knows where it does not fit, and then holds nothing on the device.
     """
     try:
         _WAYS[offload](pipeline, device)
-    except torch.OutOfMemoryError:
-        pipeline.to(torch.device("cpu"))
+    except RuntimeError as error:
+        if ran_out(error):
+            pipeline.to(torch.device("cpu"))
         raise
 
 

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fantasyportrait.runtime.estimate import Factor
@@ -54,18 +54,14 @@ class SpeedLog:
 
         Only runs of about the same size count: of a small one most of the time goes to what does not grow.
 
-        Without any, that of all runs on the same device in the same precision and with the same step cache, so that a
-        profile that never ran does not look faster than those that did; 1 without any run at all.
+        Without any, that of all other profiles' runs, so that a profile that never ran does not look faster than those
+        that did; 1 without any run at all.
         """
         runs = [run for run in self.runs() if pixels / _LIKE <= run.pixels <= pixels * _LIKE]
         own = _median(run for run in runs if run.key == key)
         if own is not None:
             return Factor(own, measured=True)
-        near = _median(
-            run
-            for run in runs
-            if (run.key.device, run.key.precision, run.key.cache) == (key.device, key.precision, key.cache)
-        )
+        near = _median(run for run in runs if replace(run.key, profile=key.profile) == key)
         return Factor(1.0 if near is None else near)
 
     def record(self, run: Run) -> None:

@@ -11,7 +11,7 @@ from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service.job_sizes import job_size, sampled_frames
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_model import WanModel, prepare_model
+from fantasyportrait.service.wan_model import WanModel, lora_file, prepare_model
 
 if TYPE_CHECKING:
     from fantasyportrait.pipelines.fit import Fitter
@@ -65,7 +65,7 @@ def machine_report(
         model, notes = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         fitter = Fitter(folder, gguf, placement, cache_folder())
-        job = job_size(sampling, size, sampled_frames(frames), faces)
+        job = job_size(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
         table = fitter.table(job)
     here = fitter.machine
     memory = f"{here.ram_gib:.1f} GiB of memory free"
@@ -81,6 +81,14 @@ def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None
         return prepare_model(sampling.model, models_dir), []
     except WeightsError as error:
         return None, [f"figures are the published model's, unquantized, since {error}"]
+
+
+def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
+    """The LoRA's file; one that is not there yet counts nothing."""
+    try:
+        return lora_file(sampling, models_dir)
+    except WeightsError:
+        return None
 
 
 def _verdict(fitter: "Fitter", job: "JobSize") -> tuple[str | None, str]:

@@ -1,13 +1,11 @@
 """The diffusion engine: a scene goes in, frames come out of the paper's model."""
 
 import itertools
-import statistics
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +92,9 @@ class WanEngine:
             loading.at(1)
             cancel.check()
             job = self._job(scene, loaded.model, plan, cancel, watch)
-            yield from itertools.islice(self._frames(loaded.ladder, job, cancel, watch), scene.timeline.frames)
+            yield from itertools.islice(
+                self._frames(loaded.ladder, plan.job.passes, job, cancel, watch), scene.timeline.frames
+            )
 
     @contextmanager
     def _turn(self, cancel: CancelToken) -> Iterator[None]:
@@ -156,24 +156,32 @@ class WanEngine:
             cache_threshold=sampling.cache_threshold,
         )
 
-    def _frames(self, ladder: "Ladder", job: "VideoJob", cancel: CancelToken, watch: Watch) -> Iterator[Frame]:
-        """One frame at a time, with a look at the latents after every step."""
+    def _frames(
+        self, ladder: "Ladder", passes: float, job: "VideoJob", cancel: CancelToken, watch: Watch
+    ) -> Iterator[Frame]:
+        """One frame at a time, with a look at the latents after every step, which has so many passes on average."""
         from fantasyportrait.pipelines.video_job import sample_video
         from fantasyportrait.runtime.compute import compute_settings
         from fantasyportrait.runtime.place import device_of
 
         progress = watch.stage("sample", job.steps)
         times = [time.monotonic()]
+        changes: list[str] = []
+
+        def note(text: str) -> None:
+            changes.append(text)
+            _both(watch)(text)
 
         def on_step(done: int, picture: Frame) -> None:
             times.append(time.monotonic())
             progress.at(done)
             watch.look(resize(picture, (picture.shape[1] * LOOK_SCALE, picture.shape[0] * LOOK_SCALE), fast=True))
-            if done == job.steps:
-                ladder.record(_step_s(times))
+            # What changed on the way was not what was estimated, and a single step is mostly preparations.
+            if done == job.steps > 1 and not changes:
+                ladder.record(passes * _pass_s(times, job))
 
         with compute_settings(device_of(self._placement), self._placement.compile):
-            for chunk in sample_video(ladder, job, on_step, _both(watch), cancel):
+            for chunk in sample_video(ladder, job, on_step, note, cancel):
                 cancel.check()
                 yield from chunk
 
@@ -192,10 +200,10 @@ def _both(watch: Watch) -> Callable[[str], None]:
     return say
 
 
-def _step_s(times: Sequence[float]) -> float:
-    """Seconds of a step, from the times at which each ended: the first waited for preparations and compilers."""
-    lengths = [later - earlier for earlier, later in pairwise(times)]
-    return statistics.median(lengths[1:] or lengths)
+def _pass_s(times: Sequence[float], job: "VideoJob") -> float:
+    """Seconds of a pass, from the times at which each step ended: the first waited for preparations and compilers."""
+    count = sum(len(job.guidance.passes(step, job.steps, bool(job.faces))) for step in range(1, job.steps))
+    return (times[-1] - times[1]) / count
 
 
 def _face_job(part: ScenePart, code: MotionCode) -> "FaceJob":

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from accelerate import cpu_offload
-from diffusers.hooks.group_offloading import ModuleGroup
+from diffusers.hooks import HookRegistry
+from diffusers.hooks.group_offloading import LayerExecutionTrackerHook, ModuleGroup
 from diffusers.quantizers.bitsandbytes.bnb_quantizer import BnB4BitDiffusersQuantizer
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -254,3 +255,20 @@ def test_blocks_that_are_left_out_are_not_brought_to_the_device(
     monkeypatch.setattr(ModuleGroup, "onload_", count)
     latents(pipeline)
     assert sum(brought) == 2
+
+
+def test_streamed_blocks_are_run_once_before_the_cache_lies_around_them(folder: Path, tmp_path: Path) -> None:
+    """In the first pass diffusers takes the hooks away that note the blocks' order, and whatever lies around them."""
+    pipeline = load(folder, tmp_path)
+    first, noted = pipeline.transformer.blocks[0], []
+    set_step_cache(pipeline, "first-block")
+    passes: list[int] = []
+    first.register_forward_pre_hook(lambda *_: passes.append(1))
+    set_step_cache(pipeline, "first-block")
+    assert not passes, "nothing is streamed"
+    set_step_cache(pipeline, "none")
+    for block in pipeline.transformer.blocks:
+        registry = HookRegistry.check_if_exists_or_initialize(block)
+        registry.register_hook(LayerExecutionTrackerHook(lambda: noted.append(1)), "layer_execution_tracker")
+    set_step_cache(pipeline, "first-block")
+    assert len(passes) == 1 and len(noted) == len(pipeline.transformer.blocks)

@@ -133,8 +133,8 @@ def test_a_decoder_without_room_even_in_tiles(
     """The frames that were given are not given again, and nothing is sampled anew."""
     given, notes = job(17), []
     expected = sample(pipeline, given, notes)
-    # Frames 0 to 4, then no room; in tiles (here one) no room at once.
-    full_at(pipeline.vae.decoder, {3, 4})
+    # Frames 0 to 4, then no room; in tiles (here one), and in small ones, no room at once.
+    full_at(pipeline.vae.decoder, {3, 4, 5})
     sampled = full_at(another.transformer, set())
     chunks = sample_video(
         Steps([pipeline, another] if lower else [pipeline]), given, lambda *_: None, notes.append, CancelToken()
