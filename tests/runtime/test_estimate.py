@@ -69,9 +69,7 @@ def test_times_are_work_over_rates() -> None:
     """A pass is 1 s of bare arithmetic, 1.6 s as the aim has it; the transformer crosses the link in 3 s, or 6."""
     steps = {name: estimate(profile_of(name), AROUND).step_s for name in ("resident", "stream", "sequential")}
     assert steps["resident"] == pytest.approx(2 * 1.6)
-    assert steps["stream"] == pytest.approx(
-        2 * 3 + 2 * (3 / 10 + 2)
-    )  # the first block and what is outside hide behind nothing
+    assert steps["stream"] == pytest.approx(2 * 3 + 2 * (3 / 10 + 2))
     assert steps["sequential"] == pytest.approx(2 * 1.6 + 2 * 6)
     batched = replace(AROUND, job=replace(AROUND.job, batch_passes=True))
     assert estimate(profile_of("stream"), batched).step_s == pytest.approx(3.2 + 0.3 + 2)
