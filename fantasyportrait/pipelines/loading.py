@@ -67,7 +67,7 @@ def load_pipeline(
     then holds nothing on the device.
     """
     device = device_of(placement)
-    transformer = load_transformer(files, placement, profile)
+    transformer = load_transformer(files, placement, profile, note)
     if placement.compile:
         check_compiled(profile)
         # Before placing and caching, whose hooks cannot be compiled.
@@ -95,7 +95,9 @@ def load_pipeline(
     return pipeline
 
 
-def load_transformer(files: ModelFiles, placement: Placement, profile: Profile) -> FantasyPortraitTransformer3DModel:
+def load_transformer(
+    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard
+) -> FantasyPortraitTransformer3DModel:
     """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the card)."""
     device = device_of(placement)
     precision = precision_of(placement, device)
@@ -104,7 +106,7 @@ def load_transformer(files: ModelFiles, placement: Placement, profile: Profile) 
         return load_gguf_transformer(files.gguf, folder, precision)
     if profile.offload in ("stream", "disk"):
         # Pinned copies are then the only ones in memory, or there are none.
-        folder = mapped_folder(folder, precision)
+        folder = mapped_folder(folder, precision, note)
     arguments = loading_arguments(profile, precision, device)
     transformer = FantasyPortraitTransformer3DModel.from_pretrained(folder, **arguments)
     if profile.weights == "fp8":

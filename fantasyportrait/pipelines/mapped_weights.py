@@ -7,6 +7,7 @@ where memory is short. The base's own shards hold float32, which loading would t
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,24 +20,27 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
 
 
-def mapped_folder(folder: Path, precision: torch.dtype) -> Path:
+def mapped_folder(folder: Path, precision: torch.dtype, note: Callable[[str], None]) -> Path:
     """A folder beside `folder` (an assembled transformer) with the same tensors in `precision`, made once.
+
+    `note` is told before it is made.
 
     One shard at a time is in memory. Raises `OutputError` where there is no room on the disk.
     """
     out = folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
     if (out / _INDEX).is_file():
         return out
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
+    note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
     half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
     try:
         _fill(folder, half, precision)
         if not (out / _INDEX).is_file():  # another process may have been faster, with the same result
             half.replace(out)
     except (OSError, RuntimeError, SafetensorError) as error:
-        needed = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2
         raise OutputError(
             f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
-            f"{needed / 1e9:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
+            f"{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
         ) from error
     finally:
         shutil.rmtree(half, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The table of profiles on real classes at toy size: in which numbers weights are held, and that videos come out."""
 
+import shutil
 from pathlib import Path
 
 import bitsandbytes
@@ -97,7 +98,11 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, tmp_path: Path) -> None:
     """Written shard by shard, each number in the precision that loading would give it."""
-    half = mapped_folder(files.folder / "transformer", torch.bfloat16)
+    notes: list[str] = []
+    shutil.rmtree(files.folder / "transformer-bfloat16", ignore_errors=True)
+    for _ in range(2):
+        half = mapped_folder(files.folder / "transformer", torch.bfloat16, notes.append)
+    assert len(notes) == 1 and "written once more beside the model" in notes[0]
     times = {path: path.stat().st_mtime_ns for path in half.iterdir()}
     mapped, plain = load(files, "stream-disk", tmp_path).transformer, load(files, "resident", tmp_path).transformer
     assert {path: path.stat().st_mtime_ns for path in half.iterdir()} == times
@@ -115,7 +120,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
 
     monkeypatch.setattr("fantasyportrait.pipelines.mapped_weights.save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*choose another profile"):
-        mapped_folder(files.folder / "transformer", torch.float16)
+        mapped_folder(files.folder / "transformer", torch.float16, lambda _: None)
     assert not [path for path in files.folder.iterdir() if path.name.startswith(".transformer")]
 
 
