@@ -106,7 +106,8 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, toy_mode
     far = list(cluster.queue.events(request, tmp_path / "far"))
     assert isinstance(far[-1], events.Done), far[-1]
     result = far[-1].result
-    np.testing.assert_array_equal(frames(result.video), frames(near.video))
+    # A worker has other threads than this process, which add up in another order.
+    assert np.abs(frames(result.video).astype(int) - frames(near.video)).max() <= 1
     assert (result.frames, result.seconds, result.notes) == (near.frames, near.seconds, near.notes)
     assert load_request(result.request) == load_request(near.request)
     assert result.side_by_side is not None and near.side_by_side is not None
