@@ -42,8 +42,11 @@ class Settings:
     def placement(self) -> Placement:
         """This machine's settings; raises `RequestError` for words that name none, or do not go together."""
         machine: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Placement)}
-        if self.ray is not None and self.parallel != "none":
-            raise RequestError("--parallel shares a job between processes here, and --ray gives it away: leave one out")
+        if self.parallel != "none":
+            # One process's error would end the others, or leave them waiting in the midst of a pass.
+            raise RequestError(
+                "--parallel is for  fantasyportrait animate: an app uses several cards through  fantasyportrait workers"
+            )
         return Placement(**machine)
 
     def animator(self, team: "Team | None" = None) -> Animator:

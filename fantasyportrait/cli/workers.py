@@ -18,7 +18,7 @@ EPILOG = """\b
 Without --address a cluster begins on this machine, for an app on this machine.
 For several machines, in a network of your own (whoever reaches a Ray cluster
 can run code on it):
-  ray start --head                             on the first machine
+  ray start --head --disable-usage-stats       on the first machine
   ray start --address FIRST:6379               on each other one
   fantasyportrait workers --address auto       on any of them
   python app.py --ray auto                     on any of them, or from outside

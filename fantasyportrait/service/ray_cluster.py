@@ -110,6 +110,8 @@ def kill(actor: Any) -> None:
 def ray_package() -> ModuleType:
     """Ray, imported with its usage statistics off; `DependencyError` where it is not installed."""
     os.environ[USAGE_VARIABLE] = "0"
+    # Ray ends a process whose cluster has been away for a minute: the app is to say that no worker is there.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
     return require("ray", extra="ray", purpose="working on several machines")
 
 

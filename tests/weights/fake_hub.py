@@ -109,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             cut = self.hub.cut_after if "/resolve/" in self.path else None
             self.wfile.write(body[:cut])
-            self.close_connection = cut is not None
+            # Only a connection that was broken in the midst: the client would use a whole one again.
+            self.close_connection = cut is not None and len(body) > cut
 
 
 def _git_sha1(data: bytes) -> str:
