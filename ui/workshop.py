@@ -1,10 +1,11 @@
 """What one running app owns: animator, queue, the results folder, and who is working on what. No gradio here."""
 
+import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Workshop:
         self._kept_s = kept_s
         self._lock = threading.Lock()
         self._sessions: dict[str, _Session] = {}
+        self._open: set[Path] = set()
 
     def open_job(self, session: str) -> str:
         """Register a piece of work of a session; returns its id."""
@@ -102,7 +104,14 @@ class Workshop:
             if own.folder is None or not own.folder.is_dir():
                 own.folder = History(self.results).new(VIDEO_NAME).parent
             folder = own.folder
-        return History(folder).new(VIDEO_NAME)
+            output = History(folder).new(VIDEO_NAME)
+            self._open.add(output)
+        return output
+
+    def close_result(self, output: Path) -> None:
+        """The result is made, or will not be: its folder may expire."""
+        with self._lock:
+            self._open.discard(output)
 
     def discard(self, output: Path) -> None:
         """Remove the folder of a result that was not made."""
@@ -110,6 +119,13 @@ class Workshop:
 
     def sweep(self) -> None:
         """Delete results that have expired, the folders of visitors who have made nothing since, and idle sessions."""
+        with self._lock:
+            waiting = tuple(self._open)
+        for output in waiting:
+            # What is waited for may take longer than results are kept.
+            for place in (output.parent, output.parent.parent):
+                with suppress(OSError):
+                    os.utime(place)
         History(self.results).expire(self._kept_s)
         for place in self.results.glob("?" * 32):
             History(place).expire(self._kept_s)

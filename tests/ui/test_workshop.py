@@ -48,6 +48,7 @@ def test_results_lie_in_a_folder_for_each_session(workshop: Workshop) -> None:
 
 def test_results_expire(workshop: Workshop) -> None:
     old, young = workshop.new_result("me"), workshop.new_result("you")
+    workshop.close_result(old)
     an_hour_ago = old.parent.stat().st_mtime - 3600
     os.utime(old.parent.parent, (an_hour_ago, an_hour_ago))
     workshop.sweep()
@@ -57,7 +58,24 @@ def test_results_expire(workshop: Workshop) -> None:
 
 def test_an_old_result_expires_while_its_visitor_goes_on(workshop: Workshop) -> None:
     old, young = workshop.new_result("me"), workshop.new_result("me")
+    workshop.close_result(old)
     an_hour_ago = old.parent.stat().st_mtime - 3600
     os.utime(old.parent, (an_hour_ago, an_hour_ago))
     workshop.sweep()
     assert not old.parent.exists() and young.parent.exists()
+
+
+def test_what_is_still_waited_for_does_not_expire(tmp_path: Path) -> None:
+    """A long line, or a long video: its folder is older than any result may become."""
+    workshop = Workshop(tmp_path, kept_s=60.0)
+    output = workshop.new_result("one")
+    places = (output.parent, output.parent.parent)
+    for place in places:
+        os.utime(place, (1, 1))
+    workshop.sweep()
+    assert output.parent.is_dir()
+    workshop.close_result(output)
+    for place in places:
+        os.utime(place, (1, 1))
+    workshop.sweep()
+    assert not output.parent.exists()

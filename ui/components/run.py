@@ -166,6 +166,7 @@ class Runner:
                     done = isinstance(event, events.Done)
                     yield from self._shown(event, request)
         finally:
+            self.workshop.close_result(output)
             if not done:
                 self.workshop.discard(output)
 
