@@ -31,7 +31,7 @@ test: $(VENV)/.installed-dev models
 	$(VENV)/bin/ruff check . || status=1; \
 	$(VENV)/bin/ruff format --check . || status=1; \
 	$(PY) -m mypy || status=1; \
-	$(PY) -m pytest || status=1; \
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile || status=1; \
 	exit $$status
 
 lint: $(VENV)/.installed-dev

@@ -13,6 +13,9 @@ from fantasyportrait.weights.store import fetch_models, models_dir as default_mo
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several of these share the cores: threads of each would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 
