@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Precision, Profile, placement
+from fantasyportrait.cli.machine_flags import (
+    Attention,
+    Compile,
+    Device,
+    Precision,
+    Profile,
+    RamGib,
+    VramGib,
+    placement,
+)
 from fantasyportrait.core.errors import FantasyPortraitError
 
 if TYPE_CHECKING:
@@ -41,20 +50,31 @@ def workers(
     precision: Precision = "auto",
     attention: Attention = "native",
     compile: Compile = False,
+    vram_gib: VramGib = None,
+    ram_gib: RamGib = None,
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
-    machine = placement(device, profile, precision, attention, compile, "none")
+    machine = placement(
+        device=device,
+        profile=profile,
+        precision=precision,
+        attention=attention,
+        compile=compile,
+        vram_gib=vram_gib,
+        ram_gib=ram_gib,
+    )
     from fantasyportrait.service.ray_cluster import join, leave
     from fantasyportrait.service.ray_fleet import Crew, Fleet
 
+    crew = Crew(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
     place = join(address, count or 1)
-    fleet = Fleet(Crew(machine, gpus_per_worker, None if models_dir is None else str(models_dir)))
+    fleet = Fleet(crew)
     try:
         names = fleet.start(count)
         _say(f"ready: {', '.join(names)}")
         _say(f"use with:  python app.py --ray {place}")
         _say("Ctrl-C ends them")
-        _keep_up(fleet)
+        _keep_up(fleet, place)
     except KeyboardInterrupt:
         _say("ending the workers")
     finally:
@@ -62,17 +82,24 @@ def workers(
         leave()
 
 
-def _keep_up(fleet: "Fleet") -> None:
+def _keep_up(fleet: "Fleet", address: str) -> None:
     """Look after the workers until Ctrl-C."""
+    from fantasyportrait.service.ray_cluster import rejoin
+
+    said = ""
     while True:
         time.sleep(TEND_S)
         try:
+            rejoin(address)
             gone, new = fleet.tend()
         except FantasyPortraitError as error:
-            typer.echo(f"note: {error}", err=True)
+            if str(error) != said:
+                typer.echo(f"note: {error}", err=True)
+            said = str(error)
             continue
-        if gone:
-            typer.echo(f"note: {', '.join(gone)} ended; in their place: {', '.join(new)}", err=True)
+        said = ""
+        if new:
+            typer.echo(f"note: {', '.join(gone) or 'the others'} ended; in their place: {', '.join(new)}", err=True)
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,9 @@
 """The queue: requests wait in a line, free workers take them in its order, and a job whose worker dies begins again."""
 
+import itertools
 import threading
 import time
+from bisect import insort
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ from fantasyportrait.service.request import AnimationRequest
 
 POLL_S = 0.2
 # How often the workers are listed while somebody waits, and how long one waits where there is none at all: a worker
-# that takes the place of a lost one loads its packages first.
+# that takes the place of a lost one is seen to be needed within a minute, and may then take three to be ready.
 REFRESH_S = 1.0
-PATIENCE_S = 30.0
+PATIENCE_S = 240.0
+# How long a worker that works for somebody else is left alone.
+REST_S = 1.0
 
 
 class WorkerLost(Exception):
@@ -28,6 +32,10 @@ class WorkerLost(Exception):
     def __init__(self, text: str, begun: bool = True) -> None:
         super().__init__(text)
         self.begun = begun
+
+
+class WorkerBusy(Exception):
+    """The worker works for somebody else who shares it. Nothing was begun."""
 
 
 class Worker(Protocol):
@@ -41,7 +49,7 @@ class Worker(Protocol):
     def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
         """What happens, as `Animator.events` tells it; a `FantasyPortraitError` may also be raised.
 
-        Raises `WorkerLost`; then nothing was written. Closing the generator stops the work.
+        Raises `WorkerLost` or `WorkerBusy`; then nothing was written. Closing the generator stops the work.
         """
         ...
 
@@ -61,8 +69,12 @@ class LocalWorker:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A job's place in the line. Who was cancelled holds nobody up, even where its listener does not listen."""
+    """A job's place in the line, in the order of the numbers: who has had a turn in vain is before all who came later.
 
+    Who was cancelled holds nobody up, even where its listener does not listen.
+    """
+
+    number: int
     token: CancelToken
 
 
@@ -84,8 +96,10 @@ class JobQueue:
         self._changed = threading.Condition()
         self._refreshing = threading.Lock()
         self._listed_s = float("-inf")
+        self._numbers = itertools.count()
         self._line: list[_Place] = []
         self._free: list[Worker] = list(workers)
+        self._rest_until_s: dict[str, float] = {}
         self._busy: set[str] = set()
         self._lost: set[str] = set()
 
@@ -98,11 +112,11 @@ class JobQueue:
         worker is free again. A job that a worker was lost with begins once more on another one.
         """
         token = cancel or CancelToken()
+        place = _Place(next(self._numbers), token)
         losses = 0
-        worker: Worker | None = None
         while True:
             try:
-                worker = yield from self._turn(token, first=worker is not None)
+                worker = yield from self._turn(place)
             except Cancelled:
                 yield events.Cancelled()
                 return
@@ -110,6 +124,8 @@ class JobQueue:
                 yield events.Failed(error)
                 return
             end = yield from self._work(worker, request, output, token)
+            if isinstance(end, WorkerBusy):
+                continue
             if not isinstance(end, WorkerLost):
                 yield end
                 return
@@ -121,23 +137,22 @@ class JobQueue:
                 yield events.Failed(FantasyPortraitError(_twice(end)))
                 return
             if end.begun:
-                yield events.Note(f"the worker {worker.name} was lost ({end}), so the job begins again on another one")
+                yield events.Remark(f"the worker {worker.name} was lost ({end}): the job begins again on another one")
 
-    def _turn(self, token: CancelToken, first: bool) -> Generator[Event, None, Worker]:
-        """Wait for the turn and take a worker; a job that begins again is the first. Tells how many are ahead."""
-        place, told = _Place(token), -1
+    def _turn(self, place: _Place) -> Generator[Event, None, Worker]:
+        """Wait for the turn and take a worker. Tells how many are ahead."""
+        told = -1
         patient_until_s = time.monotonic() + self._patience_s
         with self._changed:
-            self._line.insert(0 if first else len(self._line), place)
+            insort(self._line, place, key=lambda other: other.number)
         try:
             while True:
-                token.check()
+                place.token.check()
                 self._list_workers()
                 with self._changed:
                     ahead = self._ahead(place)
-                    if ahead == 0 and self._free:
-                        worker = self._free.pop(0)
-                        self._busy.add(worker.name)
+                    worker = self._take() if ahead == 0 else None
+                    if worker is not None:
                         return worker
                     none = not self._free and not self._busy
                     if ahead == told:
@@ -160,12 +175,23 @@ class JobQueue:
         before = self._line[: self._line.index(place)]
         return sum(not other.token.cancelled for other in before)
 
+    def _take(self) -> Worker | None:
+        """The first of the free workers that do not rest, which is then busy; called with the lock."""
+        now_s = time.monotonic()
+        for worker in self._free:
+            if self._rest_until_s.get(worker.name, now_s) <= now_s:
+                self._free.remove(worker)
+                self._rest_until_s.pop(worker.name, None)
+                self._busy.add(worker.name)
+                return worker
+        return None
+
     def _work(
         self, worker: Worker, request: AnimationRequest, output: Path, token: CancelToken
-    ) -> Generator[Event, None, Event | WorkerLost]:
-        """Yield the worker's events but the last, and return that one, or the loss of the worker."""
+    ) -> Generator[Event, None, Event | WorkerLost | WorkerBusy]:
+        """Yield the worker's events but the last, and return that one, or why there is none."""
         last: Event | None = None
-        lost: WorkerLost | None = None
+        none: WorkerLost | WorkerBusy | None = None
         try:
             with closing(worker.events(request, output, token)) as happening:
                 for event in happening:
@@ -173,29 +199,31 @@ class JobQueue:
                         last = event
                         break
                     yield event
-        except WorkerLost as error:
-            lost = error
+        except (WorkerLost, WorkerBusy) as error:
+            none = error
         except Cancelled:
             last = events.Cancelled()
         except FantasyPortraitError as error:
             last = events.Failed(error)
         finally:
-            self._give_back(worker, lost is None)
+            self._give_back(worker, none)
         # A worker that was lost after it had told the end is no loss for this job.
-        end = last or lost
+        end = last or none
         if end is None:
             raise RuntimeError(f"the worker {worker.name} stopped without an end")
         return end
 
-    def _give_back(self, worker: Worker, alive: bool) -> None:
+    def _give_back(self, worker: Worker, why: WorkerLost | WorkerBusy | None) -> None:
         with self._changed:
             self._busy.discard(worker.name)
-            if alive:
-                self._free.append(worker)
-            else:
+            if isinstance(why, WorkerLost):
                 self._lost.add(worker.name)
                 # Whoever takes its place may be there already.
                 self._listed_s = float("-inf")
+            else:
+                self._free.append(worker)
+            if isinstance(why, WorkerBusy):
+                self._rest_until_s[worker.name] = time.monotonic() + REST_S
             self._changed.notify_all()
 
     def _list_workers(self) -> None:
@@ -208,7 +236,8 @@ class JobQueue:
             now = {worker.name: worker for worker in self._refresh()}
             self._listed_s = time.monotonic()
             with self._changed:
-                stay = [worker for worker in self._free if worker.name in now]
+                # As they are listed now: after a connection that ended, an old one leads nowhere.
+                stay = [now[worker.name] for worker in self._free if worker.name in now]
                 known = {worker.name for worker in stay} | self._busy | self._lost
                 self._free = stay + [worker for name, worker in now.items() if name not in known]
                 self._changed.notify_all()

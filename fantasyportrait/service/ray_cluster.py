@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ def join(address: str | None, cpus: int = 1) -> str:
     _check_answers(address)
     try:
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of many classes, some of them bare
         raise RequestError(_refused(address, _reason(str(error)))) from error
     return address
 
@@ -60,29 +61,52 @@ def leave() -> None:
     ray_package().shutdown()
 
 
+def rejoin(address: str) -> None:
+    """Join again where the connection has ended for good, as one from outside (ray://) does with the first machine.
+
+    Raises `RequestError` as `join` does.
+    """
+    ray = ray_package()
+    if not ray.is_initialized():
+        ray.shutdown()  # of what is left of the old connection
+        join(address)
+
+
 def ray_queue(address: str) -> JobQueue:
     """Join a cluster, and hand jobs to the workers that are there at the time. Raises `RequestError`."""
     join(address)
-    return JobQueue(refresh=remote_workers)
+    return JobQueue(refresh=partial(_workers_at, address, asker=uuid.uuid4().hex))
 
 
-def remote_workers() -> Sequence[RemoteWorker]:
-    """The workers of the cluster now; none, with a line in the log, where the cluster does not answer."""
+def _workers_at(address: str, asker: str) -> Sequence[RemoteWorker]:
+    try:
+        rejoin(address)
+    except RequestError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return ()
+    return remote_workers(asker)
+
+
+def remote_workers(asker: str) -> Sequence[RemoteWorker]:
+    """The workers of the cluster now; none, with a line in the log, where the cluster does not answer.
+
+    `asker` tells the workers from whom jobs come: each of those who share them has its turn.
+    """
     ray = ray_package()
-    found = []
     try:
         names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
-        for name in names:
-            found.append(_worker(name, ray.get_actor(name)))
-    except ValueError:  # ended between the list and now: the next look has the others
-        return found
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError):
+    except Exception:  # a connection from outside that has ended raises no class of its own
         logging.getLogger(__name__).exception("the Ray cluster does not answer")
+        return ()
+    found = []
+    for name in names:
+        try:
+            actor = ray.get_actor(name)
+        except Exception:  # most often it has ended between the list and now
+            logging.getLogger(__name__).debug("%s cannot be reached", name, exc_info=True)
+        else:
+            found.append(RemoteWorker(name, partial(ask, actor), partial(kill, actor), asker))
     return found
-
-
-def _worker(name: str, actor: Any) -> RemoteWorker:
-    return RemoteWorker(name, partial(ask, actor), partial(kill, actor))
 
 
 def ask(actor: Any, method: str, *arguments: object) -> Any:
@@ -94,8 +118,8 @@ def ask(actor: Any, method: str, *arguments: object) -> Any:
         raise error.cause from error
     except ray.exceptions.GetTimeoutError as error:
         raise WorkerLost(f"it did not answer for {ANSWER_S:.0f} s") from error
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        raise WorkerLost("its process or machine ended") from error
+    except Exception as error:  # no answer of the worker; from outside, Ray raises bare exceptions too
+        raise WorkerLost("its process or machine ended, or the connection to it") from error
 
 
 def kill(actor: Any) -> None:
@@ -103,13 +127,15 @@ def kill(actor: Any) -> None:
     ray = ray_package()
     try:
         ray.kill(actor)
-    except (ray.exceptions.RayError, ConnectionError, ValueError):
+    except Exception:
         logging.getLogger(__name__).debug("a lost worker could not be ended", exc_info=True)
 
 
 def ray_package() -> ModuleType:
     """Ray, imported with its usage statistics off; `DependencyError` where it is not installed."""
     os.environ[USAGE_VARIABLE] = "0"
+    # Ray begins a cluster of its own where it is called without one: a job would wait there for ever.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     # Ray ends a process whose cluster has been away for a minute: the app is to say that no worker is there.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
     return require("ray", extra="ray", purpose="working on several machines")

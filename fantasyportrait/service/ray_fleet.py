@@ -1,8 +1,11 @@
 """Workers on the machines of a Ray cluster: one for each card, kept up as long as this process runs."""
 
+import logging
+import math
+import os
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
@@ -16,6 +19,7 @@ READY_S = 180.0
 CLOSE_S = 10.0
 # Asking, reading files and cancelling, for two apps; the work has threads of its own.
 THREADS = 4
+THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Crew:
 
     Attributes:
         placement: where and how their diffusion engine computes.
-        gpus: cards of the cluster that each takes for itself, 1 or 0.
+        gpus: cards of the cluster that each takes for itself, 1 or 0; with 0 the placement is on the CPU.
         models, cache: folders on the workers' machines, None for the usual ones.
         root: the folder there in which a worker makes its own, None for the system's place for temporary files.
     """
@@ -35,6 +39,17 @@ class Crew:
     cache: str | None = None
     root: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.gpus and self.placement.device not in ("auto", "cpu"):
+            raise RequestError(
+                f"--gpus-per-worker 0 makes workers on CPUs, and --device is {self.placement.device}: leave out one"
+            )
+
+    @property
+    def place(self) -> Placement:
+        """The placement as the workers get it: "auto" would find a card that is not theirs."""
+        return self.placement if self.gpus else replace(self.placement, device="cpu")
+
 
 class Fleet:
     """The workers that this process started in the cluster it has joined; they end with it."""
@@ -43,6 +58,7 @@ class Fleet:
         self._crew = crew
         self._gpus = 0
         self._wanted = 0
+        self._threads = 1
         self._actors: dict[str, Any] = {}
 
     def start(self, count: int | None = None) -> tuple[str, ...]:
@@ -58,6 +74,8 @@ class Fleet:
                 f"{self._wanted} workers need a card each and the cluster has {cards}: give a smaller --count, or "
                 "--gpus-per-worker 0"
             )
+        machines = [node["Resources"] for node in ray_package().nodes() if node["Alive"]]
+        self._threads = share_of_cores(machines, self._wanted, on_cards=bool(self._gpus))
         try:
             return self._fill()
         except FantasyPortraitError:
@@ -76,31 +94,42 @@ class Fleet:
 
     def stop(self) -> None:
         """End all workers; what they were doing is lost, and nothing of it stays on their machines."""
-        closing = [actor.close.remote() for actor in self._actors.values()]
-        if closing:
-            ray_package().wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+        try:
+            closing = [actor.close.remote() for actor in self._actors.values()]
+            if closing:
+                ray_package().wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+        except Exception:  # without a cluster there is nothing to end
+            logging.getLogger(__name__).debug("the workers could not be closed", exc_info=True)
         for actor in self._actors.values():
             kill(actor)
         self._actors.clear()
 
     def _fill(self) -> tuple[str, ...]:
         """Start as many as are missing, all of them or none."""
-        new = {f"{PREFIX}{uuid.uuid4().hex[:8]}": None for _ in range(self._wanted - len(self._actors))}
+        new: list[str] = []
         try:
-            for name in new:
+            while len(self._actors) < self._wanted:
+                name = f"{PREFIX}{uuid.uuid4().hex[:8]}"
                 self._actors[name] = self._make(name)
+                new.append(name)
             self._wait_for([self._actors[name] for name in new])
-        except FantasyPortraitError:
+        except Exception as error:  # from outside, Ray raises bare exceptions too
             for name in new:
                 kill(self._actors.pop(name))
-            raise
+            if isinstance(error, FantasyPortraitError):
+                raise
+            raise FantasyPortraitError(f"no worker can be started, as the cluster does not answer ({error})") from error
         return tuple(new)
 
     def _make(self, name: str) -> Any:
         crew = self._crew
-        options = {"name": name, "num_cpus": 1, "num_gpus": self._gpus, "max_concurrency": THREADS}
-        bench = ray_package().remote(WorkerBench).options(**options)
-        return bench.remote(crew.placement, crew.models, crew.cache, crew.root)
+        options: dict[str, Any] = {"name": name, "num_cpus": 1, "num_gpus": self._gpus, "max_concurrency": THREADS}
+        # Ray itself gives an actor of one core one thread. What is set here goes for the workers too.
+        threads = os.environ.get(THREADS_VARIABLE, str(self._threads))
+        if threads != "1":
+            options["runtime_env"] = {"env_vars": {THREADS_VARIABLE: threads}}
+        bench = ray_package().remote(WorkerBench).options(scheduling_strategy="SPREAD", **options)
+        return bench.remote(crew.place, crew.models, crew.cache, crew.root)
 
     def _wait_for(self, actors: Sequence[Any]) -> None:
         """Return when all answer; raise `RequestError` for want of room, and else what a worker died of."""
@@ -119,6 +148,19 @@ class Fleet:
             except WorkerLost as error:
                 reason = (str(error.__cause__).strip().splitlines() or [str(error)])[-1]
                 raise FantasyPortraitError(f"a worker could not start: {reason.strip()}") from error
+
+
+def share_of_cores(machines: Sequence[Mapping[str, float]], workers: int, on_cards: bool) -> int:
+    """How many threads each of so many workers may compute with; the machine with the least to give decides.
+
+    `machines` are what Ray counts on each, "CPU" and "GPU"; workers on cards go where cards are, others everywhere.
+    """
+    taken = [machine for machine in machines if machine.get("CPU", 0) >= 1 and (not on_cards or machine.get("GPU"))]
+    shares = []
+    for machine in taken:
+        here = machine["GPU"] if on_cards else math.ceil(workers / len(taken))
+        shares.append(int(machine["CPU"] // min(workers, here)))
+    return max(1, min(shares, default=1))
 
 
 def _answers(actor: Any) -> bool:

@@ -25,18 +25,23 @@ class RemoteWorker:
     """Runs requests on a `WorkerBench` elsewhere.
 
     `ask(method, *arguments)` calls a method of the bench and raises `WorkerLost` where it does not answer. `abandon`
-    ends a worker that was given up, so that it does not finish a job that another one has begun again.
+    ends a worker that was given up, so that it does not finish a job that another one has begun again. `asker` is the
+    name, unlike any other, of who asks.
     """
 
-    def __init__(self, name: str, ask: Callable[..., Any], abandon: Callable[[], None], stop_s: float = STOP_S) -> None:
-        self.name, self._ask, self._abandon, self._stop_s = name, ask, abandon, stop_s
+    def __init__(
+        self, name: str, ask: Callable[..., Any], abandon: Callable[[], None], asker: str, stop_s: float = STOP_S
+    ) -> None:
+        self.name, self._ask, self._abandon, self._asker, self._stop_s = name, ask, abandon, asker, stop_s
 
     def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
         """What happens, in the words of this machine; see `Worker.events`."""
-        parcel = pack(request, output)
         job = uuid.uuid4().hex
         begun = lost = False
         try:
+            # First, as hashing the files takes a while: a worker that is busy is asked again every second.
+            self._ask("claim", job, self._asker)
+            parcel = pack(request, output)
             for name, path in parcel.files.items():
                 for data in chunks(path):
                     cancel.check()

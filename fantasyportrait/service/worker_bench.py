@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fantasyportrait.core.errors import OutputError
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.events import Event, Frames
+from fantasyportrait.service.job_queue import WorkerBusy
 from fantasyportrait.service.request import AnimationRequest, from_json
 from fantasyportrait.weights.store import models_dir
 
@@ -28,6 +30,8 @@ CHUNK_BYTES = 8 << 20
 # A job that nobody asks about any more is stopped; a folder that nobody touches was that of a worker that was killed.
 ORPHAN_S = 120.0
 LEFT_S = 600.0
+# Who was refused keeps the turn so long without asking again, which a queue does every second.
+TURN_S = 3.0
 TEND_S = 5.0
 _JOB = re.compile("[0-9a-f]{32}")
 _INPUT = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
@@ -62,7 +66,7 @@ class _Job:
 
 
 class WorkerBench:
-    """Runs jobs for others. Threads may share it: one asks while another computes.
+    """Runs one job at a time, for whoever claims it. Threads may share it: one asks while another computes.
 
     `root` is where its folder is made, the system's place for temporary files where it is None. Tracks and motions of
     clips go to the cache, as on every machine; `orphan_s` and `left_s`: when a job or another's folder is given up.
@@ -82,6 +86,7 @@ class WorkerBench:
         self._orphan_s, self._left_s = orphan_s, left_s
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
+        self._line: dict[str, float] = {}
         self._closed = threading.Event()
         threading.Thread(target=self._tend, name="fantasyportrait-bench", daemon=True).start()
 
@@ -89,13 +94,28 @@ class WorkerBench:
         """Answer, with the process's id: the worker is ready."""
         return os.getpid()
 
-    def receive(self, job: str, name: str, data: bytes) -> None:
-        """Append to the input file `name` of a job, 32 hexadecimal digits and a suffix. Raises `OutputError`."""
-        if not _JOB.fullmatch(job) or not _INPUT.fullmatch(name):
-            raise ValueError(f"{job}/{name} is no name of an input")
+    def claim(self, job: str, asker: str) -> None:
+        """Take the worker for a job, 32 hexadecimal digits, until it is finished.
+
+        Raises `WorkerBusy` while it has another one, or while somebody who was refused before has the turn: of several
+        who share the worker, each gets one job after the other.
+        """
+        if not _JOB.fullmatch(job):
+            raise ValueError(f"{job} is no name of a job")
+        now_s = time.monotonic()
         with self._lock:
-            found = self._jobs.setdefault(job, _Job(self._folder / job))
-            found.asked_s = time.monotonic()
+            self._line = {name: asked_s for name, asked_s in self._line.items() if now_s - asked_s < TURN_S}
+            self._line[asker] = now_s  # at the end, or where it stands already
+            if self._jobs or next(iter(self._line)) != asker:
+                raise WorkerBusy
+            del self._line[asker]
+            self._jobs[job] = _Job(self._folder / job)
+
+    def receive(self, job: str, name: str, data: bytes) -> None:
+        """Append to the input file `name` of the job, 32 hexadecimal digits and a suffix. Raises `OutputError`."""
+        if not _INPUT.fullmatch(name):
+            raise ValueError(f"{name} is no name of an input")
+        found = self._job(job)
         try:
             (found.folder / "in").mkdir(parents=True, exist_ok=True)
             with (found.folder / "in" / name).open("ab") as file:
@@ -157,7 +177,6 @@ class WorkerBench:
         if found is None:
             return True
         found.token.cancel()
-        found.asked_s = time.monotonic()
         if found.running:
             return False
         with self._lock:
@@ -212,10 +231,11 @@ class WorkerBench:
                 jobs = dict(self._jobs)
             for name in _given_up(jobs, self._orphan_s):
                 self.finish(name)
-            if self._folder.is_dir():
-                os.utime(self._folder)
-            if not slept:
-                _remove_left(self._folder, now_s - self._left_s)
+            with suppress(OSError):  # somebody took the folder away, or the disk fails: jobs are tended all the same
+                if self._folder.is_dir():
+                    os.utime(self._folder)
+                if not slept:
+                    _remove_left(self._folder, now_s - self._left_s)
 
 
 def is_result(name: str) -> bool:
@@ -232,7 +252,7 @@ def _remove_left(own: Path, before_s: float) -> None:
     for folder in own.parent.glob(f"{PREFIX}*"):
         try:
             left = folder != own and folder.stat().st_mtime < before_s
-        except FileNotFoundError:
+        except OSError:  # gone meanwhile, or not ours to look at
             continue
         if left:
             shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fantasyportrait.cli import workers
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service import ray_cluster
 from fantasyportrait.service.worker_bench import PREFIX
 from tests.cli.conftest import Command
@@ -25,7 +27,8 @@ from pathlib import Path
 from fantasyportrait.service.cast import BuiltinSource, Role
 from fantasyportrait.service.ray_cluster import ray_queue
 from fantasyportrait.service.request import AnimationRequest
-request = AnimationRequest(Path(sys.argv[2]), (Role(1, BuiltinSource("nod")),), duration=0.12, side_by_side=False)
+cast = (Role(1, BuiltinSource("nod")),)
+request = AnimationRequest(Path(sys.argv[2]), cast, duration=0.12, max_side=384, side_by_side=False)
 print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])
 """
 
@@ -46,7 +49,7 @@ def test_help_names_the_way_to_several_machines(command: Command) -> None:
 def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_cluster, "JOIN_S", 3.0)
+    monkeypatch.setattr(ray_cluster, "JOIN_S", 1.0)
     # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
     monkeypatch.setenv(ray_cluster.AUTH_VARIABLE, "")
     monkeypatch.delenv(ray_cluster.AUTH_VARIABLE)
@@ -55,7 +58,7 @@ def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
         for address, words in (
             ("nonsense", "give HOST:PORT, ray://HOST:PORT or auto"),
             ("127.0.0.1:1", "cannot be joined"),
-            (f"127.0.0.1:{port}", "no Ray cluster answered within 3 s"),
+            (f"127.0.0.1:{port}", "no Ray cluster answered within 1 s"),
         ):
             begun = time.monotonic()
             outcome = command("workers", "--address", address)
@@ -67,6 +70,42 @@ def test_settings_are_checked_before_a_cluster_begins(command: Command, monkeypa
     monkeypatch.setattr(ray_cluster, "join", lambda *_: pytest.fail("a cluster was begun"))
     outcome = command("workers", "--profile", "moon")
     assert outcome.code == 2 and "profile is 'moon'" in outcome.err
+    outcome = command("workers", "--gpus-per-worker", "0", "--device", "mps")
+    assert outcome.code == 2 and "--device is mps: leave out one" in outcome.err
+
+
+def test_a_cluster_that_is_away_is_said_once_and_joined_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: list[object] = [
+        RequestError("away"),
+        RequestError("away"),
+        ((), ("worker-1",)),
+        ((), ()),
+        (("worker-1",), ("worker-2",)),
+    ]
+
+    class Tended:
+        def tend(self) -> object:
+            if not answers:
+                raise KeyboardInterrupt
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    joined: list[str] = []
+    monkeypatch.setattr(ray_cluster, "rejoin", joined.append)
+    monkeypatch.setattr(workers, "TEND_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        workers._keep_up(Tended(), "ray://first:10001")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "note: away",
+        "note: the others ended; in their place: worker-1",
+        "note: worker-1 ended; in their place: worker-2",
+    ]
+    assert joined == ["ray://first:10001"] * 6
 
 
 def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: Path, models_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """The line before the workers: order, lost workers, cancelling. The workers here only pretend to work."""
 
+import itertools
 import random
 import threading
 import time
@@ -13,10 +14,11 @@ from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, MediaError
-from fantasyportrait.service import events
+from fantasyportrait.service import events, job_queue
 from fantasyportrait.service.cast import BuiltinSource, Role
 from fantasyportrait.service.events import Event
-from fantasyportrait.service.job_queue import JobQueue, Worker, WorkerLost
+from fantasyportrait.service.job_queue import PATIENCE_S, JobQueue, Worker, WorkerBusy, WorkerLost
+from fantasyportrait.service.ray_fleet import READY_S
 from fantasyportrait.service.request import AnimationRequest
 
 REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
@@ -87,7 +89,7 @@ def test_a_job_begins_once_more_on_another_worker() -> None:
     queue = JobQueue([first, second])
     assert run(queue) == [
         events.Stage("portrait"),
-        events.Note("the worker a was lost (its process ended), so the job begins again on another one"),
+        events.Remark("the worker a was lost (its process ended): the job begins again on another one"),
         events.Stage("portrait"),
         done(Path("out")),
     ]
@@ -116,20 +118,67 @@ def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
     assert run(queue)[-1] == done(Path("out"))
 
 
-def test_workers_join_leave_and_are_replaced() -> None:
+def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REST_S", 0.1)
+    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
+    refused: list[float] = []
+
+    class Shared(Pretender):
+        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+            if len(refused) < 4:
+                refused.append(time.monotonic())
+                raise WorkerBusy
+            return (yield from super().events(request, output, cancel))
+
+    worker = Shared()
+    queue = JobQueue([worker])
+    first, second = (queue.events(REQUEST, Path(name)) for name in ("first", "second"))
+    assert (next(first), next(second)) == (events.Waiting(0), events.Waiting(1))
+    threads = [waits(second), waits(first)]
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert worker.ended == ["first", "second"]
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(refused))
+
+
+def test_a_job_that_was_refused_takes_another_worker_at_once() -> None:
+    def busy(output: Path, cancel: CancelToken) -> None:
+        raise WorkerBusy
+
+    refusing, free = Pretender("a", busy), Pretender("b")
+    queue = JobQueue([refusing, free])
+    begun = time.monotonic()
+    assert run(queue)[-1] == done(Path("out")) and time.monotonic() - begun < job_queue.REST_S
+    token = CancelToken()
+    only = JobQueue([refusing]).events(REQUEST, Path("out"), token)
+    next(only)
+    token.cancel()
+    assert list(only)[-1] == events.Cancelled()
+
+
+def test_whoever_takes_the_place_of_a_lost_worker_is_waited_for() -> None:
+    assert PATIENCE_S > READY_S + 30
+
+
+def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REFRESH_S", 0.02)
+    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
     there: list[Worker] = []
     queue = JobQueue(refresh=lambda: list(there), patience_s=5)
     happening = queue.events(REQUEST, Path("out"))
     assert next(happening) == events.Waiting(0)
     lost = Pretender("a", losing)
     there.append(lost)
-    late = threading.Timer(1.0, lambda: there.append(Pretender("b")))
+    late = threading.Timer(0.1, lambda: there.append(Pretender("b")))
     late.start()
     # The lost one is still listed, and does not come back.
     assert list(happening)[-1] == done(Path("out")) and lost.begun == ["out"]
     gone, new = Pretender("c"), Pretender("d")
     queue = JobQueue([gone], refresh=lambda: [new])
     assert isinstance(run(queue)[-1], events.Done) and (gone.begun, new.ended) == ([], ["out"])
+    old, again = Pretender("e"), Pretender("e")
+    queue = JobQueue([old], refresh=lambda: [again])
+    assert isinstance(run(queue)[-1], events.Done) and not old.begun, "a worker is asked as it was listed last"
     last = run(JobQueue(refresh=lambda: [], patience_s=0.3))[-1]
     assert isinstance(last, events.Failed)
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FantasyPortraitError, OutputError, RequestError
 from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service import events, remote_files, worker_bench
+from fantasyportrait.service import events, job_queue, remote_files, remote_worker, worker_bench
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.events import Event
-from fantasyportrait.service.job_queue import JobQueue, WorkerLost
+from fantasyportrait.service.job_queue import JobQueue, WorkerBusy, WorkerLost
 from fantasyportrait.service.remote_files import pack, translated
 from fantasyportrait.service.remote_worker import RemoteWorker
 from fantasyportrait.service.request import AnimationRequest, load_request
@@ -37,7 +38,7 @@ def bench(tmp_path: Path, models_dir: Path) -> Iterator[WorkerBench]:
 
 
 def worker(
-    bench: WorkerBench, before: Callable[[str], None] = lambda method: None, stop_s: float = 300.0
+    bench: WorkerBench, before: Callable[[str], None] = lambda method: None, stop_s: float = 300.0, asker: str = "app"
 ) -> tuple[RemoteWorker, list[str]]:
     """A worker whose wire is a call, after `before`; and a list that says whether it was given up."""
     ended: list[str] = []
@@ -46,7 +47,7 @@ def worker(
         before(method)
         return getattr(bench, method)(*arguments)
 
-    return RemoteWorker("w", ask, lambda: ended.append("w"), stop_s), ended
+    return RemoteWorker("w", ask, lambda: ended.append("w"), asker, stop_s), ended
 
 
 def request(inputs: Inputs, **changes: Any) -> AnimationRequest:
@@ -73,8 +74,8 @@ def test_files_cross_in_pieces_and_a_clip_once(
     asked: list[str] = []
     far, _ = worker(bench, asked.append)
     clip = inputs.nodding_pair
-    cast = (Role(1, ClipSource(clip, person=1)), Role(2, ClipSource(clip, person=2)))
-    wanted = AnimationRequest(inputs.pair, cast, duration=0.12, max_side=640, sound=f"file:{inputs.sound}")
+    cast = tuple(Role(face, ClipSource(clip, end_s=0.2, person=face)) for face in (1, 2))
+    wanted = AnimationRequest(inputs.pair, cast, duration=0.12, max_side=320, sound=f"file:{inputs.sound}")
     last = list(far.events(wanted, tmp_path / "far.mp4", CancelToken()))[-1]
     assert isinstance(last, events.Done), last
     near = Animator().animate(wanted, tmp_path / "near.mp4")
@@ -151,7 +152,73 @@ def test_outputs_are_refused_before_anything_is_sent(bench: WorkerBench, inputs:
     for output, error in ((tmp_path / "no" / "o.mp4", OutputError), (tmp_path / "o.exe", RequestError)):
         with pytest.raises(error):
             list(far.events(request(inputs), output, CancelToken()))
-    assert not asked
+    assert set(asked) == {"claim", "finish"}
+
+
+def test_two_who_share_a_worker_have_it_in_turn(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has three jobs; whoever asked while the other one worked comes next, and no job fails for it."""
+    for module in (job_queue, remote_worker):
+        monkeypatch.setattr(module, "POLL_S", 0.01)
+    monkeypatch.setattr(job_queue, "REST_S", 0.02)
+    worked: list[str] = []
+    asked: dict[str, list[str]] = {"a": [], "b": []}
+    sides = {"a": 256, "b": 512}
+
+    def short(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
+        name, other = ("a", "b") if wanted.max_side == sides["a"] else ("b", "a")
+        before, seen = len(worked), asked[other].count("claim")
+        worked.append(name)
+        wait_for(lambda: worked.count(other) == 3 or asked[other].count("claim") > seen)
+        assert len(worked) == before + 1, "two jobs at once"
+        yield events.Failed(FantasyPortraitError("the end"))
+
+    monkeypatch.setattr(Animator, "events", short)
+
+    def three_jobs(name: str) -> list[str]:
+        queue = JobQueue([worker(bench, asked[name].append, asker=name)[0]])
+        wanted = request(inputs, max_side=sides[name])
+        return [str(list(queue.events(wanted, tmp_path / "o.mp4"))[-1]) for _ in range(3)]
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = [end for told in pool.map(three_jobs, asked) for end in told]
+    assert len(ends) == 6 and all(end.startswith("Failed(") and "the end" in end for end in ends)
+    assert worked in (["a", "b"] * 3, ["b", "a"] * 3)
+
+
+def test_a_busy_worker_is_sent_nothing_and_keeps_no_turn_for_long(
+    bench: WorkerBench, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    far, ended = worker(bench, asked.append)
+    bench.claim(JOB, "other")
+    with pytest.raises(WorkerBusy):
+        list(far.events(request(inputs), tmp_path / "o.mp4", CancelToken()))
+    assert set(asked) == {"claim", "finish"} and not ended
+    assert bench.finish(JOB)
+    with pytest.raises(WorkerBusy):
+        bench.claim(JOB, "other")
+    monkeypatch.setattr(worker_bench, "TURN_S", 0.0)
+    bench.claim(JOB, "other")
+
+
+def test_a_disk_that_fails_ends_no_tending(
+    inputs: Inputs, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tended: list[object] = []
+
+    def fails(path: object) -> None:
+        tended.append(path)
+        raise OSError("the disk fails")
+
+    monkeypatch.setattr(os, "utime", fails)
+    bench = WorkerBench(Placement(), str(models_dir), root=str(tmp_path), orphan_s=0.05)
+    wait_for(lambda: bool(tended))
+    bench.claim(JOB, "app")
+    bench.receive(JOB, "b" * 32, b"x")
+    wait_for(lambda: not files(tmp_path))
+    bench.close()
 
 
 def test_a_job_that_nobody_asks_about_is_stopped(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
@@ -173,9 +240,12 @@ def test_a_job_that_nobody_asks_about_is_stopped(inputs: Inputs, tmp_path: Path,
 
 
 def test_names_from_the_wire_lead_nowhere_else(bench: WorkerBench, inputs: Inputs, tmp_path: Path) -> None:
-    for job, name in (("../up", "b" * 32), (JOB, "../b"), (JOB, "b" * 32 + "/c"), (JOB, "/etc/hostname")):
+    with pytest.raises(ValueError, match="no name of a job"):
+        bench.claim("../up", "app")
+    bench.claim(JOB, "app")
+    for name in ("../b", "b" * 32 + "/c", "/etc/hostname"):
         with pytest.raises(ValueError, match="no name of an input"):
-            bench.receive(job, name, b"x")
+            bench.receive(JOB, name, b"x")
     bench.receive(JOB, "b" * 32, b"x")
     for suffix in ("/../../x", ".mp4/x", ".M"):
         with pytest.raises(ValueError, match="no suffix"):
@@ -184,8 +254,9 @@ def test_names_from_the_wire_lead_nowhere_else(bench: WorkerBench, inputs: Input
         bench.start(JOB, request(inputs).to_json(), ".mp4")
     with pytest.raises(ValueError, match="no name of a result"):
         bench.read(JOB, "../in/" + "b" * 32, 0)
-    with pytest.raises(UnknownJob):
-        bench.poll("c" * 32, 0)
+    for ask in (lambda: bench.poll("c" * 32, 0), lambda: bench.receive("../up", "b" * 32, b"x")):
+        with pytest.raises(UnknownJob):
+            ask()
     parcel = pack(request(inputs), tmp_path / "o.mp4")
     for name in ("../o.mp4", "result.sh", "result/frame_1.png", "/result.mp4", "result.request.json"):
         with pytest.raises(ValueError, match="not asked for"):
