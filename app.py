@@ -30,9 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", default="auto", help="auto, bfloat16, float16 or float32 (default: auto)")
     parser.add_argument("--attention", default="native", help="native, auto, flash, flash3, sage or flex")
     parser.add_argument("--compile", action="store_true", help="compile the transformer: the first step takes minutes")
-    parser.add_argument(
-        "--parallel", default="none", help="none, auto, passes or tokens: how torchrun's processes share"
-    )
+    parser.add_argument("--vram-gib", type=float, help="memory of the card to reckon with (default: what is free)")
+    parser.add_argument("--ram-gib", type=float, help="memory of this machine to reckon with (default: what is free)")
     given = parser.parse_args(arguments)
     try:
         launch(Settings(**vars(given)))

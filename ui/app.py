@@ -1,20 +1,17 @@
 """Build the app and launch it."""
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import os
+from typing import Any
 
 import gradio as gr
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.parallel import run_in_team
 from ui import words
 from ui.layout import build_page
 from ui.settings import Settings
 from ui.theme import style_sheet, theme
 from ui.workshop import RESULTS_KEPT_S, Workshop
-
-if TYPE_CHECKING:
-    from fantasyportrait.service.parallel import Team
 
 SWEEP_S = 600
 MAX_UPLOAD = "200mb"
@@ -40,12 +37,12 @@ def launch(settings: Settings, block: bool = True) -> str:
 
     Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
     """
-    # Of several processes the first one serves; the others return when it has ended.
-    return run_in_team(settings.placement(), lambda team: _serve(settings, block, team)) or ""
-
-
-def _serve(settings: Settings, block: bool, team: "Team | None") -> str:
-    animator, model = settings.animator(team), settings.found_model()
+    if os.environ.get("WORLD_SIZE", "1") != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
+        # Each process would serve an app of its own, all of them on the same card.
+        raise RequestError(
+            "torchrun is for  fantasyportrait animate: an app uses several cards through  fantasyportrait workers"
+        )
+    animator, model = settings.animator(), settings.found_model()
     workshop = Workshop(settings.results, animator, model=model, queue=settings.queue(animator))
     demo = build(workshop)
     workshop.sweep_often(SWEEP_S)

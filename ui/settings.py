@@ -1,16 +1,15 @@
 """How one app is served: what whoever starts it decides, and no visitor."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.animator import Animator, Placement
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.sampling import Sampling
 
-if TYPE_CHECKING:
-    from fantasyportrait.service.parallel import Team
+MACHINE = ("device", "profile", "precision", "attention", "compile", "vram_gib", "ram_gib")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Settings:
         models_dir: where the model files lie or shall be put.
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
-        device, profile, precision, attention, compile, parallel: see `Placement`.
+        device, profile, precision, attention, compile, vram_gib, ram_gib: see `Placement`.
     """
 
     host: str | None = None
@@ -37,21 +36,22 @@ class Settings:
     precision: str = "auto"
     attention: str = "native"
     compile: bool = False
-    parallel: str = "none"
+    vram_gib: float | None = None
+    ram_gib: float | None = None
 
     def placement(self) -> Placement:
-        """This machine's settings; raises `RequestError` for words that name none, or do not go together."""
-        machine: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Placement)}
-        if self.parallel != "none":
-            # One process's error would end the others, or leave them waiting in the midst of a pass.
+        """This machine's settings; raises `RequestError` for words that name none, and for any beside `ray`."""
+        given = [f"--{name.replace('_', '-')}" for name in MACHINE if getattr(self, name) != getattr(Settings, name)]
+        if self.ray is not None and given:
             raise RequestError(
-                "--parallel is for  fantasyportrait animate: an app uses several cards through  fantasyportrait workers"
+                f"{', '.join(given)}: with --ray the workers choose, so give this to  fantasyportrait workers"
             )
+        machine: dict[str, Any] = {name: getattr(self, name) for name in MACHINE}
         return Placement(**machine)
 
-    def animator(self, team: "Team | None" = None) -> Animator:
-        """The animator of this machine, with the processes that share its steps."""
-        return Animator(self.models_dir, placement=self.placement(), team=team)
+    def animator(self) -> Animator:
+        """The animator of this machine."""
+        return Animator(self.models_dir, placement=self.placement())
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""

@@ -1,5 +1,6 @@
 """What one running app owns: animator, queue, the results folder, and who is working on what. No gradio here."""
 
+import logging
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
@@ -114,8 +116,14 @@ class Workshop:
             self._open.discard(output)
 
     def discard(self, output: Path) -> None:
-        """Remove the folder of a result that was not made."""
-        History(output.parent.parent).delete(output.parent.name)
+        """Remove the folder of a result that was not made; where it cannot be removed, the log says so.
+
+        It is called where something else went wrong, which must not be hidden behind an error of this.
+        """
+        try:
+            History(output.parent.parent).delete(output.parent.name)
+        except (FantasyPortraitError, OSError) as error:
+            logging.getLogger(__name__).warning("%s is left over: %s", output.parent, error)
 
     def sweep(self) -> None:
         """Delete results that have expired, the folders of visitors who have made nothing since, and idle sessions."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Parallel, Precision, Profile
+from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Precision, Profile, RamGib, VramGib
 from fantasyportrait.core.optional import require
 
 
@@ -34,7 +34,8 @@ def app_command(
     precision: Precision = "auto",
     attention: Attention = "native",
     compile: Compile = False,
-    parallel: Parallel = "none",
+    vram_gib: VramGib = None,
+    ram_gib: RamGib = None,
 ) -> None:
     """Open the app: upload a photo, give each face a clip, watch the result. Ctrl-C ends it."""
     require("gradio", extra="app", purpose="the app")
@@ -52,6 +53,7 @@ def app_command(
             precision=precision,
             attention=attention,
             compile=compile,
-            parallel=parallel,
+            vram_gib=vram_gib,
+            ram_gib=ram_gib,
         )
     )

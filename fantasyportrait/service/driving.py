@@ -10,7 +10,7 @@ import numpy as np
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import report
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.clips import ClipInfo, probe_clip
 from fantasyportrait.media.timeline import Timeline, frame_count
 from fantasyportrait.service.cast import ClipSource
 
@@ -54,6 +54,11 @@ def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
     """How many frames of the clip should be used, by what it says of its length."""
     end_s = info.duration_s if source.end_s is None else min(source.end_s, info.duration_s)
     return frame_count(max(end_s - source.start_s, 0.0), rate)
+
+
+def stated_length_s(source: ClipSource, rate: Fraction) -> float:
+    """Seconds of the used part of the clip at `rate`, by what the clip says of itself; `MediaError` if unreadable."""
+    return float(expected_frames(source, probe_clip(source.path), rate) / rate)
 
 
 def clip_notes(clip: DrivingClip, rate: Fraction) -> list[str]:

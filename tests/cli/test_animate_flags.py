@@ -83,10 +83,10 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
     monkeypatch.setenv("WORLD_SIZE", "1")
     machine = (
         "--device", "cpu", "--profile", "stream", "--precision", "float32", "--attention", "auto", "--compile",
-        "--parallel", "tokens",
+        "--parallel", "tokens", "--vram-gib", "8", "--ram-gib", "30.5",
     )  # fmt: skip
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *machine).code == 0
-    assert asked.machines == [Placement("cpu", "stream", "float32", "auto", True, "tokens")]
+    assert asked.machines == [Placement("cpu", "stream", "float32", "auto", True, "tokens", 8, 30.5)]
     assert not {"stream", "tokens"} & set(asked.requests[0].to_json().split('"'))
 
 
@@ -216,3 +216,5 @@ def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: py
     assert (with_model.model, with_model.device, with_model.profile) == ("./toy", "cpu", "resident")
     assert with_model.ray == "auto" and plain.ray is None
     assert plain.model is None and plain.host == "127.0.0.1"
+    # Processes share the job of `animate`; an app's workers take a job each.
+    assert command("app", "--parallel", "auto").code == 2 and len(served) == 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fantasyportrait.media.images import load_photo, resize, save_image
 from tests.service.factories import acted, one_person, tone
 from tests.ui.browsing import CHROMIUM, FLAGS, WAIT_MS, opened
 from tests.ui.serving import Served, serve
@@ -16,10 +17,11 @@ from tests.ui.serving import Served, serve
 def clips(tmp_path_factory: pytest.TempPathFactory, two_person: Path, models_dir: Path) -> dict[str, Path]:
     """Clips of one second: "one" shows a person who talks aloud, "two" shows two people who nod and smile."""
     folder = tmp_path_factory.mktemp("clips")
-    photo = one_person(two_person, folder / "one.png")
+    photo, pair = one_person(two_person, folder / "one.png"), folder / "pair.png"
+    save_image(pair, resize(load_photo(two_person).pixels, (512, 288)))
     return {
         "one": acted(photo, ("talk",), folder / "talking.mp4", tone(folder / "tone.wav")),
-        "two": acted(two_person, ("nod", "smile"), folder / "pair.mp4"),
+        "two": acted(pair, ("nod", "smile"), folder / "pair.mp4"),
     }
 
 
@@ -37,16 +39,6 @@ def wan_app(
     """An app that offers the diffusion engine too, with the toy model."""
     folder = tmp_path_factory.mktemp("wan-app")
     with serve(repository, folder, "--model", str(toy_model), "--device", "cpu") as served:
-        yield served
-
-
-@pytest.fixture(scope="session")
-def empty_app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path) -> Iterator[Served]:
-    """An app that offers the diffusion engine, with an empty folder for its model: nothing can be rendered."""
-    folder = tmp_path_factory.mktemp("empty-app")
-    model = folder / "secret-place" / "some-model"
-    model.mkdir(parents=True)
-    with serve(repository, folder, "--model", str(model), "--device", "cpu") as served:
         yield served
 
 
@@ -78,11 +70,4 @@ def page(browser: Any, app: Served) -> Iterator[Any]:
 def wan_page(browser: Any, wan_app: Served) -> Iterator[Any]:
     """The app with the diffusion engine in a new tab."""
     with opened(browser, wan_app) as tab:
-        yield tab
-
-
-@pytest.fixture
-def empty_page(browser: Any, empty_app: Served) -> Iterator[Any]:
-    """The app whose model is not there in a new tab."""
-    with opened(browser, empty_app) as tab:
         yield tab

@@ -1,6 +1,9 @@
 """The runner drains the animator's events into updates of the page."""
 
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,13 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.job_queue import JobQueue
 from fantasyportrait.service.request import AnimationRequest
+from tests.factories_media import grey, make_clip
 from tests.ui.factories import card, engine, options, values
 from ui import words
 from ui.cast import Portrait
@@ -32,9 +38,11 @@ def runner(tmp_path: Path, models_dir: Path) -> Runner:
         return Runner(render_run(), render_result(), Workshop(tmp_path / "results", Animator(models_dir)))
 
 
-def work(runner: Runner, photo: Path, *cards: CardValues, job: str = "") -> Iterator[dict[Any, Any]]:
-    """The updates of a run over a photo with as many faces as cards."""
-    data = [value for item in (options(side_by_side=True), *cards) for value in values(item)]
+def work(
+    runner: Runner, photo: Path, *cards: CardValues, job: str = "", given: OptionValues | None = None
+) -> Iterator[dict[Any, Any]]:
+    """The updates of a run over a photo with as many faces as cards; without more options it lasts 0.2 s."""
+    data = [value for item in (given or options(seconds=0.2), *cards) for value in values(item)]
     return runner.work(VISITOR, Portrait(str(photo), ("",) * len(cards)), job, *data)
 
 
@@ -44,7 +52,8 @@ def results(runner: Runner) -> list[Path]:
 
 
 def test_a_run_ends_with_its_result(runner: Runner, two_person: Path) -> None:
-    updates = list(work(runner, two_person, card(), card(motion="laugh", strength=0.5)))
+    cards = card(), card(motion="laugh", strength=0.5)
+    updates = list(work(runner, two_person, *cards, given=options(side_by_side=True)))
     said = "".join(str(update.get(runner.widgets.progress, "")) for update in updates)
     titles = {words.STAGES[name] for name in PREVIEW_STAGES}
     assert {title for title in words.STAGES.values() if title in said} == titles and "100 %" in said
@@ -79,11 +88,59 @@ def test_whoever_waits_reads_how_many_are_ahead(runner: Runner, two_person: Path
     assert Path(list(third)[-1][runner.result.video]).is_file()
 
 
+def wait_for_endings() -> None:
+    """Until the work of those who have gone has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "fantasyportrait-ending":
+            thread.join(30)
+
+
 def test_a_visitor_who_goes_stops_the_work(runner: Runner, two_person: Path) -> None:
     happening = work(runner, two_person, card(), card())
     next(happening)
     happening.close()  # type: ignore[attr-defined]
+    wait_for_endings()
     assert not results(runner) and not list(runner.workshop.results.glob("*/*"))
+
+
+class SlowToStop:
+    """A worker that is told to stop and stays in the midst of a step until `released`."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.token: CancelToken | None = None
+        self.released = threading.Event()
+
+    def events(
+        self, _request: AnimationRequest, _output: Path, cancel: CancelToken
+    ) -> Generator[events.Event, None, None]:
+        """One stage that does not end."""
+        self.token = cancel
+        try:
+            yield events.Stage("portrait")
+        finally:
+            self.released.wait(5)
+
+
+def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_person: Path) -> None:
+    """gradio closes the generator on the server's event loop."""
+    worker = SlowToStop()
+    with gr.Blocks(analytics_enabled=False):
+        workshop = Workshop(tmp_path / "results", queue=JobQueue([worker]))
+        runner = Runner(render_run(), render_result(), workshop)
+    happening = work(runner, two_person, card(), card())
+    while worker.token is None:
+        next(happening)
+    begun_s = time.monotonic()
+    happening.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begun_s < 1
+    assert worker.token.cancelled
+    # Its folder stays as long as the work may still write there.
+    assert len(list(workshop.results.glob("*/*"))) == 1
+    worker.released.set()
+    wait_for_endings()
+    assert not list(workshop.results.glob("*/*"))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +170,40 @@ def test_a_bug_is_logged_and_the_page_lives_on(
     last = list(work(runner, two_person, card(), card()))[-1]
     assert "went wrong" in last[runner.widgets.message] and "inside" not in last[runner.widgets.message]
     assert "ZeroDivisionError" in caplog.text and last[runner.widgets.animate]["interactive"]
+
+
+def shown(runner: Runner, photo: Path, happening: list[events.Event], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the message says, update by update, while these things happen."""
+    monkeypatch.setattr(runner.workshop.animator, "events", lambda *_: (event for event in happening))
+    updates = work(runner, photo, card(), card())
+    return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
+
+
+def test_remarks_and_notes_are_read_while_it_works(
+    runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = f"the worker <2> was lost with {two_person}, so the job begins again"
+    happening = [
+        events.Remark("about 12 min on this card"),
+        # What is for now and for the result is told twice, and a job that begins again tells all of it again.
+        events.Remark("4 GiB are free, so it streams"),
+        events.Note("4 GiB are free, so it streams"),
+        events.Note(lost),
+        events.Remark("about 12 min on this card"),
+        events.Cancelled(),
+    ]
+    first, second, third, last = shown(runner, two_person, happening, monkeypatch)
+    assert first.count('role="status"') == 1 and "About 12 min on this card." in first
+    assert second.startswith(first) and second.count("4 GiB are free, so it streams.") == 1
+    assert third.startswith(second) and "The worker &lt;2&gt; was lost with two_people.png, so" in third
+    assert "Stopped" in last and "12 min" not in last
+
+
+def test_a_refusal_hides_where_results_lie(runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OutputError(f"{runner.workshop.results}/1f/fantasyportrait.mp4 cannot be written: the disk is full")
+    (said,) = shown(runner, two_person, [events.Failed(error)], monkeypatch)
+    assert "results/1f/fantasyportrait.mp4 cannot be written" in said
+    assert str(runner.workshop.results.parent) not in said
 
 
 @pytest.fixture
@@ -159,22 +250,36 @@ def test_wan_shows_its_steps_and_looks_and_hides_its_place(
     assert "some-model/transformer is missing" in message and str(Path(model).parent) not in message
 
 
+def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_person: Path) -> None:
+    model = Path(str(wan_runner.workshop.model))
+    model.mkdir(parents=True)
+    last = list(wan_work(wan_runner, two_person, options(), engine(), card(), card()))[-1]
+    said = last[wan_runner.widgets.message]
+    assert re.fullmatch(r'<p class="refusal" role="alert">[A-Z][^<]+[^.]\.</p>', said) and ". " not in said
+    assert "some-model" in said and str(model.parent) not in said
+    assert last[wan_runner.widgets.animate]["interactive"] and not results(wan_runner)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A clip of one second that shows nobody."""
+    return make_clip(tmp_path / "clip.mp4", [grey(0)] * 25)
+
+
 def test_a_long_clip_is_refused_before_wan_begins(
-    wan_runner: Runner, two_person: Path, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    wan_runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.form.LONGEST_WAN_S", 0.5)
-    items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clips["one"])), card())
+    items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
     assert "The longest clip lasts 1 s, and Wan makes at most 0.5 s" in message
     assert last[wan_runner.widgets.animate]["interactive"] and not results(wan_runner)
 
 
-def test_wan_stopped_while_clips_are_measured_is_stopped(
-    wan_runner: Runner, two_person: Path, clips: dict[str, Path]
-) -> None:
+def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two_person: Path, clip: Path) -> None:
     job = wan_runner.begin(VISITOR)[wan_runner.widgets.job]
     wan_runner.workshop.stop("me")
-    items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clips["one"])), card())
+    items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items, job=job))[-1]
     assert "Stopped" in last[wan_runner.widgets.message] and not results(wan_runner)

@@ -70,28 +70,32 @@ def test_values_out_of_range_make_nothing(
         {"guidance_begins": 90, "guidance_ends": 10},
     ],
 )
-def test_values_of_wan_out_of_range_make_nothing(wan_app: Served, small: Path, changes: dict[str, object]) -> None:
-    someone = Visitor(wan_app.address)
-    someone.send_photo(small)
+def test_values_of_wan_out_of_range_make_nothing(
+    wan_app: Served, wan_visitor: Visitor, changes: dict[str, object]
+) -> None:
     before = list(wan_app.results.rglob("*.mp4"))
-    answer = someone.animate(*values(options()), *values(engine(**changes)), *values(card()))
+    answer = wan_visitor.animate(*values(options()), *values(engine(**changes)), *values(card()))
     assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
     assert list(wan_app.results.rglob("*.mp4")) == before
 
 
-def test_the_place_of_the_model_is_told_to_nobody(empty_app: Served, small: Path) -> None:
-    someone = Visitor(empty_app.address)
-    someone.send_photo(small)
-    answer = someone.animate(*values(options()), *values(engine()), *values(card()))
-    page = httpx.get(f"{empty_app.address}/config", trust_env=False).text
-    assert 'role="alert"' in str(answer) and "some-model" in str(answer)
-    assert "secret-place" not in str(answer) + page + str(someone.interface())
+def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, toy_model: Path) -> None:
+    page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
+    assert str(toy_model.parent) not in page + str(Visitor(wan_app.address).interface())
 
 
 @pytest.fixture(scope="module")
 def visitor(app: Served, small: Path) -> Visitor:
     """A visitor with a photo of one person."""
     someone = Visitor(app.address)
+    someone.send_photo(small)
+    return someone
+
+
+@pytest.fixture(scope="module")
+def wan_visitor(wan_app: Served, small: Path) -> Visitor:
+    """The same where the diffusion engine is offered too."""
+    someone = Visitor(wan_app.address)
     someone.send_photo(small)
     return someone
 
@@ -103,9 +107,20 @@ def test_a_file_of_the_server_is_no_photo_and_is_not_served(app: Served, two_per
     assert someone.fetch("/etc/hostname").status_code == 403
 
 
-def test_the_app_is_not_shared_through_others() -> None:
+@pytest.mark.parametrize("flags", [["--share"], ["--parallel", "auto"]])
+def test_the_app_is_not_shared_through_others_and_shares_no_job(flags: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["--share"])
+        main(flags)
+
+
+def test_an_app_is_not_started_by_torchrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    with pytest.raises(SystemExit, match="2"):
+        main(["--results", str(tmp_path)])
+    assert "torchrun is for  fantasyportrait animate" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_in_a_sentence(app: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,6 +147,15 @@ def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit, match="2"):
         main(["--ray", "127.0.0.1:1", "--results", str(tmp_path)])
     assert "the Ray cluster at 127.0.0.1:1 cannot be joined" in capsys.readouterr().err
+
+
+def test_flags_of_the_machine_are_the_workers_where_a_cluster_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--ray", "127.0.0.1:1", "--profile", "stream", "--compile", "--results", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert "--profile, --compile: with --ray the workers choose" in said and "fantasyportrait workers" in said
 
 
 def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:

@@ -46,6 +46,14 @@ def test_results_lie_in_a_folder_for_each_session(workshop: Workshop) -> None:
     assert not first.parent.exists() and second.parent.exists()
 
 
+def test_a_folder_that_cannot_be_discarded_is_logged(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever discards has an error of their own to tell."""
+    output = workshop.new_result("me")
+    output.parent.rmdir()
+    workshop.discard(output)
+    assert f"{output.parent} is left over: there is no result" in caplog.text
+
+
 def test_results_expire(workshop: Workshop) -> None:
     old, young = workshop.new_result("me"), workshop.new_result("you")
     workshop.close_result(old)

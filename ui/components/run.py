@@ -1,8 +1,8 @@
 """The Animate and Stop buttons, and how far the work is."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -158,13 +158,31 @@ class Runner:
             with self.workshop.measuring(token):
                 check_length(self.workshop.animator, request, form.LONGEST_WAN_S, token)
         output = self.workshop.new_result(session)
-        done = False
+        happening = self.workshop.queue.events(request, output, token)
+        said: list[str] = []
+        done = gone = False
         try:
-            # Closing the events stops the work, also when the visitor has gone.
-            with closing(self.workshop.queue.events(request, output, token)) as happening:
-                for event in happening:
-                    done = isinstance(event, events.Done)
-                    yield from self._shown(event, request)
+            for event in happening:
+                done = isinstance(event, events.Done)
+                yield from self._shown(event, request, said)
+        except GeneratorExit:
+            gone = True
+            token.cancel()
+            raise
+        finally:
+            if gone:
+                # gradio closes us on the server's event loop: all visitors would wait until this one's work has ended.
+                ending = (happening, output, done)
+                threading.Thread(target=self._tidy, args=ending, name="fantasyportrait-ending", daemon=True).start()
+            else:
+                self._tidy(happening, output, done)
+
+    def _tidy(self, happening: Generator[events.Event, None, None], output: Path, done: bool) -> None:
+        """Wait until the work has ended, which closing its events asks for, and leave no folder without a result."""
+        try:
+            happening.close()
+        except Exception:
+            logging.getLogger(__name__).exception("a run did not end well")
         finally:
             self.workshop.close_result(output)
             if not done:
@@ -179,7 +197,8 @@ class Runner:
         options = form.OptionValues(*values[:first])
         return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
 
-    def _shown(self, event: events.Event, request: AnimationRequest) -> Iterator[Updates]:
+    def _shown(self, event: events.Event, request: AnimationRequest, said: list[str]) -> Iterator[Updates]:
+        """What an event changes on the page; `said` keeps the sentences of the run so far."""
         if isinstance(event, events.Waiting):
             yield {self.widgets.progress: pictures.progress_bar(words.waiting_text(event.ahead), 0)}
         elif isinstance(event, events.Stage):
@@ -187,8 +206,12 @@ class Runner:
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total
             yield {self.widgets.progress: pictures.progress_bar(words.step_text(event), percent)}
-        elif isinstance(event, events.Remark):
-            yield {self.widgets.message: pictures.remark(event.text)}
+        elif isinstance(event, events.Remark | events.Note):
+            # What is both for now and for the result comes as both.
+            if event.text not in said:
+                said.append(event.text)
+                texts = [words.in_words(text, self._hidden(request)) for text in said]
+                yield {self.widgets.message: "".join(map(pictures.remark, texts))}
         elif isinstance(event, events.Frames):
             url = pictures.data_url(event.frame, LOOK_SIDE)
             yield {self.widgets.look: pictures.picture(url, "the result so far")}
@@ -201,8 +224,12 @@ class Runner:
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
         """The error without the places of files on the server."""
+        return pictures.refusal(words.in_words(error, self._hidden(request)))
+
+    def _hidden(self, request: AnimationRequest) -> list[Path]:
+        """The places on the server that no visitor is told."""
         models = self.workshop.animator.models_dir or models_dir()
-        return pictures.refusal(words.in_words(error, [*form.places(request), models]))
+        return [*form.places(request), models, self.workshop.results]
 
     def _end(self, message: str) -> Updates:
         """The page as it is when nothing runs."""

@@ -1,0 +1,66 @@
+"""A video as long as its clips is refused where it would be too long, before anything slow is done if that can be."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.service.request import AnimationRequest
+from tests.factories_media import grey, make_clip
+from ui.lengths import check_length
+
+RATE = 25  # as make_clip writes, and as a request is made
+
+
+class Tracker:
+    """Finds one person in every clip, on so many frames, and notes which clips it was given."""
+
+    def __init__(self, frames: int) -> None:
+        self.asked: list[Path] = []
+        self._track = range(frames)
+
+    def tracks(self, clip: Path, *_: object, **__: object) -> Sequence[Sequence[int]]:
+        """The frames of the one person."""
+        self.asked.append(clip)
+        return (self._track,)
+
+
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    """Clips without a face by their length in seconds."""
+    folder = tmp_path_factory.mktemp("lengths")
+    made = {seconds: folder / f"{seconds}.mp4" for seconds in (0.4, 1.2)}
+    for seconds, path in made.items():
+        make_clip(path, [grey(0)] * round(seconds * RATE))
+    return made
+
+
+def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span: float) -> None:
+    """Check a request that is driven by the clips; at most 1 s is allowed."""
+    cast = tuple(Role(face, ClipSource(clip, **span)) for face, clip in enumerate(clips, 1))
+    request = AnimationRequest(Path("p.png"), cast or (Role(1, BuiltinSource("nod")),), engine="wan", duration=duration)
+    check_length(tracker, request, 1.0, CancelToken())
+
+
+def test_a_clip_that_says_it_is_too_long_is_not_tracked(lengths: dict[float, Path]) -> None:
+    tracker = Tracker(10)
+    with pytest.raises(RequestError, match="the longest clip lasts 1.2 s, and Wan makes at most 1 s"):
+        check(tracker, list(lengths.values()))
+    assert not tracker.asked
+
+
+def test_a_clip_that_is_longer_than_it_says_is_refused(lengths: dict[float, Path]) -> None:
+    with pytest.raises(RequestError, match="the longest clip lasts 2 s"):
+        check(Tracker(50), [lengths[0.4]])
+
+
+def test_what_is_short_enough_is_tracked_and_passes(lengths: dict[float, Path]) -> None:
+    tracker = Tracker(10)
+    check(tracker, list(lengths.values()), "shortest")
+    assert tracker.asked == list(lengths.values())
+    check(tracker, [lengths[1.2]], end_s=0.8)
+    check(tracker, [])
