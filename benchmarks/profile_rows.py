@@ -62,7 +62,7 @@ def _measured(bench: Bench) -> Iterator[Row]:
     """The pipeline built and placed once, then every work; the estimates come first, in the empty card."""
     options = bench.options
     if options.compile:
-        check_compiled(bench.profile)
+        check_compiled(bench.profile, bench.device)
     predictor = Predictor(bench.configs, bench.device, bench.precision)
     works = [Work(*size, faces) for size in options.sizes for faces in options.faces]
     predicted = {work: predictor.predict(bench.profile, work, options.steps, options.batch_passes) for work in works}

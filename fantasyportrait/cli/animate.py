@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Parallel, Precision, Profile, placement
+from fantasyportrait.cli.machine_flags import (
+    Attention,
+    Compile,
+    Device,
+    Parallel,
+    Precision,
+    Profile,
+    RamGib,
+    VramGib,
+    placement,
+)
 from fantasyportrait.cli.sampling_flags import (
     Alignment,
     BatchPasses,
@@ -158,6 +168,8 @@ def animate(
     attention: Attention = "native",
     compile: Compile = False,
     parallel: Parallel = "none",
+    vram_gib: VramGib = None,
+    ram_gib: RamGib = None,
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     # The flags that were given, by name: this must stay the first statement.
@@ -167,7 +179,16 @@ def animate(
 
     request = request_from(given)
     place = output or Path(f"{request.portrait.stem}.animated.mp4")
-    machine = placement(device, profile, precision, attention, compile, parallel)
+    machine = placement(
+        device=device,
+        profile=profile,
+        precision=precision,
+        attention=attention,
+        compile=compile,
+        parallel=parallel,
+        vram_gib=vram_gib,
+        ram_gib=ram_gib,
+    )
     result = run_in_team(machine, lambda team: animate_with_progress(request, place, models_dir, machine, team))
     if result is not None:
         print_result(result)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Precision, Profile, placement
+from fantasyportrait.cli.machine_flags import (
+    Attention,
+    Compile,
+    Device,
+    Precision,
+    Profile,
+    RamGib,
+    VramGib,
+    placement,
+)
 from fantasyportrait.cli.sampling_flags import Model, Preset, sampling_changes
 from fantasyportrait.core.errors import RequestError
 
@@ -37,6 +46,8 @@ def machine(
     precision: Precision = "auto",
     attention: Attention = "native",
     compile: Compile = False,
+    vram_gib: VramGib = None,
+    ram_gib: RamGib = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which profiles fit this machine, with the memory and time that a video would take."""
@@ -45,7 +56,15 @@ def machine(
 
     given: dict[str, Any] = {"model": model, "preset": preset}
     sampling = Sampling(**sampling_changes({name: value for name, value in given.items() if value is not None}))
-    settings = placement(device, profile, precision, attention, compile, "none")
+    settings = placement(
+        device=device,
+        profile=profile,
+        precision=precision,
+        attention=attention,
+        compile=compile,
+        vram_gib=vram_gib,
+        ram_gib=ram_gib,
+    )
     report = machine_report(sampling, _size(size), frames, faces, settings, models_dir)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))

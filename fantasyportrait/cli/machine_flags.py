@@ -38,18 +38,21 @@ Parallel = Annotated[
         help="[wan] How the processes of torchrun share a job: a pass each, or a part of the tokens each.",
     ),
 ]
+VramGib = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        help="[wan] Reckon with so much memory of the card: less leaves room for others, more tries what would be "
+        "refused. [default: what is free]",
+    ),
+]
+RamGib = Annotated[
+    float | None, typer.Option(metavar="GIB", help="[wan] The same of the machine's memory. [default: what is free]")
+]
 
 
-def placement(device: str, profile: str, precision: str, attention: str, compile: bool, parallel: str) -> "Placement":
-    """The flags as the engine takes them; raises `RequestError`."""
+def placement(**given: Any) -> "Placement":
+    """The flags, by name, as the engine takes them; raises `RequestError`."""
     from fantasyportrait.service.animator import Placement
 
-    given: dict[str, Any] = {
-        "device": device,
-        "profile": profile,
-        "precision": precision,
-        "attention": attention,
-        "compile": compile,
-        "parallel": parallel,
-    }
     return Placement(**given)

@@ -1,21 +1,25 @@
 """Does it run on this machine, and how long does it take: one model's plans for jobs of any size."""
 
+import math
+import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.footprint import Networks, folder_configs, published_configs
+from fantasyportrait.pipelines.mapped_weights import has_copy
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.runtime.choose import choose, estimates, lower
 from fantasyportrait.runtime.estimate import Estimate, Factor, JobSize, Surroundings
-from fantasyportrait.runtime.machine import Machine, measure_machine
+from fantasyportrait.runtime.machine import GIB, Machine, measure_machine
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.place import device_of, precision_of
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.probes import Rates, measure_rates
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.speed_log import Run, RunKey, SpeedLog
+from fantasyportrait.runtime.team import Team
 
 SPEED_LOG = "speeds.json"
 _LESS = 0.95
@@ -47,10 +51,14 @@ class Fitter:
         gguf: a file that replaces the transformer's weights.
         placement: a profile named there is the one that is planned.
         cache: where the times of past runs are kept.
+        team: the processes that share each step, and those of this machine its memory; None works alone.
     """
 
-    def __init__(self, folder: Path | None, gguf: Path | None, placement: Placement, cache: Path) -> None:
+    def __init__(
+        self, folder: Path | None, gguf: Path | None, placement: Placement, cache: Path, team: Team | None = None
+    ) -> None:
         self._folder, self._gguf, self._placement = folder, gguf, placement
+        self._processes, self._neighbours = (1, 1) if team is None else (team.size, team.local_size)
         self._log = SpeedLog(cache / SPEED_LOG)
 
     def plan(self, job: JobSize) -> Plan:
@@ -107,7 +115,10 @@ class Fitter:
         """Free memory and the card, as they were when first asked for."""
         self.rates  # noqa: B018 - first, since what the probes load on the card stays there
         free_memory()
-        return measure_machine(device_of(self._placement))
+        found = measure_machine(device_of(self._placement))
+        found = replace(found, disk_gib=self._disk_gib())
+        said = found.with_memory(self._placement.vram_gib, self._placement.ram_gib)
+        return said.shared_by(self._neighbours)
 
     @cached_property
     def rates(self) -> Rates:
@@ -125,6 +136,14 @@ class Fitter:
         configs = published_configs() if self._folder is None else folder_configs(self._folder)
         return Networks(configs, precision_of(self._placement, device_of(self._placement)), self._gguf)
 
+    def _disk_gib(self) -> float:
+        """What the disk has left for the copy of the transformer that is mapped; endless where there is nothing to
+        copy, or the copy is there."""
+        precision = precision_of(self._placement, device_of(self._placement))
+        if self._folder is None or self._gguf is not None or has_copy(self._folder / "transformer", precision):
+            return math.inf
+        return shutil.disk_usage(self._folder).free / GIB
+
     def _key(self, profile: Profile, job: JobSize) -> RunKey:
         settings = self._placement
         precision = str(precision_of(settings, device_of(settings))).removeprefix("torch.")
@@ -138,6 +157,7 @@ class Fitter:
             else f"{settings.attention} {settings.parallel}",
             compiled=settings.compile,
             cache=job.cache,
+            processes=self._processes,
         )
 
     def _planned(self, found: Estimate, job: JobSize) -> Plan:

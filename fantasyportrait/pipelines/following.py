@@ -1,9 +1,6 @@
 """A team's job: what the first process says to the others, and what they do until it leaves."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +18,8 @@ from fantasyportrait.runtime.team import Mode, Team
 class LoadOrder:
     """What rank 0 loads, and everybody else with it: the arguments of `load_pipeline`, and what the team shares.
 
-    In `placement`, nothing is left to be found out by each for itself: the kernel for attention is named.
+    In `placement`, nothing is left to be found out by each for itself: the kernel for attention is named. After it
+    all meet (`Team.meet`), when each machine has what they load on its disk.
     """
 
     files: ModelFiles
@@ -43,23 +41,22 @@ def follow(team: Team, load: Load, sample: Sample) -> None:
 
     Args:
         team: of which this process is not the first.
-        load: makes the pipeline, on `team.device`; its `team` is set afterwards.
+        load: meets the others and makes the pipeline, on `team.device`; its `team` is set afterwards.
         sample: runs the job up to its latents, and forgets them.
     """
     pipeline: FantasyPortraitPipeline | None = None
-    with _deaf():
-        while (message := team.receive()) is not None:
-            if isinstance(message, LoadOrder):
-                # The old one goes first: two of them do not fit.
-                pipeline = None
-                free_memory()
-                shared = team.in_mode(message.mode)
-                pipeline = load(message, shared)
-                pipeline.team = shared
-            elif pipeline is None:
-                raise RuntimeError("rank 0 sent a job before it said which pipeline to load")
-            else:
-                _sampled(pipeline, message, sample)
+    while (message := team.receive()) is not None:
+        if isinstance(message, LoadOrder):
+            # The old one goes first: two of them do not fit.
+            pipeline = None
+            free_memory()
+            shared = team.in_mode(message.mode)
+            pipeline = load(message, shared)
+            pipeline.team = shared
+        elif pipeline is None:
+            raise RuntimeError("rank 0 sent a job before it said which pipeline to load")
+        else:
+            _sampled(pipeline, message, sample)
 
 
 def _sampled(pipeline: FantasyPortraitPipeline, job: VideoJob, sample: Sample) -> bool:
@@ -69,16 +66,3 @@ def _sampled(pipeline: FantasyPortraitPipeline, job: VideoJob, sample: Sample) -
     except Cancelled:
         return False
     return True
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal: the first one hears it, and tells the others when to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, heard)

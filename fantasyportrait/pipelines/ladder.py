@@ -3,14 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.fit import Fitter, Plan
 from fantasyportrait.pipelines.following import LoadOrder
-from fantasyportrait.pipelines.loading import ModelFiles, Note, load_pipeline
+from fantasyportrait.pipelines.loading import ModelFiles, Note, load_pipeline, settle, transformer_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quiet import quiet_libraries
 from fantasyportrait.runtime.team import Team, mode_of
 
@@ -34,10 +36,11 @@ class Ladder:
             # With its number: offloading would go to the first card otherwise.
             placement = replace(placement, device=str(team.device))
         self._files, self._placement, self._cache = files, placement, cache
-        self._fitter = Fitter(files.folder, files.gguf, placement, cache)
+        self._fitter = Fitter(files.folder, files.gguf, placement, cache, team)
         self._pipeline: FantasyPortraitPipeline | None = None
         self._plan: Plan | None = None
         self._shared: Team | None = None
+        self._cancel = CancelToken()
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
@@ -46,12 +49,14 @@ class Ladder:
             raise RuntimeError("no pipeline is loaded: call ready first")
         return self._pipeline
 
-    def ready(self, job: JobSize, tell: Note, note: Note) -> Plan:
+    def ready(self, job: JobSize, tell: Note, note: Note, cancel: CancelToken | None = None) -> Plan:
         """Load what the job asks for, unless what is loaded does for it.
 
-        `tell` is told what it will take, before anything is loaded; `note` what turns out otherwise. Raises
-        `RequestError` for a job that fits no profile.
+        `tell` is told what it will take, before anything is loaded; `note` what turns out otherwise. `cancel` is asked
+        while the job's pipelines are loaded. Raises `RequestError` for a job that fits no profile, or settings that do
+        not go together, before other processes are told anything; and `Cancelled`.
         """
+        self._cancel = cancel or CancelToken()
         if self._pipeline is None:
             # Others may have come or gone since the last look.
             self._fitter.look_again()
@@ -93,7 +98,13 @@ class Ladder:
         """The team as this job uses it."""
         if self._team is None or self._team.size == 1:
             return self._team
-        return self._team.in_mode(mode_of(self._placement.parallel, self._team.size, job.most_passes))
+        mode = mode_of(self._placement.parallel, self._team.size, job.most_passes)
+        if mode == "tokens" and job.cache == "first-block":
+            raise RequestError(
+                f"{self._team.size} processes share the tokens of a pass, which does not go with FirstBlockCache: "
+                "choose another step cache or none, or --parallel passes"
+            )
+        return self._team.in_mode(mode)
 
     def _held(self, plan: Plan) -> Plan | None:
         """The plan for the job with the profile that is loaded; None where that does not fit, or is much slower."""
@@ -111,11 +122,9 @@ class Ladder:
             self._pipeline, self._plan, self._shared = None, plan, shared
             free_memory()
             profile = plan.estimate.profile
-            if shared is not None:
-                shared.send(LoadOrder(self._files, self._placement, profile, self._cache, shared.mode))
             try:
                 with quiet_libraries():
-                    self._pipeline = load_pipeline(self._files, self._placement, profile, self._cache, shared, note)
+                    self._pipeline = self._loaded(profile, shared, note)
                 return
             except RuntimeError as error:
                 if not ran_out(error):
@@ -130,3 +139,17 @@ class Ladder:
                 )
             note(f"the model does not fit with the profile {profile.name}; {following.sentence}")
             plan = following
+
+    def _loaded(self, profile: Profile, shared: Team | None, note: Note) -> FantasyPortraitPipeline:
+        """The pipeline with that profile. The others load it too, once there is nothing left that could be refused."""
+        choice = settle(self._files, self._placement, profile, shared)
+        for text in choice.notes:
+            note(text)
+        placement = replace(self._placement, attention=choice.name)
+        if shared is None or shared.size == 1:
+            return load_pipeline(self._files, placement, profile, self._cache, shared, note, self._cancel)
+        transformer_folder(self._files, placement, profile, note, self._cancel)
+        shared.send(LoadOrder(self._files, placement, profile, self._cache, shared.mode))
+        shared.meet()
+        # From here on nobody can stop before the others do.
+        return load_pipeline(self._files, placement, profile, self._cache, shared, note)

@@ -10,19 +10,21 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.gguf_transformer import load_gguf_transformer
 from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_rows import PromptRows
-from fantasyportrait.runtime.attention import choose_attention, set_attention
+from fantasyportrait.runtime.attention import Choice, choose_attention, set_attention
 from fantasyportrait.runtime.compute import COMPILER, check_compiled, compile_blocks
 from fantasyportrait.runtime.place import device_of, place, precision_of
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quantize import loading_arguments, store_in_fp8
-from fantasyportrait.runtime.team import Team, spread
+from fantasyportrait.runtime.team import Team, check_tokens, spread
 
 # The published schedule; the base's own file names another scheduler.
 SHIFT = 5.0
@@ -50,6 +52,7 @@ def load_pipeline(
     cache: Path,
     team: Team | None = None,
     note: Note = _unheard,
+    cancel: CancelToken | None = None,
 ) -> FantasyPortraitPipeline:
     """The pipeline of an assembled folder, placed on its device as the profile says.
 
@@ -60,53 +63,84 @@ def load_pipeline(
         placement: device, precision, attention, and whether to compile.
         profile: in which numbers the transformer is held, and what stays on the device.
         cache: where prompts' rows are kept.
-        team: the processes that share its steps.
+        team: the processes that share its steps; `placement` then names the kernel for attention, the same for all.
         note: told what the user should know.
+        cancel: asked between the parts.
 
-    Raises `RequestError` for settings that do not go together, `torch.OutOfMemoryError` where it does not fit, and
-    then holds nothing on the device.
+    Raises `RequestError` for settings that do not go together, before anything is loaded, `torch.OutOfMemoryError`
+    where it does not fit, and `Cancelled`; then it holds nothing on the device.
     """
     device = device_of(placement)
-    transformer = load_transformer(files, placement, profile, note)
+    cancel = cancel or CancelToken()
+    choice = settle(files, placement, profile, team)
+    if team is not None and team.size > 1 and choice.name != placement.attention:
+        raise RequestError(
+            f"the first process computes attention by {placement.attention}, which does not work here "
+            f"({choice.notes[0]}): choose --attention native"
+        )
+    transformer = load_transformer(files, placement, profile, note, cancel)
+    cancel.check()
     if placement.compile:
-        check_compiled(profile)
         # Before placing and caching, whose hooks cannot be compiled.
         compile_blocks(transformer)
-    shared = team is not None and team.size > 1 and team.mode == "tokens"
-    config = transformer.config
-    choice = choose_attention(
-        placement.attention,
-        device,
-        precision_of(placement, device),
-        heads=config.num_attention_heads,
-        head_dim=config.attention_head_dim,
-        compiler=COMPILER if placement.compile else None,
-        across=shared,
-    )
     set_attention(transformer, choice)
     for text in choice.notes:
         note(text)
     pipeline = assemble_pipeline(transformer, files.folder)
     pipeline.team = team
-    if team is not None and shared:
+    if team is not None and _shares_tokens(team):
         spread(transformer, team)
     pipeline.prompt_rows = PromptRows(files.folder / "text_encoder", files.folder / "tokenizer", cache)
+    cancel.check()
     place(pipeline, profile.offload, device)
+    pipeline.offload = profile.offload
     return pipeline
 
 
+def settle(files: ModelFiles, placement: Placement, profile: Profile, team: Team | None = None) -> Choice:
+    """The kernel for attention on this machine, and all that can be refused before anything is loaded.
+
+    Raises `RequestError` for settings that do not go together, or for which a package is missing.
+    """
+    device = device_of(placement)
+    if placement.compile:
+        check_compiled(profile, device)
+    config = FantasyPortraitTransformer3DModel.load_config(files.folder / "transformer")
+    heads = config["num_attention_heads"]
+    across = team is not None and _shares_tokens(team)
+    if team is not None and across:
+        check_tokens(heads, team)
+    return choose_attention(
+        placement.attention,
+        device,
+        precision_of(placement, device),
+        heads=heads,
+        head_dim=config["attention_head_dim"],
+        compiler=COMPILER if placement.compile else None,
+        across=across,
+    )
+
+
+def transformer_folder(
+    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard, cancel: CancelToken | None = None
+) -> Path:
+    """Where the transformer's weights are read from; where they shall be mapped, a copy that is made now, once."""
+    folder = files.folder / "transformer"
+    if files.gguf is None and profile.offload in ("stream", "disk"):
+        # Pinned copies are then the only ones in memory, or there are none.
+        return mapped_folder(folder, precision_of(placement, device_of(placement)), note, cancel)
+    return folder
+
+
 def load_transformer(
-    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard
+    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard, cancel: CancelToken | None = None
 ) -> FantasyPortraitTransformer3DModel:
     """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the card)."""
     device = device_of(placement)
     precision = precision_of(placement, device)
-    folder = files.folder / "transformer"
+    folder = transformer_folder(files, placement, profile, note, cancel)
     if files.gguf is not None:
         return load_gguf_transformer(files.gguf, folder, precision)
-    if profile.offload in ("stream", "disk"):
-        # Pinned copies are then the only ones in memory, or there are none.
-        folder = mapped_folder(folder, precision, note)
     arguments = loading_arguments(profile, precision, device)
     transformer = FantasyPortraitTransformer3DModel.from_pretrained(folder, **arguments)
     if profile.weights == "fp8":
@@ -126,6 +160,10 @@ def assemble_pipeline(transformer: FantasyPortraitTransformer3DModel, folder: Pa
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _shares_tokens(team: Team) -> bool:
+    return team.size > 1 and team.mode == "tokens"
 
 
 def write_index(folder: Path, base: Path) -> None:

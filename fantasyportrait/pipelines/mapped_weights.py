@@ -7,6 +7,7 @@ where memory is short. The base's own shards hold float32, which loading would t
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,27 +15,34 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
+# Nobody writes to a half for so long: its process was killed.
+_LEFT_S = 3600.0
 
 
-def mapped_folder(folder: Path, precision: torch.dtype, note: Callable[[str], None]) -> Path:
+def mapped_folder(
+    folder: Path, precision: torch.dtype, note: Callable[[str], None], cancel: CancelToken | None = None
+) -> Path:
     """A folder beside `folder` (an assembled transformer) with the same tensors in `precision`, made once.
 
     `note` is told before it is made.
 
-    One shard at a time is in memory. Raises `OutputError` where there is no room on the disk.
+    One shard at a time is in memory, and `cancel` is asked before each. Raises `Cancelled`, and `OutputError` where
+    there is no room on the disk.
     """
-    out = folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
-    if (out / _INDEX).is_file():
+    out = _copy(folder, precision)
+    if has_copy(folder, precision):
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
     note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
+    _sweep(folder.parent, f".{out.name}-")
     half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
     try:
-        _fill(folder, half, precision)
+        _fill(folder, half, precision, cancel or CancelToken())
         if not (out / _INDEX).is_file():  # another process may have been faster, with the same result
             half.replace(out)
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -47,10 +55,31 @@ def mapped_folder(folder: Path, precision: torch.dtype, note: Callable[[str], No
     return out
 
 
-def _fill(folder: Path, out: Path, precision: torch.dtype) -> None:
+def has_copy(folder: Path, precision: torch.dtype) -> bool:
+    """Whether `mapped_folder` finds what it made before, and needs no room on the disk."""
+    return (_copy(folder, precision) / _INDEX).is_file()
+
+
+def _copy(folder: Path, precision: torch.dtype) -> Path:
+    return folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
+
+
+def _sweep(place: Path, prefix: str) -> None:
+    """Remove what killed processes left there."""
+    for half in place.glob(f"{prefix}*"):
+        try:
+            touched_s = max(path.stat().st_mtime for path in (half, *half.iterdir()))
+        except OSError:
+            continue  # it was renamed or removed at this moment
+        if touched_s < time.time() - _LEFT_S:
+            shutil.rmtree(half, ignore_errors=True)
+
+
+def _fill(folder: Path, out: Path, precision: torch.dtype, cancel: CancelToken) -> None:
     shutil.copyfile(folder / "config.json", out / "config.json")
     index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     for shard in sorted(set(index["weight_map"].values())):
+        cancel.check()
         with safe_open(folder / shard, framework="pt") as held:
             tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - no mapping
             save_file({key: value.to(_precision(key, precision)) for key, value in tensors.items()}, out / shard)

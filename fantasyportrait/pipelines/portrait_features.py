@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
+from fantasyportrait.runtime.place import visiting
+
 _KEPT = 4
 
 
@@ -20,15 +22,20 @@ class PortraitFeatures:
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def __call__(
-        self, encoder: CLIPVisionModel, processor: CLIPImageProcessorPil, image: NDArray[np.uint8]
+        self,
+        encoder: CLIPVisionModel,
+        processor: CLIPImageProcessorPil,
+        image: NDArray[np.uint8],
+        device: torch.device,
     ) -> torch.Tensor:
-        """States (1, 257, 1280), on the CPU, of a picture uint8 (H, W, 3).
+        """States (1, 257, 1280), on the CPU, of a picture uint8 (H, W, 3); computed on `device` if there is room.
 
         The whole picture, squashed to a square: the stock processor would cut the sides off.
         """
         key = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
         if key not in self._kept:
-            self._kept[key] = _states(encoder, processor, image)
+            with visiting(encoder, device):
+                self._kept[key] = _states(encoder, processor, image)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

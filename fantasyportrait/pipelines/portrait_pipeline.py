@@ -31,6 +31,7 @@ from fantasyportrait.pipelines.time_windows import (
     time_windows,
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
+from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.team import Team
 
 TEXT_ROWS = 512
@@ -81,6 +82,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptRows`)."""
         self.team: Team | None = None
         """The processes that share each step, where torchrun started several."""
+        self.offload: Offload = "none"
+        """How it was placed: what stays on the device."""
         self._portrait_features = PortraitFeatures()
         self._rgb_map: torch.Tensor | None = None
 
@@ -199,8 +202,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitFeatures`."""
         if self.image_encoder is None:
             return None
-        states = self._portrait_features(self.image_encoder, self.image_processor, image)
-        return states.to(self._execution_device, self.transformer.dtype)
+        device = self._execution_device
+        states = self._portrait_features(self.image_encoder, self.image_processor, image, device)
+        return states.to(device, self.transformer.dtype)
 
     def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
         """Motion tokens, mask and scale of the driven faces for one window of time; None where no face is driven."""
@@ -285,12 +289,18 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         return latents
 
     def decode(
-        self, latents: torch.Tensor, match_colour: NDArray[np.uint8] | None = None
+        self,
+        latents: torch.Tensor,
+        match_colour: NDArray[np.uint8] | None = None,
+        vae: AutoencoderKLWan | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
-        """Chunks of frames uint8 (n, H, W, 3); with `match_colour`, its colours are kept throughout."""
+        """Chunks of frames uint8 (n, H, W, 3), by `vae` if it is not the pipeline's own that shall decode.
+
+        With `match_colour`, its colours are kept throughout.
+        """
         match = None if match_colour is None else ColourMatch(match_colour)
         try:
-            for frames in _without_gradients(decode_with_room(self.vae, latents)):
+            for frames in _without_gradients(decode_with_room(self.vae if vae is None else vae, latents)):
                 yield frames if match is None else match(frames)
         finally:
             self.maybe_free_model_hooks()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from accelerate.utils.modeling import get_state_dict_offloaded_model
 from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
@@ -17,20 +18,37 @@ _SMALLEST_TILE = 128
 
 
 def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
-    """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1."""
+    """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1.
+
+    It goes on in tiles, then in small ones, where the video does not fit into memory.
+    """
     video = video.to(get_module_execution_device(vae), vae.dtype)
-    try:
-        latents = vae.encode(video).latent_dist.mode().float()
-    except RuntimeError as error:
-        vae.clear_cache()
-        if vae.use_tiling or not ran_out(error):
-            raise
-        latents = None
-    if latents is None:  # outside of the handler, which keeps alive what did not fit
-        _make_room(vae)
-        latents = vae.encode(video).latent_dist.mode().float()
+    while True:
+        try:
+            latents = vae.encode(video).latent_dist.mode().float()
+            break
+        except RuntimeError as error:
+            vae.clear_cache()
+            if not ran_out(error) or _in_smallest_tiles(vae):
+                raise
+        _make_room(vae)  # outside of the handler, which keeps alive what did not fit
     mean, std = _statistics(vae, latents)
     return (latents - mean) / std
+
+
+def use_tiles(vae: AutoencoderKLWan) -> None:
+    """Encode and decode in tiles of the VAE's own size from here on, if it does not in such or smaller ones already."""
+    if not vae.use_tiling:
+        vae.enable_tiling()
+
+
+def vae_on_host(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+    """Another VAE with the same numbers on the CPU, wherever offloading keeps this one's; it decodes in tiles."""
+    other = AutoencoderKLWan.from_config(vae.config).to(vae.dtype).eval()
+    layer_by_layer = any(weight.is_meta for weight in vae.parameters())
+    other.load_state_dict(get_state_dict_offloaded_model(vae) if layer_by_layer else vae.state_dict())
+    use_tiles(other)
+    return other
 
 
 def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
@@ -44,7 +62,7 @@ def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[N
                 given += 1
             return
         except RuntimeError as error:
-            if not ran_out(error) or (vae.use_tiling and vae.tile_sample_min_height <= _SMALLEST_TILE):
+            if not ran_out(error) or _in_smallest_tiles(vae):
                 raise
         _make_room(vae)
 
@@ -161,10 +179,14 @@ def _make_room(vae: AutoencoderKLWan) -> None:
     vae.clear_cache()
     free_memory()
     if not vae.use_tiling:
-        vae.enable_tiling()
+        use_tiles(vae)
         return
     side, stride = _SMALLEST_TILE, _SMALLEST_TILE * 3 // 4
     vae.enable_tiling(side, side, stride, stride)
+
+
+def _in_smallest_tiles(vae: AutoencoderKLWan) -> bool:
+    return vae.use_tiling and vae.tile_sample_min_height <= _SMALLEST_TILE
 
 
 def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

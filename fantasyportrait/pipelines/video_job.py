@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLWan
+from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
@@ -17,6 +19,7 @@ from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.speedups import StepCache, set_lora, set_step_cache
 from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
+from fantasyportrait.pipelines.vae_latents import use_tiles, vae_on_host
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.team import Team
 
@@ -47,6 +50,7 @@ class VideoJob:
         steps, seed, guidance, prompt, negative_prompt, batch_passes, longest_pass: as in the pipeline's call.
         lora: a file for few steps, see `set_lora`.
         step_cache, cache_threshold: see `set_step_cache`.
+        tiled: encode and decode in tiles from the start, where the whole is known not to fit.
     """
 
     pixels: NDArray[np.uint8]
@@ -63,6 +67,7 @@ class VideoJob:
     lora: Path | None = None
     step_cache: StepCache = "none"
     cache_threshold: float = 0.1
+    tiled: bool = False
 
 
 class Source(Protocol):
@@ -95,8 +100,9 @@ def sample_video(
     """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
 
     Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
-    that needs less (`source.lower`), then windows of 81 frames; `note` is told. Raises `Cancelled`, and `RequestError`
-    where nothing fits.
+    that needs less (`source.lower`), then windows of 81 frames. Decoding goes on in tiles by itself, then by a pipeline
+    that keeps nothing but the VAE on the device, then on the CPU. `note` is told. Raises `Cancelled`, and
+    `RequestError` where nothing fits.
     """
     vae = source.pipeline.vae
     tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
@@ -138,6 +144,8 @@ def sample_latents(
     """
     set_lora(pipeline, job.lora)
     set_step_cache(pipeline, job.step_cache, job.cache_threshold)
+    if job.tiled:
+        use_tiles(pipeline.vae)
     result = pipeline(
         job.pixels,
         [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
@@ -167,6 +175,7 @@ class _Run:
         self._source, self._job, self._watch, self._note, self._cancel = source, job, watch, note, cancel
         self._done = 0
         self._latents: torch.Tensor | None = None
+        self._host_vae: AutoencoderKLWan | None = None
         self.complete = False
         """All frames have been decoded."""
 
@@ -178,6 +187,8 @@ class _Run:
         pipeline = self._source.pipeline
         team = pipeline.team or Team(0, 1, torch.device("cpu"))
         try:
+            # What is wrong with it is found before the others are told of the job.
+            set_lora(pipeline, self._job.lora)
             with team.leading(self._job):
                 return sample_latents(pipeline, self._job, self._on_step, self._cancel, self._latents, self._done)
         except RuntimeError as error:
@@ -192,9 +203,13 @@ class _Run:
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
         """The chunks after the first `given` ones; sets `complete` unless memory ran out."""
-        match = self._job.pixels if self._job.frames > self._job.longest_pass else None
+        pipeline, match = self._source.pipeline, None
+        if self._job.frames > self._job.longest_pass:
+            match = self._job.pixels
+        if self._job.tiled:
+            use_tiles(pipeline.vae)
         try:
-            yield from itertools.islice(self._source.pipeline.decode(latents, match), given, None)
+            yield from itertools.islice(pipeline.decode(latents, match, self._host_vae), given, None)
             self.complete = True
         except RuntimeError as error:
             if not ran_out(error):
@@ -222,13 +237,19 @@ class _Run:
             )
 
     def shrink_decoding(self) -> None:
-        """The same for decoding, which has tried tiles before."""
-        if not self._source.lower(self._note):
-            height, width = self._job.pixels.shape[:2]
-            raise RequestError(
-                f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in tiles: "
-                "choose a smaller video (max_side), or a profile that keeps less there (stream or sequential)"
-            )
+        """The same for decoding, which has tried tiles before.
+
+        Offloaded pipelines have nothing but the VAE on the device by then, so that another one would not help.
+        """
+        pipeline = self._source.pipeline
+        if pipeline.offload == "none" and self._host_vae is None and self._source.lower(self._note):
+            return
+        height, width = self._job.pixels.shape[:2]
+        cannot = f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in small tiles"
+        if self._host_vae is not None or get_module_execution_device(pipeline.vae).type == "cpu":
+            raise RequestError(f"{cannot}: choose a smaller video (max_side), or close what else uses the memory")
+        self._host_vae = vae_on_host(pipeline.vae)
+        self._note(f"{cannot}: they are decoded on the CPU, which takes many times as long")
 
     def _going_on(self) -> str:
         return f", from step {self._done + 1} on" if self._done else ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime.estimate import Estimate, Factor, Footprint, Surroundings, estimate
-from fantasyportrait.runtime.machine import Machine
+from fantasyportrait.runtime.machine import GIB, Machine
 from fantasyportrait.runtime.profiles import PROFILES, Profile, profile_of
 
 # Quantized weights change the video a little: they have to be so many times faster.
@@ -27,6 +27,11 @@ def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
             return f"is for a whole model: a GGUF file has {own}, stream and resident"
     if profile.card and machine.one_memory:
         return "needs a card with memory of its own"
+    if own is None and profile.offload in ("stream", "disk") and model.whole / GIB > machine.disk_gib:
+        return (
+            f"needs {model.whole / GIB:.0f} GiB of the disk beside the model for a copy of the transformer, and "
+            f"{machine.disk_gib:.0f} are free"
+        )
     if profile.weights == "fp8" and machine.kind == "mps":
         return "needs float8 numbers, which mps does not have"
     if machine.capability is not None and machine.capability < profile.capability:
@@ -62,9 +67,9 @@ def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
         (given,) = (each for each in found if each.profile == profile)
         if given.fits:
             return given
-        instead = (
-            "choose a smaller video (max_side)" if best is None else f"use {best.profile.name}, which fits, or auto"
-        )
+        instead = f"use {best.profile.name}, which fits, or auto" if best is not None else _nothing_fits(found)
+        if given.possible:
+            instead += "; to try it all the same, name more memory (vram_gib, ram_gib)"
         raise RequestError(f"the profile {wanted} {given.why}: {instead}")
     if best is None:
         raise RequestError(_nothing_fits(found))
@@ -116,7 +121,6 @@ def _nothing_fits(found: Sequence[Estimate]) -> str:
     least_ram = min(possible, key=lambda each: (max(each.ram_gib, each.load_gib), each.vram_gib))
     closest = dict.fromkeys((least_vram, least_ram))
     reasons = "; ".join(f"{each.profile.name} {each.why}" for each in closest)
-    return (
-        f"no profile fits this video into the memory of this machine ({reasons}): choose a smaller one (max_side) or a "
-        "smaller model (gguf-q4)"
-    )
+    levers = dict.fromkeys(words for each in closest for words in each.levers)
+    advice = f"try {', '.join(levers)}" if levers else "close what else uses the memory"
+    return f"no profile fits this video into the memory of this machine ({reasons}): {advice}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from diffusers import ModelMixin
+from torch.utils._triton import has_triton
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime.profiles import Profile
@@ -60,8 +61,8 @@ def compile_blocks(transformer: ModelMixin, compiler: str = COMPILER) -> None:
         block.forward = torch.compile(block.forward, fullgraph=True, backend=compiler)
 
 
-def check_compiled(profile: Profile) -> None:
-    """Raise `RequestError` for a profile whose layers cannot be compiled."""
+def check_compiled(profile: Profile, device: torch.device) -> None:
+    """Raise `RequestError` for a profile whose layers cannot be compiled, and a card without torch's compiler."""
     why = {
         "fp8": "its layers are cast to their full width one by one as they run",
         "nf4": "its layers are unpacked by a package of their own",
@@ -72,6 +73,11 @@ def check_compiled(profile: Profile) -> None:
     if why is not None:
         raise RequestError(
             f"--compile does not go with the profile {profile.name}, because {why}: leave it out, or choose another"
+        )
+    if device.type not in ("cpu", "mps") and not has_triton():
+        raise RequestError(
+            "--compile needs the package triton, which is not installed here or does not know this card: leave it out, "
+            "or install triton (on Windows triton-windows)"
         )
 
 

@@ -1,9 +1,13 @@
 """Whether a profile fits, and how long it takes: peaks and times from counted bytes, counted work and measured rates.
 
 What is not counted is named here once, each with its reason.
+
+- A LoRA that was switched off keeps its memory while the pipeline lives: 0.7 GB at most, and where that is too much the
+  job goes on one profile lower.
+- Attention is taken for a fused kernel, which never has all scores in memory. On mps nobody has measured that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from fantasyportrait.runtime.job_needs import Activations, Footprint, JobSize, Need
@@ -31,6 +35,9 @@ STREAMED_BLOCKS = 2
 # Bytes that pass through the card's memory for each number raised to 16 bits before a product: read, write, read. The
 # GGUF types are unpacked by a chain of ordinary operators, about eight of them.
 RAISED_BYTES = MappingProxyType({"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0})
+# What a LoRA's own tensors add to the peak of a pass: traced with rank 64 on every matrix of a block, at three sizes.
+# Its products are one or two in a hundred of the pass's.
+LORA_WORK = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,9 @@ class Estimate:
         possible: whether this machine and model allow the profile at all.
         fits: whether it is possible and the memory is there.
         why: where it does not fit, the reason in words.
+        levers: where memory is short, what of the job would lower the need, in words.
         measured: whether past runs on this machine have corrected the times.
+        tiled: whether the VAE has to work in tiles, since the whole picture does not fit.
     """
 
     profile: Profile
@@ -85,7 +94,9 @@ class Estimate:
     possible: bool = True
     fits: bool = True
     why: str = ""
+    levers: tuple[str, ...] = ()
     measured: bool = False
+    tiled: bool = False
 
 
 def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor: Factor = AS_PREDICTED) -> Estimate:
@@ -115,24 +126,42 @@ def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor:
         possible=not obstacle,
         fits=not obstacle and not lack,
         why=obstacle or lack,
+        levers=_levers(profile, around, batch, vram) if lack else (),
         measured=factor.measured,
+        tiled=needs_tiles(profile, around),
     )
 
 
 def peak_gib(profile: Profile, around: Surroundings, batch: bool) -> float:
     """Peak of the device's memory over encoding, sampling and decoding."""
     model, machine = around.footprint, around.machine
+    works = _work(around, batch, needs_tiles(profile, around))
     if machine.one_memory:
-        # Wherever a weight waits, it waits in the same memory.
-        everything = model.held(profile) + model.around + around.job.lora_bytes
-        room = int((machine.vram_gib - HOST_GIB) * GIB / (1 + FRAGMENTATION)) - everything
-        peak = max(_work(around, batch, room, room))
-        return (everything + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
+        peak = max(works)
+        return (_everything(profile, around) + peak * (1 + FRAGMENTATION)) / GIB + HOST_GIB
     weights = weights_on_card(profile, model, around.job.lora_bytes)
-    room = int((machine.vram_gib - KERNELS_GIB) * GIB / (1 + FRAGMENTATION))
-    works = _work(around, batch, room - weights[1], room - weights[4])
     phases = [held + (1 + FRAGMENTATION) * work for held, work in zip(weights, works, strict=True)]
+    if profile.offload == "none" and phases[0] / GIB + KERNELS_GIB > machine.vram_gib:
+        # Then CLIP works where it waits, on the host.
+        phases = phases[1:]
     return max(phases) / GIB + KERNELS_GIB
+
+
+def needs_tiles(profile: Profile, around: Surroundings) -> bool:
+    """Whether the VAE's work on whole pictures does not fit beside the weights: it then works in tiles."""
+    needs, machine = around.activations, around.machine
+    if machine.one_memory:
+        encoding = decoding = (machine.vram_gib - HOST_GIB) * GIB - _everything(profile, around)
+    else:
+        weights = weights_on_card(profile, around.footprint, around.job.lora_bytes)
+        room = (machine.vram_gib - KERNELS_GIB) * GIB
+        encoding, decoding = room - weights[1], room - weights[4]
+    return (1 + FRAGMENTATION) * needs.encode.peak > encoding or (1 + FRAGMENTATION) * needs.decode.peak > decoding
+
+
+def _everything(profile: Profile, around: Surroundings) -> int:
+    """Bytes of all weights: where there is one memory, wherever a weight waits, it waits in the same one."""
+    return around.footprint.held(profile) + around.footprint.around + around.job.lora_bytes
 
 
 def weights_on_card(profile: Profile, model: Footprint, lora: int = 0) -> tuple[int, int, int, int, int]:
@@ -141,7 +170,9 @@ def weights_on_card(profile: Profile, model: Footprint, lora: int = 0) -> tuple[
     share = STREAMED_BLOCKS / max(model.blocks, 1) if profile.streams else 1.0
     transformer = transformer_on_card(profile, model) + int(min(share, 1.0) * lora)
     if profile.offload == "none":
-        return (transformer + model.around,) * 5
+        # CLIP comes for its portrait alone.
+        stay = transformer + model.vae + model.motion_adapter
+        return (stay + model.image_encoder, stay, stay, stay, stay)
     if profile.offload == "sequential":
         return (model.largest_matrix,) * 5
     if profile.offload == "model":
@@ -170,7 +201,7 @@ def host_gib(profile: Profile, around: Surroundings) -> float:
     if around.machine.one_memory:
         return 0.0  # counted with the device's, which it is
     held = {
-        "none": 0,
+        "none": model.image_encoder,
         "model": model.held(profile) + model.around,
         "stream": _pinned(model),
         # Pages of a mapped file are no memory that is taken: the system has them back when it likes.
@@ -258,27 +289,55 @@ def _around_seconds(profile: Profile, around: Surroundings) -> float:
 
 
 def _pinned(model: Footprint) -> int:
-    """Bytes of pinned memory; of a GGUF file at most twice its own, since each tensor is rounded up."""
+    """Bytes of pinned memory; of a GGUF file at most twice its own, since each tensor is rounded up.
+
+    Torch can be told not to round (pinned_max_round_threshold_mb of its allocator), which would save a third. In torch
+    2.13 the cache of pinned memory then hands out pieces that are too small, and writes overflow (pytorch 192722);
+    without that cache (pinned_max_cached_size_mb) stream-disk would pin every block anew in every pass; and changing it
+    between the two brings the overflow back. So it stays as it is.
+    """
     return model.pinned if model.gguf is None else 2 * (model.gguf + model.around)
 
 
-def _work(around: Surroundings, batch: bool, encoding: int, decoding: int) -> tuple[int, int, int, int, int]:
-    """Peak bytes of each phase's own work; `encoding` and `decoding` are free for the VAE."""
+def _work(around: Surroundings, batch: bool, tiled: bool) -> tuple[int, int, int, int, int]:
+    """Peak bytes of each phase's own work."""
     needs = around.activations
+    sampling = needs.batched if batch else needs.forward
     # What a step cache keeps stays from step to step, for every pass of every window.
     cached = needs.cached * around.job.most_passes * needs.windows
     return (
         needs.image.peak,
-        _tiled(needs.encode, needs.encode_tiled, encoding),
+        needs.encode_tiled.peak if tiled else needs.encode.peak,
         needs.motion.peak,
-        cached + (needs.batched.peak if batch else needs.forward.peak),
-        _tiled(needs.decode, needs.decode_tiled, decoding),
+        cached + int((1 + (LORA_WORK if around.job.lora_bytes else 0)) * sampling.peak),
+        min(needs.decode_tiled.peak, needs.decode.peak) if tiled else needs.decode.peak,
     )
 
 
-def _tiled(whole: Need, tiled: Need, free: int) -> int:
-    """The VAE goes on in tiles where the picture does not fit as a whole."""
-    return whole.peak if whole.peak <= free else min(whole.peak, tiled.peak)
+def _levers(profile: Profile, around: Surroundings, batch: bool, peak: float) -> tuple[str, ...]:
+    """What would lower the need for memory, in words: what is in the peak of the device's, and can be done without."""
+    needs, job, nothing = around.activations, around.job, Need(0, 0)
+    less = {
+        "no step cache (step_cache)": (replace(needs, cached=0), job, batch),
+        "no LoRA (lora)": (needs, replace(job, lora_bytes=0), batch),
+        "passes one by one (batch_passes)": (needs, job, False),
+    }
+    if needs.windows == 1:
+        # Of more frames, a window's are at work at once.
+        less["fewer frames (duration)"] = (replace(needs, forward=nothing, batched=nothing), job, batch)
+    found = []
+    if around.machine.vram_gib < peak:
+        found = [
+            words
+            for words, (activations, changed, together) in less.items()
+            if peak_gib(profile, replace(around, activations=activations, job=changed), together) < peak
+        ]
+        weights = Activations(1, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+        if peak_gib(profile, replace(around, activations=weights), batch) < around.machine.vram_gib:
+            found.insert(0, "a smaller size (max_side)")
+    if around.footprint.gguf is None:
+        found.append("a smaller model (gguf-q4)")
+    return tuple(found)
 
 
 def _lack(machine: Machine, vram: float, ram: float) -> str:

@@ -1,12 +1,14 @@
 """What this machine has for the diffusion engine: memory that is free now, the card, installed packages."""
 
 import importlib.util
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from fantasyportrait.core.optional import require
+from fantasyportrait.runtime.memory import card_room
 from fantasyportrait.runtime.profiles import PROFILES
 
 GIB = float(2**30)
@@ -32,6 +34,7 @@ class Machine:
         capability: compute capability; None where the device has none.
         packages: those of the profiles' packages that are installed.
         cards: accelerators of this kind.
+        disk_gib: free where the model lies, for a copy of its transformer; endless where none has to be made.
     """
 
     device: str
@@ -42,11 +45,28 @@ class Machine:
     capability: tuple[int, int] | None = None
     packages: frozenset[str] = frozenset()
     cards: int = 1
+    disk_gib: float = math.inf
 
     @property
     def one_memory(self) -> bool:
         """Whether device and processor share their memory."""
         return self.kind in ("cpu", "mps")
+
+    def with_memory(self, vram_gib: float | None, ram_gib: float | None) -> "Machine":
+        """The same with so much memory as is said, instead of what was found; of one memory both mean all of it."""
+        if self.one_memory:
+            said = [gib for gib in (vram_gib, ram_gib) if gib is not None]
+            vram_gib = ram_gib = min(said, default=None)
+        return replace(
+            self,
+            vram_gib=self.vram_gib if vram_gib is None else vram_gib,
+            ram_gib=self.ram_gib if ram_gib is None else ram_gib,
+        )
+
+    def shared_by(self, processes: int) -> "Machine":
+        """What each of so many may count on that work here at the same time, on cards of their own where there are."""
+        ram_gib = self.ram_gib / processes
+        return replace(self, ram_gib=ram_gib, vram_gib=ram_gib if self.one_memory else self.vram_gib)
 
 
 def measure_machine(device: torch.device) -> Machine:
@@ -58,13 +78,11 @@ def measure_machine(device: torch.device) -> Machine:
         name = "this computer's processor" if device.type == "cpu" else "this computer's graphics"
         return Machine(str(device), device.type, name, ram, ram, None, packages, cards=1)
     nvidia = torch.cuda.is_available()
-    free, _ = torch.cuda.mem_get_info(device) if nvidia else torch.accelerator.get_memory_info(device)
-    kept = torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
     return Machine(
         device=str(device),
         kind=device.type,
         name=torch.cuda.get_device_name(device) if nvidia else f"the {device.type} device",
-        vram_gib=(free + kept) / GIB,
+        vram_gib=card_room(device) / GIB,
         ram_gib=ram,
         capability=torch.cuda.get_device_capability(device) if nvidia else None,
         packages=packages,

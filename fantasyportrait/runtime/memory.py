@@ -1,4 +1,4 @@
-"""Memory that ran out, and memory given back."""
+"""Memory that ran out, memory given back, and memory that can still be had."""
 
 import gc
 
@@ -17,6 +17,14 @@ def free_memory() -> None:
     give_back = getattr(torch.accelerator, "empty_host_cache", None)
     if give_back is not None and torch.accelerator.is_available():
         give_back()
+
+
+def card_room(device: torch.device) -> int:
+    """Bytes that can still be had on a card: what is free, and what our own allocator keeps unused."""
+    free, _ = (
+        torch.cuda.mem_get_info(device) if torch.cuda.is_available() else torch.accelerator.get_memory_info(device)
+    )
+    return free + torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
 
 
 def ran_out(error: RuntimeError) -> bool:

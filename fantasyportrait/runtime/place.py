@@ -1,18 +1,26 @@
 """A pipeline onto its device, by one of diffusers' own ways. Nothing else in the program moves a module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils.torch_utils import get_module_execution_device
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.runtime.memory import ran_out
+from fantasyportrait.runtime.memory import card_room, ran_out
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import Offload, profile_of
 
 # bfloat16 and float16 both run on cards from here on in hardware; older ones have float16 alone.
 _BF16_FROM = (8, 0)
+# Device and processor share their memory.
+_ONE_MEMORY = ("cpu", "mps")
+# What is needed for a moment alone, and does not stay on a card with the others.
+_VISITORS = ("image_encoder",)
+# Beside its weights a visitor needs room to compute: so much of their size. CLIP takes 2 %, and its kernels a little.
+_VISITORS_WORK = 0.1
 
 
 def device_of(placement: Placement) -> torch.device:
@@ -62,8 +70,32 @@ def place(pipeline: DiffusionPipeline, offload: Offload, device: torch.device) -
         raise
 
 
+@contextmanager
+def visiting(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside, a module that waits on the host is on the card, if there is room for it; else it works on the host.
+
+    One that is placed on the card, or that offloading brings there, is left alone.
+    """
+    home = get_module_execution_device(module)
+    size = sum(weight.nbytes for weight in module.parameters())
+    if home == device or card_room(device) < (1 + _VISITORS_WORK) * size:
+        yield
+        return
+    try:
+        module.to(device)
+        yield
+    finally:
+        module.to(home)
+
+
 def _none(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    pipeline.to(device)
+    """All of it, but on a card with memory of its own CLIP waits on the host, and comes for its portrait alone."""
+    if device.type in _ONE_MEMORY:
+        pipeline.to(device)
+        return
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and name not in _VISITORS:
+            part.to(device)
 
 
 def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
@@ -87,7 +119,7 @@ def _by_blocks(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) 
 
     Without `record_stream`: with it the processor would run ahead, and blocks that are done with would fill the card.
     """
-    streams = device.type not in ("cpu", "mps")  # there, both sides are one memory
+    streams = device.type not in _ONE_MEMORY
     pipeline.enable_group_offload(
         onload_device=device,
         offload_device=torch.device("cpu"),

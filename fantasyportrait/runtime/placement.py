@@ -28,6 +28,8 @@ class Placement:
         compile: compile the transformer's block; the first step then takes minutes.
         parallel: how processes that torchrun started share a job: a pass each (passes), a part of the tokens each
             (tokens), or passes for two and tokens for more (auto).
+        vram_gib, ram_gib: memory of the device and of the machine to reckon with; None: what is found to be free. More
+            tries a profile that would be refused, less leaves room for others.
     """
 
     device: str = "auto"
@@ -36,6 +38,8 @@ class Placement:
     attention: Attention = "native"
     compile: bool = False
     parallel: Parallel = "none"
+    vram_gib: float | None = None
+    ram_gib: float | None = None
 
     def __post_init__(self) -> None:
         if self.profile != "auto":
@@ -44,3 +48,7 @@ class Placement:
             value = getattr(self, name)
             if value not in choices:
                 raise RequestError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
+        for name in ("vram_gib", "ram_gib"):
+            gib = getattr(self, name)
+            if gib is not None and not gib > 0:
+                raise RequestError(f"{name} is {gib}: give a number of GiB above 0")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -24,7 +23,7 @@ class Rates:
     Attributes:
         tflops: of large matrix products in the transformer's precision, 1e12 a second.
         link_gib_s: from pinned memory to the device; infinite where nothing has to move.
-        disk_gib_s: from a file that is not in memory.
+        disk_gib_s: from a file that is not in memory; not measured, see `DISK_GIB_S`.
         memory_gib_s: read and written by the device in its own memory.
     """
 
@@ -34,14 +33,13 @@ class Rates:
     memory_gib_s: float
 
 
-def measure_rates(device: torch.device, dtype: torch.dtype, seconds: float = 1.0, file: Path | None = None) -> Rates:
+def measure_rates(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> Rates:
     """Measure for at most `seconds` each (on the CPU for some hundredths of a second).
 
     Args:
         device: where the transformer computes.
         dtype: in which it computes.
         seconds: for each measurement.
-        file: a file on the disk to read from; without it `DISK_GIB_S` is taken.
     """
     on_cpu = device.type == "cpu"
     seconds = min(seconds, _CPU_SECONDS) if on_cpu else seconds
@@ -55,7 +53,7 @@ def measure_rates(device: torch.device, dtype: torch.dtype, seconds: float = 1.0
     return Rates(
         tflops=products * 2 * side**3 / 1e12,
         link_gib_s=_link_gib_s(piece, seconds),
-        disk_gib_s=DISK_GIB_S if file is None else _disk_gib_s(file),
+        disk_gib_s=DISK_GIB_S,
         memory_gib_s=copies * 2 * piece.nbytes / GIB,
     )
 
@@ -67,14 +65,6 @@ def _link_gib_s(target: torch.Tensor, seconds: float) -> float:
     pinned = torch.zeros(target.shape, dtype=target.dtype).pin_memory()
     copies = _times_a_second(lambda: target.copy_(pinned, non_blocking=True), target.device, seconds)
     return copies * target.nbytes / GIB
-
-
-def _disk_gib_s(file: Path) -> float:
-    """Reading the first part of a file; faster than the disk where the system still has it in memory."""
-    begin = time.perf_counter()
-    with file.open("rb", buffering=0) as opened:
-        read = len(opened.read(_PIECE_BYTES))
-    return read / GIB / max(time.perf_counter() - begin, 1e-9)
 
 
 def _times_a_second(work: Callable[[], object], device: torch.device, seconds: float) -> float:

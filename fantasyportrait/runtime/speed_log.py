@@ -19,7 +19,10 @@ _LIKE = 8
 
 @dataclass(frozen=True)
 class RunKey:
-    """What the speed of a run depends on, apart from its size: the card's name and what computes, and how."""
+    """What the speed of a run depends on, apart from its size: the card's name and what computes, and how.
+
+    `processes` are those that share each step.
+    """
 
     device: str
     profile: str
@@ -28,6 +31,7 @@ class RunKey:
     attention: str
     compiled: bool
     cache: str
+    processes: int = 1
 
 
 @dataclass(frozen=True)

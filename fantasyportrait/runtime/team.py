@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
@@ -41,6 +41,8 @@ class Team:
         mode: what is shared: the passes of a step, or the tokens of a pass.
         control: the channel on which rank 0 speaks; None alone.
         timeout: how long rank 0 waits until the others listen; they wait for it as long as it takes.
+        local_rank: this process among those of its machine, which share the machine's memory and disk.
+        local_size: how many those are.
     """
 
     rank: int
@@ -49,6 +51,8 @@ class Team:
     mode: Mode = "passes"
     control: distributed.ProcessGroup | None = None
     timeout: timedelta = STEP_TIMEOUT
+    local_rank: int = 0
+    local_size: int = 1
 
     def __enter__(self) -> "Team":
         return self
@@ -57,8 +61,12 @@ class Team:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # After another error the others may be anywhere in a pass, waiting for us: torchrun ends them.
-        if kind is None or issubclass(kind, Cancelled):
+        if kind is None:
             self.leave()
+        elif issubclass(kind, Cancelled):
+            # What stopped us may have been a signal to all, and the others gone before they could be told.
+            with suppress(RuntimeError):
+                self.leave()
 
     @property
     def leads(self) -> bool:
@@ -128,6 +136,11 @@ class Team:
         distributed.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
 
+    def meet(self) -> None:
+        """Wait until all processes are here, as long as it takes."""
+        if self.size > 1:
+            distributed.barrier(self.control)
+
     @contextmanager
     def leading(self, message: object) -> Iterator[None]:
         """Rank 0: the others work on the message too while this is entered. A user's stop reaches them.
@@ -184,10 +197,13 @@ def join_team(parallel: str, device: torch.device, timeout: timedelta = STEP_TIM
         )
     if size == 1:
         return Team(0, 1, device)
-    own = _own_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+    own = _own_device(device, local_rank)
     distributed.init_process_group(_channels(own), timeout=timeout)
     control = distributed.new_group(backend="gloo", timeout=_PATIENCE)
-    return Team(distributed.get_rank(), size, own, control=control, timeout=timeout)
+    rank = distributed.get_rank()
+    return Team(rank, size, own, control=control, timeout=timeout, local_rank=local_rank, local_size=local_size)
 
 
 def mode_of(parallel: str, size: int, passes: int) -> Mode:
@@ -203,13 +219,8 @@ def mode_of(parallel: str, size: int, passes: int) -> Mode:
     return "passes" if parallel == "passes" else "tokens"
 
 
-def spread(transformer: ModelMixin, team: Team) -> None:
-    """Let the team share the tokens of a pass (ulysses: heads are exchanged for tokens around self-attention).
-
-    Once for a transformer, before or after it is placed. Raises `RequestError` where its heads cannot be dealt out, or
-    there is no card.
-    """
-    heads = transformer.config.num_attention_heads
+def check_tokens(heads: int, team: Team) -> None:
+    """Raise `RequestError` where a transformer of so many heads cannot be dealt out, or there is no card."""
     if heads % team.size:
         fitting = ", ".join(str(count) for count in range(2, heads + 1) if heads % count == 0)
         raise RequestError(
@@ -217,6 +228,13 @@ def spread(transformer: ModelMixin, team: Team) -> None:
         )
     if team.device.type == "cpu" and not torch.accelerator.device_count():
         raise RequestError("processes share tokens on cards only, and the device is the CPU: choose --parallel passes")
+
+
+def spread(transformer: ModelMixin, team: Team) -> None:
+    """Let the team share the tokens of a pass (ulysses: heads are exchanged for tokens around self-attention).
+
+    Once for a transformer, before or after it is placed, and after `check_tokens`.
+    """
     # Diffusers' own call, which is none of the user's business.
     warnings.filterwarnings("ignore", message=".*all_gather_tensor` is deprecated", category=FutureWarning)
     # All of the model's plan but its entry for a timestep of each token, which Wan2.1 has not and diffusers remarks on.

@@ -4,7 +4,7 @@ Tensors are fake (torch's device "meta": shapes and types, no numbers), so the f
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,6 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 # The caching allocator of a card gives out memory in pieces of so many bytes.
@@ -66,20 +65,33 @@ class _Memory(TorchDispatchMode):
         self.on_card = True
         """Whether what is made now is on the card, and counts."""
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._like: dict[Hashable, tuple[torch.Size, tuple[int, ...], torch.dtype]] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operator; count what is new in its result."""
         given = kwargs or {}
-        for storage in _storages((args, given)):
+        for storage in _storages((args, *given.values())):
             self._remember(storage, 0)
-        out = func(*args, **given)
+        out = self._run(func, args, given)
         for storage in _storages(out):
             self._remember(storage, -(-storage.nbytes() // _PIECE) * _PIECE if self.on_card else 0)
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
             self.flop += formula(*args, **given, out_val=out)
+        return out
+
+    def _run(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        """The operator's result. One that has made a new tensor from the same shapes before is not asked again: to find
+        a shape takes torch several times as long as to make a tensor."""
+        key = func, _signature((args, *given.items()))
+        if key in self._like:
+            shape, stride, dtype = self._like[key]
+            return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+        out = func(*args, **given)
+        if isinstance(out, torch.Tensor) and out.untyped_storage()._cdata not in self._known:
+            self._like[key] = (out.shape, out.stride(), out.dtype)
         return out
 
     def _remember(self, storage: torch.UntypedStorage, size: int) -> None:
@@ -156,7 +168,18 @@ def _names_the_host(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return isinstance(target, str | torch.device) and torch.device(target).type == "cpu"
 
 
-def _storages(tree: object) -> Iterator[torch.UntypedStorage]:
-    for leaf in tree_leaves(tree):
-        if isinstance(leaf, torch.Tensor):
-            yield leaf.untyped_storage()
+def _signature(value: object) -> Hashable:
+    """What the shape of an operator's result depends on: nothing else is known of a fake tensor."""
+    if isinstance(value, torch.Tensor):
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, list | tuple):
+        return tuple(_signature(each) for each in value)
+    return type(value), value
+
+
+def _storages(value: object) -> Iterator[torch.UntypedStorage]:
+    if isinstance(value, torch.Tensor):
+        yield value.untyped_storage()
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _storages(each)

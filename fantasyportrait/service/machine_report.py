@@ -1,7 +1,7 @@
 """Does it run on this machine, and how long does it take: every profile's figures for a video of some size."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +66,11 @@ def machine_report(
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         fitter = Fitter(folder, gguf, placement, cache_folder())
         job = job_size(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
-        table = fitter.table(job)
+        chosen, verdict, planned = _verdict(fitter, job)
+        table = fitter.table(planned)
     here = fitter.machine
     memory = f"{here.ram_gib:.1f} GiB of memory free"
     where = f"{here.name}: {memory}" if here.one_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
-    chosen, verdict = _verdict(fitter, job)
     if not any(each.measured for each in table):
         notes.append("times are estimated: no video has been made on this machine yet")
     return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
@@ -91,12 +91,16 @@ def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
         return None
 
 
-def _verdict(fitter: "Fitter", job: "JobSize") -> tuple[str | None, str]:
+def _verdict(fitter: "Fitter", job: "JobSize") -> tuple[str | None, str, "JobSize"]:
+    """The profile that a request gets, in words, and the job as it is sampled: in windows where only those fit."""
+    from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
+
     try:
         plan = fitter.plan(job)
     except RequestError as error:
-        return None, str(error)
-    return plan.estimate.profile.name, plan.sentence
+        # Windows were tried too.
+        return None, str(error), replace(job, longest_pass=min(job.longest_pass, WINDOW_FRAMES))
+    return plan.estimate.profile.name, plan.sentence, plan.job
 
 
 def _row(each: "Estimate") -> Row:

@@ -88,7 +88,7 @@ class WanEngine:
                 watch.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
             cancel.check()
             loaded = self._model(scene.request.sampling)
-            plan = loaded.ladder.ready(self._size(scene, frames), watch.remark, _both(watch))
+            plan = loaded.ladder.ready(self._size(scene, frames), watch.remark, _both(watch), cancel)
             loading.at(1)
             cancel.check()
             job = self._job(scene, loaded.model, plan, cancel, watch)
@@ -151,6 +151,7 @@ class WanEngine:
             negative_prompt=sampling.negative_prompt,
             batch_passes=plan.estimate.batch_passes,
             longest_pass=plan.longest_pass,
+            tiled=plan.estimate.tiled,
             lora=lora_file(sampling, self._models_dir),
             step_cache=sampling.step_cache,
             cache_threshold=sampling.cache_threshold,

@@ -178,9 +178,10 @@ def test_a_disk_that_is_full(inputs: Inputs, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-@pytest.mark.parametrize("moment", ["rendering", "finishing"])
-def test_ctrl_c_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: str) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize(("moment", "number"), [("rendering", signal.SIGTERM), ("finishing", signal.SIGINT)])
+def test_who_is_stopped_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    """By Ctrl-C, or by whatever ends processes, such as torchrun."""
     seconds = "60" if moment == "rendering" else "3"
     words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -190,7 +191,7 @@ def test_ctrl_c_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: str) -> N
             if line.startswith(moment):
                 break
         time.sleep(0.2)
-        job.send_signal(signal.SIGINT)
+        job.send_signal(number)
         rest = job.stderr.read()
     assert job.returncode == 130, rest
     assert rest.strip() == "error: stopped: nothing was written"

@@ -1,11 +1,17 @@
 """`fantasyportrait machine`: the table, its JSON, and the sentence where nothing fits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fantasyportrait.runtime.profiles import PROFILE_NAMES
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.pipelines.fit import Plan
+from fantasyportrait.runtime.estimate import Estimate, JobSize
+from fantasyportrait.runtime.machine import Machine
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
 from tests.cli.conftest import Command
 
 TOY = ("--size", "96x64", "--frames", "9", "--device", "cpu")
@@ -38,12 +44,41 @@ def test_a_model_that_is_not_here_is_reckoned_as_published(command: Command, tmp
     assert "weights fetch wan-720p" in done.out
 
 
+def test_rows_are_of_the_windows_that_a_request_gets(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With memory that was named; the machine itself is neither measured nor asked."""
+    placements = []
+
+    class Planner:
+        machine = Machine("0", "card", "A Card", 8, 60)
+
+        def __init__(self, folder: Path | None, gguf: Path | None, placement: Placement, cache: Path) -> None:
+            placements.append(placement)
+
+        def plan(self, job: JobSize) -> Plan:
+            if placements[-1].vram_gib == 3:
+                raise RequestError("nothing fits")
+            return Plan(self.table(job)[0], replace(job, longest_pass=81), 81, "in windows of 81")
+
+        def table(self, job: JobSize) -> tuple[Estimate, ...]:
+            return (Estimate(profile_of("stream"), False, float(job.longest_pass), 1, 1, 1, 1, 1),)
+
+    monkeypatch.setattr("fantasyportrait.pipelines.fit.Fitter", Planner)
+    for gib in ("8", "3"):
+        done = command("machine", "--models-dir", tmp_path, "--frames", "201", "--vram-gib", gib, "--ram-gib", "60")
+        assert done.code == 0 and " 81.0 GiB" in done.out
+    assert [(each.vram_gib, each.ram_gib) for each in placements] == [(8, 60), (3, 60)]
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
         (("--size", "big"), "--size is 'big': give WIDTHxHEIGHT"),
         (("--size", "100x64"), "both sides must be multiples of 16"),
         (("--profile", "moon"), "profile is 'moon': choose auto or one of resident"),
+        (("--vram-gib", "0"), "vram_gib is 0.0: give a number of GiB above 0"),
+        (("--ram-gib", "nan"), "ram_gib is nan: give a number of GiB above 0"),
     ],
 )
 def test_what_makes_no_sense_is_said(command: Command, words: tuple[str, ...], text: str) -> None:

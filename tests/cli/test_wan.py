@@ -53,37 +53,38 @@ def test_make_toy_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.Com
     assert done.stderr == ""
 
 
-def test_from_a_toy_model_to_the_same_frames_again(
-    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
-) -> None:
-    model, _ = made
-    (tmp_path / "toy").symlink_to(model)
-    first = run(
-        tmp_path, "animate", inputs.pair,
+@pytest.fixture(scope="module")
+def first(
+    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs
+) -> "tuple[Path, subprocess.CompletedProcess[str]]":
+    """The folder of a first video, and what the command said."""
+    folder = made[0].parent
+    done = run(
+        folder, "animate", inputs.pair,
         "--cast", f"1={inputs.talking}", "--cast", f"2={inputs.nodding_pair}#person=2", "--duration", "0.24",
         "--engine", "wan", "--model", "toy/", "--device", "cpu", "--seed", "7", "--steps", "2", "--max-side", "160",
         "-o", "first",
     )  # fmt: skip
-    assert first.returncode == 0, first.stderr
-    frames = frames_of(tmp_path / "first")
-    assert frames.shape == (6, 96, 160, 3) and frames.std() > 0
-    side = probe_clip(tmp_path / "first.side-by-side.mp4")
-    assert side.has_sound and side.width > 160
-    assert first.stdout.endswith("video: first\nside by side: first.side-by-side.mp4\nrequest: first.request.json\n")
+    return folder, done
 
-    again = run(tmp_path, "animate", "--request", "first.request.json", "--no-side-by-side", "-o", "again")
-    assert again.returncode == 0, again.stderr
-    np.testing.assert_array_equal(frames_of(tmp_path / "again"), frames)
+
+def test_from_a_toy_model_to_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+    folder, done = first
+    assert done.returncode == 0, done.stderr
+    frames = frames_of(folder / "first")
+    assert frames.shape == (6, 96, 160, 3) and frames.std() > 0
+    side = probe_clip(folder / "first.side-by-side.mp4")
+    assert side.has_sound and side.width > 160
+    assert done.stdout.endswith("video: first\nside by side: first.side-by-side.mp4\nrequest: first.request.json\n")
 
     # The libraries below have much to say: none of it is for the user of a program.
     stages = ["photo", "driving clips", "loading model", "driving motion", "sampling", "rendering", "finishing"]
-    for said in (first.stderr, again.stderr):
-        lines = said.splitlines()
-        (forecast,) = [line for line in lines if "profile resident: about" in line]
-        assert lines.index(forecast) == 1 + lines.index("loading model ..."), "before anything is loaded"
-        lines.remove(forecast)
-        assert [line for line in lines if not STEP.fullmatch(line)] == [f"{stage} ..." for stage in stages]
-        assert [found[1] for line in lines if (found := STEP.fullmatch(line))] == ["1", "2"]
+    lines = done.stderr.splitlines()
+    (forecast,) = [line for line in lines if "profile resident: about" in line]
+    assert lines.index(forecast) == 1 + lines.index("loading model ..."), "before anything is loaded"
+    lines.remove(forecast)
+    assert [line for line in lines if not STEP.fullmatch(line)] == [f"{stage} ..." for stage in stages]
+    assert [found[1] for line in lines if (found := STEP.fullmatch(line))] == ["1", "2"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
@@ -113,22 +114,17 @@ def test_ctrl_c_while_sampling_leaves_nothing(
     assert not list(temporary.iterdir())
 
 
-def test_two_processes_of_torchrun_make_the_frames_of_one(
-    made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
+def test_two_processes_of_torchrun_make_the_same_frames_again(
+    first: "tuple[Path, subprocess.CompletedProcess[str]]",
 ) -> None:
-    """The second process sees neither photo nor output, and both end by themselves."""
-    model, _ = made
-    words = (
-        "animate", inputs.pair, "--cast", "1=motion:talk", "--duration", "0.2", "--engine", "wan", "--model", model,
-        "--device", "cpu", "--steps", "2", "--max-side", "160", "--no-side-by-side",
-    )  # fmt: skip
-    alone = run(tmp_path, *words, "-o", "alone")
-    assert alone.returncode == 0, alone.stderr
+    """From the saved request. The second process sees neither photo nor output, and both end by themselves."""
+    folder, _ = first
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "fantasyportrait")
-    command = [*map(str, (*torchrun, *words, "--parallel", "auto", "-o", "shared"))]
+    words = ("animate", "--request", "first.request.json", "--no-side-by-side", "--device", "cpu", "-o", "shared")
     shared = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=240
-    )
+        [*torchrun, *words, "--parallel", "auto"], cwd=folder, env=environment(), capture_output=True, text=True,
+        check=False, timeout=240,
+    )  # fmt: skip
     assert shared.returncode == 0, shared.stderr
     assert shared.stdout.count("video: shared") == 1 and shared.stderr.count("finishing ...") == 1
-    np.testing.assert_array_equal(frames_of(tmp_path / "shared"), frames_of(tmp_path / "alone"))
+    np.testing.assert_array_equal(frames_of(folder / "shared"), frames_of(folder / "first"))

@@ -1,14 +1,18 @@
 """Plans for the toy model on this machine, and what past runs change."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines import fit
 from fantasyportrait.pipelines.fit import SPEED_LOG, Fitter
+from fantasyportrait.pipelines.footprint import Networks, published_configs
 from fantasyportrait.runtime.estimate import JobSize
 from fantasyportrait.runtime.machine import Machine
 from fantasyportrait.runtime.placement import Placement
@@ -17,19 +21,28 @@ from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
 from fantasyportrait.service.wan_model import prepare_model
 
 JOB = JobSize(96, 64, 9, steps=3, faces=2)
+RATES = Rates(100, 20, 1.5, 800)
 Make = Callable[..., Fitter]
 
 
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    """Of the published sizes, traced once for all tests."""
+    return Networks(published_configs(), torch.bfloat16)
+
+
 @pytest.fixture
-def make(toy_model: Path, cache_dir: Path) -> Make:
+def make(toy_model: Path, networks: Networks, cache_dir: Path) -> Make:
     """A fitter for the toy model on the CPU."""
     folder = prepare_model(str(toy_model)).folder
 
     def made(profile: str = "auto", machine: Machine | None = None, published: bool = False) -> Fitter:
         placement = Placement(device="cpu", profile=profile, precision="bfloat16" if published else "auto")
         fitter = Fitter(None if published else folder, None, placement, cache_dir)
+        if published:
+            fitter.__dict__.update(_networks=networks)
         if machine is not None:
-            fitter.__dict__.update(machine=machine, rates=Rates(100, 20, 1.5, 800))
+            fitter.__dict__.update(machine=machine, rates=RATES)
         return fitter
 
     return made
@@ -57,6 +70,26 @@ def test_a_named_profile_is_planned_or_refused(make: Make) -> None:
     assert found is not None and found.estimate.profile.name == "model-offload"
 
 
+def test_a_disk_without_room_for_the_copy_is_said(
+    toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy of the transformer that streaming maps; where it has been made, no room is needed."""
+    folder = tmp_path / "model"
+    for part in ("transformer", "motion_adapter", "vae", "image_encoder"):
+        (folder / part).mkdir(parents=True)
+        shutil.copy(prepare_model(str(toy_model)).folder / part / "config.json", folder / part)
+    fitter = Fitter(folder, None, Placement(device="cpu", profile="stream"), tmp_path)
+    fitter.__dict__.update(rates=RATES)
+    monkeypatch.setattr(fit.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(RequestError, match="the profile stream needs 0 GiB of the disk beside the model"):
+        fitter.plan(JOB)
+    copy = folder / "transformer-float32"
+    copy.mkdir()
+    (copy / "diffusion_pytorch_model.safetensors.index.json").touch()
+    fitter.look_again()
+    assert fitter.plan(JOB).estimate.profile.name == "stream"
+
+
 def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path) -> None:
     first = make().plan(JOB)
     make().record(first, 7 * first.estimate.raw_step_s)
@@ -81,7 +114,7 @@ def test_lower_plans_and_their_words(make: Make) -> None:
     )
     # What was not enough once counts as full from then on.
     assert (
-        lower.sentence.startswith("A Card, profile model-offload: ") and " of 41.3 GiB on the card, " in lower.sentence
+        lower.sentence.startswith("A Card, profile model-offload: ") and " of 39.1 GiB on the card, " in lower.sentence
     )
 
 

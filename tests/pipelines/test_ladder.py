@@ -1,23 +1,31 @@
 """One pipeline at a time: planned, loaded, kept, and one profile lower when memory runs out, by the real loader."""
 
+import itertools
 import weakref
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines import ladder as ladder_module
-from fantasyportrait.pipelines.fit import Fitter, Plan
+from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
+from fantasyportrait.pipelines import ladder as ladder_module, loading
+from fantasyportrait.pipelines.fit import SPEED_LOG, Fitter, Plan
+from fantasyportrait.pipelines.following import LoadOrder
 from fantasyportrait.pipelines.ladder import Ladder
 from fantasyportrait.pipelines.loading import ModelFiles
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.video_job import FaceJob, VideoJob, sample_video
+from fantasyportrait.runtime import machine as machine_module
+from fantasyportrait.runtime.attention import Choice
 from fantasyportrait.runtime.estimate import JobSize
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
+from fantasyportrait.runtime.speed_log import SpeedLog
+from fantasyportrait.runtime.team import Team
 from fantasyportrait.service.wan_model import prepare_model
 
 SIZE = JobSize(48, 32, 9, steps=3)
@@ -138,3 +146,105 @@ def test_what_cannot_fit_is_refused_before_anything_is_loaded(
     with pytest.raises(RequestError, match="the profile sequential needs a card"):
         asked.ready(SIZE, lambda _: None, lambda _: None)
     assert not loaded
+
+
+class After(CancelToken):
+    """Stops the work at a later question."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self.left = questions
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.cancel()
+        super().check()
+
+
+def test_loading_can_be_stopped_between_its_parts(ladder: Ladder, loaded: list[str]) -> None:
+    """And begun again."""
+    for asked in itertools.count():
+        try:
+            ladder.ready(SIZE, lambda _: None, lambda _: None, After(asked))
+        except Cancelled:
+            continue
+        break
+    assert asked == 2 and ladder.pipeline.transformer is not None and loaded == ["resident"] * 3
+
+
+@dataclass(frozen=True, eq=False)
+class Heard(Team):
+    """The first process of a team: what the others were told."""
+
+    said: list[object] = field(default_factory=list)
+
+    def send(self, message: object) -> None:
+        self.said.append(message)
+
+    def meet(self) -> None:
+        self.said.append("met")
+
+
+def in_team(toy_model: Path, cache: Path, size: int = 2, **settings: Any) -> tuple[Ladder, Heard]:
+    team = Heard(0, size, torch.device("cpu"), local_size=size)
+    files = ModelFiles(prepare_model(toy_model.as_posix()).folder)
+    return Ladder(files, Placement(device="cpu", **settings), cache, team), team
+
+
+def test_the_others_load_what_the_first_process_has_made_ready(
+    toy_model: Path, tmp_path: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy on the disk and the kernel for attention; and what is planned is planned for two."""
+    ladder, team = in_team(toy_model, tmp_path, profile="stream-disk", attention="auto", parallel="passes")
+    real = ladder_module.transformer_folder
+    monkeypatch.setattr(ladder_module, "transformer_folder", lambda *given: team.said.append(real(*given).name))
+    monkeypatch.setattr(machine_module, "free_ram_gib", lambda: 64.0)
+    told: list[str] = []
+    ladder.ready(SIZE, told.append, told.append)
+    copied, order, met = team.said
+    assert isinstance(order, LoadOrder) and (copied, met) == ("transformer-float32", "met")
+    assert order.placement.attention == "native" and told[-1].startswith("attention is computed by native")
+    assert loaded == ["stream-disk"] and "of 32.0 GiB of memory" in told[0]
+    ladder.record(2.0)
+    assert SpeedLog(tmp_path / SPEED_LOG).runs()[-1].key.processes == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "message"),
+    [
+        (3, {"parallel": "tokens"}, "3 processes cannot share 4 attention heads"),
+        (2, {"parallel": "tokens"}, "on cards only"),
+        (3, {"parallel": "auto", "cache": "first-block"}, "does not go with FirstBlockCache"),
+        (2, {"parallel": "passes", "attention": "flash"}, "needs flash-attn"),
+        (2, {"parallel": "passes", "compile": True, "profile": "fp8"}, "--compile does not go with the profile fp8"),
+    ],
+)
+def test_the_others_are_not_told_of_what_is_refused(
+    toy_model: Path, tmp_path: Path, loaded: list[str], size: int, settings: dict[str, Any], message: str
+) -> None:
+    wanted = replace(SIZE, cache=settings.pop("cache", "none"))
+    ladder, team = in_team(toy_model, tmp_path, size, **settings)
+    with pytest.raises(RequestError, match=message):
+        ladder.ready(wanted, lambda _: None, lambda _: None)
+    assert not team.said and not loaded
+
+
+def test_a_lora_is_refused_before_the_others_have_the_job(toy_model: Path, tmp_path: Path) -> None:
+    ladder, team = in_team(toy_model, tmp_path, parallel="passes")
+    ladder.ready(SIZE, lambda _: None, lambda _: None)
+    team.said.clear()
+    lora = tmp_path / "lora.safetensors"
+    lora.write_text("none")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        next(sample_video(ladder, replace(job(), lora=lora), lambda *_: None, lambda _: None, CancelToken()))
+    assert not team.said
+
+
+def test_nobody_computes_attention_by_another_kernel_than_the_first_process(
+    toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "settle", lambda *_: Choice("native", ("attention flash is not used: wrong results",)))
+    files, flash = ModelFiles(prepare_model(toy_model.as_posix()).folder), Placement(device="cpu", attention="flash")
+    with pytest.raises(RequestError, match="first process computes attention by flash.* wrong results"):
+        loading.load_pipeline(files, flash, profile_of("resident"), tmp_path, Heard(1, 2, torch.device("cpu")))

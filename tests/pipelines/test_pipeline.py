@@ -159,10 +159,11 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
         lambda module, args, kwargs: lengths.append(kwargs["hidden_states"].shape[2]), with_kwargs=True
     )
     given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
-    frames = run(pipeline, image, two_places, longest_pass=81, **given)
-    assert frames.shape[1] == 201 and lengths == [21, 21, 21]
+    given["output_type"] = "latent"
+    assert run(pipeline, image, two_places, longest_pass=81, **given).shape[2] == 51
+    assert lengths == [21, 21, 21]
     lengths.clear()
-    assert run(pipeline, image, two_places, longest_pass=201, **given).shape[1] == 201
+    assert run(pipeline, image, two_places, longest_pass=201, **given).shape[2] == 51
     assert lengths == [51]
 
 
@@ -238,7 +239,7 @@ def test_long_videos_keep_the_portraits_colours(
     pipeline: FantasyPortraitPipeline, image: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those made in windows; one pass gives the published numbers."""
-    matched = []
+    matched, image = [], image[::2, ::2]
     real = FantasyPortraitPipeline.decode
     monkeypatch.setattr(
         FantasyPortraitPipeline, "decode", lambda self, out, match=None: matched.append(match) or real(self, out, match)

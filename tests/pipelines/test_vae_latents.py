@@ -2,6 +2,7 @@
 
 import weakref
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from diffusers import AutoencoderKLWan
 
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.toy import toy_vae
-from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_room, encode_video
+from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_room, encode_video, vae_on_host
 
 
 @pytest.fixture(scope="module")
@@ -120,4 +121,37 @@ def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(type(vae.encoder), "forward", full)
     with pytest.raises(torch.OutOfMemoryError):
         encode_video(vae, torch.zeros(1, 3, 1, 32, 32))
-    assert vae.use_tiling
+    assert vae.use_tiling and vae.tile_sample_min_height == 128
+
+
+@torch.no_grad()
+def test_encoding_without_room_goes_on_in_small_tiles() -> None:
+    vae, video = toy_vae(), torch.rand(1, 3, 5, 160, 160, generator=torch.Generator().manual_seed(0))
+    sides: list[int] = []
+
+    def full(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        sides.append(args[0].shape[-1])
+        if len(sides) <= 2:
+            raise torch.OutOfMemoryError("no room")
+
+    plain = encode_video(vae, video)
+    vae.encoder.register_forward_pre_hook(full)
+    found = encode_video(vae, video)
+    assert sides[:2] == [160, 160] and max(sides[2:]) == 128
+    assert found.shape == plain.shape and (found - plain).abs().mean() < 0.1 * plain.std()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("offloaded", [False, True])
+def test_a_vae_on_the_host_has_the_same_numbers(offloaded: bool) -> None:
+    """Also of one whose layers have their weights only while they work; and that one stays as it is."""
+    vae = toy_vae(seed=3)
+    latents = torch.randn(1, 16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
+    expected = np.concatenate(list(decode_stream(vae, latents)))
+    if offloaded:
+        accelerate.cpu_offload(vae, execution_device=torch.device("cpu"))
+    other = vae_on_host(vae)
+    assert other is not vae and other.use_tiling and not vae.use_tiling
+    for each in (other, vae):
+        np.testing.assert_array_equal(np.concatenate(list(decode_stream(each, latents))), expected)
+    assert all(weight.is_meta for weight in vae.parameters()) is offloaded

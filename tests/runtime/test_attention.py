@@ -11,6 +11,7 @@ from diffusers.models import attention_dispatch
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime import attention
 from fantasyportrait.runtime.attention import Choice, choose_attention, set_attention
 from tests.models.factories import toy_inputs, toy_labels, toy_motion, toy_transformer
 from tests.models.test_motion_attention import key_mask
@@ -107,11 +108,11 @@ def test_a_kernel_that_is_not_installed_is_refused_by_name(name: str) -> None:
 
 
 def test_flex_is_real_and_works_in_compiled_code_only() -> None:
-    assert choose("flex", compiler="aot_eager") == Choice("flex")
+    assert choose("flex", compiler="eager") == Choice("flex")
     with pytest.raises(RequestError, match="add --compile"):
         choose("flex")
     with pytest.raises(RequestError, match="choose flash, sage or native"):
-        choose("flex", compiler="aot_eager", across=True)
+        choose("flex", compiler="eager", across=True)
 
 
 def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
@@ -125,6 +126,16 @@ def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
     install(AttentionBackendName.FLASH, _forgets_the_last_key)
     choice = choose("auto")
     assert choice.backend == "native" and choice.notes[0].startswith("attention flash is not used: it gives wrong")
+
+
+@pytest.mark.parametrize(("flash_s", "name"), [(0.96, "native"), (0.94, "flash")])
+def test_auto_leaves_native_for_a_clear_gain_only(
+    install: Install, monkeypatch: pytest.MonkeyPatch, flash_s: float, name: str
+) -> None:
+    install(AttentionBackendName.FLASH)
+    times = iter([1.0, flash_s])
+    monkeypatch.setattr(attention, "_seconds", lambda *_: next(times))
+    assert choose("auto").name == name
 
 
 @pytest.mark.parametrize("backend", ["flex", "_native_math"])

@@ -13,6 +13,7 @@ from torch._dynamo.utils import counters
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.runtime import compute
 from fantasyportrait.runtime.attention import Choice, set_attention
 from fantasyportrait.runtime.compute import check_compiled, compile_blocks, compute_settings
 from fantasyportrait.runtime.profiles import PROFILES, profile_of
@@ -113,7 +114,7 @@ def _flex(made: Model) -> None:
 def test_compiled_blocks_give_the_same(added: Sequence[Callable[[Model], None]]) -> None:
     """One graph for all blocks and each kind of pass, whatever comes around them or into them later."""
     plain, compiled = model(), model()
-    compile_blocks(compiled, "aot_eager")
+    compile_blocks(compiled, "eager")
     for each, add in itertools.product((plain, compiled), added):
         add(each)
     expected = outputs(plain)
@@ -127,7 +128,7 @@ def test_compiled_blocks_give_the_same(added: Sequence[Callable[[Model], None]])
 def test_a_long_session_does_not_run_out_of_graphs() -> None:
     """Dynamo ends in an error after 8 kinds of pass and shape, here after 1 for the sake of time."""
     made = model()
-    compile_blocks(made, "aot_eager")
+    compile_blocks(made, "eager")
     with dynamo.config.patch(recompile_limit=1):
         with compute_settings(CPU, compiled=True):
             outputs(made)
@@ -147,18 +148,28 @@ def test_what_cannot_be_compiled_is_refused() -> None:
 
 def _refused(name: str) -> bool:
     try:
-        check_compiled(profile_of(name))
+        check_compiled(profile_of(name), CPU)
     except RequestError as error:
         assert f"profile {name}," in str(error)
         return True
     return False
 
 
+def test_a_card_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (True, False):
+        monkeypatch.setattr(compute, "has_triton", lambda there=there: there)
+        check_compiled(profile_of("resident"), CPU)
+        if there:
+            check_compiled(profile_of("resident"), CARD)
+    with pytest.raises(RequestError, match="--compile needs the package triton"):
+        check_compiled(profile_of("resident"), CARD)
+
+
 @pytest.mark.usefixtures("fresh")
 def test_layers_that_are_cast_as_they_run_really_cannot_be_compiled() -> None:
     """Why fp8 is refused; when this fails it may be allowed."""
     made = model()
-    compile_blocks(made, "aot_eager")
+    compile_blocks(made, "eager")
     made.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
     with pytest.raises(dynamo.exc.Unsupported):
         outputs(made)

@@ -9,6 +9,7 @@ from fantasyportrait.runtime.estimate import (
     FRAGMENTATION,
     HOST_GIB,
     KERNELS_GIB,
+    LORA_WORK,
     Activations,
     Factor,
     Footprint,
@@ -33,7 +34,7 @@ AROUND = Surroundings(CARD, RATES, MODEL, NEED, JobSize(512, 512, 81, batch_pass
 @pytest.mark.parametrize(
     ("name", "weights", "work", "host", "load"),
     [
-        ("resident", 12 + 4, 4, 0, 16),
+        ("resident", 12 + 2, 4, 2, 16),  # all but CLIP, which visits before there is any work
         ("model-offload", 12, 3, 16, 16),  # the transformer's phase; encoding has CLIP and the VAE
         ("fp8", 4.5 + 3 + 0.125, 3, 7.5 + 4, 16),
         ("nf4", 9 * 4.5 / 16 + 3 + 0.125, 3, 9 * 4.5 / 16 + 3 + 4, 2 + 4),
@@ -55,8 +56,38 @@ def test_a_cache_and_a_lora_take_their_part() -> None:
     for name, share in (("model-offload", 1.0), ("stream", 2 / 10)):
         plain, cached, added = (estimate(profile_of(name), each) for each in (AROUND, kept, lora))
         assert cached.vram_gib - plain.vram_gib == pytest.approx(2 * 3 / 4 * (1 + FRAGMENTATION))
-        assert added.vram_gib - plain.vram_gib == pytest.approx(5 * share)
+        assert added.vram_gib - plain.vram_gib == pytest.approx(5 * share + LORA_WORK * 3 * (1 + FRAGMENTATION))
         assert added.ram_gib - plain.ram_gib == pytest.approx(5)
+
+
+def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
+    lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=1))
+    for batch, peak in ((False, 3), (True, 5)):
+        plain, added = (
+            estimate(profile_of("stream"), replace(each, job=replace(each.job, batch_passes=batch))).vram_gib
+            for each in (AROUND, lora)
+        )
+        assert added - plain == pytest.approx(LORA_WORK * peak * (1 + FRAGMENTATION), abs=1e-6)
+
+
+def test_what_helps_is_in_the_peak() -> None:
+    """Each choice of the job that makes the need larger is named, and none that does not."""
+    small = replace(AROUND, machine=replace(CARD, vram_gib=6))
+
+    def levers(around: Surroundings, name: str = "stream") -> tuple[str, ...]:
+        return estimate(profile_of(name), around).levers
+
+    model = "a smaller model (gguf-q4)"
+    assert levers(AROUND) == ()
+    assert levers(small) == ("a smaller size (max_side)", "fewer frames (duration)", model)
+    assert levers(small, "resident") == (model,)  # its weights alone are too much
+    cached = replace(small, activations=replace(NEED, windows=3, cached=G))
+    assert levers(cached) == ("a smaller size (max_side)", "no step cache (step_cache)", model)
+    batched = replace(small, job=replace(small.job, batch_passes=True, lora_bytes=G))
+    assert {"no LoRA (lora)", "passes one by one (batch_passes)"} < set(levers(batched))
+    poor = replace(AROUND, machine=replace(CARD, ram_gib=8))
+    assert levers(poor) == (model,)
+    assert levers(replace(poor, footprint=replace(MODEL, gguf=9 * G))) == ()
 
 
 def test_one_memory_holds_everything_wherever_it_waits() -> None:
@@ -98,6 +129,16 @@ def test_tiles_are_taken_where_the_picture_does_not_fit() -> None:
             profile_of("model-offload"), replace(AROUND, machine=replace(CARD, vram_gib=vram), activations=tiled)
         )
         assert found.vram_gib == pytest.approx(max(peak, 12 + 3 * (1 + FRAGMENTATION)) + KERNELS_GIB)
+        assert found.tiled is (vram == 20)
+
+
+def test_clip_comes_to_the_card_where_there_is_room() -> None:
+    """Its visit, 16 GiB of weights and 6 of work, is the peak; where that does not fit, the next phase is."""
+    needs = replace(NEED, image=Need(6 * G, 0))
+    for vram, peak in ((80, 16 + 6 * (1 + FRAGMENTATION)), (20, 14 + 4 * (1 + FRAGMENTATION))):
+        around = replace(AROUND, machine=replace(CARD, vram_gib=vram), activations=needs)
+        found = estimate(profile_of("resident"), around)
+        assert found.vram_gib == pytest.approx(peak + KERNELS_GIB) and found.fits
 
 
 def test_what_is_missing_is_said() -> None:

@@ -1,11 +1,12 @@
 """What this machine has, within a container's limits, and how fast it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from fantasyportrait.runtime.machine import GIB, free_ram_gib, measure_machine
+from fantasyportrait.runtime.machine import GIB, Machine, free_ram_gib, measure_machine
 from fantasyportrait.runtime.probes import DISK_GIB_S, measure_rates
 
 CPU = torch.device("cpu")
@@ -41,9 +42,17 @@ def test_a_machine_without_limits_has_what_the_system_says(tmp_path: Path) -> No
     assert free_ram_gib(tmp_path / "none") > 2**21 / GIB
 
 
-def test_the_processors_rates(tmp_path: Path) -> None:
+def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
+    card = Machine("0", "card", "A Card", 23, 60, (8, 9))
+    assert card.with_memory(None, None) == card
+    assert card.with_memory(8, None) == replace(card, vram_gib=8) and card.with_memory(None, 99).ram_gib == 99
+    one = Machine("mps", "mps", "one", 28, 28)
+    for named in ((12, None), (None, 12), (12, 40)):
+        assert one.with_memory(*named) == replace(one, vram_gib=12, ram_gib=12)
+    assert one.with_memory(None, None) == one
+
+
+def test_the_processors_rates() -> None:
     found = measure_rates(CPU, torch.float32)
     assert 0.0001 < found.tflops < 1000 and 0.01 < found.memory_gib_s < 10_000
     assert found.link_gib_s == float("inf") and found.disk_gib_s == DISK_GIB_S
-    (tmp_path / "file").write_bytes(bytes(1 << 20))
-    assert 0 < measure_rates(CPU, torch.float32, file=tmp_path / "file").disk_gib_s < 10_000

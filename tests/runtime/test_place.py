@@ -13,7 +13,7 @@ import fantasyportrait
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime.place import check_placement, device_of, place, precision_of
+from fantasyportrait.runtime.place import check_placement, device_of, place, precision_of, visiting
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import Offload
 from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
@@ -184,12 +184,35 @@ def test_a_model_that_does_not_fit_is_taken_back(
 ) -> None:
     moves = []
 
-    def full(self: FantasyPortraitPipeline, device: torch.device) -> None:
-        moves.append(str(device))
-        if len(moves) == 1:
-            raise torch.OutOfMemoryError("no room")
+    def full(device: torch.device) -> None:
+        raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(FantasyPortraitPipeline, "to", full)
+    monkeypatch.setattr(pipeline.transformer, "to", full)
+    monkeypatch.setattr(FantasyPortraitPipeline, "to", lambda self, device: moves.append(str(device)))
     with pytest.raises(torch.OutOfMemoryError):
         place(pipeline, "none", torch.device("meta"))
-    assert moves == ["meta", "cpu"]
+    assert moves == ["cpu"]
+
+
+def test_clip_waits_on_the_host(pipeline: FantasyPortraitPipeline) -> None:
+    """And the pipeline's device is the card all the same."""
+    place(pipeline, "none", torch.device("meta"))
+    parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    devices = {name: {weight.device.type for weight in part.parameters()} for name, part in parts.items()}
+    assert devices.pop("image_encoder") == {"cpu"} and set.union(*devices.values()) == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("room", "device", "moves"),
+    [(1.1, "meta", ["meta", "cpu"]), (1.09, "meta", []), (0, "cpu", [])],
+    ids=["room", "no room", "there already"],
+)
+def test_a_visit_needs_room(monkeypatch: pytest.MonkeyPatch, room: float, device: str, moves: list[str]) -> None:
+    """For the weights and a tenth; whatever happens on the way, the visitor is home afterwards."""
+    module, seen = torch.nn.Linear(10, 10, bias=False), []
+    monkeypatch.setattr(module, "to", lambda device: seen.append(str(device)))
+    monkeypatch.setattr("fantasyportrait.runtime.place.card_room", lambda device: room * 400)
+    with pytest.raises(RuntimeError, match="on the way"), visiting(module, torch.device(device)):
+        assert seen == moves[:1]
+        raise RuntimeError("on the way")
+    assert seen == moves

@@ -29,7 +29,7 @@ def test_the_median_of_the_last_runs_counts(log: SpeedLog) -> None:
 def test_other_profiles_of_the_device_count_where_this_one_never_ran(log: SpeedLog) -> None:
     log.record(Run(KEY, 2.0, 3.0, SIZE))
     assert log.factor(replace(KEY, profile="nf4"), SIZE) == Factor(1.5, measured=False)
-    for other in ({"device": "B"}, {"precision": "float16"}, {"cache": "mag"}):
+    for other in ({"device": "B"}, {"precision": "float16"}, {"cache": "mag"}, {"processes": 2}):
         assert log.factor(replace(KEY, **other), SIZE) == Factor()
 
 

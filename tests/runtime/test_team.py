@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from fantasyportrait.core.errors import RequestError
-from fantasyportrait.runtime.team import Team, join_team, mode_of, spread
-from tests.models.factories import toy_transformer
+from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.runtime.team import Team, check_tokens, distributed, join_team, mode_of
 
 CPU = torch.device("cpu")
 
@@ -95,9 +94,32 @@ def test_each_process_needs_a_card_of_its_own(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_heads_and_cards_for_tokens() -> None:
-    model = toy_transformer()
     with pytest.raises(RequestError, match="3 processes cannot share 4 attention heads evenly: start one of 2, 4"):
-        spread(model, Team(0, 3, CPU, "tokens"))
+        check_tokens(4, Team(0, 3, CPU, "tokens"))
     with pytest.raises(RequestError, match="on cards only"):
-        spread(model, Team(0, 2, CPU, "tokens"))
-    assert model._parallel_config is None
+        check_tokens(4, Team(0, 2, CPU, "tokens"))
+
+
+@pytest.mark.parametrize(("local", "expected"), [({}, (1, 4)), ({"LOCAL_WORLD_SIZE": "2"}, (1, 2))])
+def test_each_process_knows_those_of_its_machine(
+    monkeypatch: pytest.MonkeyPatch, local: dict[str, str], expected: tuple[int, int]
+) -> None:
+    """Without a word of torchrun's all of them."""
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", **local}.items():
+        monkeypatch.setenv(name, value)
+    for name, result in {"init_process_group": None, "new_group": None, "get_rank": 3}.items():
+        monkeypatch.setattr(distributed, name, lambda *_, result=result, **__: result)
+    team = join_team("passes", CPU)
+    assert (team.rank, team.size) == (3, 4) and (team.local_rank, team.local_size) == expected
+
+
+def test_who_was_stopped_does_not_mind_that_the_others_are_gone() -> None:
+    class Lost(Team):
+        def leave(self) -> None:
+            raise RuntimeError("connection closed by peer")
+
+    with pytest.raises(Cancelled), Lost(0, 2, CPU):
+        raise Cancelled("stopped")
+    with pytest.raises(RuntimeError, match="closed"), Lost(0, 2, CPU):
+        pass

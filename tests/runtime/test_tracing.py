@@ -39,6 +39,21 @@ def test_products_and_convolutions_are_counted() -> None:
         assert trace(lambda: functional.conv3d(video, kernel, padding=1)).flop == 2 * 5 * 64 * 6 * 4 * 27
 
 
+def test_shapes_that_were_seen_before_count_as_often_as_they_are_made() -> None:
+    """Twice the same operators: new tensors each time, while what works in place makes none."""
+    with fake_tensors():
+        given = new(256, KIB)
+
+        def work() -> list[torch.Tensor]:
+            made = [(given.t() + 1).relu_() for _ in range(3)]
+            assert all(each.stride() == made[0].stride() and each.shape == (KIB, 256) for each in made)
+            return made
+
+        found = trace(work)
+        assert trace(lambda: [given + 1, given.double() + 1]).held == (4 + 8) * 256 * KIB
+    assert found.held == 3 * KIB * KIB
+
+
 def test_attention_has_no_scores_in_memory() -> None:
     with fake_tensors():
         query, key = (new(1, 2, n, 32, dtype=torch.bfloat16) for n in (512, 2048))
