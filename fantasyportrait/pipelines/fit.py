@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.footprint import Networks, folder_configs, published_configs
-from fantasyportrait.pipelines.mapped_weights import has_copy
+from fantasyportrait.pipelines.mapped_weights import has_copy, sweep_halves
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.runtime.choose import choose, estimates, lower
 from fantasyportrait.runtime.estimate import Estimate, Factor, JobSize, Surroundings
@@ -68,14 +68,22 @@ class Fitter:
         that says what is missing.
         """
         try:
-            return self._planned(choose(self.table(job), self._placement.profile), job)
+            return self._chosen(job)
         except RequestError:
             if not WINDOW_FRAMES < job.frames <= job.longest_pass:
                 raise
         shorter = replace(job, longest_pass=WINDOW_FRAMES)
-        plan = self._planned(choose(self.table(shorter), self._placement.profile), shorter)
+        plan = self._chosen(shorter)
         note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
         return replace(plan, sentence=f"{plan.sentence}; {note}")
+
+    def _chosen(self, job: JobSize) -> Plan:
+        table = self.table(job)
+        plan = self._planned(choose(table, self._placement.profile), job)
+        faster = [each for each in table if each.short_disk and each.total_s < plan.estimate.total_s]
+        if not faster:
+            return plan
+        return replace(plan, sentence=f"{plan.sentence}; {faster[0].profile.name} would be faster, but {faster[0].why}")
 
     def plan_with(self, profile: Profile, job: JobSize) -> Plan | None:
         """The plan with that profile; None where the job does not fit it."""
@@ -99,7 +107,7 @@ class Fitter:
         def factor(profile: Profile) -> Factor:
             return self._log.factor(self._key(profile, job), _pixels(job))
 
-        return estimates(around, factor)
+        return estimates(around, factor, self._placement.compile)
 
     def look_again(self) -> None:
         """Measure the free memory anew for the next plan; when nothing of the model is loaded."""
@@ -138,10 +146,11 @@ class Fitter:
 
     def _disk_gib(self) -> float:
         """What the disk has left for the copy of the transformer that is mapped; endless where there is nothing to
-        copy, or the copy is there."""
+        copy, or the copy is there. Halves that a killed process has left are removed first."""
         precision = precision_of(self._placement, device_of(self._placement))
         if self._folder is None or self._gguf is not None or has_copy(self._folder / "transformer", precision):
             return math.inf
+        sweep_halves(self._folder / "transformer", precision)
         return shutil.disk_usage(self._folder).free / GIB
 
     def _key(self, profile: Profile, job: JobSize) -> RunKey:

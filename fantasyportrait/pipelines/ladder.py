@@ -102,7 +102,7 @@ class Ladder:
         if mode == "tokens" and job.cache == "first-block":
             raise RequestError(
                 f"{self._team.size} processes share the tokens of a pass, which does not go with FirstBlockCache: "
-                "choose another step cache or none, or --parallel passes"
+                "choose another step cache, or none"
             )
         return self._team.in_mode(mode)
 

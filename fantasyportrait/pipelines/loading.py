@@ -93,7 +93,6 @@ def load_pipeline(
     pipeline.prompt_rows = PromptRows(files.folder / "text_encoder", files.folder / "tokenizer", cache)
     cancel.check()
     place(pipeline, profile.offload, device)
-    pipeline.offload = profile.offload
     return pipeline
 
 
@@ -104,7 +103,7 @@ def settle(files: ModelFiles, placement: Placement, profile: Profile, team: Team
     """
     device = device_of(placement)
     if placement.compile:
-        check_compiled(profile, device)
+        check_compiled(profile, device, files.gguf is not None)
     config = FantasyPortraitTransformer3DModel.load_config(files.folder / "transformer")
     heads = config["num_attention_heads"]
     across = team is not None and _shares_tokens(team)

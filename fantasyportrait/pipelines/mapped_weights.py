@@ -21,7 +21,7 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
 # Nobody writes to a half for so long: its process was killed.
-_LEFT_S = 3600.0
+_LEFT_S = 600.0
 
 
 def mapped_folder(
@@ -39,13 +39,15 @@ def mapped_folder(
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
     note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
-    _sweep(folder.parent, f".{out.name}-")
+    sweep_halves(folder, precision)
     half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
     try:
         _fill(folder, half, precision, cancel or CancelToken())
-        if not (out / _INDEX).is_file():  # another process may have been faster, with the same result
+        if not has_copy(folder, precision):
             half.replace(out)
     except (OSError, RuntimeError, SafetensorError) as error:
+        if has_copy(folder, precision):
+            return out  # another process was faster, with the same result
         raise OutputError(
             f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
             f"{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
@@ -64,9 +66,9 @@ def _copy(folder: Path, precision: torch.dtype) -> Path:
     return folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
 
 
-def _sweep(place: Path, prefix: str) -> None:
-    """Remove what killed processes left there."""
-    for half in place.glob(f"{prefix}*"):
+def sweep_halves(folder: Path, precision: torch.dtype) -> None:
+    """Remove what killed processes left of their copies."""
+    for half in folder.parent.glob(f".{_copy(folder, precision).name}-*"):
         try:
             touched_s = max(path.stat().st_mtime for path in (half, *half.iterdir()))
         except OSError:

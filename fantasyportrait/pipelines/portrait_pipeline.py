@@ -31,7 +31,6 @@ from fantasyportrait.pipelines.time_windows import (
     time_windows,
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
-from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.team import Team
 
 TEXT_ROWS = 512
@@ -82,8 +81,6 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptRows`)."""
         self.team: Team | None = None
         """The processes that share each step, where torchrun started several."""
-        self.offload: Offload = "none"
-        """How it was placed: what stays on the device."""
         self._portrait_features = PortraitFeatures()
         self._rgb_map: torch.Tensor | None = None
 

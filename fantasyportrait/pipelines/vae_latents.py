@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +37,32 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
     return (latents - mean) / std
 
 
-def use_tiles(vae: AutoencoderKLWan) -> None:
-    """Encode and decode in tiles of the VAE's own size from here on, if it does not in such or smaller ones already."""
-    if not vae.use_tiling:
+@contextmanager
+def in_tiles(vae: AutoencoderKLWan, from_the_start: bool) -> Iterator[None]:
+    """Inside, the VAE may take to tiles where memory runs out, and does at once if `from_the_start`.
+
+    Afterwards it works as before: tiles that one video needed would change the numbers of the next one.
+    """
+    tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
+    strides = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
+    tiled = vae.use_tiling
+    if from_the_start and not tiled:
         vae.enable_tiling()
+    try:
+        yield
+    finally:
+        vae.enable_tiling(*tiles, *strides)
+        if not tiled:
+            vae.disable_tiling()
 
 
 def vae_on_host(vae: AutoencoderKLWan) -> AutoencoderKLWan:
     """Another VAE with the same numbers on the CPU, wherever offloading keeps this one's; it decodes in tiles."""
-    other = AutoencoderKLWan.from_config(vae.config).to(vae.dtype).eval()
+    other = AutoencoderKLWan.from_config(vae.config).eval()
     layer_by_layer = any(weight.is_meta for weight in vae.parameters())
-    other.load_state_dict(get_state_dict_offloaded_model(vae) if layer_by_layer else vae.state_dict())
-    use_tiles(other)
+    weights = get_state_dict_offloaded_model(vae) if layer_by_layer else vae.state_dict()
+    other.load_state_dict({name: weight.cpu() for name, weight in weights.items()}, assign=True)
+    other.enable_tiling()
     return other
 
 
@@ -179,7 +194,7 @@ def _make_room(vae: AutoencoderKLWan) -> None:
     vae.clear_cache()
     free_memory()
     if not vae.use_tiling:
-        use_tiles(vae)
+        vae.enable_tiling()
         return
     side, stride = _SMALLEST_TILE, _SMALLEST_TILE * 3 // 4
     vae.enable_tiling(side, side, stride, stride)

@@ -19,7 +19,7 @@ from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.speedups import StepCache, set_lora, set_step_cache
 from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_FRAMES
-from fantasyportrait.pipelines.vae_latents import use_tiles, vae_on_host
+from fantasyportrait.pipelines.vae_latents import in_tiles, vae_on_host
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.team import Team
 
@@ -50,7 +50,7 @@ class VideoJob:
         steps, seed, guidance, prompt, negative_prompt, batch_passes, longest_pass: as in the pipeline's call.
         lora: a file for few steps, see `set_lora`.
         step_cache, cache_threshold: see `set_step_cache`.
-        tiled: encode and decode in tiles from the start, where the whole is known not to fit.
+        tiled_encode, tiled_decode: do so in tiles from the start, where the whole is known not to fit.
     """
 
     pixels: NDArray[np.uint8]
@@ -67,7 +67,8 @@ class VideoJob:
     lora: Path | None = None
     step_cache: StepCache = "none"
     cache_threshold: float = 0.1
-    tiled: bool = False
+    tiled_encode: bool = False
+    tiled_decode: bool = False
 
 
 class Source(Protocol):
@@ -100,33 +101,22 @@ def sample_video(
     """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
 
     Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
-    that needs less (`source.lower`), then windows of 81 frames. Decoding goes on in tiles by itself, then by a pipeline
-    that keeps nothing but the VAE on the device, then on the CPU. `note` is told. Raises `Cancelled`, and
-    `RequestError` where nothing fits.
+    that needs less (`source.lower`), then windows of 81 frames. Decoding goes on in tiles by itself, then on the CPU.
+    `note` is told. Raises `Cancelled`, and `RequestError` where nothing fits.
     """
-    vae = source.pipeline.vae
-    tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
-    strides = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
-    tiled = vae.use_tiling
     run = _Run(source, job, watch, note, cancel)
-    try:
-        while (latents := run.sampled()) is None:
-            # Here and not where it happened: an error that is being handled keeps alive what did not fit.
+    while (latents := run.sampled()) is None:
+        # Here and not where it happened: an error that is being handled keeps alive what did not fit.
+        free_memory()
+        run.shrink()
+    given = 0
+    while not run.complete:
+        for chunk in run.decoded(latents, given):
+            yield chunk
+            given += 1
+        if not run.complete:
             free_memory()
-            run.shrink()
-        given = 0
-        while not run.complete:
-            for chunk in run.decoded(latents, given):
-                yield chunk
-                given += 1
-            if not run.complete:
-                free_memory()
-                run.shrink_decoding()
-    finally:
-        # Tiles that this video needed would change the numbers of the next one.
-        source.pipeline.vae.enable_tiling(*tiles, *strides)
-        if not tiled:
-            source.pipeline.vae.disable_tiling()
+            run.shrink_decoding()
 
 
 def sample_latents(
@@ -144,26 +134,25 @@ def sample_latents(
     """
     set_lora(pipeline, job.lora)
     set_step_cache(pipeline, job.step_cache, job.cache_threshold)
-    if job.tiled:
-        use_tiles(pipeline.vae)
-    result = pipeline(
-        job.pixels,
-        [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
-        torch.from_numpy(job.face_map),
-        prompt=job.prompt,
-        negative_prompt=job.negative_prompt,
-        num_frames=job.frames,
-        num_inference_steps=job.steps,
-        guidance=job.guidance,
-        batch_passes=job.batch_passes,
-        longest_pass=job.longest_pass,
-        generator=torch.Generator().manual_seed(job.seed),
-        latents=latents,
-        first_step=first_step,
-        callback_on_step_end=on_step,
-        cancel=cancel,
-        output_type="latent",
-    )
+    with in_tiles(pipeline.vae, job.tiled_encode):
+        result = pipeline(
+            job.pixels,
+            [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
+            torch.from_numpy(job.face_map),
+            prompt=job.prompt,
+            negative_prompt=job.negative_prompt,
+            num_frames=job.frames,
+            num_inference_steps=job.steps,
+            guidance=job.guidance,
+            batch_passes=job.batch_passes,
+            longest_pass=job.longest_pass,
+            generator=torch.Generator().manual_seed(job.seed),
+            latents=latents,
+            first_step=first_step,
+            callback_on_step_end=on_step,
+            cancel=cancel,
+            output_type="latent",
+        )
     sampled: torch.Tensor = result.frames.cpu()
     return sampled
 
@@ -203,13 +192,11 @@ class _Run:
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
         """The chunks after the first `given` ones; sets `complete` unless memory ran out."""
-        pipeline, match = self._source.pipeline, None
-        if self._job.frames > self._job.longest_pass:
-            match = self._job.pixels
-        if self._job.tiled:
-            use_tiles(pipeline.vae)
+        pipeline = self._source.pipeline
+        match = self._job.pixels if self._job.frames > self._job.longest_pass else None
         try:
-            yield from itertools.islice(pipeline.decode(latents, match, self._host_vae), given, None)
+            with in_tiles(pipeline.vae, self._job.tiled_decode):
+                yield from itertools.islice(pipeline.decode(latents, match, self._host_vae), given, None)
             self.complete = True
         except RuntimeError as error:
             if not ran_out(error):
@@ -237,18 +224,13 @@ class _Run:
             )
 
     def shrink_decoding(self) -> None:
-        """The same for decoding, which has tried tiles before.
-
-        Offloaded pipelines have nothing but the VAE on the device by then, so that another one would not help.
-        """
-        pipeline = self._source.pipeline
-        if pipeline.offload == "none" and self._host_vae is None and self._source.lower(self._note):
-            return
+        """The same for decoding, which has tried small tiles before: no other profile needs less than those."""
+        vae = self._source.pipeline.vae
         height, width = self._job.pixels.shape[:2]
         cannot = f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in small tiles"
-        if self._host_vae is not None or get_module_execution_device(pipeline.vae).type == "cpu":
+        if self._host_vae is not None or get_module_execution_device(vae).type == "cpu":
             raise RequestError(f"{cannot}: choose a smaller video (max_side), or close what else uses the memory")
-        self._host_vae = vae_on_host(pipeline.vae)
+        self._host_vae = vae_on_host(vae)
         self._note(f"{cannot}: they are decoded on the CPU, which takes many times as long")
 
     def _going_on(self) -> str:

@@ -1,8 +1,10 @@
 """The profile for a job: the fastest that fits, exact weights first; and one lower, when memory runs out after all."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.compute import not_compiled
 from fantasyportrait.runtime.estimate import Estimate, Factor, Footprint, Surroundings, estimate
 from fantasyportrait.runtime.machine import GIB, Machine
 from fantasyportrait.runtime.profiles import PROFILES, Profile, profile_of
@@ -13,9 +15,14 @@ WORTH_QUANTIZING = 1.25
 LOWER = 0.9
 
 
-def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
-    """Why the profile is not possible with this machine and model, whatever the job; empty where it is."""
+def obstacle(profile: Profile, machine: Machine, model: Footprint, compiled: bool = False) -> str:
+    """Why the profile is not possible with this machine and model, whatever the job; empty where it is.
+
+    `compiled`: the transformer's blocks shall be.
+    """
     own = model.gguf_profile
+    if compiled and (why := not_compiled(profile, gguf=own is not None)):
+        return f"does not go with --compile, since {why}"
     if own is None and profile.weights == "gguf":
         return f"is for a GGUF model, such as {profile.name} of the catalog"
     if own is not None and profile.name != own:
@@ -27,11 +34,6 @@ def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
             return f"is for a whole model: a GGUF file has {own}, stream and resident"
     if profile.card and machine.one_memory:
         return "needs a card with memory of its own"
-    if own is None and profile.offload in ("stream", "disk") and model.whole / GIB > machine.disk_gib:
-        return (
-            f"needs {model.whole / GIB:.0f} GiB of the disk beside the model for a copy of the transformer, and "
-            f"{machine.disk_gib:.0f} are free"
-        )
     if profile.weights == "fp8" and machine.kind == "mps":
         return "needs float8 numbers, which mps does not have"
     if machine.capability is not None and machine.capability < profile.capability:
@@ -42,16 +44,27 @@ def obstacle(profile: Profile, machine: Machine, model: Footprint) -> str:
     return ""
 
 
-def estimates(around: Surroundings, factor: Callable[[Profile], Factor] | None = None) -> tuple[Estimate, ...]:
+def estimates(
+    around: Surroundings, factor: Callable[[Profile], Factor] | None = None, compiled: bool = False
+) -> tuple[Estimate, ...]:
     """One for each profile, in the table's order; `factor` gives what past runs say of a profile."""
-    return tuple(
-        estimate(
-            profile,
-            around,
-            obstacle(profile, around.machine, around.footprint),
-            Factor() if factor is None else factor(profile),
-        )
-        for profile in PROFILES
+    found = []
+    for profile in PROFILES:
+        why = obstacle(profile, around.machine, around.footprint, compiled)
+        each = estimate(profile, around, why, Factor() if factor is None else factor(profile))
+        lack = _lacks_disk(profile, around.machine, around.footprint)
+        found.append(replace(each, fits=False, why=lack, short_disk=True) if each.fits and lack else each)
+    return tuple(found)
+
+
+def _lacks_disk(profile: Profile, machine: Machine, model: Footprint) -> str:
+    """What a profile that is read from a copy of the transformer lacks for it, in words; empty where nothing."""
+    need = model.whole / GIB
+    if profile.offload not in ("stream", "disk") or model.gguf is not None or need <= machine.disk_gib:
+        return ""
+    return (
+        f"needs {need:.0f} GiB of the disk beside the model for a copy of the transformer, and {machine.disk_gib:.0f} "
+        "are free"
     )
 
 
@@ -68,7 +81,7 @@ def choose(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
         if given.fits:
             return given
         instead = f"use {best.profile.name}, which fits, or auto" if best is not None else _nothing_fits(found)
-        if given.possible:
+        if given.possible and not given.short_disk:
             instead += "; to try it all the same, name more memory (vram_gib, ram_gib)"
         raise RequestError(f"the profile {wanted} {given.why}: {instead}")
     if best is None:
@@ -116,11 +129,12 @@ def _nothing_fits(found: Sequence[Estimate]) -> str:
     """The closest profiles and what to change."""
     possible = [each for each in found if each.possible]
     if not possible:
-        return "no profile is possible with this model on this machine: see  fantasyportrait machine"
+        reasons = "; ".join(dict.fromkeys(each.why for each in found))
+        return f"no profile is possible with this model on this machine ({reasons})"
     least_vram = min(possible, key=lambda each: each.vram_gib)
     least_ram = min(possible, key=lambda each: (max(each.ram_gib, each.load_gib), each.vram_gib))
-    closest = dict.fromkeys((least_vram, least_ram))
+    closest = dict.fromkeys((*(each for each in possible if each.short_disk), least_vram, least_ram))
     reasons = "; ".join(f"{each.profile.name} {each.why}" for each in closest)
     levers = dict.fromkeys(words for each in closest for words in each.levers)
-    advice = f"try {', '.join(levers)}" if levers else "close what else uses the memory"
-    return f"no profile fits this video into the memory of this machine ({reasons}): {advice}"
+    advice = f"try {', '.join(levers)}" if levers else "free what is missing"
+    return f"no profile fits this video on this machine ({reasons}): {advice}"

@@ -61,16 +61,21 @@ def compile_blocks(transformer: ModelMixin, compiler: str = COMPILER) -> None:
         block.forward = torch.compile(block.forward, fullgraph=True, backend=compiler)
 
 
-def check_compiled(profile: Profile, device: torch.device) -> None:
-    """Raise `RequestError` for a profile whose layers cannot be compiled, and a card without torch's compiler."""
-    why = {
+def not_compiled(profile: Profile, gguf: bool) -> str:
+    """Why the layers of a profile, of a GGUF file or not, cannot be compiled; empty where they can."""
+    if profile.offload == "sequential":
+        return "its layers are fetched one by one as they run"
+    return {
         "fp8": "its layers are cast to their full width one by one as they run",
         "nf4": "its layers are unpacked by a package of their own",
         "gguf": "its layers are unpacked from a file's blocks as they run",
-    }.get(profile.weights)
-    if profile.offload == "sequential":
-        why = "its layers are fetched one by one as they run"
-    if why is not None:
+    }.get("gguf" if gguf else profile.weights, "")
+
+
+def check_compiled(profile: Profile, device: torch.device, gguf: bool = False) -> None:
+    """Raise `RequestError` for a profile whose layers cannot be compiled, and a card without torch's compiler."""
+    why = not_compiled(profile, gguf)
+    if why:
         raise RequestError(
             f"--compile does not go with the profile {profile.name}, because {why}: leave it out, or choose another"
         )

@@ -28,6 +28,9 @@ HOST_GIB = 1.0
 EFFICIENCY = 1 / 1.6
 # The VAE computes in float32: half the rate of the 16-bit formats at best, and convolutions reach half of that.
 VAE_EFFICIENCY = 0.25
+# From a file that is not in memory. An SSD of today reads 2 to 7 GB/s, a SATA one 0.5; nobody wants a gigabyte written
+# to find out which it is.
+DISK_GIB_S = 1.5
 # Memory that is not pinned goes over the link through a pinned buffer: about half as fast.
 UNPINNED = 0.5
 # On the card at once when blocks are streamed: the one that works, and the next.
@@ -78,9 +81,10 @@ class Estimate:
         possible: whether this machine and model allow the profile at all.
         fits: whether it is possible and the memory is there.
         why: where it does not fit, the reason in words.
+        short_disk: whether nothing but room on the disk is missing.
         levers: where memory is short, what of the job would lower the need, in words.
         measured: whether past runs on this machine have corrected the times.
-        tiled: whether the VAE has to work in tiles, since the whole picture does not fit.
+        tiled_encode, tiled_decode: whether the VAE has to do so in tiles, since the whole picture does not fit.
     """
 
     profile: Profile
@@ -94,9 +98,11 @@ class Estimate:
     possible: bool = True
     fits: bool = True
     why: str = ""
+    short_disk: bool = False
     levers: tuple[str, ...] = ()
     measured: bool = False
-    tiled: bool = False
+    tiled_encode: bool = False
+    tiled_decode: bool = False
 
 
 def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor: Factor = AS_PREDICTED) -> Estimate:
@@ -114,6 +120,7 @@ def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor:
     raw = step_seconds(profile, around, batch)
     step = raw * factor.value
     lack = _lack(machine, vram, max(ram, load))
+    tiled_encode, tiled_decode = needs_tiles(profile, around)
     return Estimate(
         profile=profile,
         batch_passes=batch,
@@ -128,7 +135,8 @@ def estimate(profile: Profile, around: Surroundings, obstacle: str = "", factor:
         why=obstacle or lack,
         levers=_levers(profile, around, batch, vram) if lack else (),
         measured=factor.measured,
-        tiled=needs_tiles(profile, around),
+        tiled_encode=tiled_encode,
+        tiled_decode=tiled_decode,
     )
 
 
@@ -147,8 +155,8 @@ def peak_gib(profile: Profile, around: Surroundings, batch: bool) -> float:
     return max(phases) / GIB + KERNELS_GIB
 
 
-def needs_tiles(profile: Profile, around: Surroundings) -> bool:
-    """Whether the VAE's work on whole pictures does not fit beside the weights: it then works in tiles."""
+def needs_tiles(profile: Profile, around: Surroundings) -> tuple[bool, bool]:
+    """Whether encoding, and decoding, whole pictures does not fit beside the weights: it is then done in tiles."""
     needs, machine = around.activations, around.machine
     if machine.one_memory:
         encoding = decoding = (machine.vram_gib - HOST_GIB) * GIB - _everything(profile, around)
@@ -156,7 +164,7 @@ def needs_tiles(profile: Profile, around: Surroundings) -> bool:
         weights = weights_on_card(profile, around.footprint, around.job.lora_bytes)
         room = (machine.vram_gib - KERNELS_GIB) * GIB
         encoding, decoding = room - weights[1], room - weights[4]
-    return (1 + FRAGMENTATION) * needs.encode.peak > encoding or (1 + FRAGMENTATION) * needs.decode.peak > decoding
+    return (1 + FRAGMENTATION) * needs.encode.peak > encoding, (1 + FRAGMENTATION) * needs.decode.peak > decoding
 
 
 def _everything(profile: Profile, around: Surroundings) -> int:
@@ -265,7 +273,7 @@ def transfer_seconds(profile: Profile, around: Surroundings) -> float:
     rate = around.rates.link_gib_s * (1.0 if profile.offload == "stream" else UNPINNED)
     # What the host has room for is in its memory after the first time.
     if profile.offload == "disk" and around.machine.ram_gib < held + host_gib(profile, around):
-        rate = min(rate, around.rates.disk_gib_s)
+        rate = min(rate, DISK_GIB_S)
     return held / rate
 
 
@@ -299,7 +307,7 @@ def _pinned(model: Footprint) -> int:
     return model.pinned if model.gguf is None else 2 * (model.gguf + model.around)
 
 
-def _work(around: Surroundings, batch: bool, tiled: bool) -> tuple[int, int, int, int, int]:
+def _work(around: Surroundings, batch: bool, tiled: tuple[bool, bool]) -> tuple[int, int, int, int, int]:
     """Peak bytes of each phase's own work."""
     needs = around.activations
     sampling = needs.batched if batch else needs.forward
@@ -307,10 +315,10 @@ def _work(around: Surroundings, batch: bool, tiled: bool) -> tuple[int, int, int
     cached = needs.cached * around.job.most_passes * needs.windows
     return (
         needs.image.peak,
-        needs.encode_tiled.peak if tiled else needs.encode.peak,
+        needs.encode_tiled.peak if tiled[0] else needs.encode.peak,
         needs.motion.peak,
         cached + int((1 + (LORA_WORK if around.job.lora_bytes else 0)) * sampling.peak),
-        min(needs.decode_tiled.peak, needs.decode.peak) if tiled else needs.decode.peak,
+        min(needs.decode_tiled.peak, needs.decode.peak) if tiled[1] else needs.decode.peak,
     )
 
 

@@ -8,8 +8,6 @@ import torch
 
 from fantasyportrait.runtime.machine import GIB
 
-# An SSD of today reads 2 to 7 GB/s, a SATA one 0.5; nobody wants a gigabyte written to find out which it is.
-DISK_GIB_S = 1.5
 _CARD_SIDE, _CPU_SIDE = 8192, 512
 _PIECE_BYTES = 256 << 20
 _CPU_PIECE_BYTES = 16 << 20
@@ -23,13 +21,11 @@ class Rates:
     Attributes:
         tflops: of large matrix products in the transformer's precision, 1e12 a second.
         link_gib_s: from pinned memory to the device; infinite where nothing has to move.
-        disk_gib_s: from a file that is not in memory; not measured, see `DISK_GIB_S`.
         memory_gib_s: read and written by the device in its own memory.
     """
 
     tflops: float
     link_gib_s: float
-    disk_gib_s: float
     memory_gib_s: float
 
 
@@ -53,7 +49,6 @@ def measure_rates(device: torch.device, dtype: torch.dtype, seconds: float = 1.0
     return Rates(
         tflops=products * 2 * side**3 / 1e12,
         link_gib_s=_link_gib_s(piece, seconds),
-        disk_gib_s=DISK_GIB_S,
         memory_gib_s=copies * 2 * piece.nbytes / GIB,
     )
 

@@ -21,7 +21,7 @@ from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
 from fantasyportrait.service.wan_model import prepare_model
 
 JOB = JobSize(96, 64, 9, steps=3, faces=2)
-RATES = Rates(100, 20, 1.5, 800)
+RATES = Rates(100, 20, 800)
 Make = Callable[..., Fitter]
 
 

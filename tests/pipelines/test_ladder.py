@@ -217,7 +217,7 @@ def test_the_others_load_what_the_first_process_has_made_ready(
         (2, {"parallel": "tokens"}, "on cards only"),
         (3, {"parallel": "auto", "cache": "first-block"}, "does not go with FirstBlockCache"),
         (2, {"parallel": "passes", "attention": "flash"}, "needs flash-attn"),
-        (2, {"parallel": "passes", "compile": True, "profile": "fp8"}, "--compile does not go with the profile fp8"),
+        (2, {"parallel": "passes", "compile": True, "profile": "fp8"}, "the profile fp8 does not go with --compile"),
     ],
 )
 def test_the_others_are_not_told_of_what_is_refused(

@@ -10,13 +10,12 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_job
 from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.video_job import FaceJob, Fixed, Note, VideoJob, sample_video
-from fantasyportrait.runtime.profiles import Offload
 
 
 @pytest.fixture(scope="module")
@@ -144,26 +143,30 @@ def test_passes_are_separated_before_anything_is_loaded_anew(
     assert notes == ["a step's passes do not fit into memory together: they are made one by one, from step 2 on"]
 
 
-@pytest.mark.parametrize("lower", [True, False])
-def test_a_decoder_without_room_even_in_tiles(
-    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, lower: bool
-) -> None:
-    """The frames that were given are not given again, and nothing is sampled anew."""
-    given, notes = job(17), []
-    expected = sample(pipeline, given, notes)
+def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPipeline) -> None:
+    """Here it is on the CPU already."""
     # Frames 0 to 4, then no room; in tiles (here one), and in small ones, no room at once.
     full_at(pipeline.vae.decoder, {3, 4, 5})
-    sampled = full_at(another.transformer, set())
-    chunks = sample_video(
-        Steps([pipeline, another] if lower else [pipeline]), given, lambda *_: None, notes.append, CancelToken()
-    )
-    if lower:
-        np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
-        assert not sampled and notes == ["one lower"]
-    else:
-        with pytest.raises(RequestError, match="48 x 32 cannot be decoded in the memory"):
-            list(chunks)
-    assert not (another if lower else pipeline).vae.use_tiling
+    with pytest.raises(RequestError, match="48 x 32 cannot be decoded in the memory"):
+        sample(pipeline, job(17), [])
+    assert not pipeline.vae.use_tiling
+
+
+@pytest.mark.parametrize("error", [Cancelled(), OutputError("the disk is full")])
+def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
+    pipeline: FantasyPortraitPipeline, error: Exception
+) -> None:
+    """By then the old one is gone."""
+
+    class Broken(Steps):
+        def lower(self, note: Note) -> bool:
+            self.pipelines.clear()
+            raise error
+
+    full_at(pipeline.transformer, {1})
+    with pytest.raises(type(error)) as caught:
+        list(sample_video(Broken([pipeline]), job(9), lambda *_: None, lambda _: None, CancelToken()))
+    assert caught.value is error
 
 
 @pytest.fixture
@@ -173,24 +176,16 @@ def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("as_on_a_card")
-@pytest.mark.parametrize("offload", ["none", "model", "stream"])
-def test_what_the_card_cannot_decode_the_cpu_does(
-    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, offload: Offload
-) -> None:
-    """At once where nothing but the VAE was on the card, so that a lower profile would not help; else after that."""
+def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
+    """The frames that were given are not given again, and nothing is sampled anew."""
     given, notes = job(9), []
     expected = sample(pipeline, given, notes)
-    for each in (pipeline, another):
-        each.offload = offload
-        full_at(each.vae.decoder, set(range(2, 100)))  # after the first frame
-    sampled = full_at(another.transformer, set())
-    steps = Steps([pipeline, another])
-    chunks = sample_video(steps, given, lambda *_: None, notes.append, CancelToken())
-    np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
-    lowered = offload == "none"
-    assert notes[:lowered] == ["one lower"][:lowered] and "they are decoded on the CPU" in notes[-1]
-    assert len(notes) == 1 + lowered and len(steps.pipelines) == 2 - lowered and not sampled
-    assert not steps.pipeline.vae.use_tiling
+    full_at(pipeline.vae.decoder, set(range(2, 100)))  # after the first frame
+    sampled = full_at(pipeline.transformer, set())
+    np.testing.assert_array_equal(sample(pipeline, given, notes), expected)
+    (note,) = notes
+    assert "they are decoded on the CPU" in note and len(sampled) == 1
+    assert not pipeline.vae.use_tiling
 
 
 @pytest.mark.usefixtures("as_on_a_card")
@@ -207,20 +202,22 @@ def test_a_cpu_without_room_for_a_frame_is_said(
     assert len(notes) == 1 and caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("encode", [True, False])
 def test_tiles_that_are_planned_are_used_from_the_start(
-    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, encode: bool
 ) -> None:
     """By every pipeline of the job: some drivers take the host's memory where they should say that there is none."""
-    tiled: list[bool] = []
+    seen: list[tuple[str, bool]] = []
     for each in (pipeline, another):
-        for part in (each.vae.encoder, each.vae.decoder):
-            part.register_forward_pre_hook(lambda *_, vae=each.vae: tiled.append(vae.use_tiling))
+        for name in ("encoder", "decoder"):
+            part = getattr(each.vae, name)
+            part.register_forward_pre_hook(lambda *_, name=name, vae=each.vae: seen.append((name, vae.use_tiling)))
     full_at(pipeline.transformer, {1})
-    chunks = sample_video(
-        Steps([pipeline, another]), replace(job(9), tiled=True), lambda *_: None, lambda _: None, CancelToken()
-    )
+    planned = replace(job(9), tiled_encode=encode, tiled_decode=not encode)
+    chunks = sample_video(Steps([pipeline, another]), planned, lambda *_: None, lambda _: None, CancelToken())
     assert len(np.concatenate(list(chunks))) == 9
-    assert tiled and all(tiled) and not another.vae.use_tiling
+    assert set(seen) == {("encoder", encode), ("decoder", not encode)}
+    assert not pipeline.vae.use_tiling and not another.vae.use_tiling
 
 
 def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:

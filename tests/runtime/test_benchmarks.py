@@ -99,7 +99,7 @@ def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = toy_adapter()
     ((job, costs),) = overheads.measured([overheads.Job(161, 2)], 1, adapter)
     assert len(job.windows) == 3
-    rates = overheads.Rates(tflops=0.1, link_gib_s=1.0, disk_gib_s=1.0, memory_gib_s=10.0)
+    rates = overheads.Rates(tflops=0.1, link_gib_s=1.0, memory_gib_s=10.0)
     report = json.loads(overheads.report(job, costs, rates, as_json=True))
     assert all(cost["seconds"] > 0 for cost in report["costs"])
     with_all = sum(cost["shares"]["H100"] for cost in report["costs"])
@@ -108,7 +108,7 @@ def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_share_is_of_the_job_on_that_card() -> None:
-    job, rates = overheads.Job(81, 1), overheads.Rates(0.67, 1.0, 1.0, 33.5e9 / overheads.GIB)
+    job, rates = overheads.Job(81, 1), overheads.Rates(0.67, 1.0, 33.5e9 / overheads.GIB)
     h100 = overheads.CARDS[0]
     assert job.floor_s(h100) == pytest.approx(30 * 2 * 1692 / 800)
     slow = [overheads.Cost("", job.floor_s(h100) / 100, where) for where in ("cpu", "memory", "arithmetic")]

@@ -35,7 +35,7 @@ def around() -> Around:
         rate = TFLOPS.get((machine.capability or (0, 0))[0], 0.5 if machine.kind == "cpu" else 20.0)
         link = float("inf") if machine.one_memory else 20.0
         model, needs = published.footprint(record, precision), published.activations(record, precision, job)
-        return Surroundings(machine, Rates(rate, link, 1.5, 800.0), model, needs, job)
+        return Surroundings(machine, Rates(rate, link, 800.0), model, needs, job)
 
     return make
 
@@ -136,6 +136,33 @@ def test_memory_that_is_named_is_tried(around: Around) -> None:
     assert choose(estimates(around(found.with_memory(None, 62), USUAL)), "stream").profile.name == "stream"
     kept = choose(estimates(around(found.with_memory(9, None), USUAL)))
     assert kept.profile.name == "stream-disk" and kept.vram_gib <= 9
+
+
+def test_a_full_disk_is_said(around: Around) -> None:
+    """Both that make a copy of the transformer need room for it, unless memory is what they lack."""
+    full = replace(card(11, 40), disk_gib=20)
+    found = {each.profile.name: each for each in estimates(around(full, SMALL))}
+    assert found["stream-disk"].short_disk and "32 GiB of the disk" in found["stream-disk"].why
+    assert not found["stream"].short_disk and "of memory, 40.0 are free" in found["stream"].why
+    with pytest.raises(
+        RequestError, match="stream-disk needs 32 GiB of the disk .* 20 are free: use sequential.*auto$"
+    ):
+        choose(tuple(found.values()), "stream-disk")
+    with pytest.raises(RequestError, match="no profile fits .*stream-disk needs 32 GiB of the disk"):
+        choose(estimates(around(replace(full, ram_gib=20), SMALL)))
+
+
+def test_what_is_compiled_gets_profiles_that_can_be(around: Around) -> None:
+    """At first, and when memory runs out."""
+    surroundings = around(card(23, 60), USUAL)
+    found = estimates(surroundings, compiled=True)
+    names = {each.profile.name for each in found if each.possible}
+    assert names == {"resident", "model-offload", "int8", "stream", "stream-disk"}
+    with pytest.raises(RequestError, match="the profile nf4 does not go with --compile, since its layers are unpacked"):
+        choose(found, "nf4")
+    gguf = replace(surroundings, footprint=replace(surroundings.footprint, gguf=12 * 2**30))
+    with pytest.raises(RequestError, match="no profile is possible .* does not go with --compile"):
+        choose(estimates(gguf, compiled=True))
 
 
 def test_fp8_is_for_cards_that_compute_in_bfloat16(around: Around) -> None:

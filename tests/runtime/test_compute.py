@@ -163,6 +163,8 @@ def test_a_card_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
             check_compiled(profile_of("resident"), CARD)
     with pytest.raises(RequestError, match="--compile needs the package triton"):
         check_compiled(profile_of("resident"), CARD)
+    with pytest.raises(RequestError, match="unpacked from a file's blocks"):
+        check_compiled(profile_of("resident"), CPU, gguf=True)
 
 
 @pytest.mark.usefixtures("fresh")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.runtime.estimate import (
+    DISK_GIB_S,
     FRAGMENTATION,
     HOST_GIB,
     KERNELS_GIB,
@@ -26,7 +27,7 @@ G = int(GIB)
 # 10 blocks of 1 GiB, 2 GiB outside; 9 GiB are in matrices. The components around take 1, 2 and 1 GiB.
 MODEL = Footprint("m", 9 * G // 2, 2, 3 * G, 10, G, 24 * G, G // 8, 1 * G, 2 * G, 1 * G)
 NEED = Activations(1, Need(3 * G, 10**13), Need(5 * G, 2 * 10**13), *[Need(0, 0)] * 2, *[Need(4 * G, 0)] * 4)
-RATES = Rates(tflops=10.0, link_gib_s=4.0, disk_gib_s=1.0, memory_gib_s=100.0)
+RATES = Rates(tflops=10.0, link_gib_s=4.0, memory_gib_s=100.0)
 CARD = Machine("0", "card", "A Card", 80, 200, (9, 0))
 AROUND = Surroundings(CARD, RATES, MODEL, NEED, JobSize(512, 512, 81, batch_passes=False))
 
@@ -112,7 +113,7 @@ def test_times_are_work_over_rates() -> None:
 def test_a_mapped_file_is_read_from_the_disk_where_memory_is_short() -> None:
     poor = replace(AROUND, machine=replace(CARD, ram_gib=16))
     rich, short = (estimate(profile_of("stream-disk"), each).step_s for each in (AROUND, poor))
-    assert short - rich == pytest.approx(2 * (12 / 1.0 - 12 / 2.0))
+    assert short - rich == pytest.approx(2 * (12 / DISK_GIB_S - 12 / 2.0))
 
 
 def test_past_runs_correct_times_alone() -> None:
@@ -129,7 +130,7 @@ def test_tiles_are_taken_where_the_picture_does_not_fit() -> None:
             profile_of("model-offload"), replace(AROUND, machine=replace(CARD, vram_gib=vram), activations=tiled)
         )
         assert found.vram_gib == pytest.approx(max(peak, 12 + 3 * (1 + FRAGMENTATION)) + KERNELS_GIB)
-        assert found.tiled is (vram == 20)
+        assert found.tiled_decode is (vram == 20) and not found.tiled_encode
 
 
 def test_clip_comes_to_the_card_where_there_is_room() -> None:

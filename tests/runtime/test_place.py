@@ -195,7 +195,6 @@ def test_a_model_that_does_not_fit_is_taken_back(
 
 
 def test_clip_waits_on_the_host(pipeline: FantasyPortraitPipeline) -> None:
-    """And the pipeline's device is the card all the same."""
     place(pipeline, "none", torch.device("meta"))
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
     devices = {name: {weight.device.type for weight in part.parameters()} for name, part in parts.items()}
