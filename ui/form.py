@@ -18,7 +18,7 @@ REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"),
 REGION_NAMES = tuple(name for _, name in REGIONS)
 LONGEST_S = 600
 LONGEST_WAN_S = 60
-"""No visitor can keep the machine busy for a day by typing a number."""
+"""No visitor can keep the machine busy for a day by typing a number, or by the length of a clip."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,11 @@ def role_of(face: int, card: CardValues, free: bool = False) -> Role:
     return Role(face, _source(face, card, free), **given, **{name: name in card.regions for name in REGION_NAMES})
 
 
+def longest_s(engine: str) -> float:
+    """How many seconds a video of that engine may last."""
+    return LONGEST_WAN_S if engine == WAN else LONGEST_S
+
+
 def portable(request: AnimationRequest) -> str:
     """The request as JSON that names its files, and a model's folder, without their places on the server.
 
@@ -143,7 +148,7 @@ def _person(value: object) -> int | None:
 def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
         return length if isinstance(length, str) else repr(length)
-    longest, whose = (LONGEST_WAN_S, " with Wan") if engine == WAN else (LONGEST_S, "")
+    longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""
     if not isinstance(seconds, int | float) or not 0 < seconds <= longest:
-        raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest}{whose}")
+        raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest:g}{whose}")
     return float(seconds)

@@ -51,7 +51,9 @@ class Settings:
 
     def animator(self) -> Animator:
         """The animator of this machine."""
-        return Animator(self.models_dir, placement=self.placement())
+        # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
+        models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
+        return Animator(models, placement=self.placement())
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""

@@ -10,8 +10,16 @@ from fantasyportrait.core.optional import require
 
 
 def app_command(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 lets other machines in. [default: $GRADIO_SERVER_NAME, or 127.0.0.1]"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on. [default: $GRADIO_SERVER_PORT, or 7860]"),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder where results are kept for a while.")] = Path("results"),
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     model: Annotated[

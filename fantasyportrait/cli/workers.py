@@ -30,8 +30,8 @@ can run code on it):
   ray start --head --disable-usage-stats       on the first machine
   ray start --address FIRST:6379               on each other one
   fantasyportrait workers --address auto       on any of them
-  python app.py --ray auto                     on any of them, or from outside
-  python app.py --ray ray://FIRST:10001
+  fantasyportrait app --model wan-720p --ray auto                on any of them
+  fantasyportrait app --model wan-720p --ray ray://FIRST:10001   from outside
 All need the same versions of Python, Ray and this package, the model files, and
 the first machine's ~/.ray/auth_token with RAY_AUTH_MODE=token where it has one.
 """
@@ -72,7 +72,7 @@ def workers(
     try:
         names = fleet.start(count)
         _say(f"ready: {', '.join(names)}")
-        _say(f"use with:  python app.py --ray {place}")
+        _say(f"use with:  fantasyportrait app --model wan-720p --ray {place}")
         _say("Ctrl-C ends them")
         _keep_up(fleet, place)
     except KeyboardInterrupt:

@@ -21,9 +21,12 @@ POLL_S = 0.2
 # How often the workers are listed while somebody waits, and how long one waits where there is none at all: a worker
 # that takes the place of a lost one is seen to be needed within a minute, and may then take three to be ready.
 REFRESH_S = 1.0
-PATIENCE_S = 240.0
+PATIENCE_S = 300.0
 # How long a worker that works for somebody else is left alone.
 REST_S = 1.0
+# How long a worker that was lost is not asked again. One that has died is no longer listed by then; where only the
+# connection to it had broken, it refuses until it has stopped the job that it was lost with.
+LOST_S = 60.0
 
 
 class WorkerLost(Exception):
@@ -35,7 +38,7 @@ class WorkerLost(Exception):
 
 
 class WorkerBusy(Exception):
-    """The worker works for somebody else who shares it. Nothing was begun."""
+    """The worker works for somebody else who shares it, or is not ready. Nothing was begun."""
 
 
 class Worker(Protocol):
@@ -82,7 +85,7 @@ class JobQueue:
     """First come, first served. Threads may share it.
 
     `refresh` lists the workers that there are now: new ones join, and idle ones that are gone are left out. Without it
-    the workers stay those of the beginning. A worker that was lost never comes back under its name.
+    the workers stay those of the beginning. A worker that was lost comes back where it is still listed a minute later.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class JobQueue:
         self._free: list[Worker] = list(workers)
         self._rest_until_s: dict[str, float] = {}
         self._busy: set[str] = set()
-        self._lost: set[str] = set()
+        self._lost_until_s: dict[str, float] = {}
 
     def events(
         self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
@@ -217,7 +220,7 @@ class JobQueue:
         with self._changed:
             self._busy.discard(worker.name)
             if isinstance(why, WorkerLost):
-                self._lost.add(worker.name)
+                self._lost_until_s[worker.name] = time.monotonic() + LOST_S
                 # Whoever takes its place may be there already.
                 self._listed_s = float("-inf")
             else:
@@ -236,9 +239,10 @@ class JobQueue:
             now = {worker.name: worker for worker in self._refresh()}
             self._listed_s = time.monotonic()
             with self._changed:
+                self._lost_until_s = {name: end for name, end in self._lost_until_s.items() if end > self._listed_s}
                 # As they are listed now: after a connection that ended, an old one leads nowhere.
                 stay = [now[worker.name] for worker in self._free if worker.name in now]
-                known = {worker.name for worker in stay} | self._busy | self._lost
+                known = {worker.name for worker in stay} | self._busy | self._lost_until_s.keys()
                 self._free = stay + [worker for name, worker in now.items() if name not in known]
                 self._changed.notify_all()
         finally:

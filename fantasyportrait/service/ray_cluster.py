@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.optional import require
-from fantasyportrait.service.job_queue import JobQueue, WorkerLost
+from fantasyportrait.service.job_queue import JobQueue, WorkerBusy, WorkerLost
 from fantasyportrait.service.remote_worker import RemoteWorker
 
 NAMESPACE = "fantasyportrait"
@@ -28,15 +27,18 @@ TOKEN_FILE_AT_HOME = Path("~/.ray/auth_token")
 CONNECT_S = 5.0
 JOIN_S = 60.0
 ANSWER_S = 60.0
+# What a job that waits for its turn may wait for: its listener would not see that it was cancelled.
+REJOIN_S = 10.0
+HELLO_S = 5.0
 # Joining a cluster that does not answer blocks inside Ray for minutes, so another process tries it first.
 _TRY = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
 
 
-def join(address: str | None, cpus: int = 1) -> str:
+def join(address: str | None, cpus: int = 1, patience_s: float = JOIN_S) -> str:
     """Join the cluster at `address` (HOST:PORT, ray://HOST:PORT or auto), or start one on this machine (None).
 
     A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where no
-    cluster answers in a bounded time, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
+    cluster answers within `patience_s`, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
     to the terminal about errors alone.
     """
     if address is not None:
@@ -48,7 +50,7 @@ def join(address: str | None, cpus: int = 1) -> str:
         return str(ray.get_runtime_context().gcs_address)
     if address.startswith("ray://"):
         require("grpc", extra="ray", purpose="an address that begins with ray://")
-    _check_answers(address)
+    _check_answers(address, patience_s)
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # of many classes, some of them bare
@@ -61,7 +63,7 @@ def leave() -> None:
     ray_package().shutdown()
 
 
-def rejoin(address: str) -> None:
+def rejoin(address: str, patience_s: float = JOIN_S) -> None:
     """Join again where the connection has ended for good, as one from outside (ray://) does with the first machine.
 
     Raises `RequestError` as `join` does.
@@ -69,35 +71,44 @@ def rejoin(address: str) -> None:
     ray = ray_package()
     if not ray.is_initialized():
         ray.shutdown()  # of what is left of the old connection
-        join(address)
+        join(address, patience_s=patience_s)
 
 
 def ray_queue(address: str) -> JobQueue:
     """Join a cluster, and hand jobs to the workers that are there at the time. Raises `RequestError`."""
     join(address)
-    return JobQueue(refresh=partial(_workers_at, address, asker=uuid.uuid4().hex))
+    return JobQueue(refresh=_Workers(address).now)
 
 
-def _workers_at(address: str, asker: str) -> Sequence[RemoteWorker]:
-    try:
-        rejoin(address)
-    except RequestError as error:
-        logging.getLogger(__name__).error("%s", error)
-        return ()
-    return remote_workers(asker)
+class _Workers:
+    """The workers of the cluster at an address, which a queue asks for every second."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._said = ""
+
+    def now(self) -> Sequence[RemoteWorker]:
+        """None where the cluster is away; the log says so once."""
+        try:
+            rejoin(self._address, REJOIN_S)
+            found = remote_workers()
+        except RequestError as error:
+            if str(error) != self._said:
+                logging.getLogger(__name__).error("%s", error)
+            self._said = str(error)
+            return ()
+        self._said = ""
+        return found
 
 
-def remote_workers(asker: str) -> Sequence[RemoteWorker]:
-    """The workers of the cluster now; none, with a line in the log, where the cluster does not answer.
-
-    `asker` tells the workers from whom jobs come: each of those who share them has its turn.
-    """
+def remote_workers() -> Sequence[RemoteWorker]:
+    """The workers of the cluster now. Raises `RequestError` where the cluster does not answer."""
     ray = ray_package()
     try:
         names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
-    except Exception:  # a connection from outside that has ended raises no class of its own
-        logging.getLogger(__name__).exception("the Ray cluster does not answer")
-        return ()
+    except Exception as error:  # a connection from outside that has ended raises no class of its own
+        reason = _reason(str(error)).rstrip(".")
+        raise RequestError(f"the Ray cluster does not answer ({reason}): see whether it runs") from error
     found = []
     for name in names:
         try:
@@ -105,18 +116,24 @@ def remote_workers(asker: str) -> Sequence[RemoteWorker]:
         except Exception:  # most often it has ended between the list and now
             logging.getLogger(__name__).debug("%s cannot be reached", name, exc_info=True)
         else:
-            found.append(RemoteWorker(name, partial(ask, actor), partial(kill, actor), asker))
+            found.append(RemoteWorker(name, partial(ask, actor), partial(kill, actor)))
     return found
 
 
 def ask(actor: Any, method: str, *arguments: object) -> Any:
-    """The answer of an actor's method. Raises what it raises, and `WorkerLost` where no answer comes."""
+    """The answer of an actor's method. Raises what it raises, and `WorkerLost` where no answer comes.
+
+    Whoever says no `hello` in some seconds may be still in the making, or be loading a model: that is `WorkerBusy`.
+    """
     ray = ray_package()
+    hello = method == "hello"
     try:
-        return ray.get(getattr(actor, method).remote(*arguments), timeout=ANSWER_S)
+        return ray.get(getattr(actor, method).remote(*arguments), timeout=HELLO_S if hello else ANSWER_S)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.GetTimeoutError as error:
+        if hello:
+            raise WorkerBusy from error
         raise WorkerLost(f"it did not answer for {ANSWER_S:.0f} s") from error
     except Exception as error:  # no answer of the worker; from outside, Ray raises bare exceptions too
         raise WorkerLost("its process or machine ended, or the connection to it") from error
@@ -141,8 +158,8 @@ def ray_package() -> ModuleType:
     return require("ray", extra="ray", purpose="working on several machines")
 
 
-def _check_answers(address: str) -> None:
-    """Raise `RequestError` where no cluster answers at the address within a bounded time."""
+def _check_answers(address: str, patience_s: float) -> None:
+    """Raise `RequestError` where no cluster answers at the address within `patience_s`."""
     host, port = _host(address)
     if address != "auto":
         if not host or not port.isdecimal():
@@ -153,9 +170,9 @@ def _check_answers(address: str) -> None:
             raise RequestError(_refused(address, str(error))) from error
     command = [sys.executable, "-c", _TRY, address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=JOIN_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
     except subprocess.TimeoutExpired as error:
-        raise RequestError(_refused(address, f"no Ray cluster answered within {JOIN_S:.0f} s")) from error
+        raise RequestError(_refused(address, f"no Ray cluster answered within {patience_s:.0f} s")) from error
     if done.returncode:
         raise RequestError(_refused(address, _reason(done.stderr)))
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service.job_queue import WorkerLost
-from fantasyportrait.service.ray_cluster import PREFIX, ask, kill, ray_package
+from fantasyportrait.service.ray_cluster import ANSWER_S, PREFIX, kill, ray_package
 from fantasyportrait.service.worker_bench import WorkerBench
 
 # Starting means importing the engines; stopping means removing files.
@@ -85,11 +84,9 @@ class Fleet:
     def tend(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Put new workers in the place of those that are gone; return the names of the gone and of the new.
 
-        Raises a `FantasyPortraitError` where none can be started; the next call tries again.
+        Raises a `FantasyPortraitError` where not all can be started; the next call tries again.
         """
-        gone = tuple(name for name, actor in self._actors.items() if not _answers(actor))
-        for name in gone:
-            kill(self._actors.pop(name))
+        gone = tuple(self._drop_silent(list(self._actors), ANSWER_S))
         return gone, self._fill()
 
     def stop(self) -> None:
@@ -105,21 +102,37 @@ class Fleet:
         self._actors.clear()
 
     def _fill(self) -> tuple[str, ...]:
-        """Start as many as are missing, all of them or none."""
+        """Start as many as are missing, and wait until they answer; those that do stay where others do not.
+
+        Raises `RequestError` for want of room, and else what a worker died of.
+        """
         new: list[str] = []
         try:
             while len(self._actors) < self._wanted:
                 name = f"{PREFIX}{uuid.uuid4().hex[:8]}"
                 self._actors[name] = self._make(name)
                 new.append(name)
-            self._wait_for([self._actors[name] for name in new])
         except Exception as error:  # from outside, Ray raises bare exceptions too
             for name in new:
                 kill(self._actors.pop(name))
-            if isinstance(error, FantasyPortraitError):
-                raise
             raise FantasyPortraitError(f"no worker can be started, as the cluster does not answer ({error})") from error
+        reasons = self._drop_silent(new, READY_S)
+        died = next((reason for reason in reasons.values() if reason is not None), None)
+        if died is not None:
+            raise FantasyPortraitError(f"a worker could not start: {_last_line(died)}") from died
+        if reasons:
+            raise RequestError(
+                f"{len(reasons)} of {len(new)} workers found no room in the cluster within {READY_S:.0f} s: each "
+                "needs a CPU core, and a card unless --gpus-per-worker is 0"
+            )
         return tuple(new)
+
+    def _drop_silent(self, names: Sequence[str], patience_s: float) -> dict[str, Exception | None]:
+        """End those that do not answer within so many seconds; return why they do not, None where that is all."""
+        reasons = _silent({name: self._actors[name] for name in names}, patience_s)
+        for name in reasons:
+            kill(self._actors.pop(name))
+        return reasons
 
     def _make(self, name: str) -> Any:
         crew = self._crew
@@ -130,24 +143,6 @@ class Fleet:
             options["runtime_env"] = {"env_vars": {THREADS_VARIABLE: threads}}
         bench = ray_package().remote(WorkerBench).options(scheduling_strategy="SPREAD", **options)
         return bench.remote(crew.place, crew.models, crew.cache, crew.root)
-
-    def _wait_for(self, actors: Sequence[Any]) -> None:
-        """Return when all answer; raise `RequestError` for want of room, and else what a worker died of."""
-        asked = [actor.hello.remote() for actor in actors]
-        if not asked:
-            return
-        _, waiting = ray_package().wait(asked, num_returns=len(asked), timeout=READY_S)
-        if waiting:
-            raise RequestError(
-                f"{len(waiting)} of {len(asked)} workers found no room in the cluster within {READY_S:.0f} s: each "
-                "needs a CPU core, and a card unless --gpus-per-worker is 0"
-            )
-        for actor in actors:
-            try:
-                ask(actor, "hello")
-            except WorkerLost as error:
-                reason = (str(error.__cause__).strip().splitlines() or [str(error)])[-1]
-                raise FantasyPortraitError(f"a worker could not start: {reason.strip()}") from error
 
 
 def share_of_cores(machines: Sequence[Mapping[str, float]], workers: int, on_cards: bool) -> int:
@@ -163,9 +158,27 @@ def share_of_cores(machines: Sequence[Mapping[str, float]], workers: int, on_car
     return max(1, min(shares, default=1))
 
 
-def _answers(actor: Any) -> bool:
+def _silent(actors: Mapping[str, Any], patience_s: float) -> dict[str, Exception | None]:
+    """The actors, by name, that do not answer: what Ray says of each, None where the time was too short."""
+    if not actors:
+        return {}
+    ray = ray_package()
     try:
-        ask(actor, "hello")
-    except WorkerLost:
-        return False
-    return True
+        asked = {name: actor.hello.remote() for name, actor in actors.items()}
+        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=patience_s)
+    except Exception as error:  # the cluster itself does not answer
+        return dict.fromkeys(actors, error)
+    reasons: dict[str, Exception | None] = {}
+    for name, answer in asked.items():
+        if answer not in answered:
+            reasons[name] = None
+            continue
+        try:
+            ray.get(answer, timeout=ANSWER_S)
+        except Exception as error:  # it has died
+            reasons[name] = error
+    return reasons
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

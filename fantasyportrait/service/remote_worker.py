@@ -24,35 +24,38 @@ STUCK = "it does not stop"
 class RemoteWorker:
     """Runs requests on a `WorkerBench` elsewhere.
 
-    `ask(method, *arguments)` calls a method of the bench and raises `WorkerLost` where it does not answer. `abandon`
-    ends a worker that was given up, so that it does not finish a job that another one has begun again. `asker` is the
-    name, unlike any other, of who asks.
+    `ask(method, *arguments)` calls a method of the bench and raises `WorkerLost` where it does not answer, but
+    `WorkerBusy` where `hello` gets no answer in time. `abandon` ends a worker that was given up, so that it does not
+    finish a job that another one has begun again.
     """
 
-    def __init__(
-        self, name: str, ask: Callable[..., Any], abandon: Callable[[], None], asker: str, stop_s: float = STOP_S
-    ) -> None:
-        self.name, self._ask, self._abandon, self._asker, self._stop_s = name, ask, abandon, asker, stop_s
+    def __init__(self, name: str, ask: Callable[..., Any], abandon: Callable[[], None], stop_s: float = STOP_S) -> None:
+        self.name, self._ask, self._abandon, self._stop_s = name, ask, abandon, stop_s
 
     def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
         """What happens, in the words of this machine; see `Worker.events`."""
         job = uuid.uuid4().hex
-        begun = lost = False
         try:
+            # A worker that is still being made is listed already: a claim would wait there until nobody wants it.
+            self._ask("hello")
             # First, as hashing the files takes a while: a worker that is busy is asked again every second.
-            self._ask("claim", job, self._asker)
+            self._ask("claim", job)
+        except WorkerLost as error:
+            # It has nothing of ours, and may well work for others: it is not ended.
+            raise WorkerLost(str(error), begun=False) from error
+        lost = False
+        try:
             parcel = pack(request, output)
             for name, path in parcel.files.items():
                 for data in chunks(path):
                     cancel.check()
                     self._ask("receive", job, name, data)
-            begun = True
             called = self._ask("start", job, parcel.request, parcel.paths.video.suffix.lower())
             yield from self._listen(job, parcel, called, cancel)
-        except WorkerLost as error:
+        except WorkerLost:
             lost = True
             self._abandon()
-            raise WorkerLost(str(error), begun) from error
+            raise
         except UnknownJob as error:
             raise FantasyPortraitError("the worker gave the job up, as nobody had listened for long: try again") from (
                 error

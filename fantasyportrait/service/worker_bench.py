@@ -11,7 +11,8 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,12 +27,11 @@ from fantasyportrait.weights.store import models_dir
 
 PREFIX = "fantasyportrait-worker-"
 RESULT, MODELS = "result", "models"
-CHUNK_BYTES = 8 << 20
+# Small enough to cross a weak uplink long before an answer is given up.
+CHUNK_BYTES = 1 << 20
 # A job that nobody asks about any more is stopped; a folder that nobody touches was that of a worker that was killed.
 ORPHAN_S = 120.0
 LEFT_S = 600.0
-# Who was refused keeps the turn so long without asking again, which a queue does every second.
-TURN_S = 3.0
 TEND_S = 5.0
 _JOB = re.compile("[0-9a-f]{32}")
 _INPUT = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
@@ -86,7 +86,7 @@ class WorkerBench:
         self._orphan_s, self._left_s = orphan_s, left_s
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
-        self._line: dict[str, float] = {}
+        self._refused = False
         self._closed = threading.Event()
         threading.Thread(target=self._tend, name="fantasyportrait-bench", daemon=True).start()
 
@@ -94,21 +94,18 @@ class WorkerBench:
         """Answer, with the process's id: the worker is ready."""
         return os.getpid()
 
-    def claim(self, job: str, asker: str) -> None:
+    def claim(self, job: str) -> None:
         """Take the worker for a job, 32 hexadecimal digits, until it is finished.
 
-        Raises `WorkerBusy` while it has another one, or while somebody who was refused before has the turn: of several
-        who share the worker, each gets one job after the other.
+        Raises `WorkerBusy` while it has another one, and once more after that: the first to ask is who just had it, and
+        of several who share the worker none shall wait until another one has no more jobs.
         """
         if not _JOB.fullmatch(job):
             raise ValueError(f"{job} is no name of a job")
-        now_s = time.monotonic()
         with self._lock:
-            self._line = {name: asked_s for name, asked_s in self._line.items() if now_s - asked_s < TURN_S}
-            self._line[asker] = now_s  # at the end, or where it stands already
-            if self._jobs or next(iter(self._line)) != asker:
+            if self._jobs or self._refused:
+                self._refused = bool(self._jobs)
                 raise WorkerBusy
-            del self._line[asker]
             self._jobs[job] = _Job(self._folder / job)
 
     def receive(self, job: str, name: str, data: bytes) -> None:
@@ -116,26 +113,25 @@ class WorkerBench:
         if not _INPUT.fullmatch(name):
             raise ValueError(f"{name} is no name of an input")
         found = self._job(job)
-        try:
+        with _disk():
             (found.folder / "in").mkdir(parents=True, exist_ok=True)
             with (found.folder / "in" / name).open("ab") as file:
                 file.write(data)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"a worker cannot keep the inputs ({reason}): free some space there") from error
 
     def start(self, job: str, request: str, suffix: str) -> dict[str, str]:
         """Begin the job: a request's JSON whose files are names that were received. `suffix` is the video's.
 
-        Returns how messages will call the inputs, the result and the models folder, by their names.
+        Returns how messages will call the inputs, the result and the models folder, by their names. Raises
+        `OutputError`.
         """
         found = self._job(job)
         place = found.folder / "out"
-        place.mkdir(exist_ok=True)
         output = place / f"{RESULT}{suffix}"
         if output.parent != place or not _RESULT.fullmatch(output.name):
             raise ValueError(f"{suffix} is no suffix of a video")
-        here = {path.name: path for path in (found.folder / "in").iterdir()}
+        with _disk():
+            place.mkdir(exist_ok=True)
+            here = {path.name: path for path in (found.folder / "in").iterdir()}
         asked = from_json(request).with_paths(lambda path: here.get(path.as_posix(), path))
         sound = [] if asked.sound_file is None else [asked.sound_file]
         if not {asked.portrait, *(clip.path for clip in asked.clips), *sound} <= set(here.values()):
@@ -163,10 +159,11 @@ class WorkerBench:
         return [name for name in made if is_result(name)]
 
     def read(self, job: str, name: str, offset: int) -> bytes:
-        """A piece of a result from `offset` on; empty at its end."""
+        """A piece of a result from `offset` on; empty at its end. Raises `OutputError`."""
         if not is_result(name):
             raise ValueError(f"{name} is no name of a result")
-        with (self._job(job).folder / "out" / name).open("rb") as file:
+        path = self._job(job).folder / "out" / name
+        with _disk(), path.open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
 
@@ -258,5 +255,15 @@ def _remove_left(own: Path, before_s: float) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"a worker's disk fails ({reason}): free some space there, or look after it") from error
+
+
 def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
+    """The folder as its own, whole name: a short one such as "weights" stands in many a message."""
+    return None if text is None else Path(text).resolve()

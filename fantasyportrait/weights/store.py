@@ -29,7 +29,7 @@ class ModelState:
 def models_dir() -> Path:
     """The folder of the model files: $FANTASYPORTRAIT_MODELS_DIR, or one in the user's cache. It may not exist yet."""
     chosen = os.environ.get(MODELS_DIR_VARIABLE)
-    return Path(chosen).expanduser() if chosen else user_cache() / "models"
+    return Path(chosen).expanduser().absolute() if chosen else user_cache() / "models"
 
 
 def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> Path:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from fantasyportrait.cli.workers import TEND_S
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, MediaError
 from fantasyportrait.service import events, job_queue
 from fantasyportrait.service.cast import BuiltinSource, Role
 from fantasyportrait.service.events import Event
 from fantasyportrait.service.job_queue import PATIENCE_S, JobQueue, Worker, WorkerBusy, WorkerLost
+from fantasyportrait.service.ray_cluster import ANSWER_S
 from fantasyportrait.service.ray_fleet import READY_S
 from fantasyportrait.service.request import AnimationRequest
 
@@ -157,7 +159,7 @@ def test_a_job_that_was_refused_takes_another_worker_at_once() -> None:
 
 
 def test_whoever_takes_the_place_of_a_lost_worker_is_waited_for() -> None:
-    assert PATIENCE_S > READY_S + 30
+    assert PATIENCE_S >= ANSWER_S + READY_S + TEND_S
 
 
 def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +183,22 @@ def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(run(queue)[-1], events.Done) and not old.begun, "a worker is asked as it was listed last"
     last = run(JobQueue(refresh=lambda: [], patience_s=0.3))[-1]
     assert isinstance(last, events.Failed)
+
+
+def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REFRESH_S", 0.01)
+    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
+    monkeypatch.setattr(job_queue, "LOST_S", 0.2)
+    lost: list[float] = []
+
+    def once(output: Path, cancel: CancelToken) -> None:
+        if not lost:
+            lost.append(time.monotonic())
+            raise WorkerLost("the connection to it ended")
+
+    worker = Pretender("a", once)
+    assert run(JobQueue(refresh=lambda: [worker], patience_s=5))[-1] == done(Path("out"))
+    assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
 
 
 def test_a_waiting_job_can_be_cancelled_and_holds_nobody_up() -> None:

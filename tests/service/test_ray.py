@@ -66,13 +66,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
     """Two workers, each with half of two cores; they end with the module."""
     root = tmp_path_factory.mktemp("workers")
     cache = tmp_path_factory.mktemp("ray-cache")
+    # Another test may have joined a cluster with a token, which the new one would be told too late.
+    os.environ.pop(AUTH_VARIABLE, None)
     join(None, cpus=2)
     assert os.environ[AUTH_VARIABLE] == "token", "a cluster on this machine is closed to its other users"
     placed: dict[str, str] = {}
     fleet = Fleet(Crew(CPU, models=str(models_dir), cache=str(cache), root=str(root)))
     try:
         fleet.start(2)
-        queue = JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers("test")])
+        queue = JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers()])
         yield Cluster(fleet, queue, placed, root)
     finally:
         fleet.stop()
@@ -92,7 +94,7 @@ def wan(inputs: Inputs, toy_model: Path, **changes: Any) -> AnimationRequest:
 
 
 def workers_there() -> set[str]:
-    return {worker.name for worker in remote_workers("test")}
+    return {worker.name for worker in remote_workers()}
 
 
 def frames(folder: Path) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service import events, ray_cluster, ray_fleet
@@ -34,7 +34,8 @@ class TaskError(Exception):
 class PretendedRay:
     """A Ray of one machine. Each actor answers with its name; with `lost` nothing works any more.
 
-    `made` are the options and the arguments of each actor that was made.
+    `made` are the options and the arguments of each actor that was made, which answer with `answers`, and then with
+    their names; `waited` are the seconds that were granted for answers.
     """
 
     exceptions = SimpleNamespace(RayTaskError=TaskError, GetTimeoutError=TimeoutError)
@@ -45,6 +46,8 @@ class PretendedRay:
         self.made: list[tuple[dict[str, Any], tuple[Any, ...]]] = []
         self.actors: dict[str, Any] = {}
         self.ended: list[Any] = []
+        self.waited: list[float] = []
+        self.answers: list[Any] = []
         self.util = SimpleNamespace(list_named_actors=lambda: list(self._there(self.actors)))
 
     def _there(self, value: Any) -> Any:
@@ -67,7 +70,7 @@ class PretendedRay:
     def remote(self, kind: type) -> Any:
         def make(options: dict[str, Any], arguments: tuple[Any, ...]) -> Any:
             self.made.append((options, arguments))
-            actor = actor_named(options["name"])
+            actor = actor_named(options["name"], self.answers.pop(0) if self.answers else None)
             return self._there(self.actors.setdefault(options["name"], actor))
 
         def options(**given: Any) -> Any:
@@ -79,12 +82,15 @@ class PretendedRay:
         return self._there(self.actors[name])
 
     def get(self, answer: Any, timeout: float) -> Any:
+        self.waited.append(timeout)
         if isinstance(answer, Exception):
             raise answer
         return self._there(answer)
 
     def wait(self, asked: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
-        return self._there(asked), []
+        self.waited.append(timeout)
+        answered = [answer for answer in self._there(asked) if not isinstance(answer, TimeoutError)]
+        return answered, [answer for answer in asked if isinstance(answer, TimeoutError)]
 
     def kill(self, actor: Any) -> None:
         self.ended.append(self._there(actor))
@@ -120,14 +126,23 @@ def test_whatever_is_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Excepti
     with pytest.raises(WorkerLost, match="the connection to it"):
         ray_cluster.ask(actor, "hello")
     ray_cluster.kill(actor)
-    assert list(ray_cluster.remote_workers("app")) == []
+    with pytest.raises(RequestError, match="the Ray cluster does not answer"):
+        ray_cluster.remote_workers()
 
 
 def test_what_the_worker_raises_is_an_answer(ray: PretendedRay) -> None:
     with pytest.raises(WorkerBusy):
-        ray_cluster.ask(actor_named("worker-1", TaskError(WorkerBusy())), "hello")
+        ray_cluster.ask(actor_named("worker-1", TaskError(WorkerBusy())), "close")
     with pytest.raises(WorkerLost, match="did not answer"):
+        ray_cluster.ask(actor_named("worker-1", TimeoutError()), "close")
+
+
+def test_a_worker_in_the_making_is_not_ready_and_not_lost(ray: PretendedRay) -> None:
+    with pytest.raises(WorkerBusy):
         ray_cluster.ask(actor_named("worker-1", TimeoutError()), "hello")
+    assert ray.waited == [ray_cluster.HELLO_S] and ray_cluster.HELLO_S < ray_cluster.ANSWER_S
+    with pytest.raises(WorkerLost):
+        ray_cluster.ask(actor_named("worker-1", LOST), "hello")
 
 
 def test_a_worker_that_has_just_ended_hides_no_other(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,29 +155,56 @@ def test_a_worker_that_has_just_ended_hides_no_other(ray: PretendedRay, monkeypa
         return found(name)
 
     monkeypatch.setattr(ray, "get_actor", get_actor)
-    assert [worker.name for worker in ray_cluster.remote_workers("app")] == ["worker-1", "worker-3"]
+    assert [worker.name for worker in ray_cluster.remote_workers()] == ["worker-1", "worker-3"]
+
+
+class Answering:
+    """What a worker does for a job of which it makes one file."""
+
+    def __init__(self) -> None:
+        result = events.Result(Path("there.mp4"), None, Path("there.json"), (), 1, 0.04)
+        self.answers = {
+            "hello": 1,
+            "claim": None,
+            "receive": None,
+            "start": {},
+            "poll": [(0, events.Done(result))],
+            "results": ["result.mp4"],
+            "read": b"video",
+            "finish": True,
+        }
+
+    def __getattr__(self, method: str) -> Any:
+        return SimpleNamespace(remote=lambda *_: self.answers[method])
 
 
 def test_the_queue_joins_again_when_the_connection_has_ended(
-    ray: PretendedRay, monkeypatch: pytest.MonkeyPatch
+    ray: PretendedRay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token, joined = CancelToken(), []
+    """What is wrong is said once, however often it is tried, and a job that waits is not held up for long."""
+    joined: list[float] = []
 
-    def join(address: str) -> None:
-        joined.append(address)
-        if len(joined) == 2:
-            assert ray.ended == ["connection"], "what is left of the old one is closed first"
+    def join(address: str, patience_s: float = ray_cluster.JOIN_S) -> None:
+        joined.append(patience_s)
+        if len(joined) > 1:
+            assert ray.ended[0] == "connection", "what is left of the old one is closed first"
+        if len(joined) in (2, 3):
             raise RequestError("the first machine is not there yet")
-        if len(joined) == 3:
-            ray.lost = None
-            token.cancel()
+        ray.lost = None
+        ray.actors = {"worker-1": Answering()} if len(joined) == 4 else {}
 
     monkeypatch.setattr(ray_cluster, "join", join)
-    monkeypatch.setattr("fantasyportrait.service.job_queue.REFRESH_S", 0.0)
+    for name in ("REFRESH_S", "POLL_S"):
+        monkeypatch.setattr(f"fantasyportrait.service.job_queue.{name}", 0.0)
     queue = ray_cluster.ray_queue(ADDRESS)
     ray.lost = LOST
-    assert list(queue.events(REQUEST, Path("o.mp4"), token)) == [events.Waiting(0), events.Cancelled()]
-    assert joined == [ADDRESS] * 3
+    photo = tmp_path / "p.png"
+    photo.write_bytes(b"a photo")
+    happened = list(queue.events(replace(REQUEST, portrait=photo), tmp_path / "o.mp4"))
+    assert happened[0] == events.Waiting(0) and isinstance(happened[-1], events.Done)
+    assert (tmp_path / "o.mp4").read_bytes() == b"video"
+    assert joined == [ray_cluster.JOIN_S, *[ray_cluster.REJOIN_S] * 3]
+    assert [record.message for record in caplog.records] == ["the first machine is not there yet"]
 
 
 def test_a_fleet_outlives_its_cluster(ray: PretendedRay) -> None:
@@ -177,6 +219,29 @@ def test_a_fleet_outlives_its_cluster(ray: PretendedRay) -> None:
     assert gone == () and len(new) == 2 and not set(new) & set(before)
     ray.lost = LOST
     fleet.stop()
+
+
+def test_those_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> None:
+    fleet = Fleet(Crew(Placement()))
+    before = fleet.start(2)
+    for name in before:
+        ray.actors[name].hello = actor_named(name, LOST).hello
+    ray.answers, ray.waited = [None, TimeoutError()], []
+    with pytest.raises(RequestError, match="1 of 2 workers found no room"):
+        fleet.tend()
+    ready, late = (options["name"] for options, _ in ray.made[-2:])
+    assert ray.waited.count(ray_fleet.READY_S) == 1 and ray.ended == [ray.actors[name] for name in (*before, late)]
+    gone, new = fleet.tend()
+    assert gone == () and len(new) == 1
+    fleet.stop()
+    assert ray.actors[ready] in ray.ended
+
+
+def test_a_fleet_that_cannot_start_as_a_whole_leaves_nothing(ray: PretendedRay) -> None:
+    ray.answers = [None, ValueError("first line\nthere is no package av")]
+    with pytest.raises(FantasyPortraitError, match="^a worker could not start: there is no package av$"):
+        Fleet(Crew(Placement())).start(2)
+    assert sorted(map(str, ray.ended)) == sorted(map(str, ray.actors.values()))
 
 
 def test_workers_without_a_card_stay_off_the_cards(ray: PretendedRay) -> None:

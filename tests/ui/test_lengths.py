@@ -11,7 +11,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest
 from tests.factories_media import grey, make_clip
-from ui.lengths import check_length
+from ui.lengths import check_stated_length, check_tracked_length
 
 RATE = 25  # as make_clip writes, and as a request is made
 
@@ -40,15 +40,16 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
 
 
 def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span: float) -> None:
-    """Check a request that is driven by the clips; at most 1 s is allowed."""
+    """Check a request that is driven by the clips, as a run with Wan does; at most 1 s is allowed."""
     cast = tuple(Role(face, ClipSource(clip, **span)) for face, clip in enumerate(clips, 1))
     request = AnimationRequest(Path("p.png"), cast or (Role(1, BuiltinSource("nod")),), engine="wan", duration=duration)
-    check_length(tracker, request, 1.0, CancelToken())
+    check_stated_length(request, 1.0)
+    check_tracked_length(tracker, request, 1.0, CancelToken())
 
 
 def test_a_clip_that_says_it_is_too_long_is_not_tracked(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
-    with pytest.raises(RequestError, match="the longest clip lasts 1.2 s, and Wan makes at most 1 s"):
+    with pytest.raises(RequestError, match="the longest clip says that it lasts 1.2 s, and Wan makes at most 1 s"):
         check(tracker, list(lengths.values()))
     assert not tracker.asked
 

@@ -273,8 +273,20 @@ def test_a_long_clip_is_refused_before_wan_begins(
     items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
-    assert "The longest clip lasts 1 s, and Wan makes at most 0.5 s" in message
+    assert "The longest clip says that it lasts 1 s, and Wan makes at most 0.5 s" in message
     assert last[wan_runner.widgets.animate]["interactive"] and not results(wan_runner)
+
+
+def test_the_preview_refuses_a_long_clip_by_what_it_says(
+    runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.form.LONGEST_S", 0.5)
+    monkeypatch.setattr(runner.workshop.animator, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
+    given = options(length="longest")
+    last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
+    message = last[runner.widgets.message]
+    assert "The longest clip says that it lasts 1 s, and the preview makes at most 0.5 s" in message
+    assert last[runner.widgets.animate]["interactive"] and not results(runner)
 
 
 def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two_person: Path, clip: Path) -> None:

@@ -10,6 +10,7 @@ from tests.service.factories import one_person
 from tests.ui.factories import card, engine, options, values
 from tests.ui.serving import Served
 from tests.ui.visitor import Visitor
+from ui.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,18 @@ def test_a_file_of_the_server_is_no_photo_and_is_not_served(app: Served, two_per
 def test_the_app_is_not_shared_through_others_and_shares_no_job(flags: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(flags)
+
+
+def test_the_flags_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """But for host and port where none are given: those are gradio's to find, as its variables may name them."""
+    given: list[Settings] = []
+    monkeypatch.setattr("ui.app.launch", given.append)
+    monkeypatch.chdir(tmp_path)
+    for flags in ([], ["--host", "0.0.0.0", "--port", "80", "--models-dir", "weights"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(flags)
+    assert given == [Settings(), Settings("0.0.0.0", 80, models_dir=Path("weights"))]
+    assert given[1].animator().models_dir == tmp_path / "weights", "no word of other messages is taken for it"
 
 
 def test_an_app_is_not_started_by_torchrun(

@@ -182,6 +182,9 @@ def test_a_place_that_cannot_be_written_is_named(wheels: Path, catalog: Catalog,
 def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(store.MODELS_DIR_VARIABLE, str(tmp_path))
     assert store.models_dir() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(store.MODELS_DIR_VARIABLE, "weights")
+    assert store.models_dir() == tmp_path / "weights"
     monkeypatch.delenv(store.MODELS_DIR_VARIABLE)
     assert store.models_dir().parts[-2:] == ("fantasyportrait", "models")
 

@@ -19,7 +19,7 @@ from ui.cast import Portrait
 from ui.components.card import CardWidgets, card_values
 from ui.components.result import ResultWidgets, show_result
 from ui.engine_values import WAN, EngineValues
-from ui.lengths import check_length
+from ui.lengths import check_stated_length, check_tracked_length
 from ui.workshop import Workshop
 
 LOOK_SIDE = 360
@@ -152,11 +152,14 @@ class Runner:
             yield self._end(self._refusal(error, request))
 
     def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
-        """Look at the length where that of the clips decides how long a Wan video takes, then run."""
-        if request.engine == WAN and isinstance(request.duration, str):
+        """Look at the length where that of the clips decides it, then run. Wan takes minutes for each second of it."""
+        if isinstance(request.duration, str):
+            longest_s = form.longest_s(request.engine)
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
-            with self.workshop.measuring(token):
-                check_length(self.workshop.animator, request, form.LONGEST_WAN_S, token)
+            check_stated_length(request, longest_s)
+            if request.engine == WAN:
+                with self.workshop.measuring(token):
+                    check_tracked_length(self.workshop.animator, request, longest_s, token)
         output = self.workshop.new_result(session)
         happening = self.workshop.queue.events(request, output, token)
         said: list[str] = []
