@@ -8,7 +8,8 @@ from benchmarks.measuring import Work
 from benchmarks.random_gguf import bits
 from fantasyportrait.pipelines.footprint import Configs, Networks
 from fantasyportrait.runtime.choose import obstacle
-from fantasyportrait.runtime.estimate import Estimate, Footprint, JobSize, Surroundings, estimate
+from fantasyportrait.runtime.estimate import Estimate, estimate
+from fantasyportrait.runtime.job_needs import Footprint, JobSize, Surroundings
 from fantasyportrait.runtime.machine import measure_machine
 from fantasyportrait.runtime.probes import measure_rates
 from fantasyportrait.runtime.profiles import Profile

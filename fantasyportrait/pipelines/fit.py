@@ -11,7 +11,8 @@ from fantasyportrait.pipelines.footprint import Networks, folder_configs, publis
 from fantasyportrait.pipelines.mapped_weights import has_copy, sweep_halves
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.runtime.choose import choose, estimates, lower
-from fantasyportrait.runtime.estimate import Estimate, Factor, JobSize, Surroundings
+from fantasyportrait.runtime.estimate import Estimate, Factor
+from fantasyportrait.runtime.job_needs import JobSize, Surroundings
 from fantasyportrait.runtime.machine import GIB, Machine, measure_machine
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.place import device_of, precision_of

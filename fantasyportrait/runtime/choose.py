@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime.compute import not_compiled
-from fantasyportrait.runtime.estimate import Estimate, Factor, Footprint, Surroundings, estimate
+from fantasyportrait.runtime.estimate import Estimate, Factor, estimate
+from fantasyportrait.runtime.job_needs import Footprint, Surroundings
 from fantasyportrait.runtime.machine import GIB, Machine
 from fantasyportrait.runtime.profiles import PROFILES, Profile, profile_of
 

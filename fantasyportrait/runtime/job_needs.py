@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fantasyportrait.runtime.machine import Machine
+from fantasyportrait.runtime.probes import Rates
 from fantasyportrait.runtime.profiles import Profile
 
 
@@ -130,3 +132,14 @@ class Activations:
     decode: Need
     decode_tiled: Need
     cached: int = 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is the same for all profiles of one job on one machine."""
+
+    machine: Machine
+    rates: Rates
+    footprint: Footprint
+    activations: Activations
+    job: JobSize

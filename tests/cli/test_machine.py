@@ -8,7 +8,8 @@ import pytest
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.fit import Plan
-from fantasyportrait.runtime.estimate import Estimate, JobSize
+from fantasyportrait.runtime.estimate import Estimate
+from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.machine import Machine
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of

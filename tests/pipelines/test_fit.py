@@ -13,7 +13,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines import fit
 from fantasyportrait.pipelines.fit import SPEED_LOG, Fitter
 from fantasyportrait.pipelines.footprint import Networks, published_configs
-from fantasyportrait.runtime.estimate import JobSize
+from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.machine import Machine
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.probes import Rates

@@ -9,7 +9,7 @@ import torch
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.pipelines.footprint import Networks, folder_configs, published_configs
 from fantasyportrait.pipelines.loading import ModelFiles, assemble_pipeline, load_transformer
-from fantasyportrait.runtime.estimate import JobSize
+from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
 from fantasyportrait.service.wan_model import prepare_model

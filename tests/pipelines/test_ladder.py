@@ -21,7 +21,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.video_job import FaceJob, VideoJob, sample_video
 from fantasyportrait.runtime import machine as machine_module
 from fantasyportrait.runtime.attention import Choice
-from fantasyportrait.runtime.estimate import JobSize
+from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
 from fantasyportrait.runtime.speed_log import SpeedLog

@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime.choose import LOWER, WORTH_QUANTIZING, choose, estimates, lower, obstacle
-from fantasyportrait.runtime.estimate import Estimate, JobSize, Surroundings
+from fantasyportrait.runtime.estimate import Estimate
+from fantasyportrait.runtime.job_needs import JobSize, Surroundings
 from fantasyportrait.runtime.machine import Machine
 from fantasyportrait.runtime.probes import Rates
 from fantasyportrait.runtime.profiles import PROFILES, profile_of

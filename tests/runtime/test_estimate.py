@@ -5,23 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from fantasyportrait.runtime.estimate import (
-    DISK_GIB_S,
-    FRAGMENTATION,
-    HOST_GIB,
-    KERNELS_GIB,
-    LORA_WORK,
-    Activations,
-    Factor,
-    Footprint,
-    JobSize,
-    Need,
-    Surroundings,
-    estimate,
-)
+from fantasyportrait.runtime.estimate import Factor, estimate
+from fantasyportrait.runtime.job_needs import Activations, Footprint, JobSize, Need, Surroundings
 from fantasyportrait.runtime.machine import GIB, Machine
+from fantasyportrait.runtime.peak_memory import FRAGMENTATION, HOST_GIB, KERNELS_GIB, LORA_WORK
 from fantasyportrait.runtime.probes import Rates
 from fantasyportrait.runtime.profiles import PROFILES, profile_of
+from fantasyportrait.runtime.step_time import DISK_GIB_S
 
 G = int(GIB)
 # 10 blocks of 1 GiB, 2 GiB outside; 9 GiB are in matrices. The components around take 1, 2 and 1 GiB.
