@@ -216,7 +216,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         height, width = image.shape[:2]
         video = torch.zeros(1, 3, frames, height, width)
         video[:, :, 0] = to_tensor(image)
-        latents = encode_video(self.vae, video)
+        latents = encode_video(self.vae, video, alone=self.team is None or self.team.size == 1)
         mask = torch.zeros(1, FRAMES_A_LATENT, *latents.shape[2:], device=latents.device)
         mask[:, :, 0] = 1
         return torch.cat([mask, latents], dim=1).to(self._execution_device)

@@ -18,10 +18,11 @@ from fantasyportrait.runtime.memory import free_memory, ran_out
 _SMALLEST_TILE = 128
 
 
-def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
+def encode_video(vae: AutoencoderKLWan, video: torch.Tensor, alone: bool = True) -> torch.Tensor:
     """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1.
 
-    It goes on in tiles, then in small ones, where the video does not fit into memory.
+    It goes on in tiles, then in small ones, where the video does not fit into memory; not unless `alone`: processes
+    that share the steps must all have the same numbers.
     """
     video = video.to(get_module_execution_device(vae), vae.dtype)
     while True:
@@ -30,7 +31,7 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor) -> torch.Tensor:
             break
         except RuntimeError as error:
             vae.clear_cache()
-            if not ran_out(error) or _in_smallest_tiles(vae):
+            if not (alone and ran_out(error)) or _in_smallest_tiles(vae):
                 raise
         _make_room(vae)  # outside of the handler, which keeps alive what did not fit
     mean, std = _statistics(vae, latents)

@@ -136,6 +136,10 @@ def test_encoding_without_room_goes_on_in_small_tiles() -> None:
 
     plain = encode_video(vae, video)
     vae.encoder.register_forward_pre_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        encode_video(vae, video, alone=False)
+    assert sides == [160] and not vae.use_tiling
+    sides.clear()
     found = encode_video(vae, video)
     assert sides[:2] == [160, 160] and max(sides[2:]) == 128
     assert found.shape == plain.shape and (found - plain).abs().mean() < 0.1 * plain.std()
