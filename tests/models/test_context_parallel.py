@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 import torch.distributed as distributed
 from diffusers import ContextParallelConfig
-from torch import multiprocessing
 
 from tests.models.factories import GRID, toy_inputs, toy_labels, toy_motion, toy_transformer
 from tests.models.test_motion_attention import key_mask
+from tests.processes import start_processes
 
 WORLD = 2
 
@@ -38,7 +38,7 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     frames, rows, columns = GRID
     share = frames * rows * columns // WORLD
     assert share % (rows * columns), "the border must lie inside a latent frame"
-    multiprocessing.spawn(_work, (str(tmp_path),), nprocs=WORLD)
+    start_processes(_work, (str(tmp_path),), WORLD)
     expected = _forward(parallel=False)
     for rank in range(WORLD):
         out = torch.load(tmp_path / f"{rank}.pt", weights_only=True)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FirstBlockCacheConfig
-from torch import multiprocessing
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
@@ -28,6 +27,7 @@ from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
 from fantasyportrait.runtime.team import Mode, Team, join_team, mode_of, spread
 from fantasyportrait.service.wan_model import prepare_model
+from tests.processes import start_processes
 
 CPU = torch.device("cpu")
 StepEnd = Callable[..., dict[str, torch.Tensor]]
@@ -191,10 +191,7 @@ def _port() -> int:
 @pytest.mark.parametrize(("mode", "size", "jobs"), [("passes", 2, PASSES_JOBS), ("tokens", 4, TOKENS_JOBS)])
 def test_a_team_gives_what_one_process_gives(folder: Path, mode: Mode, size: int, jobs: dict[str, VideoJob]) -> None:
     """Bit for bit where passes are shared; where tokens are, with blocks that are fetched one by one."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    # Imported once for all processes, where that is possible.
-    multiprocessing.set_forkserver_preload(["fantasyportrait.pipelines.loading", "fantasyportrait.service.wan_model"])
-    multiprocessing.start_processes(_work, (size, _port(), str(folder), mode, jobs), size, start_method=method)
+    start_processes(_work, (size, _port(), str(folder), mode, jobs), size)
     out = torch.load(folder / "0.pt")
     assert out["cancelled after"] == 1 and out["cancelled at once"]
     if mode == "passes":

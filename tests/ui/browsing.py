@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 BLINK_MS, TRIES = 200, 10
 POLL_MS = 50
 PLAYS = """async (place) => {
