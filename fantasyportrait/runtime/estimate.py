@@ -116,15 +116,19 @@ def _levers(profile: Profile, around: Surroundings, batch: bool, peak: float) ->
         # Of more frames, a window's are at work at once.
         less["fewer frames (duration)"] = (replace(needs, forward=nothing, batched=nothing), job, batch)
     found = []
-    if around.machine.vram_gib < peak:
-        found = [
+    weights = replace(
+        around,
+        activations=Activations(1, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing),
+        job=replace(job, lora_bytes=0),
+    )
+    # Where the weights alone are too much, nothing of the job helps.
+    if peak_gib(profile, weights, batch) < around.machine.vram_gib < peak:
+        found = ["a smaller size (max_side)"]
+        found += [
             words
             for words, (activations, changed, together) in less.items()
             if peak_gib(profile, replace(around, activations=activations, job=changed), together) < peak
         ]
-        weights = Activations(1, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-        if peak_gib(profile, replace(around, activations=weights), batch) < around.machine.vram_gib:
-            found.insert(0, "a smaller size (max_side)")
     if around.footprint.gguf is None:
         found.append("a smaller model (gguf-q4)")
     return tuple(found)
