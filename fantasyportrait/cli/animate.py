@@ -179,16 +179,7 @@ def animate(
 
     request = request_from(given)
     place = output or Path(f"{request.portrait.stem}.animated.mp4")
-    machine = placement(
-        device=device,
-        profile=profile,
-        precision=precision,
-        attention=attention,
-        compile=compile,
-        parallel=parallel,
-        vram_gib=vram_gib,
-        ram_gib=ram_gib,
-    )
+    machine = placement(given)
     result = run_in_team(machine, lambda team: animate_with_progress(request, place, models_dir, machine, team))
     if result is not None:
         print_result(result)

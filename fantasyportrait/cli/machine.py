@@ -51,20 +51,12 @@ def machine(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which profiles fit this machine, with the memory and time that a video would take."""
+    settings = placement(locals())
     from fantasyportrait.service.machine_report import machine_report
     from fantasyportrait.service.sampling import Sampling
 
     given: dict[str, Any] = {"model": model, "preset": preset}
     sampling = Sampling(**sampling_changes({name: value for name, value in given.items() if value is not None}))
-    settings = placement(
-        device=device,
-        profile=profile,
-        precision=precision,
-        attention=attention,
-        compile=compile,
-        vram_gib=vram_gib,
-        ram_gib=ram_gib,
-    )
     report = machine_report(sampling, _size(size), frames, faces, settings, models_dir)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))

@@ -1,5 +1,7 @@
 """The flags that say where and how the diffusion engine computes; they are this machine's, never a request's."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,8 +53,8 @@ RamGib = Annotated[
 ]
 
 
-def placement(**given: Any) -> "Placement":
-    """The flags, by name, as the engine takes them; raises `RequestError`."""
+def placement(given: Mapping[str, Any]) -> "Placement":
+    """The flags of the machine among all of a command's, by name, as the engine takes them; raises `RequestError`."""
     from fantasyportrait.service.animator import Placement
 
-    return Placement(**given)
+    return Placement(**{field.name: given[field.name] for field in fields(Placement) if field.name in given})

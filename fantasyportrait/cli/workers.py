@@ -54,15 +54,7 @@ def workers(
     ram_gib: RamGib = None,
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
-    machine = placement(
-        device=device,
-        profile=profile,
-        precision=precision,
-        attention=attention,
-        compile=compile,
-        vram_gib=vram_gib,
-        ram_gib=ram_gib,
-    )
+    machine = placement(locals())
     from fantasyportrait.service.ray_cluster import join, leave
     from fantasyportrait.service.ray_fleet import Crew, Fleet
 
