@@ -25,6 +25,8 @@ _OPTIONS = {
     "format_whitelist": f"{_VIDEO},{_MORE_VIDEO},{_SOUND}",
     "max_pixels": str(MAX_FRAME_PIXELS),
 }
+# Before PyAV 19, text that is not UTF-8 in a file's metadata made the whole file unreadable unless asked otherwise.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
             raise MediaError(f"{path} is empty: it holds no video or sound")
         file.seek(0)
         try:
-            container = av.open(file, "r", options=_OPTIONS, metadata_errors="replace", io_open=_refuse)
+            container = av.open(file, "r", options=_OPTIONS, io_open=_refuse, **_METADATA)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(
                 f"{path} is not a video or sound that can be read (damaged, cut off, or another kind of file): "
