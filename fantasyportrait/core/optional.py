@@ -2,9 +2,13 @@
 
 import importlib
 import importlib.util
-from types import ModuleType
+import sys
+from types import MappingProxyType, ModuleType
 
 from fantasyportrait.core.errors import DependencyError
+
+# diffusers cannot be installed on an older Python.
+_OLDEST_PYTHON = MappingProxyType({"wan": (3, 11), "gguf": (3, 11), "int8": (3, 11)})
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
@@ -22,7 +26,9 @@ def check_installed(module: str, *, extra: str, purpose: str) -> None:
 
 
 def _missing(module: str, extra: str, purpose: str) -> DependencyError:
-    return DependencyError(
-        f"{purpose} needs the package {module.split('.')[0]}, which is not installed: "
-        f'run  pip install "fantasyportrait[{extra}]"'
-    )
+    needs = f"{purpose} needs the package {module.split('.')[0]}, which "
+    oldest = _OLDEST_PYTHON.get(extra, (0, 0))
+    if sys.version_info[:2] < oldest:
+        version, here = (".".join(map(str, numbers)) for numbers in (oldest, sys.version_info[:2]))
+        return DependencyError(f"{needs}needs Python {version} or later: install with one, this is Python {here}")
+    return DependencyError(f'{needs}is not installed: run  pip install "fantasyportrait[{extra}]"')

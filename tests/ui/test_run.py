@@ -250,6 +250,7 @@ def test_wan_shows_its_steps_and_looks_and_hides_its_place(
     assert "some-model/transformer is missing" in message and str(Path(model).parent) not in message
 
 
+@pytest.mark.usefixtures("wan_packages")
 def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_person: Path) -> None:
     model = Path(str(wan_runner.workshop.model))
     model.mkdir(parents=True)
