@@ -3,7 +3,7 @@
 import itertools
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,11 +20,13 @@ from fantasyportrait.media.containers import decode, need_video, open_media, sta
 from fantasyportrait.media.convert import FrameConverter
 from fantasyportrait.media.graphs import Pipe, chain
 from fantasyportrait.media.timeline import frame_count, round_half_up
+from fantasyportrait.schema.limits import PRIVATE, Limits
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)
 _LONGEST_GAP_S = 60  # wrong stamps would otherwise ask for frames without end
 _WITH_HEADER = ("mp4", "matroska", "avi")
+Pixels = NDArray[np.uint8]
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
@@ -40,7 +42,7 @@ class ClipInfo:
     has_sound: bool
 
 
-def probe_clip(path: Path) -> ClipInfo:
+def probe_clip(path: Path, limits: Limits = PRIVATE) -> ClipInfo:
     """Look at the clip and decode its first frame. Raises MediaError where no frame can be read."""
     with open_media(path) as container:
         stream = need_video(container, path)
@@ -60,7 +62,7 @@ def read_clip(
     end_s: float | None = None,
     max_side: int | None = None,
     damage: list[str] | None = None,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[Pixels, None, None]:
     """Upright RGB frames, uint8 (H, W, 3), one every 1 / `rate` s from `start_s` to `end_s` or the clip's end.
 
     Each is the frame nearest in time; a frame shown twice is the same array. At least one frame comes. What a damaged
@@ -77,7 +79,8 @@ def read_timed(
     end_s: float | None = None,
     max_side: int | None = None,
     damage: list[str] | None = None,
-) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    limits: Limits = PRIVATE,
+) -> Generator[tuple[float, Pixels], None, None]:
     """The frames of `read_clip`, each with its own time, counted in rows from `start_s` (row i is due at time i).
 
     What moves is better interpolated between these times than taken from the nearest frame: a clip of 30 frames a

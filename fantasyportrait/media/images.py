@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from fantasyportrait.core.errors import MediaError, OutputError
 from fantasyportrait.core.optional import require
 from fantasyportrait.media.partial import partial_path, writing
+from fantasyportrait.schema.limits import PRIVATE, Limits
 
 Pixels = NDArray[np.uint8]
 
@@ -35,7 +36,7 @@ class Photo:
     sha256: str
 
 
-def load_photo(path: Path) -> Photo:
+def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
     """Read a PNG, JPEG, WebP, AVIF or GIF (HEIC with the extra `heic`).
 
     Raises MediaError when the file is missing, broken, of another kind or over 40 million pixels, and

@@ -1,6 +1,7 @@
 """Sound of the driving clips: decoded in passing, laid on the timeline sample by sample, and mixed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,8 @@ _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
 _KNEE = 0.7
+SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
+"""Reads one file's sound from a start in seconds on, as `read_sound` does."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,22 @@ class SoundSource:
             raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
 
 
-def sound_blocks(sources: Sequence[SoundSource], duration_s: Fraction) -> Iterator[Block]:
+def has_sound(path: Path) -> bool:
+    """Whether the file has a sound track. Raises MediaError where it cannot be opened."""
+    with open_media(path) as container:
+        return bool(container.streams.audio)
+
+
+def sound_blocks(
+    sources: Sequence[SoundSource], duration_s: Fraction, read: SoundReader | None = None
+) -> Iterator[Block]:
     """The mix of `sources`, float32 (n, 2) at 48 kHz within -1 to 1, `duration_s` long to the sample.
 
     A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a held last frame.
+    `read` decodes the files: `read_sound` in this process where it is None.
     """
     total = round_half_up(duration_s * SAMPLE_RATE)
-    voices = [_regular(_voice(source, total), total) for source in sources]
+    voices = [_regular(_voice(source, total, read or read_sound), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
         for voice in voices:
@@ -65,23 +77,27 @@ def _limit(mix: Block) -> Block:
     return np.where(loud <= _KNEE, mix, np.copysign(bent, mix)).astype(np.float32)
 
 
-def _voice(source: SoundSource, total: int) -> Iterator[Block]:
+def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block]:
     """One source's samples for the whole timeline, in blocks of any size, `total` in all."""
     turn_s = max(source.frame_s, 2 * (source.length_s - source.frame_s))
     period_s = {"loop": source.length_s, "pingpong": turn_s}.get(source.fill)
-    zero = clip_zero(source.path)
     begin, rounds = 0, 0
     while begin < total:
         rounds += 1
         end = total if period_s is None else max(begin + 1, min(total, round_half_up(rounds * period_s * SAMPLE_RATE)))
         heard = min(end - begin, round_half_up(source.length_s * SAMPLE_RATE))
-        yield from _faded(_exactly(_samples(source.path, zero + Fraction(source.start_s)), heard), heard)
+        with closing(read(source.path, Fraction(source.start_s))) as samples:
+            yield from _faded(_exactly(samples, heard), heard)
         yield from _silence(end - begin - heard)
         begin = end
 
 
-def _samples(path: Path, start: Fraction) -> Iterator[Block]:
-    """48 kHz stereo from the container's time stamp `start` on; gaps between stamps are silence."""
+def read_sound(path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
+    """The file's sound from `start_s` after its first picture on, float32 (n, 2) at 48 kHz in blocks of any size.
+
+    Gaps between time stamps are silence. Nothing comes where the file has no sound track, or where it has ended.
+    """
+    start = clip_zero(path) + start_s
     with open_media(path) as container:
         stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
         if stream is None:
