@@ -1,4 +1,4 @@
-"""One guarded door to every media file: opened as a local file object, known formats and codecs, no playlist followed."""
+"""One guarded door to every media file: opened as a local file object, known formats and codecs, no playlist."""
 
 import os
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.sizes import check_pixels
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
@@ -43,11 +44,7 @@ def open_media(path: Path, limits: Limits = PRIVATE) -> Iterator[InputContainer]
     Raises MediaError where it is missing, empty, too large or no media, and in the place of everything that FFmpeg
     raises while the file is in use.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise MediaError(f"cannot open {path}: {error.strerror or error}; check the path") from error
-    with file:
+    with open_file(path) as file:
         _check_bytes(path, file.seek(0, 2), limits)
         file.seek(0)
         with _told(path):

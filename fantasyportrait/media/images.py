@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.orientation import upright
 from fantasyportrait.media.partial import partial_path, writing
 from fantasyportrait.media.photo_header import check_header, gif_moves
@@ -100,20 +101,20 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
 
 
 def _read_bytes(path: Path, limits: Limits) -> bytes:
-    try:
-        if path.is_file() and path.stat().st_size > limits.file_bytes:
+    with open_file(path) as file:
+        size = file.seek(0, 2)
+        if not size:
+            raise MediaError(f"{path} is empty: it holds no picture")
+        if size > limits.file_bytes:
             raise MediaError(
-                f"{path} is {path.stat().st_size / 2**20:.0f} MiB, too large to be a photo: at most "
-                f"{limits.file_bytes >> 20} MiB are read; save it smaller"
+                f"{path} is {size >> 20} MiB, too large to be a photo: at most {limits.file_bytes >> 20} MiB are read; "
+                "save it smaller"
             )
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no photo at {path}: check the path") from error
-    except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
-    if not data:
-        raise MediaError(f"{path} is empty: it holds no picture")
-    return data
+        file.seek(0)
+        try:
+            return file.read()
+        except OSError as error:
+            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @contextmanager
