@@ -18,8 +18,8 @@ class OpenedPath(PosixPath):
 class _DescriptorFile(io.RawIOBase):
     """Reads a descriptor with a position of its own, so that one may be read twice at a time."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor, self._at = descriptor, 0
+    def __init__(self, name: str, descriptor: int) -> None:
+        self.name, self._descriptor, self._at = name, descriptor, 0
 
     def readable(self) -> bool:
         return True
@@ -42,8 +42,8 @@ class _DescriptorFile(io.RawIOBase):
 def open_file(path: Path) -> BinaryIO:
     """The file for reading. Raises MediaError where it is missing or not a regular file, such as a pipe or a device."""
     if isinstance(path, OpenedPath):
-        return cast(BinaryIO, io.BufferedReader(_DescriptorFile(path.descriptor)))
-    return os.fdopen(open_descriptor(path), "rb")
+        return cast(BinaryIO, io.BufferedReader(_DescriptorFile(str(path), path.descriptor)))
+    return open(path, "rb", opener=lambda *_: open_descriptor(path))
 
 
 def open_descriptor(path: Path) -> int:
