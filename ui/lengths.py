@@ -10,12 +10,13 @@ from fantasyportrait.service.request import AnimationRequest
 from ui.engine_values import WAN
 
 
-def check_stated_length(request: AnimationRequest, longest_s: float) -> None:
+def check_stated_length(animator: Animator, request: AnimationRequest, longest_s: float) -> None:
     """Raise `RequestError` where the clips, by what they say of their length, make the video longer than `longest_s`.
 
     Nothing is tracked for it. Raises `MediaError` for a clip that cannot be read.
     """
-    _refuse(request, [stated_length_s(clip, request.rate) for clip in request.clips], longest_s, "says that it lasts")
+    lengths_s = [stated_length_s(clip, request.rate, animator.decoder) for clip in request.clips]
+    _refuse(request, lengths_s, longest_s, "says that it lasts")
 
 
 def check_tracked_length(animator: Animator, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:

@@ -15,6 +15,7 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.shelf import Shelf, content_key
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import TRACKER_VERSION, track_clip
+from fantasyportrait.media.decoder import Decoder
 
 _ENTRIES = 64
 _ABOUT = "about.json"
@@ -29,6 +30,7 @@ def cached_tracks(
     *,
     cache_dir: Path,
     models_dir: Path | None = None,
+    decoder: Decoder | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Track, ...]:
@@ -41,7 +43,9 @@ def cached_tracks(
     key = content_key(path, f"{TRACKER_VERSION} {rate} {float(start_s)} {end_s and float(end_s)}")
     tracks = shelf.load(key, _read)
     if tracks is None:
-        tracks = track_clip(path, rate, start_s, end_s, models_dir=models_dir, progress=progress, cancel=cancel)
+        tracks = track_clip(
+            path, rate, start_s, end_s, models_dir=models_dir, decoder=decoder, progress=progress, cancel=cancel
+        )
         shelf.store(key, partial(_write, tracks))
     elif progress is not None:
         progress(len(tracks[0]), len(tracks[0]))

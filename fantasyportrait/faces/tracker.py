@@ -21,7 +21,7 @@ from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.mouths import mouth_patch
 from fantasyportrait.faces.people import Person, Row, Sighting
 from fantasyportrait.faces.rows import tracks_of
-from fantasyportrait.media.clips import probe_clip, read_timed
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.timeline import frame_count
 
 # To be raised with every change that moves a landmark: cached tracks of older versions are then no longer used.
@@ -44,20 +44,22 @@ def track_clip(
     end_s: float | None = None,
     *,
     models_dir: Path | None = None,
+    decoder: Decoder | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Track, ...]:
     """Follow every person of a clip; a row for each frame of the clip's timeline at `rate`, numbered left to right.
 
-    Frames are read one by one, scaled to at most 960 px; landmarks are pixels of those (`Track.size`).
-    `progress` gets (frames done, frames expected). Raises FaceError for a clip without a face, Cancelled, and what
-    `read_clip` raises.
+    Frames are read one by one by `decoder` (in this process where it is None), scaled to at most 960 px; landmarks are
+    pixels of those (`Track.size`). `progress` gets (frames done, frames expected). Raises FaceError for a clip without
+    a face, Cancelled, and what the decoder raises.
     """
-    info = probe_clip(path)
+    decoder = decoder or LocalDecoder()
+    info = decoder.probe(path)
     length_s = max(0.0, min(info.duration_s, end_s if end_s is not None else info.duration_s) - start_s)
     expected = frame_count(Fraction(length_s), rate)
     watch = _Watch(FaceModels(models_dir), float(rate))
-    with closing(_read_ahead(read_timed(path, rate, start_s, end_s, MAX_SIDE))) as frames:
+    with closing(_read_ahead(decoder.frames(path, rate, start_s, end_s, MAX_SIDE))) as frames:
         for own_time, pixels in frames:
             if cancel is not None:
                 cancel.check()

@@ -1,6 +1,7 @@
 """Sound of the driving clips: decoded in passing, laid on the timeline sample by sample, and mixed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +13,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import RequestError
-from fantasyportrait.media.containers import clip_zero, decode, open_media
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.media.containers import clip_zero, decode, open_media, sound_note, sound_stream
 from fantasyportrait.media.timeline import Fill, round_half_up
+from fantasyportrait.schema.limits import PRIVATE, Limits
 
 SAMPLE_RATE = 48_000
 Block = NDArray[np.float32]
@@ -24,6 +26,8 @@ _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
 _KNEE = 0.7
+SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
+"""Reads one file's sound from a start in seconds on, as `read_sound` does."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,26 @@ class SoundSource:
             raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
 
 
-def sound_blocks(sources: Sequence[SoundSource], duration_s: Fraction) -> Iterator[Block]:
+def has_sound(path: Path, limits: Limits = PRIVATE) -> bool:
+    """Whether the file has a sound track that can be read. Raises MediaError where it cannot be opened, and for a codec
+    that is not allowed."""
+    with open_media(path, limits) as container:
+        note = sound_note(container, path)
+        if note is not None:
+            raise MediaError(note)
+        return sound_stream(container) is not None
+
+
+def sound_blocks(
+    sources: Sequence[SoundSource], duration_s: Fraction, read: SoundReader | None = None
+) -> Iterator[Block]:
     """The mix of `sources`, float32 (n, 2) at 48 kHz within -1 to 1, `duration_s` long to the sample.
 
     A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a held last frame.
+    `read` decodes the files: `read_sound` in this process where it is None.
     """
     total = round_half_up(duration_s * SAMPLE_RATE)
-    voices = [_regular(_voice(source, total), total) for source in sources]
+    voices = [_regular(_voice(source, total, read or read_sound), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
         for voice in voices:
@@ -65,25 +82,29 @@ def _limit(mix: Block) -> Block:
     return np.where(loud <= _KNEE, mix, np.copysign(bent, mix)).astype(np.float32)
 
 
-def _voice(source: SoundSource, total: int) -> Iterator[Block]:
+def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block]:
     """One source's samples for the whole timeline, in blocks of any size, `total` in all."""
     turn_s = max(source.frame_s, 2 * (source.length_s - source.frame_s))
     period_s = {"loop": source.length_s, "pingpong": turn_s}.get(source.fill)
-    zero = clip_zero(source.path)
     begin, rounds = 0, 0
     while begin < total:
         rounds += 1
         end = total if period_s is None else max(begin + 1, min(total, round_half_up(rounds * period_s * SAMPLE_RATE)))
         heard = min(end - begin, round_half_up(source.length_s * SAMPLE_RATE))
-        yield from _faded(_exactly(_samples(source.path, zero + Fraction(source.start_s)), heard), heard)
+        with closing(read(source.path, Fraction(source.start_s))) as samples:
+            yield from _faded(_exactly(samples, heard), heard)
         yield from _silence(end - begin - heard)
         begin = end
 
 
-def _samples(path: Path, start: Fraction) -> Iterator[Block]:
-    """48 kHz stereo from the container's time stamp `start` on; gaps between stamps are silence."""
-    with open_media(path) as container:
-        stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRIVATE) -> Generator[Block, None, None]:
+    """The file's sound from `start_s` after its first picture on, float32 (n, 2) at 48 kHz in blocks of any size.
+
+    Gaps between time stamps are silence. Nothing comes where the file has no sound track, or where it has ended.
+    """
+    start = clip_zero(path, limits) + start_s
+    with open_media(path, limits) as container:
+        stream = sound_stream(container)
         if stream is None:
             return
         if start > _SEEK_BEYOND_S:

@@ -1,6 +1,7 @@
 """Motion codes kept on disk by the clip's content and the nets' weights: the same person is never encoded twice."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -12,7 +13,7 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.shelf import Shelf, content_key
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import MAX_SIDE, TRACKER_VERSION
-from fantasyportrait.media.clips import read_timed
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.motion.extract import extract_motion
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
@@ -37,6 +38,7 @@ def cached_motion(
     nets: MotionNets,
     *,
     cache_dir: Path,
+    decoder: Decoder | None = None,
     mirror: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
@@ -44,7 +46,8 @@ def cached_motion(
     """What `extract_motion` makes of a person of the clip, read from `cache_dir` where it was made before.
 
     A damaged entry is made anew; where nothing can be written the code is returned all the same. The 64 entries used
-    last are kept. Raises what `extract_motion` and `media.clips.read_timed` raise.
+    last are kept. Frames are read by `decoder`, in this process where it is None. Raises what `extract_motion` and
+    `media.clips.read_timed` raise.
     """
     shelf = Shelf(cache_dir / "motion_codes")
     end_s = clip.end_s if clip.end_s is None else float(clip.end_s)
@@ -52,8 +55,9 @@ def cached_motion(
     key = content_key(clip.path, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")
     code = shelf.load(key, partial(_read, len(track)))
     if code is None:
-        frames = read_timed(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)
-        code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
+        read = (decoder or LocalDecoder()).frames(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)
+        with closing(read) as frames:
+            code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
         shelf.store(key, partial(_write, code))
     elif progress is not None:
         progress(len(code), len(code))

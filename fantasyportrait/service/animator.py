@@ -13,7 +13,8 @@ from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
-from fantasyportrait.media.images import Photo, even_size, load_photo, resize
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.media.images import Photo, even_size, resize
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
@@ -32,7 +33,8 @@ POLL_S = 0.2
 class Animator:
     """Finds faces, tracks clips, runs requests. Holds its folders and the engines, so threads may share it.
 
-    `team` are the processes that share the diffusion engine's steps, see `service.parallel`.
+    `team` are the processes that share the diffusion engine's steps, see `service.parallel`. `decoder` reads photos,
+    clips and sound, in this process where it is None.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Animator:
         cache_dir: Path | None = None,
         placement: Placement | None = None,
         team: "Team | None" = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self.models_dir = models_dir
         self.cache_dir = cache_dir
+        self.decoder: Decoder = decoder or LocalDecoder()
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(models_dir),
-            WanEngine(models_dir, cache_dir, placement or Placement(), team),
+            WanEngine(models_dir, cache_dir, placement or Placement(), self.decoder, team),
         )
 
     def engine(self, name: str) -> Engine:
@@ -65,7 +69,7 @@ class Animator:
         A photo over `max_side` pixels or with an odd side is resized first; boxes and landmarks are pixels of that.
         Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough.
         """
-        original = load_photo(portrait)
+        original = self.decoder.photo(portrait)
         height, width = original.pixels.shape[:2]
         size = even_size(width, height, max_side)
         notes = list(original.notes)
@@ -104,6 +108,7 @@ class Animator:
             start_s,
             end_s,
             models_dir=self.models_dir,
+            decoder=self.decoder,
             cache_dir=self.cache_dir or cache_folder(),
             progress=progress,
             cancel=cancel,

@@ -10,7 +10,8 @@ import numpy as np
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import report
-from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.timeline import Timeline, frame_count
 from fantasyportrait.service.cast import ClipSource
 
@@ -56,9 +57,9 @@ def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
     return frame_count(max(end_s - source.start_s, 0.0), rate)
 
 
-def stated_length_s(source: ClipSource, rate: Fraction) -> float:
+def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float:
     """Seconds of the used part of the clip at `rate`, by what the clip says of itself; `MediaError` if unreadable."""
-    return float(expected_frames(source, probe_clip(source.path), rate) / rate)
+    return float(expected_frames(source, decoder.probe(source.path), rate) / rate)
 
 
 def clip_notes(clip: DrivingClip, rate: Fraction) -> list[str]:

@@ -1,5 +1,6 @@
 """Who is in a photo or in a clip, as rows that print, go into JSON, and number a picture."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.report import report
-from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 
@@ -71,7 +71,9 @@ def list_clip(animator: "Animator", path: Path) -> Listing:
         for track in tracks
     )
     notes = tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
-    frame = resize(next(read_clip(path, RATE)), tracks[0].size)
+    with closing(animator.decoder.frames(path, RATE)) as frames:
+        _, first = next(frames)
+    frame = resize(first, tracks[0].size)
     return Listing(tracks[0].size, rows, notes, annotate_tracks(frame, tracks))
 
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.faces.face import Face, Track
-from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.compose import side_by_side
-from fantasyportrait.media.containers import open_media
 from fantasyportrait.media.images import Photo, even_size, resize
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
@@ -94,11 +93,10 @@ class Run:
         for path in inputs:
             if not path.is_file():
                 raise MediaError(_missing(path))
-        if request.sound_file is not None:
-            with open_media(request.sound_file) as container:
-                if not container.streams.audio:
-                    raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
-        return {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
+        decoder = self._animator.decoder
+        if request.sound_file is not None and not decoder.has_sound(request.sound_file):
+            raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
+        return {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
 
     def _portrait(self, engine: Engine) -> tuple[Photo, tuple[Face, ...]]:
         progress = self._stage("portrait", 1)
@@ -191,7 +189,7 @@ class Run:
             side = video.parent / self._paths.side_by_side.name
             sound = self._sound(clips, scene.timeline)
             canonical = canonical_face(self._animator.models_dir)
-            columns = panels(scene, clips, canonical, video, on_frame)
+            columns = panels(scene, clips, self._animator.decoder, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
             moves.insert(0, (side, self._paths.side_by_side))
         self._cancel.check()
@@ -202,7 +200,8 @@ class Run:
         """A fresh stream of the result's sound, None where nothing is heard."""
         sources, notes = sound_sources(self._request, clips, timeline)
         self._note(notes)
-        return sound_blocks(sources, timeline.duration_s) if sources else None
+        read = self._animator.decoder.sound
+        return sound_blocks(sources, timeline.duration_s, read) if sources else None
 
     def _stage(self, name: StageName, total: int) -> Progress:
         self._cancel.check()

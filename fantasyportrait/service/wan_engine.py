@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
@@ -54,8 +55,10 @@ class WanEngine:
         models_dir: Path | None,
         cache_dir: Path | None,
         placement: Placement,
+        decoder: Decoder,
         team: "Team | None" = None,
     ) -> None:
+        self._decoder = decoder
         self._models_dir, self._cache_dir, self._placement, self._team = models_dir, cache_dir, placement, team
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
@@ -136,7 +139,7 @@ class WanEngine:
         frames = plan.job.frames
         sampling = scene.request.sampling
         progress = watch.stage("motion", len(scene.parts))
-        maker = MotionMaker(motion_nets(model, scene.request), self._cache, self._models_dir)
+        maker = MotionMaker(motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder)
         drives = maker.drives(scene, frames, progress.at, cancel)
         sam = segmenter(self._models_dir) if sampling.region == "segment" else None
         return VideoJob(

@@ -14,6 +14,7 @@ from fantasyportrait.core.geometry import box_of
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.timeline import fill_rows
 from fantasyportrait.motion.builtin import builtin_motion
@@ -62,8 +63,8 @@ class _Take:
 class MotionMaker:
     """Makes the motions of scenes: clips through the cache, built-in motions through the preview engine."""
 
-    def __init__(self, nets: MotionNets, cache_dir: Path, models_dir: Path | None) -> None:
-        self._nets, self._cache_dir, self._models_dir = nets, cache_dir, models_dir
+    def __init__(self, nets: MotionNets, cache_dir: Path, models_dir: Path | None, decoder: Decoder) -> None:
+        self._nets, self._cache_dir, self._models_dir, self._decoder = nets, cache_dir, models_dir, decoder
 
     def drives(
         self, scene: Scene, frames: int, progress: Callable[[int], None], cancel: CancelToken
@@ -97,7 +98,13 @@ class MotionMaker:
         request = take.scene.request
         span = ClipSpan(source.path, take.scene.timeline.rate, source.start_s, source.end_s)
         code = cached_motion(
-            span, part.track, self._nets, cache_dir=self._cache_dir, mirror=part.role.mirror, cancel=take.cancel
+            span,
+            part.track,
+            self._nets,
+            cache_dir=self._cache_dir,
+            decoder=self._decoder,
+            mirror=part.role.mirror,
+            cancel=take.cancel,
         )
         if request.absolute is False:
             code = code.relative_to(neutral_row(part.track, take.canonical), self._own(part, take))

@@ -8,6 +8,7 @@ import pytest
 
 BELOW_SERVICE = {
     "core",
+    "schema",
     "media",
     "weights",
     "runtime",
@@ -20,18 +21,19 @@ BELOW_SERVICE = {
 }
 MAY_IMPORT = {
     "core": set(),
-    "media": {"core"},
-    "weights": {"core"},
-    "runtime": {"core"},
-    "faces": {"core", "media", "weights"},
-    "models": {"core"},
-    "motion": {"core", "media", "faces", "models", "weights"},
-    "preview": {"core", "media", "faces", "motion"},
-    "pipelines": {"core", "models", "runtime"},
-    "provenance": {"core", "media"},
+    "schema": {"core"},
+    "media": {"core", "schema"},
+    "weights": {"core", "schema"},
+    "runtime": {"core", "schema"},
+    "faces": {"core", "schema", "media", "weights"},
+    "models": {"core", "schema"},
+    "motion": {"core", "schema", "media", "faces", "models", "weights"},
+    "preview": {"core", "schema", "media", "faces", "motion"},
+    "pipelines": {"core", "schema", "models", "runtime"},
+    "provenance": {"core", "schema", "media"},
     "service": BELOW_SERVICE,
-    "cli": {"service", "core", "provenance"},
-    "ui": {"service", "core", "provenance"},
+    "cli": {"service", "core", "schema", "provenance"},
+    "ui": {"service", "core", "schema", "provenance"},
     "app.py": {"cli"},
 }
 # Packages that only these rooms may import.

@@ -5,10 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
 from fantasyportrait.service import side_panels
 from fantasyportrait.service.cast import ClipSource
@@ -21,15 +21,15 @@ RATE = Fraction(30000, 1001)
 
 
 @given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-def test_frames_follow_the_rows(monkeypatch: pytest.MonkeyPatch, length: int, total: int, fill: Fill) -> None:
-    def read_clip(path: Path, rate: Fraction, start_s: float, end_s: float | None, side: int) -> Iterator[int]:
-        yield from range(round((start_s - 1.5) * rate), length)
+@settings(max_examples=60)
+def test_frames_follow_the_rows(length: int, total: int, fill: Fill) -> None:
+    class Numbers(LocalDecoder):
+        def frames(self, path: Path, rate: Fraction, start_s: float, *_: object) -> Iterator[tuple[float, int]]:  # type: ignore[override]
+            yield from ((0.0, row) for row in range(round((start_s - 1.5) * rate), length))
 
-    monkeypatch.setattr(side_panels, "read_clip", read_clip)
     source = ClipSource(Path("a.mp4"), start_s=1.5)
     clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
-    frames = list(side_panels._clip_frames(clip, Timeline(RATE, total), fill))
+    frames = list(side_panels._clip_frames(clip, Numbers(), Timeline(RATE, total), fill))
     assert np.array_equal(frames, fill_rows(length, total, fill))
 
 

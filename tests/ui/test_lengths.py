@@ -8,6 +8,7 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest
 from tests.factories_media import grey, make_clip
@@ -18,6 +19,8 @@ RATE = 25  # as make_clip writes, and as a request is made
 
 class Tracker:
     """Finds one person in every clip, on so many frames, and notes which clips it was given."""
+
+    decoder = LocalDecoder()
 
     def __init__(self, frames: int) -> None:
         self.asked: list[Path] = []
@@ -43,7 +46,7 @@ def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span
     """Check a request that is driven by the clips, as a run with Wan does; at most 1 s is allowed."""
     cast = tuple(Role(face, ClipSource(clip, **span)) for face, clip in enumerate(clips, 1))
     request = AnimationRequest(Path("p.png"), cast or (Role(1, BuiltinSource("nod")),), engine="wan", duration=duration)
-    check_stated_length(request, 1.0)
+    check_stated_length(tracker, request, 1.0)
     check_tracked_length(tracker, request, 1.0, CancelToken())
 
 

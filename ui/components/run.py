@@ -156,7 +156,7 @@ class Runner:
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
-            check_stated_length(request, longest_s)
+            check_stated_length(self.workshop.animator, request, longest_s)
             if request.engine == WAN:
                 with self.workshop.measuring(token):
                     check_tracked_length(self.workshop.animator, request, longest_s, token)

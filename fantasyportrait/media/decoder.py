@@ -1,0 +1,91 @@
+"""What reads photos, clips and sound: one protocol, and the implementation that decodes in this process."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from fantasyportrait.media.clips import ClipInfo, Pixels, probe_clip, read_timed
+from fantasyportrait.media.images import Photo, load_photo
+from fantasyportrait.media.sound import Block, has_sound, read_sound
+from fantasyportrait.schema.limits import PRIVATE, Limits
+
+
+class Decoder(Protocol):
+    """Reads files that came from outside, within its limits. Threads may share it.
+
+    Every method raises `MediaError` for a file that cannot be read or is over a limit. A generator that is closed
+    early lets go of its file at once.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """What is refused."""
+        ...
+
+    def photo(self, path: Path) -> Photo:
+        """The photo as `media.images.load_photo` reads it."""
+        ...
+
+    def probe(self, path: Path) -> ClipInfo:
+        """What a clip holds; at least one frame of it was decoded."""
+        ...
+
+    def frames(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[float, Pixels], None, None]:
+        """(own time, RGB frame) for each row of the clip, as `media.clips.read_timed` reads it.
+
+        A frame that shows on several rows is the same array each time.
+        """
+        ...
+
+    def has_sound(self, path: Path) -> bool:
+        """Whether the file has a sound track."""
+        ...
+
+    def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
+        """Sound from `start_s` on, float32 (n, 2) at 48 kHz in blocks of any size, as `media.sound.read_sound`."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalDecoder:
+    """Decodes in this process: for files of the user's own."""
+
+    limits: Limits = PRIVATE
+
+    def photo(self, path: Path) -> Photo:
+        """See `Decoder`."""
+        return load_photo(path, self.limits)
+
+    def probe(self, path: Path) -> ClipInfo:
+        """See `Decoder`."""
+        return probe_clip(path, self.limits)
+
+    def frames(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[float, Pixels], None, None]:
+        """See `Decoder`."""
+        return read_timed(path, rate, start_s, end_s, max_side, damage, self.limits)
+
+    def has_sound(self, path: Path) -> bool:
+        """See `Decoder`."""
+        return has_sound(path, self.limits)
+
+    def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
+        """See `Decoder`."""
+        return read_sound(path, start_s, self.limits)

@@ -1,0 +1,1 @@
+"""Plain, frozen, checked data that every room may import."""
