@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.files import open_regular
 
 MAX_FRAME_PIXELS = 40_000_000
 _VIDEO = (
@@ -31,7 +32,7 @@ _OPTIONS = {
 def open_media(path: Path) -> Iterator[InputContainer]:
     """Open `path` for reading and close it afterwards. Raises MediaError where it is missing, empty or no media."""
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except OSError as error:
         raise MediaError(f"cannot open {path}: {error.strerror or error}; check the path") from error
     with file:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from fantasyportrait.core.errors import MediaError, OutputError
+from fantasyportrait.core.files import open_regular
 from fantasyportrait.core.optional import require
 from fantasyportrait.media.partial import partial_path, writing
 
@@ -98,9 +100,10 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise MediaError(f"{path} is too large to be a photo: at most {MAX_FILE_BYTES >> 20} MiB are read")
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise MediaError(f"{path} is too large to be a photo: at most {MAX_FILE_BYTES >> 20} MiB are read")
+            data = file.read()
     except FileNotFoundError as error:
         raise MediaError(f"there is no photo at {path}: check the path") from error
     except OSError as error:

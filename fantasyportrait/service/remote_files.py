@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.service.digests import clip_sha256, record_inputs
+from fantasyportrait.service.digests import check_input, clip_sha256, record_inputs
 from fantasyportrait.service.output import OutputPaths, check_place, output_paths, publish, workplace
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.worker_bench import CHUNK_BYTES, MODELS, RESULT
@@ -44,8 +44,7 @@ def pack(request: AnimationRequest, output: Path) -> Parcel:
     inputs = list(dict.fromkeys([request.portrait, *(clip.path for clip in request.clips), *sound]))
     check_place(paths, inputs)
     for path in inputs:
-        if not path.is_file():
-            raise MediaError(f"there is no file {path}: check the path")
+        check_input(path)
     names = {path: _name(path) for path in inputs}
     saved, _ = record_inputs(request, clip_sha256(request.portrait))
     named = request.with_paths(lambda path: Path(names[path]) if path in names else path.resolve())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.files import open_regular
 from fantasyportrait.media.timeline import Fill, parse_rate
 from fantasyportrait.service.cast import LONGEST_S, ClipSource, Role, role_from_data, role_to_data
 from fantasyportrait.service.checks import (
@@ -183,7 +184,8 @@ def from_json(text: str) -> AnimationRequest:
 def load_request(path: Path) -> AnimationRequest:
     """Read a saved request; its relative paths are taken from its own folder. Raises `RequestError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"the request {path} cannot be read ({error}): give a file saved beside a result") from error
     return from_json(text).with_paths(lambda given: path.parent / given)

@@ -22,7 +22,7 @@ from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import ClipSource
-from fantasyportrait.service.digests import record_inputs
+from fantasyportrait.service.digests import check_input, record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -92,8 +92,7 @@ class Run:
         inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
         check_place(self._paths, inputs)
         for path in inputs:
-            if not path.is_file():
-                raise MediaError(_missing(path))
+            check_input(path)
         if request.sound_file is not None:
             with open_media(request.sound_file) as container:
                 if not container.streams.audio:
@@ -214,12 +213,6 @@ class Run:
             if text not in self._notes:
                 self._notes.append(text)
                 self._emit(Note(text))
-
-
-def _missing(path: Path) -> str:
-    """There may be no such file because its options were not understood."""
-    hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
-    return f"there is no file {path}: check the path{hint}"
 
 
 def _faces(count: int) -> str:
