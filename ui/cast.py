@@ -57,9 +57,7 @@ class Portrait:
         return self.cards[face - 1] if face <= len(self.cards) else KeptCard()
 
 
-def keep(
-    values: Sequence[Any], before: Portrait | None, admit: Callable[[object], Path]
-) -> tuple[KeptCard, ...]:
+def keep(values: Sequence[Any], before: Portrait | None, admit: Callable[[object], Path]) -> tuple[KeptCard, ...]:
     """The cards from the raw values of all their widgets; those of faces that the photo does not show stay known.
 
     What no widget offers is not kept, nor is a file that `admit` refuses with `RequestError`.

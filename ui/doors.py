@@ -12,8 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ui.uploads import MAX_UPLOAD_BYTES, UploadGate
 
 API = "/gradio_api"
-FILE, JOIN, UPLOAD = f"{API}/file=", f"{API}/queue/join", f"{API}/upload"
-MAX_JOIN_BYTES = 1 << 20
+FILE, UPLOAD = f"{API}/file=", f"{API}/upload"
+CALLS = (f"{API}/queue/join", f"{API}/run/predict")
+"""Of listeners, with and without gradio's queue."""
+MAX_CALL_BYTES = 1 << 20
 FORM_BYTES = 1 << 16
 """What a form adds around the file in it."""
 ROUTES = {
@@ -23,7 +25,7 @@ ROUTES = {
         rf"|{API}/(info/?|theme\.css|startup-events|login_check/?|app_id/?|upload_progress|queue/(data|status)"
         r"|heartbeat/\w+|file=.+)"
     ),
-    "POST": re.compile(rf"{API}/(queue/join|upload|cancel|reset/?)"),
+    "POST": re.compile(rf"{API}/(queue/join|run/predict|upload|cancel|reset/?)"),
 }
 ROUTES["HEAD"] = ROUTES["GET"]
 
@@ -54,8 +56,8 @@ class Doors:
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
         elif path.startswith(FILE) and not self._may_be_sent(path.removeprefix(FILE)):
             await PlainTextResponse("File not allowed", 403)(scope, receive, send)
-        elif path == JOIN:
-            await self._join(scope, receive, send)
+        elif path in CALLS:
+            await self._call(scope, receive, send)
         elif path == UPLOAD:
             await self._upload(scope, receive, send)
         else:
@@ -68,7 +70,7 @@ class Doors:
         place = Path(os.path.normpath(name))
         return any(place.is_relative_to(folder) and place != folder for folder in self._folders)
 
-    async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on a call of a listener whose files are its session's own, as it was understood here."""
         body = await _read(receive)
         try:
@@ -113,7 +115,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
-        if len(body) > MAX_JOIN_BYTES:
+        if len(body) > MAX_CALL_BYTES:
             return None
         if not message.get("more_body"):
             return bytes(body)

@@ -49,7 +49,5 @@ def _own_folder(base: Path) -> Path:
     found = own.lstat()
     foreign = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
     if not stat.S_ISDIR(found.st_mode) or foreign:
-        raise OutputError(
-            f"{own} is not a folder of this user alone: remove it, or name another place in ${VARIABLE}"
-        )
+        raise OutputError(f"{own} is not a folder of this user alone: remove it, or name another place in ${VARIABLE}")
     return own

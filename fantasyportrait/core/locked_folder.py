@@ -38,7 +38,9 @@ def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
     A folder of a living process, a symbolic link, and what cannot be locked or removed stay.
     """
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
-        names = [entry.name for entry in entries if _is_ours(entry.name, prefix) and entry.is_dir(follow_symlinks=False)]
+        names = [
+            entry.name for entry in entries if _is_ours(entry.name, prefix) and entry.is_dir(follow_symlinks=False)
+        ]
         for name in names:
             _remove_if_stale(parent / name)
 

@@ -151,7 +151,10 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
         ((card(kind=STILL), card(kind=STILL)), "Every face is still"),
         ((card(strength=3), card()), "Strength of face 1 is 3: give a number from 0 to 2."),
         ((card(), card(), card()), "The photo shows 2 faces but the cast names face 3"),
-        ((card(kind=CLIP, clip="/uploads/1f/gone.mp4"), card()), "The clip of face 1 cannot be used: this file is not here"),
+        (
+            (card(kind=CLIP, clip="/uploads/1f/gone.mp4"), card()),
+            "The clip of face 1 cannot be used: this file is not here",
+        ),
     ],
 )
 def test_an_error_is_one_sentence_without_places(
