@@ -12,7 +12,7 @@ from typing import IO
 
 WORK_PREFIX = ".fantasyportrait-"
 """Of the hidden folders beside results."""
-_LOCK = ".lock"
+_LOCK = "owner.lock"
 _ID_LENGTH = 12
 
 
@@ -43,6 +43,23 @@ def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
         ]
         for name in names:
             _remove_if_stale(parent / name)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block with the same folder, where the system can lock a folder."""
+    descriptor = None
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _is_ours(name: str, prefix: str) -> bool:
@@ -87,7 +104,7 @@ def _remove_if_stale(folder: Path) -> None:
 
 
 def _lock(file: IO[bytes]) -> bool | None:
-    """Lock the file until it is closed: True where that worked, False where it is locked already, None where locks fail."""
+    """Lock the file until it is closed: True if that worked, False if it is locked already, None if locks fail."""
     try:
         _locker()(file.fileno())
     except (BlockingIOError, PermissionError):

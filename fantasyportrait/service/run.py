@@ -36,7 +36,7 @@ from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Wat
 from fantasyportrait.service.events import Event, Frames, Note, Remark, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
 
@@ -166,7 +166,8 @@ class Run:
             first = next(frames)
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
-            with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
+            metadata = METADATA | {REQUEST_KEY: self._request.portable_json()}
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata) as writer:
                 for number, frame in enumerate(itertools.chain([first], frames), 1):
                     self._cancel.check()
                     writer.write(frame)
@@ -180,7 +181,6 @@ class Run:
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
-        moves = [(made, self._paths.request), (video, self._paths.video)]
         if self._request.side_by_side:
 
             def on_frame(number: int) -> None:
@@ -192,9 +192,8 @@ class Run:
             canonical = canonical_face(self._animator.models_dir)
             columns = panels(scene, clips, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
-            moves.insert(0, (side, self._paths.side_by_side))
         self._cancel.check()
-        publish(moves)
+        publish(video.parent, self._paths)
         progress.at(progress.total)
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
