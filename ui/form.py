@@ -1,7 +1,7 @@
 """What the visitor chose becomes a request. Values come from anywhere, so each is checked again here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,18 @@ def request_of(
         given["sampling"] = sampling_of(chosen, model)
     cast = tuple(role_of(face, card, free=model is not None) for face, card in cards.items())
     return AnimationRequest(portrait, cast, **given)
+
+
+def admitted(face: int, card: CardValues, admit: Callable[[object], Path]) -> CardValues:
+    """The card with the files that count as `admit` gives them; raises `RequestError` where it refuses one."""
+    name = {CLIP: "clip", WEBCAM: "webcam"}.get(card.kind) if isinstance(card.kind, str) else None
+    given = name and getattr(card, name)
+    if name is None or not given:
+        return card
+    try:
+        return replace(card, **{name: str(admit(given))})
+    except RequestError as error:
+        raise RequestError(f"the clip of face {face} cannot be used: {error}") from error
 
 
 def role_of(face: int, card: CardValues, free: bool = False) -> Role:

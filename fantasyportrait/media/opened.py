@@ -2,11 +2,11 @@
 
 import io
 import os
-import stat
 from pathlib import Path, PosixPath
 from typing import BinaryIO, cast
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.files import open_regular
 
 
 class OpenedPath(PosixPath):
@@ -43,18 +43,7 @@ def open_file(path: Path) -> BinaryIO:
     """The file for reading. Raises MediaError where it is missing or not a regular file, such as a pipe or a device."""
     if isinstance(path, OpenedPath):
         return cast(BinaryIO, io.BufferedReader(_DescriptorFile(str(path), path.descriptor)))
-    return open(path, "rb", opener=lambda *_: open_descriptor(path))
-
-
-def open_descriptor(path: Path) -> int:
-    """An open descriptor of a regular file, checked on the descriptor itself; raises MediaError."""
-    # Without O_NONBLOCK a named pipe would keep us until somebody writes to it.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        return open_regular(path)
     except OSError as error:
         raise MediaError(f"cannot open {path}: {error.strerror or error}; check the path") from error
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise MediaError(f"cannot open {path}: it is not a file but a folder, a pipe or a device; check the path")

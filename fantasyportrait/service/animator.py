@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, RequestError
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
@@ -17,6 +17,7 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import Photo, even_size, resize
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
+from fantasyportrait.service.digests import check_input
 from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
@@ -100,8 +101,7 @@ class Animator:
 
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
-        if not clip.is_file():
-            raise MediaError(f"there is no clip at {clip}: check the path")
+        check_input(clip)
         return cached_tracks(
             clip,
             rate,

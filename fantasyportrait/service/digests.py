@@ -1,12 +1,24 @@
-"""What the inputs were when a request was run, by their sha256; and whether they still are."""
+"""The inputs of a request: whether they are files, what they were when it was run, and whether they still are."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.files import file_sha256, open_regular
 from fantasyportrait.service.cast import ClipSource
 from fantasyportrait.service.request import AnimationRequest
+
+
+def check_input(path: Path) -> None:
+    """Raise `MediaError` where `path` is no file that can be read: absent, a folder, a named pipe, a device."""
+    try:
+        open_regular(path).close()
+    except FileNotFoundError as error:
+        # It may be absent because its options were not understood.
+        hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
+        raise MediaError(f"there is no file {path}: check the path{hint}") from error
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error.strerror or error}): give a file") from error
 
 
 def clip_sha256(path: Path) -> str:

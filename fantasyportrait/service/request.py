@@ -1,13 +1,16 @@
 """One frozen request: portrait, cast and options. Checked when made, saved as JSON beside every result, run again."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.files import open_regular
+from fantasyportrait.media.metadata import read_metadata
 from fantasyportrait.media.timeline import Fill, parse_rate
 from fantasyportrait.service.cast import LONGEST_S, ClipSource, Role, role_from_data, role_to_data
 from fantasyportrait.service.checks import (
@@ -22,6 +25,9 @@ from fantasyportrait.service.checks import (
 from fantasyportrait.service.sampling import Sampling
 
 SCHEMA = 1
+REQUEST_KEY = "description"
+"""Of a video's metadata, where its request is kept."""
+CARRIERS = (".mp4", ".webm", ".png")
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
@@ -143,14 +149,21 @@ class AnimationRequest:
         return json.dumps(data, indent=2) + "\n"
 
     def json_for(self, folder: Path) -> str:
-        """The JSON text for a file in `folder`: paths beneath it relative, so that both can move; others absolute."""
+        """The JSON text for a file in `folder`: paths relative to it, absolute only on another drive."""
         home = folder.resolve()
 
         def change(path: Path) -> Path:
             full = path.resolve()
-            return full.relative_to(home) if full.is_relative_to(home) else full
+            try:
+                return Path(os.path.relpath(full, home))
+            except ValueError:
+                return full
 
         return self.with_paths(change).to_json()
+
+    def portable_json(self) -> str:
+        """The JSON text that a video carries: files by their names alone, and only what decides its frames."""
+        return replace(self.with_paths(lambda path: Path(path.name)), side_by_side=True).to_json()
 
     def save(self, path: Path) -> None:
         """Write `json_for` the file's folder."""
@@ -181,12 +194,52 @@ def from_json(text: str) -> AnimationRequest:
 
 
 def load_request(path: Path) -> AnimationRequest:
-    """Read a saved request; its relative paths are taken from its own folder. Raises `RequestError`."""
+    """Read a saved request, or the one that a video or a folder of PNG frames carries.
+
+    Its relative paths are taken from the folder of the file, or of the frames' folder. Raises `RequestError`.
+    """
+    text = _carried_text(path) if _carries(path) else _saved_text(path)
+    home = path.parent.resolve()
+    # The system follows a link before it goes up from it: up is from where the link leads.
+    return from_json(text).with_paths(
+        lambda given: Path(os.path.normpath(home / given)) if ".." in given.parts else path.parent / given
+    )
+
+
+def check_carried(request: AnimationRequest, video: Path) -> None:
+    """Raise `RequestError` where a request that `video` carries names a file that does not lie beside it."""
+    if not _carries(video):
+        return
+    sound = [] if request.sound_file is None else [request.sound_file]
+    for path in (request.portrait, *(clip.path for clip in request.clips), *sound):
+        if path.parent == video.parent and not path.exists():
+            raise RequestError(
+                f"{video} was made from {path.name}, which does not lie beside it: put it there, or name the photo, "
+                "each --cast or the --sound again"
+            )
+
+
+def _carries(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in CARRIERS
+
+
+def _saved_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"the request {path} cannot be read ({error}): give a file saved beside a result") from error
-    return from_json(text).with_paths(lambda given: path.parent / given)
+
+
+def _carried_text(path: Path) -> str:
+    first = min(path.glob("*.png"), default=path) if path.is_dir() else path
+    try:
+        text = read_metadata(first).get(REQUEST_KEY)
+    except MediaError as error:
+        raise RequestError(f"the request in {path} cannot be read ({error}): give a file saved beside it") from error
+    if text is None:
+        raise RequestError(f"{path} carries no request: give a video of this program, or a file saved beside one")
+    return text
 
 
 def read_rate(value: object) -> Fraction:

@@ -21,7 +21,7 @@ from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import ClipSource
-from fantasyportrait.service.digests import record_inputs
+from fantasyportrait.service.digests import check_input, record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -35,7 +35,7 @@ from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Wat
 from fantasyportrait.service.events import Event, Frames, Note, Remark, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
 
@@ -91,8 +91,7 @@ class Run:
         inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
         check_place(self._paths, inputs)
         for path in inputs:
-            if not path.is_file():
-                raise MediaError(_missing(path))
+            check_input(path)
         decoder = self._animator.decoder
         if request.sound_file is not None and not decoder.has_sound(request.sound_file):
             raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
@@ -165,7 +164,8 @@ class Run:
             first = next(frames)
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
-            with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
+            metadata = METADATA | {REQUEST_KEY: self._request.portable_json()}
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata) as writer:
                 for number, frame in enumerate(itertools.chain([first], frames), 1):
                     self._cancel.check()
                     writer.write(frame)
@@ -179,7 +179,6 @@ class Run:
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
-        moves = [(made, self._paths.request), (video, self._paths.video)]
         if self._request.side_by_side:
 
             def on_frame(number: int) -> None:
@@ -191,9 +190,8 @@ class Run:
             canonical = canonical_face(self._animator.models_dir)
             columns = panels(scene, clips, self._animator.decoder, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
-            moves.insert(0, (side, self._paths.side_by_side))
         self._cancel.check()
-        publish(moves)
+        publish(video.parent, self._paths)
         progress.at(progress.total)
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
@@ -213,12 +211,6 @@ class Run:
             if text not in self._notes:
                 self._notes.append(text)
                 self._emit(Note(text))
-
-
-def _missing(path: Path) -> str:
-    """There may be no such file because its options were not understood."""
-    hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
-    return f"there is no file {path}: check the path{hint}"
 
 
 def _faces(count: int) -> str:

@@ -35,7 +35,7 @@ LEFT_S = 600.0
 TEND_S = 5.0
 _JOB = re.compile("[0-9a-f]{32}")
 _INPUT = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
-_RESULT = re.compile(rf"{RESULT}(\.side-by-side)?(\.[a-z0-9]{{1,8}})?(/frame_[0-9]+\.png)?")
+_RESULT = re.compile(rf"{RESULT}(\.[a-z0-9]{{1,8}})?(\.side-by-side\.mp4)?(/frame_[0-9]+\.png)?")
 
 
 class UnknownJob(Exception):

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.annotate import annotate
 from fantasyportrait.service.library import example_photo
 from ui import form, pictures, words
@@ -46,14 +47,20 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], workshop: Wo
     shown = [widgets.image, widgets.message, widgets.portrait]
     chosen = [widget for card in cards for widget in card.kept()]
 
-    def upload(payload: dict[str, Any] | None, before: Portrait | None, *values: Any) -> tuple[Any, ...]:
-        path = payload.get("path") if payload else None
-        if not path:
-            return None, pictures.refusal("the photo did not arrive: upload it as a file"), before
-        return _look(workshop, Path(path), before, keep(values, before))
+    def upload(request: gr.Request, payload: object, before: Portrait | None, *values: Any) -> tuple[Any, ...]:
+        session = request.session_hash or ""
+        try:
+            path = workshop.uploads.admit(session, payload)
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return _look(workshop, path, before, kept(session, values, before))
 
-    def clear(before: Portrait | None, *values: Any) -> tuple[str, Portrait | None]:
-        return "", replace(before, path="", cards=keep(values, before)) if before else None
+    def clear(request: gr.Request, before: Portrait | None, *values: Any) -> tuple[str, Portrait | None]:
+        cards = kept(request.session_hash or "", values, before)
+        return "", replace(before, path="", cards=cards) if before else None
+
+    def kept(session: str, values: Sequence[Any], before: Portrait | None) -> tuple[KeptCard, ...]:
+        return keep(values, before, partial(workshop.uploads.admit, session))
 
     def example(before: Portrait | None) -> tuple[Any, ...]:
         try:

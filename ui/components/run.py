@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ class Runner:
         if portrait is None or not portrait.path:
             yield self._end(pictures.refusal(words.NO_PHOTO))
             return
-        request = self._request(portrait, values)
+        request = self._request(session, portrait, values)
         token = self.workshop.token(session, job) or CancelToken()
         try:
             yield from self._run(session, request, token)
@@ -191,12 +192,17 @@ class Runner:
             if not done:
                 self.workshop.discard(output)
 
-    def _request(self, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
-        """The request from the values of the options, the engine where there is a choice, and the cards."""
+    def _request(self, session: str, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
+        """The request from the values of the options, the engine where there is a choice, and the cards.
+
+        Raises `RequestError`, also for a clip that this session did not upload.
+        """
         first = len(fields(form.OptionValues))
         second = first + (len(fields(EngineValues)) if self.workshop.model is not None else 0)
         engine = EngineValues(*values[first:second]) if second > first else None
         cards = card_values(values[second:], len(portrait.thumbnails))
+        admit = partial(self.workshop.uploads.admit, session)
+        cards = {face: form.admitted(face, card, admit) for face, card in cards.items()}
         options = form.OptionValues(*values[:first])
         return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
 

@@ -14,7 +14,7 @@ from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, M
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.media.clips import ClipInfo, Pixels
 from fantasyportrait.media.images import Photo
-from fantasyportrait.media.opened import open_descriptor
+from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.sandbox.channel import Message, carries_files
 from fantasyportrait.media.sandbox.pool import ChildPool
 from fantasyportrait.media.sandbox.process import Child, ChildLost
@@ -106,12 +106,11 @@ class SandboxDecoder:
     @contextmanager
     def _child(self, path: Path, stream: bool = False) -> Iterator[tuple[Child, int | None]]:
         """A child and the open file; what the child ends with becomes one sentence."""
-        descriptor = open_descriptor(path)
         lost = False
-        try:
+        with open_file(path) as file:
             child = self._pool.take(stream)
             try:
-                yield child, descriptor if carries_files() else None
+                yield child, file.fileno() if carries_files() else None
             except ChildLost as error:
                 lost = True
                 raise MediaError(
@@ -119,8 +118,6 @@ class SandboxDecoder:
                 ) from error
             finally:
                 self._pool.give_back(child, lost or not _closed(child))
-        finally:
-            os.close(descriptor)
 
 
 def _closed(child: Child) -> bool:
