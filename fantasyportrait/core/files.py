@@ -34,13 +34,14 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     flags = os.O_RDONLY | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     for name in _FLAGS:
         flags |= getattr(os, name, 0)
-    descriptor = os.open(path, flags)
+    # Through `open`, so that the file's name is its path and not a descriptor's number.
+    file = open(os.fspath(path), "rb", opener=lambda *_: os.open(path, flags))
     try:
-        _check_regular(path, os.fstat(descriptor).st_mode)
-        return os.fdopen(descriptor, "rb")
+        _check_regular(path, os.fstat(file.fileno()).st_mode)
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+    return file
 
 
 def _check_regular(path: Path, mode: int) -> None:
