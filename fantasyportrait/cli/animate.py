@@ -132,6 +132,9 @@ Saved = Annotated[
         help="Run a saved request again, or that of a video (.mp4, .webm, a folder of PNG frames); flags change it.",
     ),
 ]
+Sandbox = Annotated[
+    bool, typer.Option("--sandbox", help="Decode photo, clips and sound in child processes: for files of strangers.")
+]
 ModelsDir = Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")]
 
 
@@ -176,6 +179,7 @@ def animate(
     parallel: Parallel = "none",
     vram_gib: VramGib = None,
     ram_gib: RamGib = None,
+    sandbox: Sandbox = False,
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     # The flags that were given, by name: this must stay the first statement.
@@ -187,7 +191,9 @@ def animate(
     request = request_from(given)
     place = output or free_path(Path(f"{request.portrait.stem}.animated.mp4"), overwrite)
     machine = placement(given)
-    result = run_in_team(machine, lambda team: animate_with_progress(request, place, models_dir, machine, team))
+    result = run_in_team(
+        machine, lambda team: animate_with_progress(request, place, models_dir, machine, team, sandbox)
+    )
     if result is not None:
         print_result(result)
 

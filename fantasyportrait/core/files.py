@@ -35,7 +35,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     for name in _FLAGS:
         flags |= getattr(os, name, 0)
     # Through `open`, so that the file's name is its path and not a descriptor's number.
-    file = open(os.fspath(path), "rb", opener=lambda *_: os.open(path, flags))
+    file = open(os.fspath(path), "rb", opener=lambda *_: os.open(path, flags))  # noqa: SIM115 - it is returned open
     try:
         _check_regular(path, os.fstat(file.fileno()).st_mode)
     except BaseException:

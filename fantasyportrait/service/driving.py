@@ -65,7 +65,8 @@ def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> flo
 def clip_notes(clip: DrivingClip, rate: Fraction) -> list[str]:
     """What the user should know about the clip and the chosen person, each with the clip's name."""
     name = clip.source.path.name
-    notes = [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
+    notes = [*clip.info.notes]
+    notes += [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)

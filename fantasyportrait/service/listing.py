@@ -60,6 +60,7 @@ def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
 def list_clip(animator: "Animator", path: Path) -> Listing:
     """The persons of a clip, with their boxes in its first frame at the size in which it is tracked."""
     tracks = animator.tracks(path, RATE)
+    told = animator.decoder.probe(path).notes
     rows = tuple(
         {
             "id": track.person,
@@ -70,7 +71,7 @@ def list_clip(animator: "Animator", path: Path) -> Listing:
         }
         for track in tracks
     )
-    notes = tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
+    notes = told + tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
     with closing(animator.decoder.frames(path, RATE)) as frames:
         _, first = next(frames)
     frame = resize(first, tracks[0].size)

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.media.sandbox.decoder import SandboxDecoder
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.schema.limits import PRIVATE
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.events import Event, Frames
 from fantasyportrait.service.job_queue import WorkerBusy
@@ -69,7 +71,8 @@ class WorkerBench:
     """Runs one job at a time, for whoever claims it. Threads may share it: one asks while another computes.
 
     `root` is where its folder is made, the system's place for temporary files where it is None. Tracks and motions of
-    clips go to the cache, as on every machine; `orphan_s` and `left_s`: when a job or another's folder is given up.
+    clips go to the cache, as on every machine; inputs are decoded in child processes. `orphan_s` and `left_s`: when a
+    job or another's folder is given up.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class WorkerBench:
         orphan_s: float = ORPHAN_S,
         left_s: float = LEFT_S,
     ) -> None:
-        self._animator = Animator(_path(models), _path(cache), placement)
+        self._decoder = SandboxDecoder(PRIVATE)
+        self._animator = Animator(_path(models), _path(cache), placement, decoder=self._decoder)
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._orphan_s, self._left_s = orphan_s, left_s
         self._lock = threading.Lock()
@@ -191,6 +195,7 @@ class WorkerBench:
         for job in jobs:
             if job.thread is not None:
                 job.thread.join(TEND_S)
+        self._decoder.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _job(self, job: str) -> _Job:

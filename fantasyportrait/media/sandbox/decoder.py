@@ -117,7 +117,7 @@ class SandboxDecoder:
                     f"{path} cannot be read safely: what decodes it {error}; convert it, or make it smaller"
                 ) from error
             finally:
-                self._pool.give_back(child, lost or not _closed(child))
+                self._pool.give_back(child, stream, lost or not _closed(child))
 
 
 def _closed(child: Child) -> bool:

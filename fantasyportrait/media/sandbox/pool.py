@@ -29,11 +29,11 @@ class ChildPool:
         self._changed = threading.Condition()
         self._idle: list[Child] = []
         self._all: set[Child] = set()
-        self._places = 0
+        self._places, self._streams = 0, 0
         self._closed = threading.Event()
         watcher = threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True)
         watcher.start()
-        threading.Thread(target=self._fill, name="fantasyportrait-decoders", daemon=True).start()
+        self._fill_later(warm)
 
     def take(self, stream: bool) -> Child:
         """A child for one file; `stream` for a clip or sound that is read on and on.
@@ -41,20 +41,29 @@ class ChildPool:
         Raises MediaError where too much is read at a time, or no process can be started.
         """
         with self._changed:
-            bound = self._most - KEPT_FOR_PHOTOS if stream else self._most
-            while not self._closed.is_set() and not self._idle and self._places >= bound:
-                if stream:
-                    raise MediaError("too many clips are being read at the same time: try again in a minute")
+            if stream and self._streams >= self._most - KEPT_FOR_PHOTOS:
+                raise MediaError("too many clips are being read at the same time: try again in a minute")
+            while not self._closed.is_set() and not self._idle and self._places >= self._most:
                 self._changed.wait()
             if self._closed.is_set():
                 raise MediaError("the program is ending: nothing more is read")
-            if self._idle:
-                return self._idle.pop()
-            self._places += 1
-        return self._start()
+            child = self._idle.pop() if self._idle else None
+            self._places += child is None
+            self._streams += stream
+            empty = stream and not self._idle
+        if child is None:
+            try:
+                child = self._start()
+            except MediaError:
+                with self._changed:
+                    self._streams -= stream
+                raise
+        if empty:
+            self._fill_later(1)  # a photo may come while the clip is read
+        return child
 
-    def give_back(self, child: Child, lost: bool = False) -> None:
-        """The child is free again, or (`lost`) gone."""
+    def give_back(self, child: Child, stream: bool, lost: bool) -> None:
+        """The child is free again, or (`lost`) gone; `stream` as it was taken."""
         with self._changed:
             keep = not lost and len(self._idle) < self._warm and not self._closed.is_set()
             if keep:
@@ -62,11 +71,12 @@ class ChildPool:
             else:
                 self._all.discard(child)
                 self._places -= 1
+            self._streams -= stream
             self._changed.notify_all()
         if not keep:
             child.close()
         if lost:
-            threading.Thread(target=self._fill, name="fantasyportrait-decoders", daemon=True).start()
+            self._fill_later(self._warm)
 
     def close(self) -> None:
         """End all children, also those at work; safe to call twice."""
@@ -100,15 +110,16 @@ class ChildPool:
             ) from error
         with self._changed:
             self._all.add(child)
-        if self._closed.is_set():
-            child.kill()
         return child
 
-    def _fill(self) -> None:
-        """Start children until enough wait."""
+    def _fill_later(self, idle: int) -> None:
+        threading.Thread(target=self._fill, args=(idle,), name="fantasyportrait-decoders", daemon=True).start()
+
+    def _fill(self, idle: int) -> None:
+        """Start children until so many wait."""
         while not self._closed.is_set():
             with self._changed:
-                if len(self._idle) >= self._warm or self._places >= self._warm:
+                if len(self._idle) >= idle or self._places >= self._most:
                     return
                 self._places += 1
             try:
@@ -117,8 +128,12 @@ class ChildPool:
                 logging.getLogger(__name__).warning("%s", error)
                 return
             with self._changed:
-                self._idle.append(child)
+                late = self._closed.is_set()
+                if not late:
+                    self._idle.append(child)
                 self._changed.notify_all()
+            if late:
+                child.close()
 
 
 def _watch(pool: "weakref.ref[ChildPool]", closed: threading.Event) -> None:
