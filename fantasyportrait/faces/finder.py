@@ -12,7 +12,7 @@ from fantasyportrait.faces.detect import Detection
 from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.landmarks import Crop, Landmarks, head_pose
 from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.faces.orientation import best_orientation, turned
+from fantasyportrait.faces.orientation import TURNS, best_orientation, turned
 from fantasyportrait.faces.reading_order import reading_order
 from fantasyportrait.faces.tiles import TiledDetector, reduced
 
@@ -64,7 +64,7 @@ class FaceFinder:
             [reduced(pixels, scale)], lambda picture: self._read(picture, most).faces, readings.faces
         )
         if turn:
-            notes.append(f"the photo was turned clockwise by {turn} degrees, so that its faces stand upright")
+            notes.append(f"the photo was turned by {TURNS[turn]}, so that its faces stand upright")
             pixels = turned(pixels, turn)
             readings = self._read(pixels, most)
         return pixels, self._faces(readings, notes)

@@ -12,6 +12,13 @@ Pixels = NDArray[np.uint8]
 Turn = Literal[0, 90, 180, 270]
 """Degrees clockwise."""
 
+TURNS: dict[Turn, str] = {
+    90: "90 degrees clockwise",
+    180: "180 degrees",
+    270: "90 degrees counter-clockwise",
+}
+"""In words."""
+
 # A head that leans is turned by less, and a picture that lies on its side shows heads turned by more.
 _UPRIGHT_DEGREES = 60.0
 _CLEARLY_MORE = 2
