@@ -3,7 +3,6 @@
 import hashlib
 import io
 import math
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +11,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from fantasyportrait.core.errors import MediaError, OutputError
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.opened import open_file
+from fantasyportrait.media.orientation import upright
 from fantasyportrait.media.partial import partial_path, writing
+from fantasyportrait.media.photo_header import check_header, gif_moves
+from fantasyportrait.media.sizes import check_pixels
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
 Pixels = NDArray[np.uint8]
 
-MAX_PIXELS = 40_000_000
-MAX_FILE_BYTES = 256 * 1024 * 1024
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, OverflowError)
+_NAMES = {"WEBP": "WebP"}
+# Bytes of a pixel of Pillow's modes; those that are not named have four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,23 @@ class Photo:
 def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
     """Read a PNG, JPEG, WebP, AVIF or GIF (HEIC with the extra `heic`).
 
-    Raises MediaError when the file is missing, broken, of another kind or over 40 million pixels, and
-    DependencyError for HEIC without its package.
+    Raises MediaError when the file is missing, broken, of another kind or over a limit, and DependencyError for HEIC
+    without its package.
     """
-    data = _read_bytes(path)
-    formats = list(_FORMATS)
+    data = _read_bytes(path, limits)
+    check_header(path, data, limits)
+    formats = list(limits.formats)
     if _is_heic(path, data):
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with _told(path), Image.open(io.BytesIO(data), formats=formats) as image:
-        _check_size(path, image)
-        if image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1:
+    with _told(path, limits), Image.open(io.BytesIO(data), formats=formats) as image:
+        _check_size(path, image, limits)
+        if _moves(image, data):
             notes.append(f"{path.name} is an animation: its first picture is used")
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgb = _on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes)
+        plain = _eight_bits(upright(image), notes)
+        rgb = _on_white(_to_srgb(plain, image.info.get("icc_profile"), notes), notes)
         return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
 
 
@@ -97,34 +100,42 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
     return np.asarray(Image.fromarray(pixels).resize(size, kernel))
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise MediaError(f"{path} is too large to be a photo: at most {MAX_FILE_BYTES >> 20} MiB are read")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no photo at {path}: check the path") from error
-    except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
-    if not data:
-        raise MediaError(f"{path} is empty: it holds no picture")
-    return data
+def _read_bytes(path: Path, limits: Limits) -> bytes:
+    with open_file(path) as file:
+        size = file.seek(0, 2)
+        if not size:
+            raise MediaError(f"{path} is empty: it holds no picture")
+        if size > limits.file_bytes:
+            raise MediaError(
+                f"{path} is {size >> 20} MiB, too large to be a photo: at most {limits.file_bytes >> 20} MiB are read; "
+                "save it smaller"
+            )
+        file.seek(0)
+        try:
+            return file.read()
+        except OSError as error:
+            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what Pillow raises for hostile and broken files into one MediaError."""
+def _told(path: Path, limits: Limits) -> Iterator[None]:
+    """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     except Image.DecompressionBombError as error:
         raise MediaError(
-            f"{path} is too large to be read safely: at most {MAX_PIXELS / 1e6:.0f} million pixels; scale it down"
+            f"{path} is too large to be read safely: at most {limits.pixels / 1e6:.0f} million pixels; scale it down"
         ) from error
     except UnidentifiedImageError as error:
-        raise MediaError(f"{path} is not a picture that can be read: use PNG, JPEG, WebP, AVIF or GIF") from error
-    except _BROKEN as error:
+        *names, last = (_NAMES.get(name, name) for name in limits.formats)
+        raise MediaError(f"{path} is not a picture that can be read: use {', '.join(names)} or {last}") from error
+    except FantasyPortraitError:
+        raise
+    except MemoryError as error:
+        raise MediaError(f"{path} needs more memory than there is to be read: scale it down") from error
+    except Exception as error:  # plugins raise what they like: AVIF's a RuntimeError
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
 
 
@@ -135,13 +146,24 @@ def _is_heic(path: Path, data: bytes) -> bool:
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
+def _check_size(path: Path, image: Image.Image, limits: Limits) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    check_pixels(path, (width, height), limits)
+    # A progressive JPEG is decoded from coefficients of the whole picture, two bytes each.
+    held = 2 * len(image.getbands()) if "progressive" in image.info else 0
+    size = width * height * (_PIXEL_BYTES.get(image.mode, 4) + held)
+    if size > limits.decoded_bytes:
         raise MediaError(
-            f"{path} is {width} x {height}, too large to be read safely: "
-            f"at most {MAX_PIXELS / 1e6:.0f} million pixels; scale it down"
+            f"{path} takes {size >> 20} MiB when it is decoded, and at most {limits.decoded_bytes >> 20} MiB are "
+            "used: scale it down"
         )
+
+
+def _moves(image: Image.Image, data: bytes) -> bool:
+    """Whether it is an animation, by its header: Pillow would walk through a whole GIF to count."""
+    if image.format == "GIF":
+        return gif_moves(data)
+    return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
 
 
 def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
