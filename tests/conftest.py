@@ -53,6 +53,15 @@ def media_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Files that once failed; tests that need them skip where they are absent."""
+    folder = REPOSITORY.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("the files of ../shared/cases are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The folder of the verified small models; `make test` fetches them first."""
     try:

@@ -42,7 +42,7 @@ class Portrait:
 
     Attributes:
         path: where the server keeps the upload; empty when it was taken away, while its cards wait for another one.
-        thumbnails: a URL with a picture for each face, left to right.
+        thumbnails: a URL with a picture for each face, in the order of their numbers.
         cards: what each face's card begins with; there may be more or fewer than faces.
         edition: counts the examples loaded, whose cards replace what was chosen before.
     """

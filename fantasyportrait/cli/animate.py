@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
-  FACE    1, 2, 3 ... from left to right (see `fantasyportrait faces PHOTO`)
+  FACE    1, 2, 3 ... row by row, left to right (see `fantasyportrait faces PHOTO`)
   SOURCE  the path of a clip, motion:NAME (see `fantasyportrait motions list`),
           still, or free: the diffusion model moves the face as it likes
   keys    person        which person of the clip; the largest if not given

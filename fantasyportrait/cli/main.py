@@ -102,5 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: BaseException, text: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
+    for note in getattr(error, "notes", ()):
+        typer.echo(f"note: {note}", err=True)
     typer.secho(f"error: {text}", fg="red", err=True)
     return code

@@ -5,20 +5,23 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.large_photos import Opened, coefficient_bytes, open_picture, reduced_note
 from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.orientation import upright
 from fantasyportrait.media.partial import partial_path, writing
 from fantasyportrait.media.photo_header import check_header, gif_moves
+from fantasyportrait.media.scans import check_values, lab_to_srgb, opaque
 from fantasyportrait.media.sizes import check_pixels
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
@@ -39,7 +42,7 @@ class Photo:
 
 
 def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
-    """Read a PNG, JPEG, WebP, AVIF or GIF (HEIC with the extra `heic`).
+    """Read a photo in one of the limits' formats (HEIC with the extra `heic`); a JPEG over them is read reduced.
 
     Raises MediaError when the file is missing, broken, of another kind or over a limit, and DependencyError for HEIC
     without its package.
@@ -51,12 +54,16 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with _told(path, limits), Image.open(io.BytesIO(data), formats=formats) as image:
-        _check_size(path, image, limits)
-        if _moves(image, data):
-            notes.append(f"{path.name} is an animation: its first picture is used")
+    with _told(path, limits), ExitStack() as stack:
+        opened = open_picture(data, formats, limits)
+        image = stack.enter_context(opened.image)
+        _check_size(path, opened, limits)
+        notes += reduced_note(path.name, opened, limits)
+        notes += _first_of_several(path, image, data)
+        check_values(path, image)
         image.load()
-        plain = _eight_bits(upright(image), notes)
+        shown = opaque(image) if image.format == "BMP" else image
+        plain = _eight_bits(upright(shown), notes)
         rgb = _on_white(_to_srgb(plain, image.info.get("icc_profile"), notes), notes)
         return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
 
@@ -146,17 +153,24 @@ def _is_heic(path: Path, data: bytes) -> bool:
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
 
-def _check_size(path: Path, image: Image.Image, limits: Limits) -> None:
-    width, height = image.size
-    check_pixels(path, (width, height), limits)
-    # A progressive JPEG is decoded from coefficients of the whole picture, two bytes each.
-    held = 2 * len(image.getbands()) if "progressive" in image.info else 0
-    size = width * height * (_PIXEL_BYTES.get(image.mode, 4) + held)
+def _check_size(path: Path, opened: Opened, limits: Limits) -> None:
+    width, height = opened.image.size
+    advice = "scale it down" if isinstance(opened.image, JpegImageFile) else "scale it down, or save it as a JPEG"
+    check_pixels(path, (width, height), limits, advice)
+    size = width * height * _PIXEL_BYTES.get(opened.image.mode, 4) + coefficient_bytes(opened)
     if size > limits.decoded_bytes:
         raise MediaError(
             f"{path} takes {size >> 20} MiB when it is decoded, and at most {limits.decoded_bytes >> 20} MiB are "
             "used: scale it down"
         )
+
+
+def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
+    """A sentence about an animation, or a scan of several pages, of which the first picture is used."""
+    if _moves(image, data):
+        return [f"{path.name} is an animation: its first picture is used"]
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return [f"{path.name} has {pages} pages: the first is used"] if pages > 1 else []
 
 
 def _moves(image: Image.Image, data: bytes) -> bool:
@@ -186,6 +200,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
         image = rgba.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
     elif image.mode in ("P", "1", "RGBX"):
         image = image.convert("RGB")
+    if image.mode == "LAB":
+        return lab_to_srgb(image)
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.eyes import EyePainter
@@ -36,7 +36,7 @@ class Part:
         absolute: take the driver's own head pose instead of its movement since the neutral frame.
     """
 
-    face: Face
+    face: MaskedFace
     motion: FaceMotion | None = None
     strength: float = 1.0
     regions: Regions = field(default_factory=Regions)

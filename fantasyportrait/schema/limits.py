@@ -53,7 +53,7 @@ PRIVATE = Limits(
     track_rows=100_000,
     people=8,
     faces=None,
-    formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF"),
+    formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"),
 )
 PUBLIC = Limits(
     file_bytes=64 * _MIB,

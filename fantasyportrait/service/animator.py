@@ -2,23 +2,27 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, RequestError
 from fantasyportrait.faces.cache import cached_tracks
-from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
+from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.digests import check_input
-from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
+from fantasyportrait.service.engines import Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
@@ -62,30 +66,30 @@ class Animator:
         known = ", ".join(engine.name for engine in self._engines)
         raise RequestError(f"there is no engine {name!r}: this version has {known}")
 
-    def faces(
-        self, portrait: Path, max_side: int = PREVIEW_SIDE, detector: str = "centerface"
-    ) -> tuple[Photo, tuple[Face, ...]]:
-        """The photo at the size of the result, and its faces, left to right.
+    def faces(self, portrait: Path, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
+        """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
 
-        A photo over `max_side` pixels or with an odd side is resized first; boxes and landmarks are pixels of that.
-        Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough.
+        Boxes and landmarks are pixels of that picture, which has the size of the file unless a note says otherwise.
+        Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough; its `notes` are
+        those of the photo.
         """
         original = self.decoder.photo(portrait)
-        height, width = original.pixels.shape[:2]
-        size = even_size(width, height, max_side)
         notes = list(original.notes)
         if detector == "insightface":
             notes.append(LICENCE)
-        if size != (width, height):
-            notes.append(f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}")
-        pixels = resize(original.pixels, size)
         try:
             # A finder of its own for each photo: it loads in a moment, and serves one thread.
-            faces = FaceFinder(self.models_dir, detector).find(pixels, notes)
-            return Photo(pixels, tuple(notes), original.sha256), faces
+            finder = FaceFinder(self.models_dir, detector)
+            pixels, faces = finder.find_upright(original.pixels, notes, self.decoder.limits.faces)
         except FaceError as error:
-            resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
-            raise FaceError(f"{portrait}: {error}{resized}") from error
+            refusal = FaceError(f"{portrait}: {error}")
+            refusal.notes = tuple(notes)
+            raise refusal from error
+        return Photo(pixels, tuple(notes), original.sha256), faces
+
+    def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
+        """The faces with masks of their heads, at the size of `pixels`, an RGB picture (H, W, 3) that they lie in."""
+        return FaceModels(self.models_dir).head_masks().masked(pixels, faces)
 
     def tracks(
         self,

@@ -81,7 +81,7 @@ class Role:
     """What one face plays.
 
     Attributes:
-        face: id of the face, 1, 2, 3 ... from left to right in the portrait.
+        face: id of the face, 1, 2, 3 ... row by row, left to right in the portrait.
         source: a clip, a built-in motion, free, or None for a face that stays still.
         strength: 0 (no motion) to 2 (twice the driver's).
         head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.

@@ -40,9 +40,9 @@ class Listing:
         save_image(path, self.picture)
 
 
-def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
-    """The faces of a photo, at the size in which `animate` would use it."""
-    photo, faces = animator.faces(path, max_side)
+def list_photo(animator: "Animator", path: Path) -> Listing:
+    """The faces of a photo, in pixels of the file; a note says where it was read at another size."""
+    photo, faces = animator.faces(path)
     rows = tuple(
         {
             "id": face.id,

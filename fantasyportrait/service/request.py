@@ -28,6 +28,7 @@ SCHEMA = 1
 REQUEST_KEY = "description"
 """Of a video's metadata, where its request is kept."""
 CARRIERS = (".mp4", ".webm", ".png")
+LARGEST_SIDE = 8192
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
@@ -89,7 +90,7 @@ class AnimationRequest:
         check_number("smoothing", self.smoothing, 0, 1)
         self._check_sound()
         if self.max_side is not None:
-            check_whole("max_side", self.max_side, 64, 8192)
+            check_whole("max_side", self.max_side, 64, LARGEST_SIDE)
         check_flag("side_by_side", self.side_by_side)
         check_choice("detector", self.detector, DETECTORS)
         if not isinstance(self.sampling, Sampling):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.images import Photo, even_size, resize
@@ -38,6 +38,7 @@ from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.video_size import small_faces
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -69,7 +70,14 @@ class Run:
         )
 
     def result(self) -> Result:
-        """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
+        """Run all stages. Raises a `FantasyPortraitError` with its notes, and then leaves nothing on the disk."""
+        try:
+            return self._made()
+        except FantasyPortraitError as error:
+            error.notes = tuple(dict.fromkeys([*self._notes, *error.notes]))
+            raise
+
+    def _made(self) -> Result:
         engine = self._animator.engine(self._request.engine)
         engine.check(self._request)
         infos = self._check_inputs()
@@ -97,29 +105,38 @@ class Run:
             raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
         return {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
 
-    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[Face, ...]]:
+    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[MaskedFace, ...]]:
+        """The photo at the size of the video, and its faces."""
         progress = self._stage("portrait", 1)
         request = self._request
-        photo, faces = self._animator.faces(request.portrait, engine.look_side(request.max_side), request.detector)
+        photo, faces = self._animator.faces(request.portrait, request.detector)
         self._note(photo.notes)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
             names = ", ".join(str(face) for face in unknown)
             raise RequestError(
-                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered from left "
-                "to right"
+                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
+                "row, left to right"
             )
         self._request, notes = record_inputs(request, photo.sha256)
         self._note(notes)
-        height, width = photo.pixels.shape[:2]
-        size = engine.frame_size(width, height, request.max_side)
-        if size != (width, height):
-            self._note([f"the video is {size[0]} x {size[1]}"])
-            photo = replace(photo, pixels=resize(photo.pixels, size))
-            faces = tuple(face.resized(size) for face in faces)
+        photo, faces = self._at_video_size(engine, photo, faces)
+        masked = self._animator.masked(photo.pixels, faces)
         progress.at(1)
-        return photo, faces
+        return photo, masked
+
+    def _at_video_size(self, engine: Engine, photo: Photo, faces: tuple[Face, ...]) -> tuple[Photo, tuple[Face, ...]]:
+        height, width = photo.pixels.shape[:2]
+        size = engine.frame_size(width, height, self._request.max_side)
+        if size == (width, height):
+            return photo, faces
+        self._note([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        moving = {role.face for role in self._request.cast if role.source is not None}
+        cast = [face for face in faces if face.id in moving]
+        self._note(small_faces(cast, (width, height), size, lambda side: engine.frame_size(width, height, side)))
+        resized = tuple(face.resized((width, height), size) for face in faces)
+        return replace(photo, pixels=resize(photo.pixels, size)), resized
 
     def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
@@ -149,7 +166,7 @@ class Run:
             self._note(clip_notes(clip, self._request.rate))
         return clips
 
-    def _scene(self, photo: Photo, faces: Sequence[Face], clips: Sequence[DrivingClip]) -> Scene:
+    def _scene(self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip]) -> Scene:
         roles = {role.face: role for role in self._request.cast}
         tracks = {clip.face: clip.track for clip in clips}
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)

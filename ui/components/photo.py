@@ -16,6 +16,8 @@ from ui.cast import KeptCard, Portrait, keep
 from ui.components.card import CardWidgets
 from ui.workshop import Workshop
 
+# The page shows the photo no larger; thumbnails are cut from the photo as it was read.
+SHOWN_SIDE = 1280
 EXAMPLE_CARDS = (KeptCard(form.MOTION, motion="talk"), KeptCard(form.MOTION, motion="laugh"))
 
 
@@ -86,13 +88,13 @@ def _look(
     try:
         photo, faces = workshop.animator.faces(path)
     except FantasyPortraitError as error:
-        refused = pictures.refusal(words.in_words(error, [path]))
+        refused = pictures.refused(error, [path])
         return _boxes(workshop, before), refused, replace(before, cards=cards) if before else None
     thumbnails = tuple(pictures.thumbnail(photo.pixels, face.box) for face in faces)
     notes = pictures.note_list([words.in_words(note, [path]) for note in photo.notes])
     message = pictures.remark(words.count_faces(len(faces))) + notes
     edition = (before.edition if before else 0) + example
-    return annotate(photo.pixels, faces), message, Portrait(str(path), thumbnails, cards, edition)
+    return annotate(photo.pixels, faces, SHOWN_SIDE), message, Portrait(str(path), thumbnails, cards, edition)
 
 
 def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
@@ -103,4 +105,4 @@ def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
         photo, faces = workshop.animator.faces(Path(portrait.path))
     except FantasyPortraitError:
         return None
-    return annotate(photo.pixels, faces)
+    return annotate(photo.pixels, faces, SHOWN_SIDE)

@@ -130,7 +130,7 @@ class Runner:
         try:
             yield from self._events(session, job, portrait, values)
         except FantasyPortraitError as error:
-            yield self._end(pictures.refusal(words.in_words(error, _paths(portrait))))
+            yield self._end(pictures.refused(error, _paths(portrait)))
         except Exception:
             logging.getLogger(__name__).exception("a run has failed")
             yield self._end(pictures.refusal(words.BROKEN))
@@ -232,8 +232,8 @@ class Runner:
             yield self._end(self._refusal(event.error, request))
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
-        """The error without the places of files on the server."""
-        return pictures.refusal(words.in_words(error, self._hidden(request)))
+        """The error and what was noticed before it, without the places of files on the server."""
+        return pictures.refused(error, self._hidden(request))
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""
