@@ -47,6 +47,15 @@ def media_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Real inputs that failed once and may not be committed; tests that need them skip where they are absent."""
+    folder = REPOSITORY.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("the inputs of ../shared/cases are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The folder of the verified small models; `make test` fetches them first."""
     try:

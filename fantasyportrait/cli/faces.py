@@ -13,16 +13,24 @@ def faces(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
     max_side: Annotated[int, typer.Option(help="As in animate: boxes are pixels of the photo at this size.")] = 1280,
+    start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen from this second on.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen before this second.")] = None,
     models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
 ) -> None:
-    """List the faces of a photo, numbered as --cast wants them, or the persons of a clip."""
+    """List the faces of a photo, numbered as --cast wants them, or the persons of a clip.
+
+    The persons of a clip have the same numbers in every part of it.
+    """
+    from fantasyportrait.core.errors import RequestError
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.listing import list_clip, list_photo
 
     animator = Animator(models_dir)
     kind, _ = mimetypes.guess_type(file.name)
     is_clip = kind is not None and kind.startswith("video/")
-    listing = list_clip(animator, file) if is_clip else list_photo(animator, file, max_side)
+    if not is_clip and (start is not None or end is not None):
+        raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
+    listing = list_clip(animator, file, start or 0.0, end) if is_clip else list_photo(animator, file, max_side)
     if output:
         listing.save_picture(output)
     if as_json:
@@ -43,4 +51,5 @@ def _line(noun: str, row: dict[str, Any]) -> str:
     words = f"{noun} {row['id']}: x {left} to {right}, y {top} to {bottom}"
     if "pose" in row:
         return f"{words}, yaw {row['pose']['yaw']:+.0f}, pitch {row['pose']['pitch']:+.0f} degrees"
-    return f"{words}, seen in {row['frames_seen']} of {row['frames']} frames"
+    seen = f"seen in {row['frames_seen']} of {row['frames']} frames"
+    return f"{words}, {seen}, first at {row['first_seen_s']:g} s, last at {row['last_seen_s']:g} s"

@@ -119,22 +119,31 @@ def read_frames(
     with open_media(path) as container:
         stream = need_video(container, path)
         converter = FrameConverter(_pixel_aspect(stream), max_side)
-        taken, shown = after, 0
-        held: tuple[Fraction, Fraction, VideoFrame] | None = None
-        for begin, end, frame in _from_zero(path, container, stream, after or Fraction(0), told):
-            shown += 1
-            if after is not None and begin <= after:
-                continue
-            if taken is not None and most is not None and math.floor(begin * most) <= math.floor(taken * most):
-                held = held and (held[0], max(held[1], end), held[2])
-                continue
-            if held is not None:
-                yield held[0], held[1], converter.pixels(held[2])
-            taken, held = begin, (begin, end, frame)
-        if held is not None:
-            yield held[0], held[1], converter.pixels(held[2])
-        if not shown:
+        timed = _from_zero(path, container, stream, after or Fraction(0), told)
+        first = next(timed, None)
+        if first is None:
             raise _nothing_decodes(path)
+        for begin, end, frame in _spaced(itertools.chain([first], timed), after, most):
+            yield begin, end, converter.pixels(frame)
+
+
+def _spaced(
+    timed: Iterable[tuple[Fraction, Fraction, Shown]], after: Fraction | None, most: Fraction | None
+) -> Iterator[tuple[Fraction, Fraction, Shown]]:
+    """The frames that begin after `after`; of more than one in 1 / `most` s the first, which lasts for all of them."""
+    taken = after
+    held: tuple[Fraction, Fraction, Shown] | None = None
+    for begin, end, frame in timed:
+        if after is not None and begin <= after:
+            continue
+        if taken is not None and most is not None and math.floor(begin * most) <= math.floor(taken * most):
+            held = held and (held[0], max(held[1], end), held[2])
+            continue
+        if held is not None:
+            yield held
+        taken, held = begin, (begin, end, frame)
+    if held is not None:
+        yield held
 
 
 def frame_rows(
