@@ -14,6 +14,8 @@ def faces(
     file: Annotated[Path, typer.Argument(help="A photo, or a driving clip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen from this second on.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen before this second.")] = None,
     models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Decode the file in a child process: for files of strangers.")
@@ -21,8 +23,9 @@ def faces(
 ) -> None:
     """List the faces of a photo, numbered row by row, left to right, as --cast wants them, or the persons of a clip.
 
-    Boxes of faces are pixels of the file.
+    Boxes of faces are pixels of the file. The persons of a clip have the same numbers in every part of it.
     """
+    from fantasyportrait.core.errors import RequestError
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.decoders import make_decoder
     from fantasyportrait.service.listing import list_clip, list_photo
@@ -30,7 +33,9 @@ def faces(
     animator = Animator(models_dir, decoder=make_decoder(PRIVATE, sandbox))
     kind, _ = mimetypes.guess_type(file.name)
     is_clip = kind is not None and kind.startswith("video/")
-    listing = list_clip(animator, file) if is_clip else list_photo(animator, file)
+    if not is_clip and (start is not None or end is not None):
+        raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
+    listing = list_clip(animator, file, start or 0.0, end) if is_clip else list_photo(animator, file)
     if output:
         listing.save_picture(output)
     if as_json:
@@ -51,4 +56,5 @@ def _line(noun: str, row: dict[str, Any]) -> str:
     words = f"{noun} {row['id']}: x {left} to {right}, y {top} to {bottom}"
     if "pose" in row:
         return f"{words}, yaw {row['pose']['yaw']:+.0f}, pitch {row['pose']['pitch']:+.0f} degrees"
-    return f"{words}, seen in {row['frames_seen']} of {row['frames']} frames"
+    seen = f"seen in {row['frames_seen']} of {row['frames']} frames"
+    return f"{words}, {seen}, first at {row['first_seen_s']:g} s, last at {row['last_seen_s']:g} s"

@@ -1,8 +1,10 @@
 """A shelf of cached results: one folder an entry, written in one step, those used longest ago thrown away first."""
 
+import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +15,14 @@ from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256
 
 T = TypeVar("T")
+
+KEPT_S = 30 * 24 * 3600.0
+"""How long an entry that is not used is kept on a user's own machine."""
+
+_SUMS = "sha256.json"
+_HALF = ".half-"
+# What a process that was killed left behind.
+_STALE_S = 3600.0
 
 
 def content_key(path: Path, facts: str) -> str:
@@ -25,20 +35,30 @@ def content_key(path: Path, facts: str) -> str:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A folder that keeps `entries` results, each under a name that says everything it depends on.
+    """A folder that keeps results, each under a name that says everything it depends on.
 
-    A cache is never in the way: where nothing can be read or written, work is merely done anew.
+    At most `entries` of them and `max_bytes` bytes are kept, those used longest ago go first; one that was not used for
+    `expiry_s` seconds is gone. Every file of an entry is held against the sha256 that was taken when it was written.
+    A cache is never in the way: where nothing can be read or written, work is merely done again.
     """
 
     folder: Path
     entries: int = 64
+    max_bytes: int = 512 << 20
+    expiry_s: float = KEPT_S
 
     def load(self, key: str, read: Callable[[Path], T]) -> T | None:
-        """What `read` makes of the entry's folder, or None where it is absent or damaged (then it is removed)."""
+        """What `read` makes of the entry's folder, or None where it is absent, expired or damaged (then it is removed).
+
+        Damage is a file whose sha256 is another one, or at which `read` raises.
+        """
         entry = self.folder / key
         try:
+            if entry.stat().st_mtime < time.time() - self.expiry_s:
+                raise ValueError("the entry is expired")
+            _check_sums(entry)
             found = read(entry)
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+        except Exception:  # damage shows itself in as many ways as there are readers
             shutil.rmtree(entry, ignore_errors=True)
             return None
         with suppress(OSError):  # a read-only cache is still a cache
@@ -49,21 +69,49 @@ class Shelf:
         """Let `write` fill a folder, then the entry; a full disk or one that cannot be written costs only the cache."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            half = Path(tempfile.mkdtemp(dir=self.folder, prefix=".half-"))
+            half = Path(tempfile.mkdtemp(dir=self.folder, prefix=_HALF))
         except OSError:
             return
         try:
             write(half)
+            sums = {file.name: file_sha256(file) for file in half.iterdir()}
+            (half / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
             os.replace(half, self.folder / key)
         except OSError:  # also where another process stored the same entry first
             shutil.rmtree(half, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(half, ignore_errors=True)
+            raise
         self._prune()
 
     def _prune(self) -> None:
-        """Remove the entries used longest ago beyond those that are kept."""
-        try:
-            found = sorted(self.folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
-        except OSError:
-            return
-        for entry in found[self.entries :]:
-            shutil.rmtree(entry, ignore_errors=True)
+        """Remove what is expired, then the entries used longest ago beyond those that are kept."""
+        now, places, left = time.time(), self.entries, self.max_bytes
+        for used, size, entry in sorted(self._found(), reverse=True):
+            if entry.name.startswith(_HALF):
+                keep = used > now - _STALE_S  # another process may be writing it
+            else:
+                places, left = places - 1, left - size
+                keep = places >= 0 and left >= 0 and used > now - self.expiry_s
+            if not keep:
+                shutil.rmtree(entry, ignore_errors=True)
+
+    def _found(self) -> list[tuple[float, int, Path]]:
+        """(time of the last use, bytes, folder) of each entry, whole or not."""
+        found = []
+        with suppress(OSError):
+            for entry in self.folder.iterdir():
+                with suppress(OSError):
+                    size = sum(file.stat().st_size for file in entry.iterdir())
+                    found.append((entry.stat().st_mtime, size, entry))
+        return found
+
+
+def _check_sums(entry: Path) -> None:
+    """Raise ValueError or OSError unless the entry's files are those that were written."""
+    sums = json.loads((entry / _SUMS).read_text(encoding="utf-8"))
+    if sums.keys() | {_SUMS} != {file.name for file in entry.iterdir()}:
+        raise ValueError("files are missing, or more than were written")
+    for name, digest in sums.items():
+        if file_sha256(entry / name) != digest:
+            raise ValueError(f"{name} was changed")

@@ -1,25 +1,42 @@
-"""Tracks kept on disk by the clip's content: the same clip is never looked at twice.
+"""Readings of clips kept on disk by the clip's content: no part of a clip is looked at twice, at whatever rate.
 
-One folder an entry, `tracks/KEY/`: `about.json` and four .npy files for each person, memory-mapped when read.
+`tracks/KEY-0000/`, `tracks/KEY-0001/` ... are the clip's segments in order, see `faces.segment_files`.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.shelf import Shelf, content_key
+from fantasyportrait.core.shelf import KEPT_S, Shelf, content_key
 from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.readings import Segment
+from fantasyportrait.faces.segment_files import read_segment, write_segment
 from fantasyportrait.faces.tracker import TRACKER_VERSION, track_clip
-from fantasyportrait.media.decoder import Decoder
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
 
-_ENTRIES = 64
-_ABOUT = "about.json"
-_ARRAYS = ("landmarks", "blendshapes", "valid", "mouths")
+_MOST_SEGMENTS = 4096
+
+
+@dataclass(frozen=True)
+class ShelvedSegments:
+    """The segments of one clip on a shelf, each an entry whose name begins with `key`."""
+
+    shelf: Shelf
+    key: str
+
+    def load(self, place: int, first: int) -> Segment | None:
+        """The segment at `place`, None unless it is there, sound, and begins with frame `first`."""
+        return self.shelf.load(self._name(place), partial(read_segment, first=first))
+
+    def save(self, place: int, segment: Segment) -> None:
+        """Keep a segment; where the shelf cannot be written, it is not kept."""
+        self.shelf.store(self._name(place), partial(write_segment, segment))
+
+    def _name(self, place: int) -> str:
+        return f"{self.key}-{place:04}"
 
 
 def cached_tracks(
@@ -31,50 +48,27 @@ def cached_tracks(
     cache_dir: Path,
     models_dir: Path | None = None,
     decoder: Decoder | None = None,
+    expiry_s: float = KEPT_S,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Track, ...]:
-    """What `track_clip` returns, read from `cache_dir` where the same clip was tracked before.
+    """What `track_clip` returns; what was read of the same clip before, for any part and rate, is not read again.
 
-    A damaged entry is tracked anew; where nothing can be written the tracks are returned all the same. The 64 entries
-    used last are kept. Raises what `track_clip` raises.
+    Readings that were not used for `expiry_s` seconds go, and those used longest ago when there are more than 512 MB.
+    A damaged entry is made again; where nothing can be written the tracks are returned all the same. Raises what
+    `track_clip` raises.
     """
-    shelf = Shelf(cache_dir / "tracks", _ENTRIES)
-    key = content_key(path, f"{TRACKER_VERSION} {rate} {float(start_s)} {end_s and float(end_s)}")
-    tracks = shelf.load(key, _read)
-    if tracks is None:
-        tracks = track_clip(
-            path, rate, start_s, end_s, models_dir=models_dir, decoder=decoder, progress=progress, cancel=cancel
-        )
-        shelf.store(key, partial(_write, tracks))
-    elif progress is not None:
-        progress(len(tracks[0]), len(tracks[0]))
-    return tracks
-
-
-def _read(entry: Path) -> tuple[Track, ...]:
-    """The entry's tracks; ValueError and the like where it is damaged."""
-    about = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))
-    tracks = tuple(_read_track(entry, person, about["size"]) for person in about["people"])
-    if not tracks or len({len(track) for track in tracks}) != 1:
-        raise ValueError("no people, or tracks of different length")
-    return tracks
-
-
-def _read_track(entry: Path, person: int, size: Sequence[int]) -> Track:
-    arrays = [np.load(_file(entry, person, name), mmap_mode="r", allow_pickle=False) for name in _ARRAYS]
-    landmarks, blendshapes, valid, mouths = arrays
-    width, height = size
-    return Track(int(person), (int(width), int(height)), landmarks, blendshapes, valid, mouths)
-
-
-def _write(tracks: tuple[Track, ...], entry: Path) -> None:
-    for track in tracks:
-        for name in _ARRAYS:
-            np.save(_file(entry, track.person, name), getattr(track, name), allow_pickle=False)
-    about = {"size": list(tracks[0].size), "people": [track.person for track in tracks]}
-    (entry / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
-
-
-def _file(entry: Path, person: int, name: str) -> Path:
-    return entry / f"{person}-{name}.npy"
+    decoder = decoder or LocalDecoder()
+    shelf = Shelf(cache_dir / "tracks", _MOST_SEGMENTS, expiry_s=expiry_s)
+    key = content_key(path, f"{TRACKER_VERSION} {decoder.limits.people}")
+    return track_clip(
+        path,
+        rate,
+        start_s,
+        end_s,
+        models_dir=models_dir,
+        decoder=decoder,
+        store=ShelvedSegments(shelf, key),
+        progress=progress,
+        cancel=cancel,
+    )

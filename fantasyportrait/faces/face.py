@@ -74,12 +74,14 @@ class Track:
     """One person's face through a clip, a row a frame.
 
     Attributes:
-        person: 1, 2, 3 ... from left to right in the clip.
+        person: 1, 2, 3 ..., the person's number in the whole clip (see `faces.numbering`).
         size: (width, height) of the clip's frames in pixels.
         landmarks: float32 (T, 478, 3), pixels of the clip's upright frames. Rows without a face are filled.
         blendshapes: float32 (T, 52), filled the same way.
         valid: bool (T,), False where the row was filled.
-        mouths: uint8 (T, 48, 80, 3) RGB, the mouth's inside (see `faces.mouths`), filled the same way.
+        mouths: uint8 (N, 48, 80, 3) RGB, the mouth's inside (see `faces.mouths`) in each of N readings.
+        mouth_rows: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
+        left_out: how many people of the clip have no track, as too many are seen.
     """
 
     person: int
@@ -88,16 +90,26 @@ class Track:
     blendshapes: NDArray[np.float32]
     valid: NDArray[np.bool_]
     mouths: NDArray[np.uint8]
+    mouth_rows: NDArray[np.int64] | None = None
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.landmarks)
         _check("landmarks", self.landmarks, (count, LANDMARKS, 3))
         _check("blendshapes", self.blendshapes, (count, BLENDSHAPES))
         _check("valid", self.valid, (count,))
-        _check("mouths", self.mouths, (count, *MOUTH_SIZE, 3))
+        if self.mouth_rows is None:
+            _check("mouths", self.mouths, (count, *MOUTH_SIZE, 3))
+        else:
+            _check("mouths", self.mouths, (len(self.mouths), *MOUTH_SIZE, 3))
+            _check("mouth_rows", self.mouth_rows, (count,))
 
     def __len__(self) -> int:
         return len(self.landmarks)
+
+    def mouth(self, row: int) -> NDArray[np.uint8]:
+        """The mouth's inside in a row, uint8 (48, 80, 3)."""
+        return np.asarray(self.mouths[row if self.mouth_rows is None else self.mouth_rows[row]])
 
     @cached_property
     def boxes(self) -> NDArray[np.float32]:

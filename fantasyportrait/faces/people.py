@@ -1,4 +1,4 @@
-"""The people of a clip while it is being tracked: where each was last, how each looks, the rows gathered so far."""
+"""The people of a clip while it is being tracked: where each was last, how each looks, since when each counts."""
 
 from dataclasses import dataclass, field, replace
 
@@ -44,53 +44,54 @@ class Sighting:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
 
-@dataclass(frozen=True)
-class Row:
-    """What is kept of a person in one frame.
-
-    The frame's own time in rows, landmarks (478, 3), blendshapes (52,), mouth texture (48, 80, 3).
-    """
-
-    own_time: float
-    landmarks: NDArray[np.float32]
-    blendshapes: NDArray[np.float32]
-    mouth: NDArray[np.uint8]
-
-
 @dataclass
 class Person:
-    """Somebody followed through a clip; `rows` maps frame numbers to what was seen."""
+    """Somebody followed through a clip.
 
+    Attributes:
+        id: 0, 1, 2 ... in the order of first sightings; readings are filed under it.
+        last: the last sighting.
+        look: mean of the looks so far.
+        frame: number of the frame of the last sighting.
+        time_s: time of that frame.
+        readings: how many sightings there were.
+        seen_s: how long they lasted together.
+        confirmed: True once the person was seen for long enough to count (see `numbering`).
+        together: ids of those who were seen in the same frame as this person.
+        strangeness: how far the last sighting was from `look`.
+        velocity: pixels (2,) that the face moved from the frame before the last sighting's.
+    """
+
+    id: int
     last: Sighting
     look: Appearance
-    rows: dict[int, Row] = field(default_factory=dict)
-    _seen: int = -1
-    _strangeness: float = 0.0
-    _velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
-
-    @classmethod
-    def first_seen(cls, sighting: Sighting) -> "Person":
-        """Somebody new; `see` then adds the first row."""
-        return cls(sighting, sighting.look)
+    frame: int = -1
+    time_s: float = 0.0
+    readings: int = 0
+    seen_s: float = 0.0
+    confirmed: bool = False
+    together: set[int] = field(default_factory=set)
+    strangeness: float = 0.0
+    velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
 
     def live(self, frame: int) -> bool:
         """True when the person was seen in the frame before this one."""
-        return self._seen == frame - 1
+        return self.frame == frame - 1
 
     def crop(self) -> Crop:
         """Where to look for the face in the next frame: around the last landmarks, moved on a little."""
         crop = Crop.of_landmarks(self.last.points)
-        return replace(crop, centre=crop.centre + 0.7 * self._velocity)
+        return replace(crop, centre=crop.centre + 0.7 * self.velocity)
 
-    def cost(self, frame: int, sighting: Sighting, rate: float, cut: bool) -> float:
+    def cost(self, frame: int, time_s: float, sighting: Sighting, cut: bool) -> float:
         """How badly the sighting fits this person: infinite where it cannot be, else look plus distance.
 
         Somebody seen a moment ago may look a little different at the same place; after a long loss or a `cut` only
         the look counts, unless the landmarks stayed where they were: then only the light changed.
         """
-        gap_s = (frame - self._seen) / rate
+        gap_s = time_s - self.time_s
         reach = 0.4 + 2 * gap_s
-        ahead = self.last.centre + self._velocity * min(frame - self._seen, 3)
+        ahead = self.last.centre + self.velocity * min(frame - self.frame, 3)
         moved = float(np.hypot(*(sighting.centre - ahead))) / max(self.last.side, 1.0)
         grown = abs(float(np.log(max(sighting.side, 1.0) / max(self.last.side, 1.0))))
         away = max(moved, grown) / reach
@@ -99,28 +100,30 @@ class Person:
             fits = unlike <= SAME_LOOK or (self.live(frame) and self._still(sighting))
             return unlike if fits else float("inf")
         near = gap_s <= _SHORT_S and away <= 1
-        limit = max(_SAME_PLACE_LOOK, self._strangeness + _SUDDEN) if near else SAME_LOOK
+        limit = max(_SAME_PLACE_LOOK, self.strangeness + _SUDDEN) if near else SAME_LOOK
         return unlike + 0.3 * min(away, 1.5) if unlike <= limit else float("inf")
 
-    def see(self, frame: int, sighting: Sighting, row: Row, learn: bool) -> None:
-        """Add a row; the look is updated where `learn` (not while another face is close)."""
-        self._strangeness = self.look.distance(sighting.look)
+    def see(self, frame: int, time_s: float, length_s: float, sighting: Sighting, learn: bool) -> None:
+        """Take in a sighting; the look is updated where `learn` (not while another face is close)."""
+        self.strangeness = self.look.distance(sighting.look)
         if learn:
-            self.look = self.look.blended(sighting.look, max(1 / (len(self.rows) + 1), 1 / _MEMORY))
+            self.look = self.look.blended(sighting.look, max(1 / (self.readings + 1), 1 / _MEMORY))
         moved = sighting.centre - self.last.centre
-        self._velocity = np.asarray(moved if self.live(frame) else moved * 0, np.float32)
-        self.last = sighting
-        self._keep(frame, row)
+        self.velocity = np.asarray(moved if self.live(frame) else moved * 0, np.float32)
+        self.last, self.frame, self.time_s = sighting, frame, time_s
+        self.readings += 1
+        self.seen_s += length_s
 
-    def repeat(self, frame: int) -> None:
-        """The same picture once more: the same row again."""
-        if self.live(frame):
-            self._keep(frame, self.rows[frame - 1])
+    def take_over(self, other: "Person") -> None:
+        """Go on where `other`, who turned out to be this person, was seen last."""
+        if other.readings > self.readings:
+            self.look = other.look
+        self.last, self.frame, self.time_s = other.last, other.frame, other.time_s
+        self.strangeness, self.velocity = other.strangeness, other.velocity
+        self.readings += other.readings
+        self.seen_s += other.seen_s
+        self.together |= other.together
 
     def _still(self, sighting: Sighting) -> bool:
         way = np.linalg.norm(sighting.points[:, :2] - self.last.points[:, :2], axis=1).mean()
         return float(way) < _STILL * self.last.side
-
-    def _keep(self, frame: int, row: Row) -> None:
-        self.rows[frame] = row
-        self._seen = frame

@@ -56,6 +56,14 @@ def report(track: Track, rate: Fraction) -> TrackReport:
     return TrackReport(frames, missing, longest_gap_s, tuple(warnings))
 
 
+def crowd_warning(track: Track) -> str | None:
+    """A sentence where more people are seen in the clip than have a track; the same for each of its tracks."""
+    if not track.left_out:
+        return None
+    who = "1 more person is" if track.left_out == 1 else f"{track.left_out} more people are"
+    return f"{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need"
+
+
 def _about_view(track: Track) -> list[str]:
     """Warnings about where the driver looks and how large the face is."""
     warnings = []

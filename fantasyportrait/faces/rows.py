@@ -1,55 +1,140 @@
-"""People followed through a clip -> tracks: one person's pieces joined, ghosts dropped, rows without a face filled."""
+"""Readings of a clip -> tracks: the rows of a part of it at a rate, rows without a face filled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.geometry import box_of
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.people import SAME_LOOK, Person, Row
+from fantasyportrait.faces.numbering import numbers
+from fantasyportrait.faces.readings import Segment
+from fantasyportrait.media.clips import frame_rows
+from fantasyportrait.media.timeline import frame_count
 
-_GHOST_S = 0.4
-_GHOST_SHARE = 0.05
+# Time stamps that are wrong leave hardly a frame: a motion made up between them is none.
+_SPARSE_S, _SPARSE_FRAME_S = 60, 2
 
 
-def tracks_of(people: Sequence[Person], frames: int, size: tuple[int, int], rate: float) -> tuple[Track, ...]:
-    """Tracks of `frames` rows, numbered from left to right by the mean place where each person was seen.
+@dataclass(frozen=True)
+class Span:
+    """A part of a clip at a frame rate: at most `most_rows` rows from `start`, to `end` or the clip's end, seconds."""
 
-    Somebody seen for less than 0.4 s and less than 5 % of the clip is taken for a ghost. `size`: (width, height).
+    path: Path
+    rate: Fraction
+    start: Fraction
+    end: Fraction | None
+    most_rows: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are at most."""
+        return (
+            self.most_rows if self.end is None else min(self.most_rows, frame_count(self.end - self.start, self.rate))
+        )
+
+    @property
+    def last(self) -> Fraction:
+        """Where the span ends at the latest, in seconds."""
+        return self.start + self.rows / self.rate
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What a span shows.
+
+    Attributes:
+        frames: int64 (T,), number of each row's frame.
+        times: own time of each frame that shows, by its number: counted in rows, row i is due at i.
     """
-    least = min(_GHOST_S * rate, _GHOST_SHARE * frames)
-    kept = [person for person in _joined(people) if len(person.rows) >= least]
-    kept.sort(key=lambda person: float(np.mean([row.landmarks[:, 0].mean() for row in person.rows.values()])))
-    return tuple(_track(number, person.rows, frames, size) for number, person in enumerate(kept, start=1))
+
+    frames: NDArray[np.int64]
+    times: dict[int, float]
 
 
-def _joined(people: Sequence[Person]) -> list[Person]:
-    """People who look alike and were never seen together become one: the longest piece takes in the others."""
-    whole: list[Person] = []
-    for person in sorted(people, key=lambda person: -len(person.rows)):
-        for known in whole:
-            if known.look.distance(person.look) < SAME_LOOK and known.rows.keys().isdisjoint(person.rows):
-                known.rows.update(person.rows)
-                break
-        else:
-            whole.append(person)
-    return whole
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """One person's K readings: number of each one's frame int64 (K,), its segment and its place there."""
+
+    frames: NDArray[np.int64]
+    places: list[tuple[Segment, int]]
 
 
-def _track(number: int, rows: dict[int, Row], frames: int, size: tuple[int, int]) -> Track:
-    valid = np.zeros(frames, np.bool_)
-    valid[sorted(rows)] = True
-    # A picture shown twice is one reading; readings are interpolated from their own times onto the rows.
-    found = list({rows[frame].own_time: rows[frame] for frame in sorted(rows)}.values())
-    before, after, share = _neighbours(np.array([row.own_time for row in found]), frames)
-    nearest = np.where(share < 0.5, before, after)
+def tracks_of(segments: Sequence[Segment], span: Span, most_people: int) -> tuple[Track, ...]:
+    """A track for each person seen in the span, in the order of their numbers.
+
+    Of more than `most_people` those with the largest seen area are kept, and the others counted in `Track.left_out`.
+    Raises MediaError for a span beyond the clip's end, or one with hardly a frame.
+    """
+    shown = _shown(segments, span)
+    end_s = float(span.start + len(shown.frames) / span.rate)
+    people = _found(segments, shown, numbers(segments[-1].state.pieces, end_s))
+    areas = {number: _seen_area(found, shown) for number, found in people.items()}
+    kept = sorted(sorted(people, key=areas.__getitem__, reverse=True)[:most_people])
+    left_out = len(people) - len(kept) + _left_out(segments, shown)
+    return tuple(_track(number, people[number], shown, left_out) for number in kept)
+
+
+def _shown(segments: Sequence[Segment], span: Span) -> _Shown:
+    """The rows of the span."""
+    spans = [frame for segment in segments for frame in segment.spans]
+    timed = ((begin, end, number) for number, (begin, end) in enumerate(spans))
+    laid = [row for row in frame_rows(timed, span.rate, span.start, span.rows, span.path) if row[2]]
+    rows = sum(times for _, _, times in laid)
+    if rows / span.rate > max(_SPARSE_S, _SPARSE_FRAME_S * len(laid)):
+        raise MediaError(
+            f"{span.path} shows {len(laid)} frames in {float(rows / span.rate):.0f} s: its time stamps are wrong, or "
+            "it is no film of a face; convert it to MP4 or choose another clip"
+        )
+    frames = np.repeat([number for _, number, _ in laid], [times for _, _, times in laid])
+    times = {number: float((begin - span.start) * span.rate) for begin, number, _ in laid}
+    return _Shown(frames.astype(np.int64), times)
+
+
+def _found(segments: Sequence[Segment], shown: _Shown, named: Mapping[int, int]) -> dict[int, _Found]:
+    """The readings of each person in the frames shown, by the person's number."""
+    places: dict[int, dict[int, tuple[Segment, int]]] = {}
+    for segment in segments:
+        for place, (frame, person) in enumerate(zip(segment.frames.tolist(), segment.people.tolist(), strict=True)):
+            if frame in shown.times and person in named:
+                places.setdefault(named[person], {})[frame] = (segment, place)
+    return {
+        number: _Found(np.array(list(by_frame), np.int64), list(by_frame.values()))
+        for number, by_frame in places.items()
+    }
+
+
+def _left_out(segments: Sequence[Segment], shown: _Shown) -> int:
+    """How many faces of a frame were left out at most."""
+    counts = (enumerate(segment.left_out.tolist(), segment.first) for segment in segments)
+    return max((count for each in counts for frame, count in each if frame in shown.times), default=0)
+
+
+def _seen_area(found: _Found, shown: _Shown) -> float:
+    """Sum of the areas of the face's box over the rows in which it is seen."""
+    rows = np.bincount(shown.frames)
+    boxes = [box_of(segment.landmarks[place]) for segment, place in found.places]
+    return float(sum((box[2:] - box[:2]).prod() * rows[frame] for box, frame in zip(boxes, found.frames, strict=True)))
+
+
+def _track(number: int, found: _Found, shown: _Shown, left_out: int) -> Track:
+    """The person's readings, interpolated from their own times onto the rows."""
+    times = np.array([shown.times[frame] for frame in found.frames.tolist()])
+    before, after, share = _neighbours(times, len(shown.frames))
+    places = found.places
     return Track(
         person=number,
-        size=size,
-        landmarks=_between(np.stack([row.landmarks for row in found]), before, after, share),
-        blendshapes=_between(np.stack([row.blendshapes for row in found]), before, after, share),
-        valid=valid,
-        mouths=np.stack([row.mouth for row in found])[nearest],
+        size=places[0][0].size,
+        landmarks=_between(np.stack([segment.landmarks[at] for segment, at in places]), before, after, share),
+        blendshapes=_between(np.stack([segment.blendshapes[at] for segment, at in places]), before, after, share),
+        valid=np.isin(shown.frames, found.frames),
+        mouths=np.stack([segment.mouths[at] for segment, at in places]),
+        mouth_rows=np.where(share < 0.5, before, after),
+        left_out=left_out,
     )
 
 

@@ -1,40 +1,48 @@
 """driving clip -> a track for every person in it."""
 
+import copy
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError
-from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.identity import assign
-from fantasyportrait.faces.landmarks import Crop
 from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.faces.mouths import mouth_patch
-from fantasyportrait.faces.people import Person, Row, Sighting
-from fantasyportrait.faces.rows import tracks_of
+from fantasyportrait.faces.numbering import LOOK_AHEAD_S, counts_after_s
+from fantasyportrait.faces.readings import Reading, Segment
+from fantasyportrait.faces.rows import Span, tracks_of
+from fantasyportrait.faces.watch import Watch
+from fantasyportrait.media.clips import ClipInfo, Pixels, check_span
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.timeline import frame_count
 
-# To be raised with every change that moves a landmark: cached tracks of older versions are then no longer used.
-TRACKER_VERSION = 2
-TimedPixels = tuple[float, NDArray[np.uint8]]
-
+# To be raised with every change that moves a landmark: cached readings of older versions are then no longer used.
+TRACKER_VERSION = 3
 MAX_SIDE = 960
-_PRESENT = 0.5
-# Frames between two searches for new people: quick (5 ms) and thorough (80 ms, finds small and turned faces).
-_SEARCH_EVERY = 8
-_SEARCH_WELL_EVERY = 250
-_SMALLEST = 16
-_CUT = 24.0
+# Of clips with more frames a second, some are passed over: readings are interpolated onto the rows in any case.
+READINGS_A_SECOND = Fraction(32)
+# So many frames are kept at once: what a crash can lose, and what is held in memory where there is a store.
+_SEGMENT_FRAMES = 256
+
+TimedPixels = tuple[Fraction, Fraction, Pixels]
+
+
+class SegmentStore(Protocol):
+    """Keeps the segments of one clip, in order."""
+
+    def load(self, place: int, first: int) -> Segment | None:
+        """The segment at `place` (0, 1, 2 ...), None unless it is there, sound, and begins with frame `first`."""
+        ...
+
+    def save(self, place: int, segment: Segment) -> None:
+        """Keep a segment; where that is not possible, it is not."""
+        ...
 
 
 def track_clip(
@@ -45,131 +53,149 @@ def track_clip(
     *,
     models_dir: Path | None = None,
     decoder: Decoder | None = None,
+    store: SegmentStore | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Track, ...]:
-    """Follow every person of a clip; a row for each frame of the clip's timeline at `rate`, numbered left to right.
+    """Follow the people of a clip; a row for each frame of the timeline from `start_s` to `end_s` at `rate`.
+
+    Numbers are those of the whole clip, see `faces.numbering`: for that it is analysed from its beginning, in its own
+    frame times, up to a second after `end_s`. With a `store` that goes on from what was analysed before, for any part
+    and rate; what an interrupted run analysed is kept too.
 
     Frames are read one by one by `decoder` (in this process where it is None), scaled to at most 960 px; landmarks are
-    pixels of those (`Track.size`). `progress` gets (frames done, frames expected). Raises FaceError for a clip without
-    a face, Cancelled, and what the decoder raises.
+    pixels of those (`Track.size`). Its limits say how many rows a track has at most and how many people are listed.
+    `progress` gets (rows done, rows expected). Raises FaceError for a clip without a face, RequestError for a span
+    that is none, Cancelled, and what the decoder raises.
     """
+    check_span(path, start_s, end_s)
     decoder = decoder or LocalDecoder()
     info = decoder.probe(path)
-    length_s = max(0.0, min(info.duration_s, end_s if end_s is not None else info.duration_s) - start_s)
-    expected = frame_count(Fraction(length_s), rate)
-    watch = _Watch(FaceModels(models_dir), float(rate))
-    with closing(_read_ahead(decoder.frames(path, rate, start_s, end_s, MAX_SIDE))) as frames:
-        for own_time, pixels in frames:
-            if cancel is not None:
-                cancel.check()
-            watch.take(pixels, own_time)
-            if progress is not None:
-                progress(watch.frames, max(expected, watch.frames))
-    tracks = tracks_of(watch.people, watch.frames, watch.size, float(rate))
+    span = Span(path, rate, Fraction(start_s), None if end_s is None else Fraction(end_s), decoder.limits.track_rows)
+    until = span.last + Fraction(LOOK_AHEAD_S)
+    length = max(Fraction(0), min(Fraction(info.duration_s), span.last) - span.start)
+    expected = min(frame_count(length, rate), decoder.limits.track_rows)
+    needed_s = max(min(float(until), info.duration_s), 1e-3)
+
+    def on_time(time: Fraction) -> None:
+        if cancel is not None:
+            cancel.check()
+        if progress is not None:
+            progress(min(expected, round(expected * float(time) / needed_s)), expected)
+
+    analysis = _Analysis(info, FaceModels(models_dir), decoder, store)
+    tracks = tracks_of(analysis.up_to(until, on_time), span, decoder.limits.people)
     if not tracks:
         raise FaceError(
             f"no face was found in the clip {path}: use one where a face is seen from the front or half side, "
             "well lit and not small, or choose another part of it"
         )
+    if progress is not None:
+        progress(len(tracks[0]), len(tracks[0]))
     return tracks
 
 
-class _Watch:
-    """Looks at one frame after another and keeps the people seen."""
+@dataclass(frozen=True)
+class _Analysis:
+    """Reads a clip from its beginning on, as far as is needed."""
 
-    def __init__(self, models: FaceModels, rate: float) -> None:
-        self.people: list[Person] = []
-        self.frames = 0
-        self.size = (0, 0)
-        self._rate = rate
-        self._net = models.landmark_net()
-        self._quick = models.frame_detector()
-        self._thorough = models.photo_detector()
-        self._last: NDArray[np.uint8] | None = None
-        self._thumbnail: NDArray[np.float32] | None = None
+    info: ClipInfo
+    models: FaceModels
+    decoder: Decoder
+    store: SegmentStore | None
 
-    def take(self, pixels: NDArray[np.uint8], own_time: float) -> None:
-        """Look at the next RGB frame (H, W, 3), taken at `own_time` in rows."""
-        frame, self.frames = self.frames, self.frames + 1
-        if pixels is self._last:  # a frame that shows twice is the same array
-            for person in self.people:
-                person.repeat(frame)
-            return
-        self._last = pixels
-        self.size = (pixels.shape[1], pixels.shape[0])
-        cut = self._is_cut(pixels)
-        seen = [] if cut else self._follow(frame, pixels)
-        if cut or frame % _SEARCH_EVERY == 0 or not seen or len(seen) < len(self.people):
-            well = cut or frame % _SEARCH_WELL_EVERY == 0
-            seen += self._search(pixels, seen, well)
-        self._match(frame, own_time, pixels, seen, cut)
+    def up_to(self, until: Fraction, on_time: Callable[[Fraction], None]) -> list[Segment]:
+        """The segments up to the first frame that begins at `until` or later, or to the clip's end.
 
-    def _follow(self, frame: int, pixels: NDArray[np.uint8]) -> list[Sighting]:
-        """Those seen in the last frame, read around the place where each should be now."""
-        found: list[tuple[float, Sighting]] = []
-        for person in self.people:
-            sighting = self._read(pixels, person.crop(), passes=1) if person.live(frame) else None
-            if sighting is not None:
-                found.append((person.cost(frame, sighting, self._rate, cut=False), sighting))
-        # Two people on one face: whoever it fits better keeps it.
-        found.sort(key=lambda pair: pair[0])
-        return _apart([sighting for _, sighting in found], 0.6)
+        `on_time` is called before each frame with the end of the last one; what it raises ends the work, and what was
+        done until then is kept.
+        """
+        segments: list[Segment] = []
+        while self.store is not None and not _reaches(segments, until):
+            segment = self.store.load(len(segments), segments[-1].state.frames if segments else 0)
+            if segment is None:
+                break
+            segments.append(segment)
+        if not _reaches(segments, until):
+            segments += self._go_on(segments, until, on_time)
+        return segments
 
-    def _search(self, pixels: NDArray[np.uint8], known: list[Sighting], well: bool) -> list[Sighting]:
-        """Faces that nobody followed: somebody new, or somebody back."""
-        detector = self._thorough if well else self._quick
-        fresh: list[Sighting] = []
-        for detection in detector.detect(pixels):
-            if all(box_iou(detection.box, sighting.box) < 0.3 for sighting in known):
-                sighting = self._read(pixels, Crop.of_detection(detection), passes=3)
-                if sighting is not None:
-                    fresh.append(sighting)
-        return _apart(known + fresh, 0.4)[len(known) :]
+    def _go_on(self, known: list[Segment], until: Fraction, on_time: Callable[[Fraction], None]) -> list[Segment]:
+        """The segments that follow those known."""
+        state = copy.deepcopy(known[-1].state) if known else None
+        after = known[-1].spans[-1][0] if known else None
+        watch = Watch(self.models, self.decoder.limits.people, counts_after_s(self.info.duration_s), state)
+        made: list[Segment] = []
+        unkept = _Unkept(watch)
+        frames = self.decoder.own_frames(self.info.path, after, READINGS_A_SECOND, MAX_SIDE)
+        try:
+            with closing(frames), closing(_read_ahead(frames)) as timed:
+                for begin, end, pixels in timed:
+                    on_time(begin)
+                    if len(unkept) == _SEGMENT_FRAMES:
+                        made.append(self._kept(unkept.segment(), len(known) + len(made)))
+                    unkept.take(begin, end, pixels)
+                    if begin >= until:
+                        break
+                else:
+                    unkept.last = True
+        finally:
+            if unkept.whole:
+                made.append(self._kept(unkept.segment(), len(known) + len(made)))
+        return made
 
-    def _read(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Sighting | None:
-        """The face in the crop, looked at again around what was found; None where there is none."""
-        for _ in range(passes):
-            reading = self._net.read(pixels, crop)
-            if reading.presence < _PRESENT / 10:
-                return None
-            crop = Crop.of_landmarks(reading.points)
-        if reading.presence < _PRESENT:
-            return None
-        sighting = Sighting.of(pixels, reading.points)
-        inside = (sighting.centre >= 0).all() and (sighting.centre < self.size).all()
-        return sighting if inside and sighting.side >= _SMALLEST else None
-
-    def _match(self, frame: int, own_time: float, pixels: NDArray[np.uint8], seen: list[Sighting], cut: bool) -> None:
-        """Give each face seen to the person it fits; one that fits nobody is somebody new."""
-        costs = np.array(
-            [[person.cost(frame, sighting, self._rate, cut) for sighting in seen] for person in self.people]
-        ).reshape(len(self.people), len(seen))
-        owners = {column: self.people[row] for row, column in assign(costs)}
-        for index, sighting in enumerate(seen):
-            person = owners.get(index)
-            if person is None:
-                person = Person.first_seen(sighting)
-                self.people.append(person)
-            alone = all(box_iou(sighting.box, other.box) < 0.05 for other in seen if other is not sighting)
-            scores, mouth = self._net.blendshapes(sighting.points), mouth_patch(pixels, sighting.points)
-            row = Row(own_time, sighting.points, scores, mouth)
-            person.see(frame, sighting, row, learn=alone)
-
-    def _is_cut(self, pixels: NDArray[np.uint8]) -> bool:
-        """True where nearly the whole picture changed since the last frame: another shot, or a flash."""
-        small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-        last, self._thumbnail = self._thumbnail, small
-        return last is not None and float(np.abs(small - last).mean()) > _CUT
+    def _kept(self, segment: Segment, place: int) -> Segment:
+        """The segment, mapped from the store where there is one, so that it takes no memory."""
+        if self.store is None:
+            return segment
+        self.store.save(place, segment)
+        kept = self.store.load(place, segment.first)
+        # Another process may have been faster, with a segment of another length.
+        return kept if kept is not None and len(kept.spans) == len(segment.spans) else segment
 
 
-def _apart(sightings: list[Sighting], overlap: float) -> list[Sighting]:
-    """The sightings in their order, without those that lie on an earlier one."""
-    kept: list[Sighting] = []
-    for sighting in sightings:
-        if all(box_iou(sighting.box, other.box) <= overlap for other in kept):
-            kept.append(sighting)
-    return kept
+class _Unkept:
+    """The frames since the last segment.
+
+    `whole`: there are some, and no frame was left in the middle of its reading. `last`: the clip ends with them.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self.whole = self.last = False
+        self._watch = watch
+        self._size = (0, 0)
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def take(self, begin: Fraction, end: Fraction, pixels: Pixels) -> None:
+        """Read the next frame."""
+        self.whole = False
+        # The one place through which every frame goes, so that a clip could be turned upright here.
+        self._size = (pixels.shape[1], pixels.shape[0])
+        look = self._watch.take(pixels, float(begin), float(end - begin))
+        self._spans.append((begin, end))
+        self._left_out.append(look.left_out)
+        self._readings += look.readings
+        self.whole = True
+
+    def segment(self) -> Segment:
+        """The frames as a segment; the next one begins after them."""
+        state = copy.deepcopy(self._watch.state)
+        segment = Segment.of(self._size, self._spans, self._left_out, self._readings, state, self.last)
+        self._clear()
+        return segment
+
+    def _clear(self) -> None:
+        self.whole = False
+        self._spans: list[tuple[Fraction, Fraction]] = []
+        self._left_out: list[int] = []
+        self._readings: list[Reading] = []
+
+
+def _reaches(segments: list[Segment], until: Fraction) -> bool:
+    return bool(segments) and (segments[-1].last or segments[-1].spans[-1][0] >= until)
 
 
 def _read_ahead(frames: Iterator[TimedPixels], depth: int = 2) -> Generator[TimedPixels, None, None]:

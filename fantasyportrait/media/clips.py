@@ -3,10 +3,11 @@
 import itertools
 import math
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -39,6 +40,7 @@ _LONGEST_GAP_S = 60  # wrong stamps would otherwise ask for frames without end
 _WITH_HEADER = ("mp4", "matroska", "avi")
 _ANIMATIONS = ("gif", "apng")
 Pixels = NDArray[np.uint8]
+Shown = TypeVar("Shown")
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
@@ -118,18 +120,17 @@ def read_steps(
     limits: Limits,
 ) -> Generator[tuple[float, Pixels] | None, None, None]:
     """The rows of `read_timed`, and None after each frame that was decoded and shows on no row: the work goes on."""
-    if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
-        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
+    check_span(path, start_s, end_s)
     told = [] if damage is None else damage
     start = Fraction(start_s)
     limit = sys.maxsize if end_s is None else frame_count(Fraction(end_s) - start, rate)
     given = 0
     with open_media(path, limits) as container:
         stream = need_video(container, path, limits)
-        _check_span(path, start, end_s, _stated_length(container, stream), limits)
+        _check_length(path, start, end_s, _stated_length(container, stream), limits)
         converter = FrameConverter(path, limits, _pixel_aspect(stream), max_side)
         timed = _from_zero(path, container, stream, start, told, limits)
-        for begin, frame, times in _rows(timed, rate, start, limit, path):
+        for begin, frame, times in frame_rows(timed, rate, start, limit, path):
             if not times:
                 yield None
                 continue
@@ -140,7 +141,7 @@ def read_steps(
             yield from ((own_time, pixels) for _ in range(times))
 
 
-def _check_span(path: Path, start: Fraction, end_s: float | None, stated: Fraction | None, limits: Limits) -> None:
+def _check_length(path: Path, start: Fraction, end_s: float | None, stated: Fraction | None, limits: Limits) -> None:
     """Refuse by what the clip says of its length, before anything is decoded."""
     if stated is None:
         return
@@ -156,12 +157,86 @@ def _too_long(path: Path, length: str, limits: Limits) -> MediaError:
     )
 
 
-def _rows(
-    timed: Iterator[TimedFrame], rate: Fraction, start: Fraction, limit: int, path: Path
-) -> Iterator[tuple[Fraction, VideoFrame, int]]:
-    """Each frame, when it begins, and on how many neighbouring rows of the constant rate it shows; 0 for none."""
+def read_frames(
+    path: Path,
+    after: Fraction | None = None,
+    most: Fraction | None = None,
+    max_side: int | None = None,
+    damage: list[str] | None = None,
+    limits: Limits = PRIVATE,
+) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+    """(begin, end, upright RGB frame) of each frame of the clip in its own times, seconds since its first frame.
+
+    `after`: only frames that begin later. `most`: of frames nearer than 1 / `most` s some are passed over, and the one
+    before lasts longer; which ones does not depend on `after` where that is the begin of a frame that was yielded.
+    What a damaged clip lost is told in `damage`. Raises MediaError for a clip that cannot be read.
+    """
+    for frame in read_frame_steps(path, after, most, max_side, damage, limits):
+        if frame is not None:
+            yield frame
+
+
+def read_frame_steps(
+    path: Path,
+    after: Fraction | None,
+    most: Fraction | None,
+    max_side: int | None,
+    damage: list[str] | None,
+    limits: Limits,
+) -> Generator[tuple[Fraction, Fraction, Pixels] | None, None, None]:
+    """The frames of `read_frames`, and None for each that was decoded and passed over: the work goes on."""
+    told = [] if damage is None else damage
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        converter = FrameConverter(path, limits, _pixel_aspect(stream), max_side)
+        timed = _from_zero(path, container, stream, after or Fraction(0), told, limits)
+        first = next(timed, None)
+        if first is None:
+            raise _nothing_decodes(path)
+        for shown in _spaced(itertools.chain([first], timed), after, most):
+            if shown is None:
+                yield None
+                continue
+            begin, end, frame = shown
+            if begin > limits.clip_length_s:
+                raise _too_long(path, f"more than {limits.clip_length_s:.0f} s", limits)
+            yield begin, end, converter.pixels(frame)
+
+
+def _spaced(
+    timed: Iterable[tuple[Fraction, Fraction, Shown]], after: Fraction | None, most: Fraction | None
+) -> Iterator[tuple[Fraction, Fraction, Shown] | None]:
+    """The frames that begin after `after`; of more than one in 1 / `most` s the first, which lasts for all of them.
+
+    None for each frame that is passed over.
+    """
+    taken = after
+    held: tuple[Fraction, Fraction, Shown] | None = None
+    for begin, end, frame in timed:
+        if after is not None and begin <= after:
+            yield None
+            continue
+        if taken is not None and most is not None and math.floor(begin * most) <= math.floor(taken * most):
+            held = held and (held[0], max(held[1], end), held[2])
+            yield None
+            continue
+        if held is not None:
+            yield held
+        taken, held = begin, (begin, end, frame)
+    if held is not None:
+        yield held
+
+
+def frame_rows(
+    timed: Iterable[tuple[Fraction, Fraction, Shown]], rate: Fraction, start: Fraction, limit: int, path: Path
+) -> Iterator[tuple[Fraction, Shown, int]]:
+    """Each frame, when it begins, and on how many neighbouring rows of the constant rate it shows: 0 for none.
+
+    `timed`: (begin, end, frame) in seconds since the clip's first. Row i, one of at most `limit`, is due at `start` + i
+    / `rate` and shows the frame nearest in time. Raises MediaError where there is no frame, or none after `start`.
+    """
     given, end = 0, Fraction(0)
-    held: tuple[Fraction, VideoFrame] | None = None
+    held: tuple[Fraction, Shown] | None = None
     for begin, end, frame in timed:  # noqa: B007 - the last end is the clip's
         due = min(limit, round_half_up((begin - start) * rate))
         if held is not None:
@@ -177,6 +252,12 @@ def _rows(
     rest = min(limit, max(1, round_half_up((end - start) * rate))) - given
     if rest > 0:
         yield *held, rest
+
+
+def check_span(path: Path, start_s: float, end_s: float | None) -> None:
+    """Raise RequestError unless `start_s` is a time and lies before `end_s`, where that is given."""
+    if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
+        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
 
 
 def _from_zero(

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from fantasyportrait.media.clips import ClipInfo, Pixels, probe_clip, read_timed
+from fantasyportrait.media.clips import ClipInfo, Pixels, probe_clip, read_frames, read_timed
 from fantasyportrait.media.images import Photo, load_photo
 from fantasyportrait.media.sound import Block, has_sound, read_sound
 from fantasyportrait.schema.limits import PRIVATE, Limits
@@ -47,6 +47,17 @@ class Decoder(Protocol):
         """
         ...
 
+    def own_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        most: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """(begin, end, RGB frame) in the clip's own times, as `media.clips.read_frames` reads it."""
+        ...
+
     def has_sound(self, path: Path) -> bool:
         """Whether the file has a sound track."""
         ...
@@ -81,6 +92,17 @@ class LocalDecoder:
     ) -> Generator[tuple[float, Pixels], None, None]:
         """See `Decoder`."""
         return read_timed(path, rate, start_s, end_s, max_side, damage, self.limits)
+
+    def own_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        most: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """See `Decoder`."""
+        return read_frames(path, after, most, max_side, damage, self.limits)
 
     def has_sound(self, path: Path) -> bool:
         """See `Decoder`."""

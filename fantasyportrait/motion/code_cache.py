@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,9 @@ def cached_motion(
     key = content_key(clip.path, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")
     code = shelf.load(key, partial(_read, len(track)))
     if code is None:
-        read = (decoder or LocalDecoder()).frames(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)
-        with closing(read) as frames:
+        decoder = decoder or LocalDecoder()
+        with closing(decoder.frames(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)) as read:
+            frames = islice(read, decoder.limits.track_rows)
             code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
         shelf.store(key, partial(_write, code))
     elif progress is not None:

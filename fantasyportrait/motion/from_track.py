@@ -50,7 +50,7 @@ def motion_of(
     neutral, scores = landmarks[rest], blendshapes[rest]
     if reference is None:
         neutral, scores = relaxed(neutral, scores, canonical)
-    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths)
+    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_rows)
 
 
 def neutral_row(track: Track, canonical: CanonicalFace) -> int:

@@ -61,12 +61,13 @@ class MouthPainter:
 
     def _inside(self, ring: NDArray[np.float64], pose: Pose, frame: int, window: Window) -> NDArray[np.uint8]:
         """The driver's mouth, or a drawn one, on the window's pixels."""
-        if self._motion.mouths is None:
+        driver = self._motion.mouth(frame)
+        if driver is None:
             resting = pose.head.apply(self._rig.landmarks[INNER_LIPS])[:, :2]
             return draw_mouth(ring, resting, window, self._skin_rgb)
         patch_ring = mouth_points(self._motion.landmarks[frame]).astype(np.float64)
         map_x, map_y, _ = triangle_map(patch_ring, _grown(ring, 1.1), self._triangles, window)
-        texture = cv2.remap(self._motion.mouths[frame], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        texture = cv2.remap(driver, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         lab = cv2.cvtColor(texture, cv2.COLOR_RGB2LAB).astype(np.float32)
         # Dark stays dark: a pixel gains light as far as it is bright. A grey portrait's mouth is grey.
         lab[..., 0] += self._lighter * np.clip(lab[..., 0] / 140, 0, 1)

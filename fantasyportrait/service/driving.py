@@ -9,10 +9,11 @@ import numpy as np
 
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.report import report
+from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.timeline import Timeline, frame_count
+from fantasyportrait.schema.limits import PRIVATE
 from fantasyportrait.service.cast import ClipSource
 
 DEFAULT_DURATION_S = 4
@@ -62,15 +63,27 @@ def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> flo
     return float(expected_frames(source, decoder.probe(source.path), rate) / rate)
 
 
-def clip_notes(clip: DrivingClip, rate: Fraction) -> list[str]:
-    """What the user should know about the clip and the chosen person, each with the clip's name."""
+def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track_rows) -> list[str]:
+    """What the user should know about the clip and the chosen person, each with the clip's name.
+
+    `most_rows`: how many rows a track may have.
+    """
     name = clip.source.path.name
     notes = [*clip.info.notes]
     notes += [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
-        notes.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+        if len(clip.track) >= most_rows:
+            notes.append(
+                f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {most_rows} frames: "
+                "choose another part with start and end"
+            )
+        else:
+            notes.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+    crowd = crowd_warning(clip.track)
+    if crowd:
+        notes.append(f"{name}: {crowd}")
     return notes
 
 

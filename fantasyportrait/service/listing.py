@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.report import report
+from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 
@@ -57,25 +58,37 @@ def list_photo(animator: "Animator", path: Path) -> Listing:
     return Listing((width, height), rows, photo.notes, annotate(photo.pixels, faces))
 
 
-def list_clip(animator: "Animator", path: Path) -> Listing:
-    """The persons of a clip, with their boxes in its first frame at the size in which it is tracked."""
-    tracks = animator.tracks(path, RATE)
-    told = animator.decoder.probe(path).notes
-    rows = tuple(
-        {
-            "id": track.person,
-            "box": _round(track.boxes[0]),
-            "size": _size(track.boxes[0]),
-            "frames": len(track),
-            "frames_seen": int(track.valid.sum()),
-        }
-        for track in tracks
-    )
-    notes = told + tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
-    with closing(animator.decoder.frames(path, RATE)) as frames:
-        _, first = next(frames)
-    frame = resize(first, tracks[0].size)
-    return Listing(tracks[0].size, rows, notes, annotate_tracks(frame, tracks))
+def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
+    """The persons of a clip who are seen from `start_s` to `end_s`, with their numbers in the whole clip.
+
+    Boxes are pixels of the frames as they are tracked; a row's box is that of the first frame in which the person is
+    seen. The picture is the first frame in which most of them are seen together.
+    """
+    tracks = animator.tracks(path, RATE, start_s, end_s)
+    rows = tuple(_person(track, start_s) for track in tracks)
+    notes = [*animator.decoder.probe(path).notes]
+    notes += [f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings]
+    crowd = crowd_warning(tracks[0])
+    shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
+    with closing(animator.decoder.frames(path, RATE, start_s + float(shown / RATE))) as frames:
+        _, pixels = next(frames)
+    picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
+    return Listing(tracks[0].size, rows, (*notes, *([crowd] if crowd else [])), picture)
+
+
+def _person(track: Track, start_s: float) -> dict[str, Any]:
+    """The JSON object of a person of a clip."""
+    seen = np.flatnonzero(track.valid)
+    box = track.boxes[seen[0]]
+    return {
+        "id": track.person,
+        "box": _round(box),
+        "size": _size(box),
+        "frames": len(track),
+        "frames_seen": len(seen),
+        "first_seen_s": round(start_s + float(int(seen[0]) / RATE), 3),
+        "last_seen_s": round(start_s + float(int(seen[-1]) / RATE), 3),
+    }
 
 
 def _round(box: NDArray[np.float32]) -> list[float]:

@@ -163,7 +163,7 @@ class Run:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, self._request.rate))
+            self._note(clip_notes(clip, self._request.rate, self._animator.decoder.limits.track_rows))
         return clips
 
     def _scene(self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip]) -> Scene:

@@ -1,6 +1,7 @@
 """A cache that is never in the way."""
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def test_those_used_longest_ago_go(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, entries=3)
     for age, key in enumerate("cba"):
         shelf.store(key, partial(write, key))
-        os.utime(tmp_path / key, (1000 - age, 1000 - age))
+        used = time.time() - 1000 - age
+        os.utime(tmp_path / key, (used, used))
     assert shelf.load("b", read) == "b"  # used now
     Shelf(tmp_path, entries=2).store("new", partial(write, "new"))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b", "new"]
@@ -54,3 +56,61 @@ def test_the_key_follows_facts_and_bytes(tmp_path: Path) -> None:
     assert len(keys | {content_key(file, "a")}) == 3
     with pytest.raises(MediaError, match="cannot read"):
         content_key(tmp_path / "gone", "a")
+
+
+def test_more_bytes_than_are_kept_go_in_the_order_of_use(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    for age, key in enumerate("dcba"):
+        shelf.store(key, partial(write, key * 1000))
+        used = time.time() - 1000 - age
+        os.utime(tmp_path / key, (used, used))
+    Shelf(tmp_path, max_bytes=3500).store("new", partial(write, "n" * 1000))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c", "d", "new"]
+    Shelf(tmp_path, max_bytes=500).store("large", partial(write, "l" * 1000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_used_expires(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, expiry_s=100)
+    for key, age in (("old", 200), ("young", 50), ("older", 300)):
+        shelf.store(key, partial(write, key))
+        os.utime(tmp_path / key, (time.time() - age, time.time() - age))
+    assert shelf.load("old", read) is None
+    assert shelf.load("young", read) == "young"
+    shelf.store("new", partial(write, "new"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "young"]
+
+
+def test_halves_of_a_killed_process_go_later(tmp_path: Path) -> None:
+    for name, age in ((".half-dead", 7200), (".half-busy", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
+    Shelf(tmp_path, entries=1).store("key", partial(write, "key"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".half-busy", "key"]
+
+
+@pytest.mark.parametrize("damage", ["byte", "more", "fewer", "sums"])
+def test_an_entry_that_was_changed_is_removed(tmp_path: Path, damage: str) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.store("key", partial(write, "hello"))
+    entry = tmp_path / "key"
+    if damage == "byte":
+        (entry / "text").write_text("hallo")
+    elif damage == "more":
+        (entry / "another").write_text("")
+    elif damage == "fewer":
+        (entry / "text").unlink()
+    else:
+        (entry / "sha256.json").write_text("[1]")
+    assert shelf.load("key", read) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted(entry: Path) -> None:
+        write("half", entry)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Shelf(tmp_path).store("key", interrupted)
+    assert list(tmp_path.iterdir()) == []

@@ -74,8 +74,24 @@ def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], rate: int = 25) 
     """Write RGB frames as nearly lossless H.264 and return the path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "8", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv444p"
-        for frame in frames:
+        for number, frame in enumerate(frames):
+            if number == 0:
+                stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], "yuv444p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_stamped(path: Path, frames: Iterable[tuple[Fraction, NDArray[np.uint8]]]) -> Path:
+    """Write RGB frames that begin at the given seconds and return the path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "8", "preset": "ultrafast"})
+        stream.pix_fmt, stream.codec_context.time_base = "yuv444p", Fraction(1, 1000)
+        for number, (begin, pixels) in enumerate(frames):
+            if number == 0:
+                stream.width, stream.height = pixels.shape[1], pixels.shape[0]
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(begin * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -1,4 +1,4 @@
-"""Tracks on disk: found again by content, mended when damaged, never in the way."""
+"""Readings on disk: found again by content for any part and rate, gone on with, mended when damaged."""
 
 import shutil
 from fractions import Fraction
@@ -7,107 +7,173 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fantasyportrait.core.errors import FaceError, MediaError
-from fantasyportrait.faces import cache
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, FaceError, MediaError
+from fantasyportrait.faces import tracker
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Track
-from tests.faces.factories import made_track
+from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.faces.watch import Look, Watch
+from tests.faces.scenes import Head, Place, paste, room, write_clip
 
-CALLS: list[tuple[object, ...]] = []
+FRAMES: list[int] = []
 
 
 @pytest.fixture(autouse=True)
-def tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tracker that counts its calls and needs no time."""
-    CALLS.clear()
+def watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts the frames that are looked at, and keeps segments short."""
+    FRAMES.clear()
+    take = Watch.take
 
-    def track_clip(path: Path, *arguments: object, **_: object) -> tuple[Track, ...]:
-        CALLS.append(arguments)
-        if path.name.startswith("empty"):
-            raise FaceError("no face")
-        return made_track(12, person=1), made_track(12, person=2)
+    def counted(self: Watch, pixels: np.ndarray, time_s: float, length_s: float) -> Look:
+        FRAMES.append(self.state.frames)
+        return take(self, pixels, time_s, length_s)
 
-    monkeypatch.setattr(cache, "track_clip", track_clip)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(b"the bytes of a clip")
-    return path
+    monkeypatch.setattr(Watch, "take", counted)
+    monkeypatch.setattr(tracker, "_SEGMENT_FRAMES", 16)
 
 
-def entry_of(cache_dir: Path) -> Path:
-    (entry,) = (cache_dir / "tracks").iterdir()
-    return entry
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, heads: tuple[Head, Head]) -> Path:
+    """60 frames at 25 a second: somebody who moves, and from frame 12 to 47 somebody else."""
+
+    def frame(number: int) -> np.ndarray:
+        one = paste(room(), heads[0], Place(80 + number / 2, 120, 110))
+        return paste(one, heads[1], Place(250, 120, 110)) if 12 <= number < 48 else one
+
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", (frame(number) for number in range(60)))
 
 
-def test_the_second_time_is_read_from_disk(clip: Path, cache_dir: Path) -> None:
+def same(first: tuple[Track, ...], second: tuple[Track, ...]) -> bool:
+    """True where all numbers and arrays are equal, bit by bit."""
+    return len(first) == len(second) and all(
+        (a.person, a.size, a.left_out) == (b.person, b.size, b.left_out)
+        and all(
+            np.array_equal(getattr(a, name), getattr(b, name))
+            for name in ("landmarks", "blendshapes", "valid", "mouths", "mouth_rows")
+        )
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_any_part_and_rate_comes_from_one_analysis(clip: Path, cache_dir: Path, models_dir: Path) -> None:
     first = cached_tracks(clip, cache_dir=cache_dir)
-    copy = shutil.copy(clip, clip.with_name("another name.mp4"))
+    assert list(range(60)) == FRAMES and [track.person for track in first] == [1, 2]
+    copy = Path(shutil.copy(clip, cache_dir / "another name.mp4"))
     told: list[tuple[int, int]] = []
-    second = cached_tracks(Path(copy), cache_dir=cache_dir, progress=lambda *step: told.append(step))
-    assert len(CALLS) == 1
-    assert told == [(12, 12)]
-    for a, b in zip(first, second, strict=True):
-        assert (a.person, a.size) == (b.person, b.size)
-        for name in ("landmarks", "blendshapes", "valid", "mouths"):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-            assert getattr(a, name).dtype == getattr(b, name).dtype
-        assert isinstance(b.landmarks, np.memmap)
+    again = cached_tracks(copy, cache_dir=cache_dir, progress=lambda *step: told.append(step))
+    assert same(first, again) and told == [(60, 60)]
+    for rate, start_s, end_s in (
+        (Fraction(30), 0.0, None),
+        (Fraction(24000, 1001), 0.5, 1.9),
+        (Fraction(25), 2.1, 2.2),
+    ):
+        part = cached_tracks(clip, rate, start_s, end_s, cache_dir=cache_dir)
+        assert len(FRAMES) == 60
+        assert same(part, track_clip(clip, rate, start_s, end_s))
+        del FRAMES[60:]
 
 
-def test_rate_span_and_content_make_another_entry(clip: Path, cache_dir: Path) -> None:
-    cached_tracks(clip, cache_dir=cache_dir)
-    cached_tracks(clip, Fraction(30), cache_dir=cache_dir)
-    cached_tracks(clip, Fraction(25), 0.5, cache_dir=cache_dir)
-    cached_tracks(clip, Fraction(25), 0.0, 2.0, cache_dir=cache_dir)
-    clip.write_bytes(b"other bytes")
-    cached_tracks(clip, cache_dir=cache_dir)
-    assert len(CALLS) == 5
+def test_a_part_is_analysed_from_the_beginning_and_only_as_far_as_needed(clip: Path, cache_dir: Path) -> None:
+    cached_tracks(clip, start_s=0.2, end_s=0.4, cache_dir=cache_dir)
+    assert 35 <= len(FRAMES) <= 38
+    done = len(FRAMES)
+    cached_tracks(clip, start_s=0.0, end_s=0.2, cache_dir=cache_dir)
+    assert len(FRAMES) == done
+    whole = cached_tracks(clip, cache_dir=cache_dir)
+    assert list(range(60)) == FRAMES
+    assert same(whole, track_clip(clip))
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "text", "pickle"])
-def test_a_damaged_entry_is_tracked_anew(clip: Path, cache_dir: Path, damage: str) -> None:
-    cached_tracks(clip, cache_dir=cache_dir)
-    entry = entry_of(cache_dir)
-    file = entry / "2-landmarks.npy"
+def test_an_interrupted_analysis_goes_on_where_it_stopped(clip: Path, cache_dir: Path) -> None:
+    token = CancelToken()
+    with pytest.raises(Cancelled):
+        cached_tracks(
+            clip, cache_dir=cache_dir, cancel=token, progress=lambda done, _: token.cancel() if done == 40 else None
+        )
+    stopped = len(FRAMES)
+    assert 35 < stopped < 50
+    whole = cached_tracks(clip, cache_dir=cache_dir)
+    assert list(range(60)) == FRAMES
+    assert same(whole, track_clip(clip))
+
+
+def test_an_interrupt_inside_a_frame_loses_only_what_is_not_whole(
+    clip: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match = Watch._match
+
+    def interrupted(self: Watch, *arguments: object) -> object:
+        if self.state.frames == 41:
+            raise KeyboardInterrupt
+        return match(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "_match", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cached_tracks(clip, cache_dir=cache_dir)
+    assert len(FRAMES) == 41
+    whole = cached_tracks(clip, cache_dir=cache_dir)
+    assert FRAMES[41:] == list(range(32, 60))
+    assert same(whole, track_clip(clip))
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "text", "changed", "not finite"])
+def test_from_a_damaged_segment_on_it_is_done_again(
+    clip: Path, cache_dir: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cached_tracks(clip, cache_dir=cache_dir)
+    entry = sorted((cache_dir / "tracks").iterdir())[1]
+    file = entry / "landmarks.npy"
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:-100])
     elif damage == "gone":
-        file.unlink()
+        shutil.rmtree(entry)
     elif damage == "text":
         (entry / "about.json").write_text("{not json")
+    elif damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     else:
-        np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    tracks = cached_tracks(clip, cache_dir=cache_dir)
-    assert len(CALLS) == 2
-    assert len(tracks) == 2
+        values = np.load(file)
+        values[0, 0, 0] = np.nan
+        np.save(file, values)
+        monkeypatch.setattr("fantasyportrait.core.shelf._check_sums", lambda entry: None)
+    assert same(first, cached_tracks(clip, cache_dir=cache_dir))
+    assert FRAMES[60] == 16
+    done = len(FRAMES)
     cached_tracks(clip, cache_dir=cache_dir)
-    assert len(CALLS) == 2
+    assert len(FRAMES) == done
+
+
+def test_other_content_is_another_clip(clip: Path, cache_dir: Path, tmp_path: Path) -> None:
+    cached_tracks(clip, end_s=0.1, cache_dir=cache_dir)
+    other = tmp_path / "clip.mp4"
+    other.write_bytes(clip.read_bytes() + bytes(8))
+    before = len(FRAMES)
+    cached_tracks(other, end_s=0.1, cache_dir=cache_dir)
+    assert len(FRAMES) == 2 * before
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_else(clip: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "a file, no folder"
     blocked.write_text("")
-    assert len(cached_tracks(clip, cache_dir=blocked)) == 2
+    assert same(cached_tracks(clip, cache_dir=blocked), track_clip(clip))
 
 
-def test_the_oldest_entries_go(clip: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_ENTRIES", 3)
-    for number in range(5):
-        clip.write_bytes(bytes([number]))
-        cached_tracks(clip, cache_dir=cache_dir)
-    assert len(list((cache_dir / "tracks").iterdir())) == 3
-    cached_tracks(clip, cache_dir=cache_dir)
-    assert len(CALLS) == 5
+def test_a_reading_that_is_not_finite_is_no_reading(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
+) -> None:
+    scores = "fantasyportrait.faces.landmarks.LandmarkNet.blendshapes"
+    monkeypatch.setattr(scores, lambda self, points: np.full(52, np.nan, np.float32))
+    with pytest.raises(FaceError):
+        cached_tracks(clip, end_s=0.1, cache_dir=cache_dir)
 
 
-def test_errors_are_not_kept(clip: Path, cache_dir: Path) -> None:
-    empty = clip.rename(clip.with_name("empty.mp4"))
+def test_an_empty_clip_is_not_searched_twice_and_a_missing_one_is_named(tmp_path: Path, cache_dir: Path) -> None:
+    empty = write_clip(tmp_path / "empty.mp4", [room()] * 20)
     for _ in range(2):
-        with pytest.raises(FaceError):
+        with pytest.raises(FaceError, match=r"empty\.mp4"):
             cached_tracks(empty, cache_dir=cache_dir)
-    assert len(CALLS) == 2
+    assert len(FRAMES) == 20
     with pytest.raises(MediaError, match="cannot read"):
-        cached_tracks(clip, cache_dir=cache_dir)
+        cached_tracks(tmp_path / "gone.mp4", cache_dir=cache_dir)

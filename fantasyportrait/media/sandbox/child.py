@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from fractions import Fraction
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError
-from fantasyportrait.media.clips import ClipInfo, read_steps
+from fantasyportrait.media.clips import ClipInfo, read_frame_steps, read_steps
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.opened import OpenedPath
 from fantasyportrait.media.sandbox.channel import Channel, ChannelClosed, Message, PipeChannel, SocketChannel
@@ -133,7 +133,12 @@ class _Server:
             return _told(self._decoder.probe(path))
         if what == "has_sound":
             return {"has_sound": self._decoder.has_sound(path)}
-        self._steps = self._sound(path, request) if what == "sound" else self._frames(path, request)
+        damage: list[str] = []
+        if what == "sound":
+            self._steps = self._sound(path, request)
+        else:
+            read = self._frames if what == "frames" else self._own_frames
+            self._steps = self._paced(read(path, request, damage), damage)
         return {}
 
     def _path(self, name: str) -> Path:
@@ -158,25 +163,44 @@ class _Server:
             self._steps = None
         return answer
 
-    def _frames(self, path: Path, request: Message) -> Generator[Message, None, None]:
-        damage: list[str] = []
-        told, last = 0, None
-        rate = Fraction(request["rate"])
+    def _frames(self, path: Path, request: Message, damage: list[str]) -> Iterator[Message | None]:
+        """An answer for each row, None for each frame that shows on none."""
         span = request["start_s"], request["end_s"], request["max_side"]
-        begun = time.monotonic()
-        with closing(read_steps(path, rate, *span, damage, self._limits)) as steps:
+        last = None
+        with closing(read_steps(path, Fraction(request["rate"]), *span, damage, self._limits)) as steps:
             for step in steps:
-                if step is not None:
-                    own_time, pixels = step
-                    # A frame that shows twice is the same array: so it is on the other side.
-                    answer: Message = {"time": own_time, "shape": None if pixels is last else self._put(pixels)}
-                    answer["damage"], told, last = damage[told:], len(damage), pixels
-                    yield answer
-                elif time.monotonic() - begun > _BUSY_S:
-                    yield {"busy": True}
-                else:
+                if step is None:
+                    yield None
                     continue
-                begun = time.monotonic()
+                own_time, pixels = step
+                # A frame that shows twice is the same array: so it is on the other side.
+                shape = None if pixels is last else self._put(pixels)
+                last = pixels
+                yield {"time": own_time, "shape": shape}
+
+    def _own_frames(self, path: Path, request: Message, damage: list[str]) -> Iterator[Message | None]:
+        """An answer for each frame in the clip's own times, None for each that is passed over."""
+        after, most = (None if request[name] is None else Fraction(request[name]) for name in ("after", "most"))
+        with closing(read_frame_steps(path, after, most, request["max_side"], damage, self._limits)) as steps:
+            for step in steps:
+                if step is None:
+                    yield None
+                    continue
+                begin, end, pixels = step
+                yield {"begin": str(begin), "end_s": str(end), "shape": self._put(pixels)}
+
+    def _paced(self, steps: Iterator[Message | None], damage: list[str]) -> Generator[Message, None, None]:
+        """The answers with the damage found on the way; one that only says "busy" where the next takes long."""
+        told, begun = 0, time.monotonic()
+        for step in steps:
+            if step is not None:
+                yield {**step, "damage": damage[told:]}
+                told = len(damage)
+            elif time.monotonic() - begun > _BUSY_S:
+                yield {"busy": True}
+            else:
+                continue
+            begun = time.monotonic()
         yield {"end": True, "damage": damage[told:]}
 
     def _sound(self, path: Path, request: Message) -> Generator[Message, None, None]:

@@ -2,9 +2,10 @@
 
 import math
 import os
+import re
 import weakref
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -84,16 +85,39 @@ class SandboxDecoder:
         """See `Decoder`."""
         span = {"rate": str(rate), "start_s": float(start_s), "end_s": None if end_s is None else float(end_s)}
         request = {"do": "frames", "path": str(path), "max_side": max_side, **span}
+        with closing(self._pictures(path, request, damage)) as pictures:
+            for answer, pixels, child in pictures:
+                yield _finite(answer.get("time"), child), pixels
+
+    def own_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        most: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """See `Decoder`."""
+        span = {name: None if value is None else str(value) for name, value in (("after", after), ("most", most))}
+        request = {"do": "own_frames", "path": str(path), "max_side": max_side, **span}
+        with closing(self._pictures(path, request, damage)) as pictures:
+            for answer, pixels, child in pictures:
+                yield _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child), pixels
+
+    def _pictures(
+        self, path: Path, request: Message, damage: list[str] | None
+    ) -> Generator[tuple[Message, Pixels, Child], None, None]:
+        """The answers that carry a picture, or show the last one again; with that picture."""
         last: Pixels | None = None
         with self._child(path, stream=True) as (child, descriptor):
             for answer in _answers(child, request, descriptor):
                 if damage is not None:
                     damage.extend(_texts(answer.get("damage", []), child))
-                if "time" not in answer:
+                if "shape" not in answer:
                     continue
-                if answer.get("shape") is not None or last is None:
-                    last = child.array(answer.get("shape"), self._limits.pixels)
-                yield _finite(answer["time"], child), last
+                if answer["shape"] is not None or last is None:
+                    last = child.array(answer["shape"], self._limits.pixels)
+                yield answer, last, child
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
         """See `Decoder`."""
@@ -163,14 +187,21 @@ def _finite(value: Any, child: Child) -> float:
     return float(value)
 
 
+def _fraction(value: Any, child: Child) -> Fraction:
+    # Only what `str` makes of a fraction: an exponent would be a number of any length.
+    if not isinstance(value, str) or not re.fullmatch("-?[0-9]{1,60}(/[0-9]{1,60})?", value):
+        raise child.distrust()
+    whole, _, part = value.partition("/")
+    if part and not int(part):
+        raise child.distrust()
+    return Fraction(int(whole), int(part or 1))
+
+
 def _clip_info(path: Path, answer: Message, child: Child) -> ClipInfo:
     """What a child says of a clip, where each value is possible."""
     width, height, has_sound = (answer.get(name) for name in ("width", "height", "has_sound"))
     duration_s = _finite(answer.get("duration_s"), child)
-    try:
-        rate = Fraction(str(answer.get("rate"))[:80])
-    except (ValueError, ZeroDivisionError):
-        raise child.distrust() from None
+    rate = _fraction(answer.get("rate"), child)
     sides = all(type(side) is int and side >= 1 for side in (width, height))
     if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool:
         raise child.distrust()

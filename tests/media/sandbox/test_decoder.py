@@ -119,6 +119,19 @@ def test_clips(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile, span: tu
     assert told[LOCAL] == told[sandbox]
 
 
+@pytest.mark.parametrize("make", CLIPS)
+@pytest.mark.parametrize(("after", "most"), [(None, None), (Fraction(1, 10), Fraction(12))])
+def test_clips_in_their_own_times(
+    sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile, after: Fraction | None, most: Fraction | None
+) -> None:
+    path = make(tmp_path)
+    told: dict[Decoder, list[str]] = {LOCAL: [], sandbox: []}
+    ours, theirs = (list(decoder.own_frames(path, after, most, 40, damage)) for decoder, damage in told.items())
+    assert [row[:2] for row in ours] == [row[:2] for row in theirs]
+    assert all(np.array_equal(a[2], b[2]) for a, b in zip(ours, theirs, strict=True))
+    assert told[LOCAL] == told[sandbox]
+
+
 @pytest.mark.parametrize("make", [plain, webm])
 def test_sound(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
     path = make(tmp_path)
