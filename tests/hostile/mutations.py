@@ -1,6 +1,7 @@
 """Ways in which a file is damaged on purpose. Each takes the bytes and a random generator, and returns other bytes."""
 
 import random
+import zlib
 from collections.abc import Callable, Sequence
 
 Mutation = Callable[[bytearray, random.Random, Sequence[bytes]], bytearray]
@@ -29,7 +30,22 @@ def mutate(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
         changed = rng.choice(MUTATIONS)(changed, rng, others)
         if not changed:
             break
-    return bytes(changed)
+    # Without right checksums nothing but the first chunk of a PNG would ever be reached.
+    return with_checksums(bytes(changed)) if rng.random() < 0.7 else bytes(changed)
+
+
+def with_checksums(data: bytes) -> bytes:
+    """A PNG with the checksum of every chunk made right, as far as it has chunks; other files as they are."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    out, at = bytearray(data), 8
+    while at + 12 <= len(out):
+        end = at + 8 + int.from_bytes(out[at : at + 4], "big")
+        if end + 4 > len(out):
+            break
+        out[end : end + 4] = zlib.crc32(out[at + 4 : end]).to_bytes(4, "big")
+        at = end + 4
+    return bytes(out)
 
 
 def flip(data: bytearray, rng: random.Random, _: Sequence[bytes]) -> bytearray:

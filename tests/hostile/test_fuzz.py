@@ -35,7 +35,7 @@ def test_whole_seeds_are_read_unless_they_lead_elsewhere(tmp_path: Path) -> None
             try:
                 read(LocalDecoder(PUBLIC), kind, path)
             except MediaError as error:
-                refused.append((suffix, suffix in elsewhere or address.encode() in content, str(error)))
+                refused.append((suffix, suffix in elsewhere or b"127.0.0.1" in content, str(error)))
     assert asked == []
     assert elsewhere <= {suffix for suffix, _, _ in refused}
     assert [entry for entry in refused if not entry[1] and entry[0] not in ("y4m", "wmv")] == []
