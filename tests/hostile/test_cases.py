@@ -23,8 +23,8 @@ PHOTOS = {
     "v_frames10k.gif": (32, 32, 3),
 }
 CLIPS = {
-    "gap59_30f.mp4": "fewer than one in 2 s",
-    "gap59_400f.mp4": "fewer than one in 2 s",
+    "gap59_30f.mp4": "fewer than one in 2 s|would be used for 1711 s, and at most 600 s",
+    "gap59_400f.mp4": "fewer than one in 2 s|would be used for 23541 s, and at most 600 s",
     "h264_444_10_7680x5184.mkv": "frames of 7680 x 5184 in yuv444p10le",
     "people64_2s.mp4": 50,
     "v00188-nut_nut-splice.nut": 1,
