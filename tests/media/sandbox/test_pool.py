@@ -149,9 +149,9 @@ def test_nothing_is_left_when_it_is_closed(photo: Path, clip: Path) -> None:
         list(frames)
     with pytest.raises(MediaError, match="ending"):
         decoder.photo(photo)
-    assert wait_until(lambda: children() == before[1])
-    assert wait_until(lambda: len(os.listdir("/proc/self/fd")) == len(before[0]))
-    assert set(os.listdir("/dev/shm")) == before[2]
+    assert wait_until(lambda: children() <= before[1])
+    assert wait_until(lambda: len(os.listdir("/proc/self/fd")) <= len(before[0]))
+    assert set(os.listdir("/dev/shm")) <= before[2]
 
 
 @LINUX
