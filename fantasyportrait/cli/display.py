@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,10 @@ def animate_with_progress(
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.decoders import make_decoder
 
-    animator = Animator(models_dir, placement=placement, team=team, decoder=make_decoder(PRIVATE, sandbox))
     try:
-        with _display() as show:
-            for event in animator.events(request, output):
+        animator = Animator(models_dir, placement=placement, team=team, decoder=make_decoder(PRIVATE, sandbox))
+        with _display() as show, closing(animator.events(request, output)) as happening:
+            for event in happening:
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):

@@ -207,6 +207,6 @@ def test_who_is_stopped_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: s
         time.sleep(0.2)
         job.send_signal(number)
         rest = job.stderr.read()
-    assert job.returncode == 130, rest
+    assert job.returncode == 128 + number, rest
     assert rest.strip() == "error: stopped: nothing was written"
     assert list(tmp_path.iterdir()) == []
