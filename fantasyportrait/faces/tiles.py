@@ -33,11 +33,11 @@ class TiledDetector:
     def detect(self, pixels: Pixels) -> list[Detection]:
         """Faces of an RGB image (H, W, 3), best first; boxes in its pixels."""
         longest = max(pixels.shape[:2])
-        whole = min(1.0, TILE / longest)
+        if longest * FINEST <= TILE:
+            return self._detector.detect(pixels)
+        whole = TILE / longest  # by area: a detector's own scaling skips pixels
         found = _enlarged(self._detector.detect(reduced(pixels, whole)), whole)
-        if longest * FINEST > TILE:
-            found += _enlarged(self._in_tiles(reduced(pixels, FINEST), SEEN * FINEST / whole), FINEST)
-        return suppress(found)
+        return suppress(found + _enlarged(self._in_tiles(reduced(pixels, FINEST), SEEN * FINEST / whole), FINEST))
 
     def _in_tiles(self, pixels: Pixels, overlap: float) -> list[Detection]:
         """Faces of all tiles; what is larger than the overlap is seen in the whole picture."""

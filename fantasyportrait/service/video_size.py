@@ -18,7 +18,7 @@ def small_faces(faces: Sequence[Face], photo: Size, size: Size, size_of: Callabl
         size: (width, height) of the video.
         size_of: the size of the video for a `--max-side`.
     """
-    small = [face for face in faces if face.side * _scale(photo, size) < SMALLEST_FACE]
+    small = [face for face in faces if _is_small(face.side, photo, size)]
     if not small:
         return []
     smallest = min(face.side for face in small)
@@ -39,10 +39,15 @@ def _needed_side(smallest: float, photo: Size, size_of: Callable[[int], Size]) -
     side that may be asked for."""
     side = int(max(photo) * SMALLEST_FACE / smallest) // 2 * 2
     while side <= LARGEST_SIDE:
-        if smallest * _scale(photo, size_of(side)) >= SMALLEST_FACE:
+        if not _is_small(smallest, photo, size_of(side)):
             return side
         side += 2
     return None
+
+
+def _is_small(side: float, photo: Size, size: Size) -> bool:
+    """Whether a face gets under 50 px; a pixel that the video lacks because its sides are even does not count."""
+    return round(side * _scale(photo, size)) < SMALLEST_FACE
 
 
 def _scale(photo: Size, size: Size) -> float:

@@ -120,9 +120,8 @@ def test_a_run_length_encoded_bmp(tmp_path: Path) -> None:
     rows = b"".join(bytes([40, 1, 24, 0, 0, 0]) for _ in range(48)) + bytes([0, 1])
     head = struct.pack("<IiiHHIIiiII", 40, 64, 48, 1, 8, 1, len(rows), 0, 0, 2, 2)
     begin = 14 + len(head) + len(palette)
-    (tmp_path / "a.bmp").write_bytes(
-        b"BM" + struct.pack("<IHHI", begin + len(rows), 0, 0, begin) + head + palette + rows
-    )
+    file_head = b"BM" + struct.pack("<IHHI", begin + len(rows), 0, 0, begin)
+    (tmp_path / "a.bmp").write_bytes(file_head + head + palette + rows)
     pixels = load_photo(tmp_path / "a.bmp").pixels
     assert (pixels[:, :40] == [220, 30, 30]).all() and (pixels[:, 40:] == 0).all()
 

@@ -1,13 +1,16 @@
 """The whole way on real faces: events, results, cancelling."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
@@ -130,14 +133,70 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
 def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
     photo, faces = animator.faces(tmp_path / "odd.png")
-    assert photo.pixels.shape == (286, 254, 3) or photo.pixels.shape == (288, 256, 3)
-    assert len(faces) == 1
-    assert "resized" in photo.notes[-1]
+    assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.notes == ()
+    request = AnimationRequest(tmp_path / "odd.png", (Role(1, BuiltinSource("nod")),), duration=0.2, side_by_side=False)
+    result = animator.animate(request, tmp_path / "frames")
+    shape = load_photo(next(result.video.iterdir())).pixels.shape
+    assert shape in ((286, 254, 3), (288, 256, 3))
+    assert any("resized" in note for note in result.notes)
 
 
-def test_a_face_that_max_side_made_too_small_says_so(animator: Animator, inputs: Inputs) -> None:
-    with pytest.raises(FaceError, match="a larger max_side keeps its faces larger"):
-        animator.faces(inputs.photo, max_side=90)
+def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_keeps_it(
+    animator: Animator, inputs: Inputs, tmp_path: Path
+) -> None:
+    cast = (Role(1, BuiltinSource("nod")),)
+    request = AnimationRequest(inputs.photo, cast, duration=0.2, max_side=90, side_by_side=False)
+    result = animator.animate(request, tmp_path / "small")
+    (said,) = [note for note in result.notes if "--max-side" in note]
+    assert "face 1 is" in said
+    side = int(re.search(r"--max-side (\d+)", said)[1])  # type: ignore[index]
+    larger = animator.animate(replace(request, max_side=side), tmp_path / "large")
+    assert not any("--max-side" in note for note in larger.notes)
+    smaller = animator.animate(replace(request, max_side=side - 4), tmp_path / "smaller")
+    assert any("--max-side" in note for note in smaller.notes)
+
+
+def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    photo = load_photo(inputs.pair).pixels
+    height, width = photo.shape[:2]
+    crowd = np.full((height, width, 3), 120, np.uint8)
+    crowd[:, : width // 2] = photo[:, : width // 2]
+    small = resize(np.ascontiguousarray(photo[:, width // 2 :]), (width // 4, height // 2))
+    crowd[: small.shape[0], -small.shape[1] :] = small
+    save_image(tmp_path / "crowd.png", crowd)
+    _, faces = animator.faces(tmp_path / "crowd.png")
+    large, little = sorted(faces, key=lambda face: -face.side)
+    side = round(width * 56 / large.side)
+    assert little.side * side / width < 45
+
+    def notes(cast: tuple[Role, ...], name: str) -> str:
+        request = AnimationRequest(tmp_path / "crowd.png", cast, duration=0.2, max_side=side, side_by_side=False)
+        return " ".join(animator.animate(request, tmp_path / name).notes)
+
+    assert "--max-side" not in notes((Role(large.id, BuiltinSource("nod")), Role(little.id, None)), "one")
+    assert f"face {little.id} is" in notes((Role(little.id, BuiltinSource("nod")),), "two")
+
+
+def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    """What happened to the photo before says why a face cannot be cast."""
+    photo = load_photo(inputs.pair).pixels
+    save_image(tmp_path / "turned.png", np.ascontiguousarray(np.rot90(photo)))
+    request = AnimationRequest(tmp_path / "turned.png", (Role(7, None),), duration=1)
+    with pytest.raises(RequestError, match="the photo shows 2 faces") as refused:
+        animator.animate(request, tmp_path / "out.mp4")
+    assert any("turned by 90 degrees" in note for note in refused.value.notes)
+    (failed,) = [e for e in animator.events(request, tmp_path / "out.mp4") if isinstance(e, events.Failed)]
+    assert failed.error.notes == refused.value.notes
+
+
+def test_a_photo_without_a_usable_face_keeps_its_notes(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = resize(load_photo(inputs.pair).pixels, (100, 56))
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[0] = 0
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "small.png")
+    with pytest.raises(FaceError, match=r"small\.png.*at least 50 px") as refused:
+        animator.faces(tmp_path / "small.png")
+    assert refused.value.notes == ("transparent parts were laid on white",)
 
 
 def test_unknown_faces_are_counted(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
