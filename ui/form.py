@@ -103,7 +103,7 @@ def portable(request: AnimationRequest) -> str:
 def places(request: AnimationRequest) -> list[Path]:
     """Where the server keeps the files of a request: nothing to tell a visitor."""
     model = request.sampling.model_folder
-    return [request.portrait, *(clip.path for clip in request.clips), *([model] if model else [])]
+    return [*request.files, *([model] if model else [])]
 
 
 def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:

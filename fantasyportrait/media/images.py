@@ -7,7 +7,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, Typ
 class Photo:
     """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `notes` say what was changed; `sha256` of the file."""
 
-    pixels: Pixels
+    pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
     notes: tuple[str, ...]
     sha256: str
 
@@ -52,9 +52,15 @@ def load_photo(path: Path) -> Photo:
         if image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1:
             notes.append(f"{path.name} is an animation: its first picture is used")
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgb = _on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes)
-        return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
+        pixels = upright_srgb(image, notes)
+        return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
+    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
+    upright = ImageOps.exif_transpose(image)
+    rgb = _on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes)
+    return np.array(rgb)
 
 
 def save_image(path: Path, pixels: Pixels) -> None:

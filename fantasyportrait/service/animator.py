@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
@@ -16,10 +17,13 @@ from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
+from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.converted import StrPath, as_folder_or_none, as_path, shown
 from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.portrait import PortraitLike, as_portrait, portrait_name
+from fantasyportrait.service.request import DETECTORS, AnimationRequest, Rate, read_rate
 from fantasyportrait.service.run import Run
 from fantasyportrait.service.wan_engine import WanEngine
 
@@ -37,16 +41,16 @@ class Animator:
 
     def __init__(
         self,
-        models_dir: Path | None = None,
-        cache_dir: Path | None = None,
+        models_dir: StrPath | None = None,
+        cache_dir: StrPath | None = None,
         placement: Placement | None = None,
         team: "Team | None" = None,
     ) -> None:
-        self.models_dir = models_dir
-        self.cache_dir = cache_dir
+        self.models_dir = as_folder_or_none(models_dir, "models_dir")
+        self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
         self._engines: tuple[Engine, ...] = (
-            PreviewEngine(models_dir),
-            WanEngine(models_dir, cache_dir, placement or Placement(), team),
+            PreviewEngine(self.models_dir),
+            WanEngine(self.models_dir, self.cache_dir, placement or Placement(), team),
         )
 
     def engine(self, name: str) -> Engine:
@@ -54,18 +58,23 @@ class Animator:
         for engine in self._engines:
             if engine.name == name:
                 return engine
-        known = ", ".join(engine.name for engine in self._engines)
-        raise RequestError(f"there is no engine {name!r}: this version has {known}")
+        known = [engine.name for engine in self._engines]
+        raise RequestError(
+            f"there is no engine {name!r}{did_you_mean(name, known)}: this version has {', '.join(known)}"
+        )
 
     def faces(
-        self, portrait: Path, max_side: int = PREVIEW_SIDE, detector: str = "centerface"
+        self, portrait: PortraitLike, max_side: int = PREVIEW_SIDE, detector: str = "centerface"
     ) -> tuple[Photo, tuple[Face, ...]]:
         """The photo at the size of the result, and its faces, left to right.
 
         A photo over `max_side` pixels or with an odd side is resized first; boxes and landmarks are pixels of that.
-        Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough.
+        `portrait` is a path, or a picture in memory as a request takes it. Raises `MediaError` for an unreadable photo
+        and `FaceError` where no face is large enough.
         """
-        original = load_photo(portrait)
+        given = as_portrait(portrait, "portrait")
+        check_choice("detector", detector, DETECTORS)
+        original = load_photo(given) if isinstance(given, Path) else given
         height, width = original.pixels.shape[:2]
         size = even_size(width, height, max_side)
         notes = list(original.notes)
@@ -80,12 +89,12 @@ class Animator:
             return Photo(pixels, tuple(notes), original.sha256), faces
         except FaceError as error:
             resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
-            raise FaceError(f"{portrait}: {error}{resized}") from error
+            raise FaceError(f"{portrait_name(given)}: {error}{resized}") from error
 
     def tracks(
         self,
-        clip: Path,
-        rate: Fraction = Fraction(25),
+        clip: StrPath,
+        rate: Rate = Fraction(25),
         start_s: float = 0.0,
         end_s: float | None = None,
         *,
@@ -96,11 +105,12 @@ class Animator:
 
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
-        if not clip.is_file():
-            raise MediaError(f"there is no clip at {clip}: check the path")
+        path = as_path(clip, "clip")
+        if not path.is_file():
+            raise MediaError(f"there is no clip at {path}: check the path")
         return cached_tracks(
-            clip,
-            rate,
+            path,
+            read_rate(rate),
             start_s,
             end_s,
             models_dir=self.models_dir,
@@ -112,7 +122,7 @@ class Animator:
     def animate(
         self,
         request: AnimationRequest,
-        output: Path,
+        output: StrPath,
         *,
         cancel: CancelToken | None = None,
         watch: Callable[[Event], None] | None = None,
@@ -121,10 +131,14 @@ class Animator:
 
         Raises a `FantasyPortraitError`; then nothing was written.
         """
-        return Run(self, request, output, cancel or CancelToken(), watch or (lambda event: None)).result()
+        if not isinstance(request, AnimationRequest):
+            raise RequestError(f"request is {shown(request)}: give an AnimationRequest")
+        return Run(
+            self, request, as_path(output, "output"), cancel or CancelToken(), watch or (lambda event: None)
+        ).result()
 
     def events(
-        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
+        self, request: AnimationRequest, output: StrPath, cancel: CancelToken | None = None
     ) -> Generator[Event, None, None]:
         """Run the request in a thread of its own and yield what happens; the last is Done, Failed or Cancelled.
 

@@ -1,4 +1,4 @@
-"""Where a result goes: three files beside one another, made in a hidden folder and moved in place when complete."""
+"""Where a result goes: files beside one another, made in a hidden folder and moved in place when complete."""
 
 import os
 import shutil
@@ -15,11 +15,15 @@ SUFFIXES = (".mp4", ".webm", ".gif", "")
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """The files of one result: out.mp4, out.side-by-side.mp4, out.request.json."""
+    """The files of one result: out.mp4, out.side-by-side.mp4, out.request.json.
+
+    And out.portrait.png, for a portrait that was a picture in memory.
+    """
 
     video: Path
     side_by_side: Path
     request: Path
+    portrait: Path
 
 
 def output_paths(video: Path) -> OutputPaths:
@@ -30,16 +34,23 @@ def output_paths(video: Path) -> OutputPaths:
             "of PNG frames"
         )
     return OutputPaths(
-        video, video.with_name(f"{video.stem}.side-by-side.mp4"), video.with_name(f"{video.stem}.request.json")
+        video,
+        video.with_name(f"{video.stem}.side-by-side.mp4"),
+        video.with_name(f"{video.stem}.request.json"),
+        video.with_name(f"{video.stem}.portrait.png"),
     )
 
 
-def check_place(paths: OutputPaths, inputs: Sequence[Path]) -> None:
-    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files."""
+def check_place(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
+    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files.
+
+    `saves_portrait`: the portrait is in memory and becomes a file too.
+    """
     folder = paths.video.parent
     if not folder.is_dir():
         raise OutputError(f"the output's folder {folder} does not exist: make it, or choose another")
-    targets = {path.resolve() for path in (paths.video, paths.side_by_side, paths.request)}
+    written = [paths.video, paths.side_by_side, paths.request, *([paths.portrait] if saves_portrait else [])]
+    targets = {path.resolve() for path in written}
     for path in inputs:
         if path.resolve() in targets:
             raise RequestError(f"the output would overwrite its input {path}: choose another name")

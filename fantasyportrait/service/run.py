@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.files import file_sha256
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.media.clips import ClipInfo, probe_clip
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.containers import open_media
-from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
@@ -72,6 +73,7 @@ class Run:
     def result(self) -> Result:
         """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
         engine = self._animator.engine(self._request.engine)
+        self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
         photo, faces = self._portrait(engine)
@@ -85,13 +87,17 @@ class Run:
         length_s = float(scene.timeline.duration_s)
         return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
 
+    def _draw_seed(self) -> None:
+        sampling = self._request.sampling.with_drawn_seed()
+        if sampling != self._request.sampling:
+            self._request = replace(self._request, sampling=sampling)
+            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
         request = self._request
-        extra = [] if request.sound_file is None else [request.sound_file]
-        inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
-        check_place(self._paths, inputs)
-        for path in inputs:
+        check_place(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
+        for path in request.files:
             if not path.is_file():
                 raise MediaError(_missing(path))
         if request.sound_file is not None:
@@ -180,8 +186,9 @@ class Run:
         """The side-by-side video and the request, then all of it moved in place, the video last."""
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
-        made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
-        moves = [(made, self._paths.request), (video, self._paths.video)]
+        request, moves = self._with_portrait_file(video.parent)
+        made.write_text(request.json_for(self._paths.video.parent), encoding="utf-8")
+        moves += [(made, self._paths.request), (video, self._paths.video)]
         if self._request.side_by_side:
 
             def on_frame(number: int) -> None:
@@ -197,6 +204,14 @@ class Run:
         self._cancel.check()
         publish(moves)
         progress.at(progress.total)
+
+    def _with_portrait_file(self, folder: Path) -> tuple[AnimationRequest, list[tuple[Path, Path]]]:
+        """The request as it is saved, and the move of its portrait's file, which a picture in memory gets."""
+        if isinstance(self._request.portrait, Path):
+            return self._request, []
+        made, final = folder / self._paths.portrait.name, self._paths.portrait
+        save_image(made, self._request.portrait.pixels)
+        return replace(self._request, portrait=final, portrait_sha256=file_sha256(made)), [(made, final)]
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
         """A fresh stream of the result's sound, None where nothing is heard."""
