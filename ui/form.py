@@ -7,6 +7,8 @@ from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
+from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.converted import DURATION_WORDS
 from fantasyportrait.service.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
 
@@ -115,7 +117,7 @@ def portable(request: AnimationRequest) -> str:
 def places(request: AnimationRequest) -> list[Path]:
     """Where the server keeps the files of a request: nothing to tell a visitor."""
     model = request.sampling.model_folder
-    return [request.portrait, *(clip.path for clip in request.clips), *([model] if model else [])]
+    return [*request.files, *([model] if model else [])]
 
 
 def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:
@@ -159,7 +161,9 @@ def _person(value: object) -> int | None:
 
 def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
-        return length if isinstance(length, str) else repr(length)
+        # A number in the place of a word would go past the longest length.
+        check_choice("duration", length, DURATION_WORDS)
+        return length
     longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""
     if not isinstance(seconds, int | float) or not 0 < seconds <= longest:
         raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest:g}{whose}")

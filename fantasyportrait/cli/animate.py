@@ -189,7 +189,7 @@ def animate(
     from fantasyportrait.service.parallel import run_in_team
 
     request = request_from(given)
-    place = output or free_path(Path(f"{request.portrait.stem}.animated.mp4"), overwrite)
+    place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = placement(given)
     result = run_in_team(
         machine, lambda team: animate_with_progress(request, place, models_dir, machine, team, sandbox)
@@ -221,7 +221,7 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the request that flags set, but for `sampling`."""
     from fantasyportrait.service.cast import parse_role
-    from fantasyportrait.service.request import AnimationRequest, read_rate
+    from fantasyportrait.service.request import AnimationRequest
 
     changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
     if "photo" in given:
@@ -229,10 +229,8 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     cast = changes.pop("cast", None)
     if cast:  # some versions of typer give an empty list for a flag that was not given
         changes["cast"] = tuple(parse_role(text) for text in cast)
-    if "duration" in changes:
-        changes["duration"] = _duration(given["duration"])
     if "fps" in given:
-        changes["rate"] = read_rate(given["fps"])
+        changes["rate"] = given["fps"]
     return changes
 
 
@@ -244,12 +242,3 @@ def _check_new(changes: Mapping[str, Any]) -> None:
             "no --cast is given, so nothing would move: say who plays what, for example  --cast 1=clip.mp4  "
             "--cast 2=motion:smile  (fantasyportrait faces PHOTO numbers the faces)"
         )
-
-
-def _duration(text: str) -> float | str:
-    if text in ("longest", "shortest"):
-        return text
-    try:
-        return float(text)
-    except ValueError as error:
-        raise RequestError(f"--duration is {text!r}: give longest, shortest or a number of seconds") from error

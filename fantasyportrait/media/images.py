@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 class Photo:
     """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `notes` say what was changed; `sha256` of the file."""
 
-    pixels: Pixels
+    pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
     notes: tuple[str, ...]
     sha256: str
 
@@ -63,9 +63,13 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
         check_values(path, image)
         image.load()
         shown = opaque(image) if image.format == "BMP" else image
-        plain = _eight_bits(upright(shown), notes)
-        rgb = _on_white(_to_srgb(plain, image.info.get("icc_profile"), notes), notes)
-        return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
+        return Photo(upright_srgb(shown, notes), tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
+    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
+    plain = _eight_bits(upright(image), notes)
+    return np.array(_on_white(_to_srgb(plain, image.info.get("icc_profile"), notes), notes))
 
 
 def save_image(path: Path, pixels: Pixels) -> None:

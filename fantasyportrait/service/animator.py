@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, RequestError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.finder import FaceFinder
@@ -21,11 +22,14 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
+from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.converted import StrPath, as_folder_or_none, as_path, shown
 from fantasyportrait.service.digests import check_input
 from fantasyportrait.service.engines import Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.portrait import PortraitLike, as_portrait, portrait_name
+from fantasyportrait.service.request import DETECTORS, AnimationRequest, Rate, read_rate
 from fantasyportrait.service.run import Run
 from fantasyportrait.service.wan_engine import WanEngine
 
@@ -44,18 +48,18 @@ class Animator:
 
     def __init__(
         self,
-        models_dir: Path | None = None,
-        cache_dir: Path | None = None,
+        models_dir: StrPath | None = None,
+        cache_dir: StrPath | None = None,
         placement: Placement | None = None,
         team: "Team | None" = None,
         decoder: Decoder | None = None,
     ) -> None:
-        self.models_dir = models_dir
-        self.cache_dir = cache_dir
+        self.models_dir = as_folder_or_none(models_dir, "models_dir")
+        self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
         self.decoder: Decoder = decoder or LocalDecoder()
         self._engines: tuple[Engine, ...] = (
-            PreviewEngine(models_dir),
-            WanEngine(models_dir, cache_dir, placement or Placement(), self.decoder, team),
+            PreviewEngine(self.models_dir),
+            WanEngine(self.models_dir, self.cache_dir, placement or Placement(), self.decoder, team),
         )
 
     def engine(self, name: str) -> Engine:
@@ -63,17 +67,21 @@ class Animator:
         for engine in self._engines:
             if engine.name == name:
                 return engine
-        known = ", ".join(engine.name for engine in self._engines)
-        raise RequestError(f"there is no engine {name!r}: this version has {known}")
+        known = [engine.name for engine in self._engines]
+        raise RequestError(
+            f"there is no engine {name!r}{did_you_mean(name, known)}: this version has {', '.join(known)}"
+        )
 
-    def faces(self, portrait: Path, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
+    def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
         """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
 
-        Boxes and landmarks are pixels of that picture, which has the size of the file unless a note says otherwise.
-        Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough; its `notes` are
-        those of the photo.
+        `portrait` is a path, or a picture in memory as a request takes it. Boxes and landmarks are pixels of that
+        picture, which has the size of the file unless a note says otherwise. Raises `MediaError` for an unreadable
+        photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
         """
-        original = self.decoder.photo(portrait)
+        given = as_portrait(portrait, "portrait")
+        check_choice("detector", detector, DETECTORS)
+        original = self.decoder.photo(given) if isinstance(given, Path) else given
         notes = list(original.notes)
         if detector == "insightface":
             notes.append(LICENCE)
@@ -82,7 +90,7 @@ class Animator:
             finder = FaceFinder(self.models_dir, detector)
             pixels, faces = finder.find_upright(original.pixels, notes, self.decoder.limits.faces)
         except FaceError as error:
-            refusal = FaceError(f"{portrait}: {error}")
+            refusal = FaceError(f"{portrait_name(given)}: {error}")
             refusal.notes = tuple(notes)
             raise refusal from error
         return Photo(pixels, tuple(notes), original.sha256), faces
@@ -93,8 +101,8 @@ class Animator:
 
     def tracks(
         self,
-        clip: Path,
-        rate: Fraction = Fraction(25),
+        clip: StrPath,
+        rate: Rate = Fraction(25),
         start_s: float = 0.0,
         end_s: float | None = None,
         *,
@@ -105,10 +113,11 @@ class Animator:
 
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
-        check_input(clip)
+        path = as_path(clip, "clip")
+        check_input(path)
         return cached_tracks(
-            clip,
-            rate,
+            path,
+            read_rate(rate),
             start_s,
             end_s,
             models_dir=self.models_dir,
@@ -121,7 +130,7 @@ class Animator:
     def animate(
         self,
         request: AnimationRequest,
-        output: Path,
+        output: StrPath,
         *,
         cancel: CancelToken | None = None,
         watch: Callable[[Event], None] | None = None,
@@ -130,10 +139,14 @@ class Animator:
 
         Raises a `FantasyPortraitError`; then nothing was written.
         """
-        return Run(self, request, output, cancel or CancelToken(), watch or (lambda event: None)).result()
+        if not isinstance(request, AnimationRequest):
+            raise RequestError(f"request is {shown(request)}: give an AnimationRequest")
+        return Run(
+            self, request, as_path(output, "output"), cancel or CancelToken(), watch or (lambda event: None)
+        ).result()
 
     def events(
-        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
+        self, request: AnimationRequest, output: StrPath, cancel: CancelToken | None = None
     ) -> Generator[Event, None, None]:
         """Run the request in a thread of its own and yield what happens; the last is Done, Failed or Cancelled.
 

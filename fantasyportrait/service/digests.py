@@ -6,6 +6,7 @@ from pathlib import Path
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256, open_regular
 from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.portrait import portrait_name
 from fantasyportrait.service.request import AnimationRequest
 
 
@@ -33,7 +34,7 @@ def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[Anim
     """The request with the digests of its portrait and clips, and a note for each that had another one before."""
     notes = []
 
-    def compare(path: Path, before: str | None, now: str) -> str:
+    def compare(path: object, before: str | None, now: str) -> str:
         if before not in (None, now):
             notes.append(f"{path} has changed since this request was made, so the result will differ")
         return now
@@ -48,5 +49,5 @@ def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[Anim
             digest = compare(source.path, source.sha256, known[source.path])
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)
-    portrait = compare(request.portrait, request.portrait_sha256, portrait_sha256)
+    portrait = compare(portrait_name(request.portrait), request.portrait_sha256, portrait_sha256)
     return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(notes))

@@ -1,4 +1,4 @@
-"""Where a result goes: up to three files beside one another, made in a hidden folder and moved in place together."""
+"""Where a result goes: up to four files beside one another, made in a hidden folder and moved in place together."""
 
 import hashlib
 import os
@@ -12,18 +12,22 @@ from fantasyportrait.core.errors import OutputError, RequestError
 from fantasyportrait.core.locked_folder import locked_folder, one_at_a_time
 
 SUFFIXES = (".mp4", ".webm", ".gif", "")
-SIDE_BY_SIDE, REQUEST = ".side-by-side.mp4", ".request.json"
+SIDE_BY_SIDE, REQUEST, PORTRAIT = ".side-by-side.mp4", ".request.json", ".portrait.png"
 LONGEST_NAME = 255
 """Bytes of a file's name, on most file systems."""
 
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """The files of one result: out.mp4, out.mp4.side-by-side.mp4, out.mp4.request.json."""
+    """The files of one result: out.mp4, out.mp4.side-by-side.mp4, out.mp4.request.json.
+
+    And out.mp4.portrait.png, for a portrait that was a picture in memory.
+    """
 
     video: Path
     side_by_side: Path
     request: Path
+    portrait: Path
 
 
 def output_paths(video: Path) -> OutputPaths:
@@ -37,7 +41,7 @@ def output_paths(video: Path) -> OutputPaths:
     if size > LONGEST_NAME:
         raise RequestError(f"the name of the output has {size} bytes: give one of at most {LONGEST_NAME}")
     return OutputPaths(
-        video, video.with_name(_long_name(video.name, SIDE_BY_SIDE)), video.with_name(_long_name(video.name, REQUEST))
+        video, *(video.with_name(_long_name(video.name, tail)) for tail in (SIDE_BY_SIDE, REQUEST, PORTRAIT))
     )
 
 
@@ -55,12 +59,16 @@ def free_path(video: Path, overwrite: bool = False) -> Path:
         number += 1
 
 
-def check_place(paths: OutputPaths, inputs: Sequence[Path]) -> None:
-    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files."""
+def check_place(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
+    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files.
+
+    `saves_portrait`: the portrait is in memory and becomes a file too.
+    """
     folder = paths.video.parent
     if not folder.is_dir():
         raise OutputError(f"the output's folder {folder} does not exist: make it, or choose another")
-    targets = {path.resolve() for path in (paths.video, paths.side_by_side, paths.request)}
+    written = [paths.video, paths.side_by_side, paths.request, *([paths.portrait] if saves_portrait else [])]
+    targets = {path.resolve() for path in written}
     for path in inputs:
         if path.resolve() in targets:
             raise RequestError(f"the output would overwrite its input {path}: choose another name")
@@ -102,6 +110,9 @@ def publish(made: Path, paths: OutputPaths) -> None:
             # The video first: it is the one that may be refused.
             for number, final in enumerate((paths.video, paths.side_by_side, paths.request)):
                 _replace(made / final.name, final, before / str(number), undo)
+            # An earlier one stays where there is no new one: the request may have been made from it.
+            if (made / paths.portrait.name).exists():
+                _replace(made / paths.portrait.name, paths.portrait, before / "portrait", undo)
             undo.pop_all()
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.service.digests import check_input, clip_sha256, record_inputs
 from fantasyportrait.service.output import SIDE_BY_SIDE, OutputPaths, check_place, output_paths, publish, workplace
+from fantasyportrait.service.portrait import IN_MEMORY
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.worker_bench import CHUNK_BYTES, MODELS, RESULT
 
@@ -40,8 +41,9 @@ def pack(request: AnimationRequest, output: Path) -> Parcel:
     Raises `MediaError` for a file that is not there, `RequestError` or `OutputError` for an output that cannot be.
     """
     paths = output_paths(output)
-    sound = [] if request.sound_file is None else [request.sound_file]
-    inputs = list(dict.fromkeys([request.portrait, *(clip.path for clip in request.clips), *sound]))
+    if not isinstance(request.portrait, Path):
+        raise RequestError(f"portrait is {IN_MEMORY}, which is not sent to other machines: save it as a file")
+    inputs = list(dict.fromkeys(request.files))
     check_place(paths, inputs)
     for path in inputs:
         check_input(path)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.files import file_sha256
 from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.compose import side_by_side
-from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
@@ -79,6 +80,7 @@ class Run:
 
     def _made(self) -> Result:
         engine = self._animator.engine(self._request.engine)
+        self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
         photo, faces = self._portrait(engine)
@@ -86,19 +88,24 @@ class Run:
         scene = self._scene(photo, faces, clips)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
+            self._request = self._with_portrait_file(folder)
             self._render(engine, scene, clips, video)
             self._finish(scene, clips, video)
         side = self._paths.side_by_side if self._request.side_by_side else None
         length_s = float(scene.timeline.duration_s)
         return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
 
+    def _draw_seed(self) -> None:
+        sampling = self._request.sampling.with_drawn_seed()
+        if sampling != self._request.sampling:
+            self._request = replace(self._request, sampling=sampling)
+            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
         request = self._request
-        extra = [] if request.sound_file is None else [request.sound_file]
-        inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
-        check_place(self._paths, inputs)
-        for path in inputs:
+        check_place(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
+        for path in request.files:
             check_input(path)
         decoder = self._animator.decoder
         if request.sound_file is not None and not decoder.has_sound(request.sound_file):
@@ -210,6 +217,14 @@ class Run:
         self._cancel.check()
         publish(video.parent, self._paths)
         progress.at(progress.total)
+
+    def _with_portrait_file(self, folder: Path) -> AnimationRequest:
+        """The request as it is saved: a picture in memory becomes a file beside the result, made in `folder`."""
+        if isinstance(self._request.portrait, Path):
+            return self._request
+        made = folder / self._paths.portrait.name
+        save_image(made, self._request.portrait.pixels)
+        return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
         """A fresh stream of the result's sound, None where nothing is heard."""

@@ -137,8 +137,7 @@ class WorkerBench:
             place.mkdir(exist_ok=True)
             here = {path.name: path for path in (found.folder / "in").iterdir()}
         asked = from_json(request).with_paths(lambda path: here.get(path.as_posix(), path))
-        sound = [] if asked.sound_file is None else [asked.sound_file]
-        if not {asked.portrait, *(clip.path for clip in asked.clips), *sound} <= set(here.values()):
+        if not set(asked.files) <= set(here.values()):
             raise ValueError("the request names a file that was not received")
         found.thread = threading.Thread(target=self._run, args=(found, asked, output), name=f"fantasyportrait-{job}")
         found.thread.start()

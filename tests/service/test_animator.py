@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.sampling import DRAWN_SEEDS, Sampling
 from tests.faces.test_insightface_detector import FaceAnalysis, package
 from tests.service.conftest import Inputs
 
@@ -80,6 +82,64 @@ def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Input
     again = animator.animate(load_request(first.request), tmp_path / "b.mp4")
     assert np.array_equal(_frames(first.video), _frames(again.video))
     assert first.notes == again.notes
+
+
+def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = load_photo(inputs.photo).pixels
+    options: dict[str, Any] = {"duration": 0.2, "side_by_side": False}
+    from_array = animator.animate(AnimationRequest(pixels, "1=motion:nod", **options), str(tmp_path / "array.mp4"))
+    from_file = animator.animate(AnimationRequest(inputs.photo, "1=motion:nod", **options), tmp_path / "file.mp4")
+    saved = load_request(str(from_array.request))
+    assert saved.portrait == tmp_path / "array.portrait.png"
+    assert '"array.portrait.png"' in from_array.request.read_text()
+    assert np.array_equal(load_photo(saved.portrait).pixels, pixels)
+    again = animator.animate(saved, tmp_path / "again.mp4")
+    assert again.notes == from_array.notes == from_file.notes
+    assert not (tmp_path / "again.portrait.png").exists()
+    replaced = animator.animate(saved, tmp_path / "array.mp4")
+    assert load_request(replaced.request).portrait == saved.portrait
+    first = _frames(from_array.video)
+    assert all(np.array_equal(_frames(result.video), first) for result in (from_file, again, replaced))
+
+
+def test_a_picture_in_memory_leaves_nothing_where_the_run_fails(
+    animator: Animator, inputs: Inputs, tmp_path: Path
+) -> None:
+    request = AnimationRequest(np.full((200, 200, 3), 90, np.uint8), ["1=motion:nod"])
+    with pytest.raises(FaceError, match="the picture in memory: no face was found"):
+        animator.animate(request, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
+    seed = load_request(result.request).sampling.seed
+    assert 0 <= seed < DRAWN_SEEDS
+    assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.notes
+    again = animator.animate(load_request(result.request), tmp_path / "again.mp4")
+    assert load_request(again.request).sampling.seed == seed and not any("drawn" in note for note in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda it, photo, out: it.animate(photo, out), "request is PosixPath"),
+        (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), None), "output is None"),
+        (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), ""), "output is ''"),
+        (lambda it, photo, out: it.faces(None), "portrait is None"),
+        (lambda it, photo, out: it.faces(photo, detector="centreface"), "did you mean centerface?"),
+        (lambda it, photo, out: it.tracks(7), "clip is 7"),
+        (lambda it, photo, out: it.tracks(photo, "fast"), "rate is 'fast'"),
+        (lambda it, photo, out: it.engine("wam"), "no engine 'wam' (did you mean wan?)"),
+        (lambda it, photo, out: Animator(models_dir=3), "models_dir is 3"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    animator: Animator, inputs: Inputs, tmp_path: Path, call: Callable[[Animator, Path, Path], object], words: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        call(animator, inputs.photo, tmp_path / "out.mp4")
+    assert words in str(caught.value).replace("WindowsPath", "PosixPath")
 
 
 def test_a_face_without_a_role_and_a_still_one_do_not_move(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
