@@ -65,7 +65,7 @@ class Interrupts:
 def interruptible(leaving: bool) -> Iterator[Interrupts]:
     """Hear the signals in this block. Afterwards the program ends (`leaving`: they are ignored), or all is as before.
 
-    A signal that was ignored before, as under nohup, stays ignored; in another thread than the main one nothing changes.
+    A signal that was ignored before, as under nohup, stays ignored. Outside of the main thread nothing changes.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
