@@ -17,6 +17,7 @@ from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.models import FaceModels
+from fantasyportrait.faces.orientation import Turn
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
@@ -26,6 +27,7 @@ from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.run import Run
+from fantasyportrait.service.upright_clips import UprightDecoder, clip_turn
 from fantasyportrait.service.wan_engine import WanEngine
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Animator:
     ) -> None:
         self.models_dir = models_dir
         self.cache_dir = cache_dir
-        self.decoder: Decoder = decoder or LocalDecoder()
+        self.decoder = UprightDecoder(decoder or LocalDecoder())
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(models_dir),
             WanEngine(models_dir, cache_dir, placement or Placement(), self.decoder, team),
@@ -102,21 +104,42 @@ class Animator:
     ) -> tuple[Track, ...]:
         """Every person of the clip, at `rate` frames a second, from the cache where it was tracked before.
 
+        A clip that lies on its side or stands on its head is turned; `decoder.turn_of` says so from then on.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         if not clip.is_file():
             raise MediaError(f"there is no clip at {clip}: check the path")
-        return cached_tracks(
-            clip,
-            rate,
-            start_s,
-            end_s,
-            models_dir=self.models_dir,
-            decoder=self.decoder,
-            cache_dir=self.cache_dir or cache_folder(),
-            progress=progress,
-            cancel=cancel,
-        )
+        cache = self.cache_dir or cache_folder()
+
+        def tracked(turn: Turn) -> tuple[Track, ...]:
+            return cached_tracks(
+                clip,
+                rate,
+                start_s,
+                end_s,
+                models_dir=self.models_dir,
+                decoder=self.decoder,
+                cache_dir=cache / f"turned-{turn}" if turn else cache,
+                progress=progress,
+                cancel=cancel,
+            )
+
+        known = self.decoder.turn_of(clip)
+        if known:
+            return tracked(known)
+        tracks: tuple[Track, ...] = ()
+        refusal: FaceError | None = None
+        try:
+            tracks = tracked(0)
+        except FaceError as error:
+            refusal = error
+        turn = clip_turn(clip, tracks, self.decoder, self.models_dir)
+        if turn:
+            self.decoder.turn(clip, turn)
+            return tracked(turn)
+        if refusal is not None:
+            raise refusal
+        return tracks
 
     def animate(
         self,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fantasyportrait.faces.report import report
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
+from fantasyportrait.service.upright_clips import turn_note
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -70,7 +71,8 @@ def list_clip(animator: "Animator", path: Path) -> Listing:
         }
         for track in tracks
     )
-    notes = tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
+    warnings = (f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
+    notes = (*turn_note(path, animator.decoder.turn_of(path)), *warnings)
     with closing(animator.decoder.frames(path, RATE)) as frames:
         _, first = next(frames)
     frame = resize(first, tracks[0].size)
