@@ -52,21 +52,21 @@ class FaceFinder:
         Raises:
             FaceError: the photo shows no face, none that the mesh fits, or only faces under 50 px.
         """
-        return self._faces(self._read(pixels, most), [] if notes is None else notes)
+        return self._faces(self.read(pixels, most), [] if notes is None else notes)
 
     def find_upright(
         self, pixels: NDArray[np.uint8], notes: list[str], most: int | None = None
     ) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
         """The photo, turned where its faces lie on their side or stand on their head, and its faces as in `find`."""
-        readings = self._read(pixels, most)
+        readings = self.read(pixels, most)
         scale = min(1.0, _TURNED_SIDE / max(pixels.shape[:2]))
         turn = best_orientation(
-            [reduced(pixels, scale)], lambda picture: self._read(picture, most).faces, readings.faces
+            [reduced(pixels, scale)], lambda picture: self.read(picture, most).faces, readings.faces
         )
         if turn:
             notes.append(f"the photo was turned by {TURNS[turn]}, so that its faces stand upright")
             pixels = turned(pixels, turn)
-            readings = self._read(pixels, most)
+            readings = self.read(pixels, most)
         return pixels, self._faces(readings, notes)
 
     def masked(self, pixels: NDArray[np.uint8], faces: tuple[Face, ...]) -> tuple[MaskedFace, ...]:
@@ -110,7 +110,7 @@ class FaceFinder:
             presence=reading.presence,
         )
 
-    def _read(self, pixels: NDArray[np.uint8], most: int | None) -> Readings:
+    def read(self, pixels: NDArray[np.uint8], most: int | None = None) -> Readings:
         """Detections on which the mesh fits, each face once, the largest first and at most so many."""
         detections = sorted(self._detector.detect(pixels), key=_area, reverse=True)
         faces: list[Landmarks] = []

@@ -39,9 +39,9 @@ def best_orientation(
     """
     if known is None:
         known = [face for picture in pictures for face in read(picture)]
-    upright = _upright(known)
-    if upright and len(known) - upright <= _CLEARLY_MORE * upright:
+    if stand_upright(known):
         return 0
+    upright = _upright(known)
     best: Turn = 0
     most = _CLEARLY_MORE * upright
     for turn in _OTHERS:
@@ -51,11 +51,22 @@ def best_orientation(
     return best
 
 
+def stand_upright(faces: Sequence[Landmarks]) -> bool:
+    """Whether there are upright faces, and not clearly more others."""
+    upright = _upright(faces)
+    return upright > 0 and len(faces) - upright <= _CLEARLY_MORE * upright
+
+
 def turned(pixels: Pixels, turn: Turn) -> Pixels:
     """The picture (H, W, 3) turned clockwise."""
     return np.ascontiguousarray(np.rot90(pixels, -(turn // 90))) if turn else pixels
 
 
+def roll_degrees(landmarks: NDArray[np.float32]) -> float:
+    """The lean of a face (478, 3) on the picture, clockwise, -180 to 180, by the line between its eyes."""
+    return float(np.degrees(Crop.of_landmarks(landmarks).roll))
+
+
 def _upright(faces: Sequence[Landmarks]) -> int:
-    """How many of the faces stand upright, by the line between their eyes."""
-    return sum(abs(np.degrees(Crop.of_landmarks(face.points).roll)) <= _UPRIGHT_DEGREES for face in faces)
+    """How many of the faces stand upright."""
+    return sum(abs(roll_degrees(face.points)) <= _UPRIGHT_DEGREES for face in faces)

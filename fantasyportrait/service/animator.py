@@ -18,6 +18,7 @@ from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.models import FaceModels
+from fantasyportrait.faces.orientation import Turn
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
@@ -31,6 +32,7 @@ from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.service.request import DETECTORS, AnimationRequest, Rate, read_rate
 from fantasyportrait.service.run import Run
+from fantasyportrait.service.upright_clips import UprightDecoder, clip_turn
 from fantasyportrait.service.wan_engine import WanEngine
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Animator:
     ) -> None:
         self.models_dir = as_folder_or_none(models_dir, "models_dir")
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
-        self.decoder: Decoder = decoder or LocalDecoder()
+        self.decoder = UprightDecoder(decoder or LocalDecoder())
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(self.models_dir),
             WanEngine(self.models_dir, self.cache_dir, placement or Placement(), self.decoder, team),
@@ -111,21 +113,42 @@ class Animator:
     ) -> tuple[Track, ...]:
         """Every person of the clip, at `rate` frames a second, from the cache where it was tracked before.
 
+        A clip that lies on its side or stands on its head is turned; `decoder.turn_of` says so from then on.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")
         check_input(path)
-        return cached_tracks(
-            path,
-            read_rate(rate),
-            start_s,
-            end_s,
-            models_dir=self.models_dir,
-            decoder=self.decoder,
-            cache_dir=self.cache_dir or cache_folder(),
-            progress=progress,
-            cancel=cancel,
-        )
+        cache = self.cache_dir or cache_folder()
+
+        def tracked(turn: Turn) -> tuple[Track, ...]:
+            return cached_tracks(
+                path,
+                read_rate(rate),
+                start_s,
+                end_s,
+                models_dir=self.models_dir,
+                decoder=self.decoder,
+                cache_dir=cache / f"turned-{turn}" if turn else cache,
+                progress=progress,
+                cancel=cancel,
+            )
+
+        known = self.decoder.turn_of(path)
+        if known:
+            return tracked(known)
+        tracks: tuple[Track, ...] = ()
+        refusal: FaceError | None = None
+        try:
+            tracks = tracked(0)
+        except FaceError as error:
+            refusal = error
+        turn = clip_turn(path, tracks, self.decoder, self.models_dir)
+        if turn:
+            self.decoder.turn(path, turn)
+            return tracked(turn)
+        if refusal is not None:
+            raise refusal
+        return tracks
 
     def animate(
         self,

@@ -13,6 +13,7 @@ from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
+from fantasyportrait.service.upright_clips import turn_note
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -66,7 +67,7 @@ def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: flo
     """
     tracks = animator.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
-    notes = [*animator.decoder.probe(path).notes]
+    notes = [*animator.decoder.probe(path).notes, *turn_note(path, animator.decoder.turn_of(path))]
     notes += [f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))

@@ -39,6 +39,7 @@ from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.upright_clips import turn_note
 from fantasyportrait.service.video_size import small_faces
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Run:
                 progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
+            self._note(turn_note(source.path, self._animator.decoder.turn_of(source.path)))
             before += expected[key]
         progress.at(progress.total)
         clips = tuple(

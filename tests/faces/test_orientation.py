@@ -91,8 +91,8 @@ def test_a_photo_comes_back_upright(finder: FaceFinder, photo: Pixels, quarters:
 
 def test_an_upright_photo_is_searched_once(finder: FaceFinder, photo: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
-    real = finder._read
-    monkeypatch.setattr(finder, "_read", lambda pixels, most: seen.append(pixels.shape) or real(pixels, most))
+    real = finder.read
+    monkeypatch.setattr(finder, "read", lambda pixels, most=None: seen.append(pixels.shape) or real(pixels, most))
     notes: list[str] = []
     pixels, _ = finder.find_upright(photo, notes)
     assert pixels is photo and seen == [photo.shape] and notes == []

@@ -90,12 +90,12 @@ def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inpu
     from_array = animator.animate(AnimationRequest(pixels, "1=motion:nod", **options), str(tmp_path / "array.mp4"))
     from_file = animator.animate(AnimationRequest(inputs.photo, "1=motion:nod", **options), tmp_path / "file.mp4")
     saved = load_request(str(from_array.request))
-    assert saved.portrait == tmp_path / "array.portrait.png"
-    assert '"array.portrait.png"' in from_array.request.read_text()
+    assert saved.portrait == tmp_path / "array.mp4.portrait.png"
+    assert '"array.mp4.portrait.png"' in from_array.request.read_text()
     assert np.array_equal(load_photo(saved.portrait).pixels, pixels)
     again = animator.animate(saved, tmp_path / "again.mp4")
     assert again.notes == from_array.notes == from_file.notes
-    assert not (tmp_path / "again.portrait.png").exists()
+    assert not (tmp_path / "again.mp4.portrait.png").exists()
     replaced = animator.animate(saved, tmp_path / "array.mp4")
     assert load_request(replaced.request).portrait == saved.portrait
     first = _frames(from_array.video)

@@ -46,7 +46,7 @@ def test_the_page_runs(
     for words in (
         "face 2: x ",
         "30000/1001",
-        "left.portrait.png",
+        "left.mp4.portrait.png",
         "render: 10 of 10",
         "Cancelled",
         "cast[1]: ",
@@ -54,7 +54,7 @@ def test_the_page_runs(
     ):
         assert words in printed
     assert "failed" not in printed and not list(tmp_path.glob("never*"))
-    assert load_request(tmp_path / "left.request.json").portrait == tmp_path / "left.portrait.png"
+    assert load_request(tmp_path / "left.mp4.request.json").portrait == tmp_path / "left.mp4.portrait.png"
     assert probe_clip(tmp_path / "slow.webm").duration_s == pytest.approx(0.4)
 
 
