@@ -33,7 +33,9 @@ class Span:
     @property
     def rows(self) -> int:
         """How many rows there are at most."""
-        return self.most_rows if self.end is None else min(self.most_rows, frame_count(self.end - self.start, self.rate))
+        return (
+            self.most_rows if self.end is None else min(self.most_rows, frame_count(self.end - self.start, self.rate))
+        )
 
     @property
     def last(self) -> Fraction:
@@ -85,8 +87,8 @@ def _shown(segments: Sequence[Segment], span: Span) -> _Shown:
     rows = sum(times for _, _, times in laid)
     if rows / span.rate > max(_SPARSE_S, _SPARSE_FRAME_S * len(laid)):
         raise MediaError(
-            f"{span.path} shows {len(laid)} frames in {float(rows / span.rate):.0f} s: its time stamps are wrong, or it "
-            "is no film of a face; convert it to MP4 or choose another clip"
+            f"{span.path} shows {len(laid)} frames in {float(rows / span.rate):.0f} s: its time stamps are wrong, or "
+            "it is no film of a face; convert it to MP4 or choose another clip"
         )
     frames = np.repeat([number for _, number, _ in laid], [times for _, _, times in laid])
     times = {number: float((begin - span.start) * span.rate) for begin, number, _ in laid}

@@ -43,7 +43,7 @@ class SearchTimes:
             self.wait_s = min(max(2 * self.wait_s, first_s), most_s)
             self.next_s = time_s + self.wait_s
             return "thorough"
-        missing = followed == 0 or time_s - self.lost_s <= _MISSED_S and followed < self.most
+        missing = followed == 0 or (time_s - self.lost_s <= _MISSED_S and followed < self.most)
         return "quick" if missing or frame % _QUICK_EVERY == 0 else None
 
     def found(self, time_s: float, followed: int) -> None:

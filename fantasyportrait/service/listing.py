@@ -58,9 +58,7 @@ def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
     return Listing((width, height), rows, photo.notes, annotate(photo.pixels, faces))
 
 
-def list_clip(
-    animator: "Animator", path: Path, start_s: float = 0.0, end_s: float | None = None
-) -> Listing:
+def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
     """The persons of a clip who are seen from `start_s` to `end_s`, with their numbers in the whole clip.
 
     Boxes are pixels of the frames as they are tracked; a row's box is that of the first frame in which the person is

@@ -43,7 +43,9 @@ def test_what_comes_later_changes_no_number(
         own: Piece(x, counts_s, owners[own] if made[owners[own]][1] <= counts_s < NEVER else own)
         for own, (x, counts_s) in enumerate(made)
     }
-    pieces = {own: p if pieces[p.person].person == p.person else Piece(p.x, p.counts_s, own) for own, p in pieces.items()}
+    pieces = {
+        own: p if pieces[p.person].person == p.person else Piece(p.x, p.counts_s, own) for own, p in pieces.items()
+    }
     stop = end_s + LOOK_AHEAD_S + more_s
     early = {own: p if p.counts_s <= end_s + LOOK_AHEAD_S else Piece(p.x, NEVER, own) for own, p in pieces.items()}
     later = {own: p if p.counts_s <= stop else Piece(p.x, NEVER, own) for own, p in pieces.items()}

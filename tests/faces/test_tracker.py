@@ -214,7 +214,9 @@ def test_of_a_crowd_the_largest_are_followed_and_the_rest_counted(
     tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heights = (40, 90, 60, 110)
-    picture = np.concatenate([paste(room(), heads[i % 2], Place(160, 120, h))[:, 80:240] for i, h in enumerate(heights)], 1)
+    picture = np.concatenate(
+        [paste(room(), heads[i % 2], Place(160, 120, h))[:, 80:240] for i, h in enumerate(heights)], 1
+    )
     clip = write_clip(tmp_path / "crowd.mp4", [picture] * 12)
     limits = replace(PRIVATE, people=2)
     tracks = track_clip(clip, models_dir=models_dir, decoder=LocalDecoder(limits))

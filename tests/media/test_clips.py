@@ -3,7 +3,7 @@
 import math
 import os
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -323,7 +323,9 @@ def test_own_frames_go_on_far_into_a_clip(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.integers(1, 90), min_size=1, max_size=40), st.sampled_from([Fraction(32), Fraction(10)]), st.integers(0, 99)
+    st.lists(st.integers(1, 90), min_size=1, max_size=40),
+    st.sampled_from([Fraction(32), Fraction(10)]),
+    st.integers(0, 99),
 )
 def test_frames_that_are_passed_over_do_not_depend_on_where_reading_goes_on(
     gaps: list[int], most: Fraction, stop: int
@@ -332,7 +334,7 @@ def test_frames_that_are_passed_over_do_not_depend_on_where_reading_goes_on(
     timed = list(zip(stamps, [*stamps[1:], stamps[-1] + Fraction(1, 25)], range(len(stamps)), strict=True))
     whole = list(_spaced(iter(timed), None, most))
     assert whole[0][0] == 0 and whole[-1][1] == timed[-1][1]
-    assert all(a[1] <= b[0] for a, b in zip(whole, whole[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(whole))
     assert len(whole) <= math.floor(timed[-1][0] * most) + 1
     if all(gap * most > 1000 for gap in gaps):
         assert len(whole) == len(timed)

@@ -3,12 +3,12 @@
 from ui.cast import KeptCard, Portrait, Seen, keep
 from ui.form import CLIP, FREE, MOTION, STILL
 
-RAW = [CLIP, {"path": "uploads/a.mp4", "size": 3}, 2, None, "nod", 1.5, ["head"], True, Seen("found", 2), Seen()]
+RAW = [CLIP, {"path": "uploads/a.mp4", "size": 3}, 2, None, "nod", 1.5, ["head"], True, Seen("found", (1, 2)), Seen()]
 
 
 def test_values_are_kept_as_the_next_card_needs_them() -> None:
     (card,) = keep(RAW, None)
-    assert card == KeptCard(CLIP, "uploads/a.mp4", 2, None, "nod", 1.5, ("head",), True, Seen("found", 2))
+    assert card == KeptCard(CLIP, "uploads/a.mp4", 2, None, "nod", 1.5, ("head",), True, Seen("found", (1, 2)))
 
 
 def test_faces_that_the_next_photo_does_not_show_stay_known() -> None:
