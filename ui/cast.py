@@ -14,10 +14,10 @@ from ui import form
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found in a clip: what the card says of it, and how many people it shows."""
+    """What was found in a clip: what the card says of it, and the numbers of the people it shows."""
 
     html: str = ""
-    people: int = 0
+    people: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,23 @@ def test_persons_of_a_clip(command: Command, inputs: Inputs, tmp_path: Path) -> 
     assert outcome.code == 0, outcome.err
     assert "person 2: x " in outcome.out
     assert "seen in 25 of 25 frames" in outcome.out
+    assert "first at 0 s, last at 0.96 s" in outcome.out
     assert load_photo(tmp_path / "boxes.png").pixels.shape == (540, 960, 3)
+
+
+def test_persons_of_a_part_of_a_clip(command: Command, inputs: Inputs) -> None:
+    outcome = command("faces", inputs.nodding_pair, "--start", "0.4", "--end", "0.8", "--json")
+    assert outcome.code == 0, outcome.err
+    persons = json.loads(outcome.out)["persons"]
+    assert [person["id"] for person in persons] == [1, 2]
+    keys = {"id", "box", "size", "frames", "frames_seen", "first_seen_s", "last_seen_s"}
+    assert set(persons[0]) == keys
+    seen = [persons[0][name] for name in ("frames", "frames_seen", "first_seen_s", "last_seen_s")]
+    assert seen == [10, 10, 0.4, 0.76]
+    wrong = command("faces", inputs.nodding_pair, "--start", "0.8", "--end", "0.4")
+    assert wrong.code == 2 and "the start must lie before the end" in wrong.err
+    wrong = command("faces", inputs.photo, "--start", "1")
+    assert wrong.code == 2 and "is a photo: leave them out" in wrong.err
 
 
 def test_a_motion_is_rendered(command: Command, inputs: Inputs, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """When a clip's frames are searched: often where somebody is missing, seldom where everybody is followed."""
 
-import itertools
+from itertools import pairwise
 
 from fantasyportrait.faces.search_times import SearchTimes
 
@@ -17,14 +17,14 @@ def thorough(followed: list[int], rate: int = 25) -> list[int]:
 
 def test_an_empty_picture_is_searched_at_a_growing_interval_up_to_a_second() -> None:
     frames = thorough([0] * 200)
-    gaps = [after - before for before, after in itertools.pairwise(frames)]
+    gaps = [after - before for before, after in pairwise(frames)]
     assert frames[:4] == [0, 1, 3, 7]
     assert gaps == sorted(gaps) and 24 <= gaps[-1] <= 26
 
 
 def test_somebody_new_is_found_within_two_seconds_while_another_is_followed() -> None:
     frames = thorough([1] * 500)
-    assert max(after - before for before, after in itertools.pairwise(frames)) <= 50
+    assert max(after - before for before, after in pairwise(frames)) <= 50
     assert len(frames) <= 12
 
 

@@ -54,6 +54,15 @@ def test_what_is_missing_is_said() -> None:
     assert any(note.startswith("b.mp4, person 1: the clip is short") for note in clip_notes(_clip(1, B, 3), RATE))
 
 
+def test_a_long_clip_and_a_crowd_are_said() -> None:
+    notes = clip_notes(_clip(1, A, 40), RATE, most_rows=40)
+    assert any("used for 1.3 s of 3.0 s, as a motion may have 40 frames: choose another part" in note for note in notes)
+    assert not any("cut off" in note for note in notes)
+    clip = _clip(1, B, 80)
+    crowd = replace(clip, track=replace(clip.track, left_out=3))
+    assert any("b.mp4: 3 more people are seen than can drive" in note for note in clip_notes(crowd, RATE))
+
+
 def test_the_length_of_the_result() -> None:
     clips = [_clip(1, A, 40), _clip(2, B, 90)]
     assert timeline_for("longest", RATE, clips) == Timeline(RATE, 90)

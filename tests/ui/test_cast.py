@@ -9,7 +9,7 @@ from fantasyportrait.core.errors import RequestError
 from ui.cast import KeptCard, Portrait, Seen, keep
 from ui.form import CLIP, FREE, MOTION, REGION_NAMES, STILL
 
-RAW = [CLIP, {"path": "uploads/a.mp4", "size": 3}, 2, None, "nod", 1.5, ["head"], True, Seen("found", 2), Seen()]
+RAW = [CLIP, {"path": "uploads/a.mp4", "size": 3}, 2, None, "nod", 1.5, ["head"], True, Seen("found", (1, 2)), Seen()]
 
 
 def admit(upload: Any) -> Path:
@@ -24,7 +24,7 @@ def shut(_upload: object) -> Path:
 
 def test_values_are_kept_as_the_next_card_needs_them() -> None:
     (card,) = keep(RAW, None, admit)
-    assert card == KeptCard(CLIP, "uploads/a.mp4", 2, None, "nod", 1.5, ("head",), True, Seen("found", 2))
+    assert card == KeptCard(CLIP, "uploads/a.mp4", 2, None, "nod", 1.5, ("head",), True, Seen("found", (1, 2)))
 
 
 def test_faces_that_the_next_photo_does_not_show_stay_known() -> None:

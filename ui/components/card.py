@@ -96,12 +96,12 @@ def _clip_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Video,
         seen = gr.State(kept.clip_seen)
         people = kept.clip_seen.people
         person = gr.Radio(
-            _people(people), value=kept.person, label="Who drives", visible=people > 1, interactive=True,
+            _people(people), value=kept.person, label="Who drives", visible=len(people) > 1, interactive=True,
             key=key("person"),
         )  # fmt: skip
 
     def chooser(found: Seen) -> Any:
-        return gr.update(choices=_people(found.people), value=0, visible=found.people > 1)
+        return gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
 
     _bind_check(clip, clip.upload, [status, seen, person], workshop, chooser)
     return clip, person, seen
@@ -120,9 +120,9 @@ def _webcam_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Vide
     return webcam, seen
 
 
-def _people(count: int) -> list[tuple[str, int]]:
+def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
     """The choices of who drives."""
-    return [("Largest face", 0), *((f"Person {number}", number) for number in range(1, count + 1))]
+    return [("Largest face", 0), *((f"Person {number}", number) for number in numbers)]
 
 
 def _bind_check(
@@ -179,4 +179,4 @@ def _found(path: Path, listing: Listing) -> Seen:
     html = pictures.remark(f"{path.name} shows {who}")
     if count > 1:
         html += pictures.picture(pictures.data_url(listing.picture, PICTURE_SIDE), "the people of the clip, numbered")
-    return Seen(html + pictures.note_list(listing.notes), count)
+    return Seen(html + pictures.note_list(listing.notes), tuple(row["id"] for row in listing.rows))
