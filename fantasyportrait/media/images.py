@@ -54,22 +54,15 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with _told(path, limits), ExitStack() as stack:
-        opened = open_picture(data, formats, limits)
-        image = stack.enter_context(opened.image)
-        _check_size(path, opened, limits)
-        notes += reduced_note(path.name, opened, limits)
-        notes += _first_of_several(path, image, data)
-        check_values(path, image)
-        image.load()
-        shown = opaque(image) if image.format == "BMP" else image
-        return Photo(upright_srgb(shown, notes), tuple(notes), hashlib.sha256(data).hexdigest())
+    with _told(path, limits):
+        # In one expression, so that every step can let go of the picture before it.
+        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
+    return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
 
 
 def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
     """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
-    plain = _eight_bits(upright(image), notes)
-    return np.array(_on_white(_to_srgb(plain, image.info.get("icc_profile"), notes), notes))
+    return np.array(_on_white(*_to_srgb(upright(image), notes), notes))
 
 
 def save_image(path: Path, pixels: Pixels) -> None:
@@ -150,6 +143,20 @@ def _told(path: Path, limits: Limits) -> Iterator[None]:
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
 
 
+def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes: list[str]) -> Image.Image:
+    """The picture, upright, without the decoder that made it: some keep pictures of their own."""
+    with ExitStack() as stack:
+        opened = open_picture(data, formats, limits)
+        image = stack.enter_context(opened.image)
+        _check_size(path, opened, limits)
+        notes += reduced_note(path.name, opened, limits)
+        notes += _first_of_several(path, image, data)
+        check_values(path, image)
+        image.load()
+        turned = upright(opaque(image) if image.format == "BMP" else image)
+        return image.copy() if turned is image else turned
+
+
 def _is_heic(path: Path, data: bytes) -> bool:
     brands = data[8:64] if data[4:8] == b"ftyp" else b""
     if b"avi" in brands or data.startswith((b"\xff\xd8", b"\x89PNG")):  # also where the name says .heic
@@ -187,25 +194,27 @@ def _moves(image: Image.Image, data: bytes) -> bool:
 def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
-    grey = np.asarray(image, dtype=np.int64)
+    grey = np.asarray(image)
     if grey.max(initial=0) > 255 or image.mode != "I":
-        grey = (grey.clip(0, 65535) + 128) // 257
+        grey = (grey.clip(0, 65535).astype(np.int32) + 128) // 257
         notes.append("16-bit grey was scaled to 8 bits")
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """RGB or RGBA in sRGB; `profile` is the file's ICC profile."""
+def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+    """RGB in sRGB, and the alpha channel where there is one; each step lets go of the picture before it."""
+    profile = image.info.get("icc_profile")
+    image = _eight_bits(image, notes)
     alpha = None
     if image.has_transparency_data:
         is_grey = image.mode == "LA"
-        rgba = image.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        image = rgba.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
     elif image.mode in ("P", "1", "RGBX"):
         image = image.convert("RGB")
     if image.mode == "LAB":
-        return lab_to_srgb(image)
+        return lab_to_srgb(image), alpha
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -213,16 +222,14 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
             image = converted or image
         except (ImageCms.PyCMSError, OSError) as error:
             notes.append(f"its colour profile cannot be used and was left out ({error})")
-    image = image.convert("RGB")
-    if alpha is not None:
-        image.putalpha(alpha)
-    return image
+    return image.convert("RGB") if image.mode != "RGB" else image, alpha
 
 
-def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
-    if image.mode != "RGBA":
+def _on_white(image: Image.Image, alpha: Image.Image | None, notes: list[str]) -> Image.Image:
+    if alpha is None:
         return image
-    if image.getchannel("A").getextrema() != (255, 255):
+    if alpha.getextrema() != (255, 255):
         notes.append("transparent parts were laid on white")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white
