@@ -90,7 +90,7 @@ def test_a_phone_photo_of_several_pictures_gives_its_first(tmp_path: Path) -> No
     assert photo.pixels.shape == (120, 160, 3) and photo.pixels[5, 5, 0] > 180
 
 
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 90_000), st.integers(1, 400))
+@given(st.integers(16, 400), st.integers(16, 400), st.integers(16, 90_000), st.integers(16, 400))
 def test_what_is_opened_within_reach_is_within_the_limits(width: int, height: int, pixels: int, side: int) -> None:
     buffer = io.BytesIO()
     Image.new("L", (width, height)).save(buffer, "JPEG")
