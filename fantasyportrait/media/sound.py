@@ -13,7 +13,9 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.media.channels import stereo_matrix
 from fantasyportrait.media.containers import clip_zero, decode, open_media
+from fantasyportrait.media.limiter import limited
 from fantasyportrait.media.timeline import Fill, round_half_up
 
 SAMPLE_RATE = 48_000
@@ -23,7 +25,6 @@ _BLOCK = SAMPLE_RATE // 10
 _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
-_KNEE = 0.7
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,23 @@ class SoundSource:
 
 
 def sound_blocks(sources: Sequence[SoundSource], duration_s: Fraction) -> Iterator[Block]:
-    """The mix of `sources`, float32 (n, 2) at 48 kHz within -1 to 1, `duration_s` long to the sample.
+    """The mix of `sources`, float32 (n, 2) at 48 kHz, `duration_s` long to the sample.
 
-    A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a held last frame.
+    What would be louder than -1 dBTP is turned down without distortion (see `media.limiter`), the rest is the sum of
+    the sources' samples. A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a
+    held last frame.
     """
-    total = round_half_up(duration_s * SAMPLE_RATE)
+    return limited(_mix(sources, round_half_up(duration_s * SAMPLE_RATE)))
+
+
+def _mix(sources: Sequence[SoundSource], total: int) -> Iterator[Block]:
+    """The sum of all sources in blocks of 0.1 s."""
     voices = [_regular(_voice(source, total), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
         for voice in voices:
             mix += next(voice)
-        yield _limit(mix) if len(voices) > 1 else mix.clip(-1, 1)
-
-
-def _limit(mix: Block) -> Block:
-    """Leave what is quiet as it is, and bend peaks above the knee so that they stay under full scale."""
-    loud = np.abs(mix)
-    bent = _KNEE + (1 - _KNEE) * np.tanh((loud - _KNEE) / (1 - _KNEE))
-    return np.where(loud <= _KNEE, mix, np.copysign(bent, mix)).astype(np.float32)
+        yield mix
 
 
 def _voice(source: SoundSource, total: int) -> Iterator[Block]:
@@ -90,8 +90,9 @@ def _samples(path: Path, start: Fraction) -> Iterator[Block]:
             _seek(container, stream, start - 1)
         given = 0
         for frame in _resampled(container, stream):
-            channels = frame.layout.nb_channels
-            block = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, channels).repeat(2 // channels, axis=1)
+            samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            block = samples @ stereo_matrix([channel.name for channel in frame.layout.channels])
             at = given
             if frame.pts is not None and frame.time_base is not None:
                 at = round_half_up((frame.pts * frame.time_base - start) * SAMPLE_RATE)
@@ -111,20 +112,14 @@ def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> N
 
 
 def _resampled(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Interleaved float32 frames at 48 kHz, even where the stream changes its rate or channels.
-
-    Mono stays mono: the resampler would spread it at -3 dB. All else becomes stereo.
-    """
+    """Interleaved float32 frames at 48 kHz with their own channels, even where the stream changes its rate or layout."""
     resampler: AudioResampler | None = None
     shape: tuple[object, ...] = ()
     for frame in decode(container, stream, []):
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or kind != shape:
             yield from resampler.resample(None) if resampler else ()
-            resampler, shape = (
-                AudioResampler("flt", "mono" if frame.layout.nb_channels == 1 else "stereo", SAMPLE_RATE),
-                kind,
-            )
+            resampler, shape = AudioResampler("flt", frame.layout, SAMPLE_RATE), kind
         yield from resampler.resample(frame)
     yield from resampler.resample(None) if resampler else ()
 
