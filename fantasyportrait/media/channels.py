@@ -13,7 +13,13 @@ _SIDES = {"F": 1.0, "D": 1.0} | dict.fromkeys(
 )  # the names of FFmpeg without their last letter, L or R
 _GAINS = {f"{place}L": (level, 0.0) for place, level in _SIDES.items()}
 _GAINS |= {f"{place}R": (0.0, level) for place, level in _SIDES.items()}
-_GAINS |= {"FLC": (1.0, 0.0), "FRC": (0.0, 1.0), "FC": (_HALF_POWER, _HALF_POWER), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0)}
+_GAINS |= {
+    "FLC": (1.0, 0.0),
+    "FRC": (0.0, 1.0),
+    "FC": (_HALF_POWER, _HALF_POWER),
+    "LFE": (0.0, 0.0),
+    "LFE2": (0.0, 0.0),
+}
 _GAINS |= dict.fromkeys(("BC", "TC", "TFC", "TBC", "BFC"), (0.5, 0.5))
 _GAINS |= {"AMBI0": (_HALF_POWER, _HALF_POWER)}  # the sound from all around; what tells its direction is left out
 _USUAL = {
@@ -39,6 +45,6 @@ def stereo_matrix(channels: Sequence[str]) -> NDArray[np.float32]:
     if count == 2 and known < 2:
         return np.eye(2, dtype=np.float32)
     if not known and count not in _USUAL:
-        return (np.eye(2)[np.arange(count) % 2] * (2 / count) ** 0.5).astype(np.float32)
+        return np.asarray(np.eye(2)[np.arange(count) % 2] * (2 / count) ** 0.5, np.float32)
     names = channels if known else _USUAL[count]
     return np.array([_GAINS.get(name, (0.0, 0.0)) for name in names], np.float32)

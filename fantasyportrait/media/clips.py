@@ -4,7 +4,6 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,11 +14,16 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.containers import decode, need_video, open_media, stamp_of, zero_of
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.media.clip_info import ClipInfo as ClipInfo
+from fantasyportrait.media.containers import decode, need_video, open_media, packets, stamp_of, zero_of
 from fantasyportrait.media.convert import FrameConverter
+from fantasyportrait.media.frame_rows import nothing_decodes, rows_of
 from fantasyportrait.media.graphs import Pipe, chain
-from fantasyportrait.media.timeline import frame_count, round_half_up
+from fantasyportrait.media.images import is_animated
+from fantasyportrait.media.picture_clips import is_picture, picture_frames, picture_info, still_frame
+from fantasyportrait.media.rates import measured_rate
+from fantasyportrait.media.timeline import frame_count
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)
@@ -28,25 +32,18 @@ _WITH_HEADER = ("mp4", "matroska", "avi")
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
-@dataclass(frozen=True)
-class ClipInfo:
-    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, and whether it has sound."""
-
-    path: Path
-    width: int
-    height: int
-    rate: Fraction
-    duration_s: float
-    has_sound: bool
-
-
 def probe_clip(path: Path) -> ClipInfo:
-    """Look at the clip and decode its first frame. Raises MediaError where no frame can be read."""
+    """Look at the clip, or at a picture in its place, and decode its first frame.
+
+    Raises MediaError where no frame can be read.
+    """
+    if is_picture(path):
+        return picture_info(path)
     with open_media(path) as container:
         stream = need_video(container, path)
         frame = next(decode(container, stream, []), None)
         if frame is None:
-            raise _nothing_decodes(path)
+            raise nothing_decodes(path)
         width, height = FrameConverter(_pixel_aspect(stream)).upright_size(frame)
         rate = _own_rate(stream)
         duration_s = _stated_length(container, stream) or _counted_length(path)
@@ -88,35 +85,41 @@ def read_timed(
     told = [] if damage is None else damage
     start = Fraction(start_s)
     limit = sys.maxsize if end_s is None else frame_count(Fraction(end_s) - start, rate)
+    if is_picture(path):
+        yield from _picture_rows(path, rate, start, limit, max_side, told)
+        return
     with open_media(path) as container:
         stream = need_video(container, path)
         converter = FrameConverter(_pixel_aspect(stream), max_side)
-        for begin, frame, times in _rows(_from_zero(path, container, stream, start, told), rate, start, limit, path):
+        for begin, frame, times in rows_of(_from_zero(path, container, stream, start, told), rate, start, limit, path):
             pixels, own_time = converter.pixels(frame), float((begin - start) * rate)
             yield from ((own_time, pixels) for _ in range(times))
 
 
-def _rows(
-    timed: Iterator[TimedFrame], rate: Fraction, start: Fraction, limit: int, path: Path
-) -> Iterator[tuple[Fraction, VideoFrame, int]]:
-    """Each frame that shows, when it begins, and on how many neighbouring rows of the constant rate."""
-    given, end = 0, Fraction(0)
-    held: tuple[Fraction, VideoFrame] | None = None
-    for begin, end, frame in timed:  # noqa: B007 - the last end is the clip's
-        due = min(limit, round_half_up((begin - start) * rate))
-        if held is not None and due > given:
-            yield *held, due - given
-            given = due
-        if given >= limit:
-            return
-        held = begin, frame
-    if held is None:
-        raise _nothing_decodes(path)
-    if end <= start:
-        raise MediaError(f"{path} lasts {float(end):.2f} s: a start at {float(start):.2f} s lies beyond its end")
-    rest = min(limit, max(1, round_half_up((end - start) * rate))) - given
-    if rest > 0:
-        yield *held, rest
+def _picture_rows(
+    path: Path, rate: Fraction, start: Fraction, limit: int, max_side: int | None, damage: list[str]
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """The rows of an animation, or the one row of a still picture."""
+    if not is_animated(path):
+        yield 0.0, still_frame(path, max_side)
+        return
+    for begin, pixels, times in rows_of(picture_frames(path, max_side, damage), rate, start, limit, path):
+        own_time = float((begin - start) * rate)
+        yield from ((own_time, pixels) for _ in range(times))
+
+
+def own_rate(path: Path) -> tuple[Fraction, bool] | None:
+    """(frames a second, whether that is constant) by the times of the clip's frames; None for a still picture.
+
+    Nothing is decoded. Raises MediaError for a clip that cannot be read.
+    """
+    if is_picture(path):
+        return measured_rate([begin for begin, _, _ in picture_frames(path, 16, [])]) if is_animated(path) else None
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        base, stated = stream.time_base or Fraction(1, 1000), _own_rate(stream)
+        ticks = sorted({packet.pts for packet in packets(container, stream, []) if packet and packet.pts is not None})
+        return measured_rate([tick * base for tick in ticks], stated, base) or (stated, True)
 
 
 def _from_zero(
@@ -180,10 +183,6 @@ def _progressive(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             yield from pipe.drain(frame)
     if pipe is not None:
         yield from pipe.drain(None)
-
-
-def _nothing_decodes(path: Path) -> MediaError:
-    return MediaError(f"no frame of {path} can be decoded: it is damaged or its format is not supported")
 
 
 def _pixel_aspect(stream: VideoStream) -> float:

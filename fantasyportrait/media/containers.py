@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.inputs import check_file
 
 MAX_FRAME_PIXELS = 40_000_000
 _VIDEO = (
@@ -30,6 +31,7 @@ _OPTIONS = {
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
     """Open `path` for reading and close it afterwards. Raises MediaError where it is missing, empty or no media."""
+    check_file(path, "clip or sound")
     try:
         file = path.open("rb")
     except OSError as error:
@@ -74,7 +76,7 @@ def need_video(container: InputContainer, path: Path) -> VideoStream:
 
 def decode(container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]) -> Iterator[Any]:
     """Frames of `stream` from where the container stands. What is broken is left out and told in `damage`, once."""
-    for packet in _packets(container, stream, damage):
+    for packet in packets(container, stream, damage):
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
@@ -83,7 +85,7 @@ def decode(container: InputContainer, stream: VideoStream | AudioStream, damage:
         yield from frames
 
 
-def _packets(
+def packets(
     container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]
 ) -> Iterator["Packet[Any] | None"]:
     """Packets up to the end, or to where the file itself is broken; then None, which empties the decoder."""
@@ -92,6 +94,12 @@ def _packets(
     except (av.error.FFmpegError, OSError):
         _tell(damage, container)
     yield None
+
+
+def packet_end(packet: "Packet[Any]", stream: VideoStream | AudioStream) -> Fraction | None:
+    """Where the packet's time ends in the container's seconds, None where it carries no stamp."""
+    base = packet.time_base or stream.time_base
+    return None if packet.pts is None or base is None else (packet.pts + (packet.duration or 0)) * base
 
 
 def _tell(damage: list[str], container: InputContainer) -> None:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from fantasyportrait.core.errors import MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.inputs import check_file, is_video_file
 from fantasyportrait.media.partial import partial_path, writing
 
 Pixels = NDArray[np.uint8]
@@ -23,6 +25,8 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 40_000_000
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
+_ANIMATED = ("PNG", "WEBP", "AVIF", "GIF")
+_NO_DURATION_S, _LONGEST_FRAME_S = Fraction(1, 10), Fraction(60)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, OverflowError)
 
 
@@ -49,12 +53,56 @@ def load_photo(path: Path) -> Photo:
     notes: list[str] = []
     with _told(path), Image.open(io.BytesIO(data), formats=formats) as image:
         _check_size(path, image)
-        if image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1:
+        if image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1:
             notes.append(f"{path.name} is an animation: its first picture is used")
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgb = _on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes)
-        return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
+        return Photo(_decoded(image, notes), tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def is_animated(path: Path) -> bool:
+    """Whether the file is a GIF, PNG, WebP or AVIF of several frames; raises MediaError where it cannot be read."""
+    with _told(path), Image.open(io.BytesIO(_read_bytes(path)), formats=_FORMATS) as image:
+        return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+
+
+def animation_frames(path: Path, damage: list[str]) -> Iterator[tuple[Pixels, Fraction]]:
+    """Each frame of an animation, uint8 (H, W, 3) upright sRGB on white, and how many seconds it shows.
+
+    A frame without a duration shows for 0.1 s, as in browsers. Where a later frame is damaged the animation ends, and
+    `damage` says so. Raises MediaError where not even the first frame can be read.
+    """
+    data = _read_bytes(path)
+    with _told(path), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        _check_size(path, image)
+        # A PNG may begin with a picture that only programs without animation show.
+        frames = range(1 if getattr(image, "default_image", False) else 0, getattr(image, "n_frames", 1))
+    with _told(path):
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    with image:
+        for index in frames:
+            try:
+                with _told(path):
+                    image.seek(index)
+                    pixels = _decoded(image, [])
+            except MediaError:
+                if index == frames.start:
+                    raise
+                damage.append(f"{path} is damaged or cut off: what cannot be decoded was left out")
+                return
+            yield pixels, _duration_s(image)
+
+
+def _decoded(image: Image.Image, notes: list[str]) -> Pixels:
+    """The open picture, or the frame that it stands at, as upright sRGB on white."""
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    return np.array(_on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes))
+
+
+def _duration_s(image: Image.Image) -> Fraction:
+    shown_ms = image.info.get("duration") or 0
+    if not 0 < shown_ms < math.inf:
+        return _NO_DURATION_S
+    return min(Fraction(shown_ms) / 1000, _LONGEST_FRAME_S)
 
 
 def save_image(path: Path, pixels: Pixels) -> None:
@@ -97,6 +145,7 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
 
 
 def _read_bytes(path: Path) -> bytes:
+    check_file(path, "photo")
     try:
         if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
             raise MediaError(f"{path} is too large to be a photo: at most {MAX_FILE_BYTES >> 20} MiB are read")
@@ -122,6 +171,10 @@ def _told(path: Path) -> Iterator[None]:
             f"{path} is too large to be read safely: at most {MAX_PIXELS / 1e6:.0f} million pixels; scale it down"
         ) from error
     except UnidentifiedImageError as error:
+        if is_video_file(path):
+            raise MediaError(
+                f"{path} is a video, not a photo: give a picture, for example one of its frames"
+            ) from error
         raise MediaError(f"{path} is not a picture that can be read: use PNG, JPEG, WebP, AVIF or GIF") from error
     except _BROKEN as error:
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.media.channels import stereo_matrix
-from fantasyportrait.media.containers import clip_zero, decode, open_media
+from fantasyportrait.media.containers import clip_zero, decode, open_media, packet_end, packets
 from fantasyportrait.media.limiter import limited
 from fantasyportrait.media.timeline import Fill, round_half_up
 
@@ -31,7 +31,7 @@ _SEEK_BEYOND_S = 3
 class SoundSource:
     """The sound of `path` from `start_s` for `length_s`, the span whose pictures are used, repeated as they are.
 
-    `frame_s` is the length of an output frame: ping-pong turns round on a frame.
+    `frame_s` is the length of an output frame: ping-pong turns round on a frame. It is silent for `delay_s` before.
     """
 
     path: Path
@@ -39,9 +39,10 @@ class SoundSource:
     length_s: Fraction
     fill: Fill = "hold"
     frame_s: Fraction = Fraction(1, 25)
+    delay_s: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
-        if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0:
+        if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0 or self.delay_s < 0:
             raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
 
 
@@ -53,6 +54,20 @@ def sound_blocks(sources: Sequence[SoundSource], duration_s: Fraction) -> Iterat
     held last frame.
     """
     return limited(_mix(sources, round_half_up(duration_s * SAMPLE_RATE)))
+
+
+def sound_length_s(path: Path) -> Fraction:
+    """Seconds of sound in a file from its beginning, that of its pictures if it has any; 0 without a sound track.
+
+    Packets are counted, since headers guess. Raises MediaError for a file that cannot be read.
+    """
+    zero = clip_zero(path)
+    with open_media(path) as container:
+        stream = _sound_stream(container)
+        if stream is None:
+            return Fraction(0)
+        ends = [packet_end(packet, stream) for packet in packets(container, stream, []) if packet is not None]
+        return max(Fraction(0), max((end for end in ends if end is not None), default=zero) - zero)
 
 
 def _mix(sources: Sequence[SoundSource], total: int) -> Iterator[Block]:
@@ -70,10 +85,13 @@ def _voice(source: SoundSource, total: int) -> Iterator[Block]:
     turn_s = max(source.frame_s, 2 * (source.length_s - source.frame_s))
     period_s = {"loop": source.length_s, "pingpong": turn_s}.get(source.fill)
     zero = clip_zero(source.path)
-    begin, rounds = 0, 0
+    first = min(total, round_half_up(source.delay_s * SAMPLE_RATE))
+    yield from _silence(first)
+    begin, rounds = first, 0
     while begin < total:
         rounds += 1
-        end = total if period_s is None else max(begin + 1, min(total, round_half_up(rounds * period_s * SAMPLE_RATE)))
+        after_s = source.delay_s + rounds * (period_s or 0)
+        end = total if period_s is None else max(begin + 1, min(total, round_half_up(after_s * SAMPLE_RATE)))
         heard = min(end - begin, round_half_up(source.length_s * SAMPLE_RATE))
         yield from _faded(_exactly(_samples(source.path, zero + Fraction(source.start_s)), heard), heard)
         yield from _silence(end - begin - heard)
@@ -83,7 +101,7 @@ def _voice(source: SoundSource, total: int) -> Iterator[Block]:
 def _samples(path: Path, start: Fraction) -> Iterator[Block]:
     """48 kHz stereo from the container's time stamp `start` on; gaps between stamps are silence."""
     with open_media(path) as container:
-        stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+        stream = _sound_stream(container)
         if stream is None:
             return
         if start > _SEEK_BEYOND_S:
@@ -104,6 +122,10 @@ def _samples(path: Path, start: Fraction) -> Iterator[Block]:
             yield block
 
 
+def _sound_stream(container: InputContainer) -> AudioStream | None:
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
 def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> None:
     try:
         container.seek(int(target / (stream.time_base or Fraction(1, SAMPLE_RATE))), stream=stream)
@@ -112,7 +134,7 @@ def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> N
 
 
 def _resampled(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Interleaved float32 frames at 48 kHz with their own channels, even where the stream changes its rate or layout."""
+    """Interleaved float32 frames at 48 kHz with their own channels, even where the stream changes its format."""
     resampler: AudioResampler | None = None
     shape: tuple[object, ...] = ()
     for frame in decode(container, stream, []):

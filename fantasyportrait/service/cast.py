@@ -31,9 +31,10 @@ class ClipSource:
     """A driving clip and the person in it.
 
     Attributes:
-        path: the video file.
+        path: the video file, or a picture: an animated one is a clip, a still one an expression that is held.
         person: 1, 2, 3 ... from left to right in the clip; None for the largest.
         start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
+        delay_s: when the clip begins in the result, in seconds; until then the face holds the clip's first frame.
         sha256: of the file when the request was run; it only serves to notice that the file has changed since.
     """
 
@@ -42,6 +43,7 @@ class ClipSource:
     start_s: float = 0.0
     end_s: float | None = None
     sha256: str | None = None
+    delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         check_path("the path of a clip", self.path)
@@ -55,6 +57,7 @@ class ClipSource:
                     f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
                     "the start"
                 )
+        check_number(f"delay of {self.path.name}", self.delay_s, 0, LONGEST_S)
         check_digest(f"sha256 of {self.path.name}", self.sha256)
 
 
@@ -112,8 +115,8 @@ def parse_role(text: str) -> Role:
 
     SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
     options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really
-    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end (seconds; clips only),
-    strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
+    only), strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
@@ -127,7 +130,9 @@ def parse_role(text: str) -> Role:
 def _source(text: str, source: str, cut: dict[str, Any]) -> Source:
     is_clip = source not in _WORDS and not source.startswith("motion:")
     if cut and not is_clip:
-        raise RequestError(f"the cast {text!r} gives person, start or end: only a clip has these, leave them out")
+        raise RequestError(
+            f"the cast {text!r} gives person, start, end or delay: only a clip has these, leave them out"
+        )
     if source in _WORDS:
         return _WORDS[source]
     if not is_clip:
@@ -178,11 +183,12 @@ def _flag(field: str, text: str) -> bool:
 
 
 _WORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
-_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s"}
+_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s", "delay": "delay_s"}
 _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "person": _whole,
     "start": _number,
     "end": _number,
+    "delay": _number,
     "strength": _number,
     "head": _flag,
     "eyes": _flag,
@@ -191,7 +197,7 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "mirror": _flag,
 }
 
-_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256")
+_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
 _ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.report import report
-from fantasyportrait.media.clips import read_clip
+from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 
@@ -70,7 +70,11 @@ def list_clip(animator: "Animator", path: Path) -> Listing:
         }
         for track in tracks
     )
-    notes = tuple(f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings)
+    info = probe_clip(path)
+    reports = [report(track, None if info.still else RATE, info.width) for track in tracks]
+    notes = tuple(
+        f"person {t.person}: {text}" for t, said in zip(tracks, reports, strict=True) for text in said.warnings
+    )
     frame = resize(next(read_clip(path, RATE)), tracks[0].size)
     return Listing(tracks[0].size, rows, notes, annotate_tracks(frame, tracks))
 

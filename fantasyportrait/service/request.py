@@ -20,11 +20,14 @@ from fantasyportrait.service.checks import (
     check_whole,
 )
 from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.service.sound_file import KIND, SoundFile, parse_sound_file
 
 SCHEMA = 1
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
-SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
+SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH[#start=SECONDS]"
+LENGTHS = ("longest", "shortest", "sound")
+OWN_RATE = "clip"
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class AnimationRequest:
         portrait: the reference photo.
         cast: one role a face; a face without a role stays still.
         engine: what turns the request into frames.
-        duration: of the result in seconds, or the longest or shortest clip of the cast.
-        rate: frames a second, exact.
+        duration: of the result in seconds, or the longest or shortest clip of the cast with its delay, or the sound.
+        rate: frames a second, exact, or "clip": those of the first clip of the cast.
         fill: what a clip does that is shorter than the result.
         absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
             None for the engine's own way: relative in preview, absolute in wan, which was trained so.
         smoothing: of the driver's landmarks, 0 (none) to 1.
-        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH.
+        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH[#start=SECONDS].
         max_side: of the video, in pixels: preview reduces a larger photo to it, wan makes every photo so large; None
             for what the engine does best.
         side_by_side: also make a video of driving clips, source and result.
@@ -53,8 +56,8 @@ class AnimationRequest:
     portrait: Path
     cast: tuple[Role, ...]
     engine: str = "preview"
-    duration: float | Literal["longest", "shortest"] = "longest"
-    rate: Fraction = Fraction(25)
+    duration: float | Literal["longest", "shortest", "sound"] = "longest"
+    rate: Fraction | Literal["clip"] = Fraction(25)
     fill: Fill = "loop"
     absolute: bool | None = None
     smoothing: float = 0.5
@@ -70,13 +73,7 @@ class AnimationRequest:
         self._check_cast()
         if not isinstance(self.engine, str) or not self.engine:
             raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
-        if isinstance(self.duration, str):
-            if self.duration not in ("longest", "shortest"):
-                raise RequestError(f"duration is {self.duration!r}: give longest, shortest or a number of seconds")
-        else:
-            check_number("duration", self.duration, 0.001, LONGEST_S)
-        if not isinstance(self.rate, Fraction) or read_rate(self.rate) != self.rate:
-            raise RequestError(f"rate is {self.rate!r}: give a Fraction, for example Fraction(30000, 1001)")
+        self._check_time()
         check_choice("fill", self.fill, FILLS)
         if self.absolute is not None:
             check_flag("absolute", self.absolute)
@@ -101,9 +98,28 @@ class AnimationRequest:
                 raise RequestError(f"face {role.face} is cast twice: give each face one role")
             seen.add(role.face)
 
+    def _check_time(self) -> None:
+        if not isinstance(self.duration, str):
+            check_number("duration", self.duration, 0.001, LONGEST_S)
+        elif self.duration not in LENGTHS:
+            raise RequestError(f"duration is {self.duration!r}: give {', '.join(LENGTHS)} or a number of seconds")
+        if self.rate == OWN_RATE:
+            if not self.clips:
+                raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
+        elif not isinstance(self.rate, Fraction) or read_rate(self.rate) != self.rate:
+            raise RequestError(f"rate is {self.rate!r}: give a Fraction, for example Fraction(30000, 1001), or 'clip'")
+
     def _check_sound(self) -> None:
         kind, colon, value = self.sound.partition(":") if isinstance(self.sound, str) else ("", "", "")
-        if (colon and kind == "file" and value) or (not colon and kind in ("auto", "mix", "none")):
+        if self.duration == "sound" and (kind == "none" or (kind != "file" and not self.clips)):
+            raise RequestError(
+                f"duration is 'sound', but the sound is {self.sound!r} and no clip is heard: give the sound as "
+                "file:PATH, or another duration"
+            )
+        if colon and kind == "file" and value:
+            parse_sound_file(self.sound)
+            return
+        if not colon and kind in ("auto", "mix", "none"):
             return
         if kind != "face" or not value.isdecimal():
             raise RequestError(f"sound is {self.sound!r}: give {SOUNDS}")
@@ -116,9 +132,14 @@ class AnimationRequest:
         return tuple(role.source for role in self.cast if isinstance(role.source, ClipSource))
 
     @property
+    def own_sound(self) -> SoundFile | None:
+        """The file of `sound` and where it begins, where it names one."""
+        return parse_sound_file(self.sound) if self.sound.startswith(KIND) else None
+
+    @property
     def sound_file(self) -> Path | None:
         """The file of `sound`, where it names one."""
-        return Path(self.sound.removeprefix("file:")) if self.sound.startswith("file:") else None
+        return None if self.own_sound is None else self.own_sound.path
 
     def with_paths(self, change: Callable[[Path], Path]) -> "AnimationRequest":
         """The same request with every path sent through `change`."""
@@ -128,7 +149,8 @@ class AnimationRequest:
             else role
             for role in self.cast
         )
-        sound = self.sound if self.sound_file is None else f"file:{change(self.sound_file).as_posix()}"
+        own = self.own_sound
+        sound = self.sound if own is None else str(replace(own, path=change(own.path)))
         folder = self.sampling.model_folder
         sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
         return replace(self, portrait=change(self.portrait), cast=cast, sound=sound, sampling=sampling)
@@ -173,7 +195,7 @@ def from_json(text: str) -> AnimationRequest:
     values["portrait"] = Path(values["portrait"])
     values["cast"] = tuple(role_from_data(role) for role in values["cast"])
     if "rate" in values:
-        values["rate"] = read_rate(values["rate"])
+        values["rate"] = rate_or_clip(values["rate"])
     if "sampling" in values:
         known = [field.name for field in fields(Sampling)]
         values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))
@@ -195,6 +217,11 @@ def read_rate(value: object) -> Fraction:
         return parse_rate(str(value))
     except RequestError as error:
         raise RequestError(f"rate: {error}") from error
+
+
+def rate_or_clip(value: object) -> Fraction | Literal["clip"]:
+    """`read_rate`, or "clip" as it is."""
+    return "clip" if value == OWN_RATE else read_rate(value)
 
 
 def _as_path(folder: Path) -> str:

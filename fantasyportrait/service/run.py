@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from fantasyportrait.media.clips import ClipInfo, probe_clip
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.containers import open_media
 from fantasyportrait.media.images import Photo, even_size, resize
-from fantasyportrait.media.sound import sound_blocks
+from fantasyportrait.media.inputs import check_file
+from fantasyportrait.media.picture_clips import is_picture
+from fantasyportrait.media.sound import sound_blocks, sound_length_s
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import ClipSource
@@ -26,10 +29,13 @@ from fantasyportrait.service.digests import record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
+    check_span,
     choose_person,
     clip_key,
     clip_notes,
     expected_frames,
+    late_notes,
+    rate_for,
     timeline_for,
 )
 from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Watch, canonical_face
@@ -38,7 +44,7 @@ from fantasyportrait.service.output import check_place, output_paths, publish, w
 from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.side_panels import panels
-from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -74,9 +80,16 @@ class Run:
         engine = self._animator.engine(self._request.engine)
         engine.check(self._request)
         infos = self._check_inputs()
+        own_sound_s = self._own_sound_s()
+        rate, notes = rate_for(self._request, infos)
+        self._note(notes)
         photo, faces = self._portrait(engine)
-        clips = self._driving(infos)
-        scene = self._scene(photo, faces, clips)
+        clips = self._driving(infos, rate)
+        sound_s = own_sound_s or heard_length_s(self._request, clips, rate)
+        timeline = timeline_for(self._request.duration, rate, clips, sound_s)
+        self._note(late_notes(clips, timeline))
+        self._note(sound_notes(self._request, clips, timeline, own_sound_s))
+        scene = self._scene(photo, faces, clips, timeline)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
             self._render(engine, scene, clips, video)
@@ -88,17 +101,34 @@ class Run:
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
         request = self._request
-        extra = [] if request.sound_file is None else [request.sound_file]
-        inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
-        check_place(self._paths, inputs)
-        for path in inputs:
+        given = [(request.portrait, "photo"), *((clip.path, "clip") for clip in request.clips)]
+        given += [] if request.sound_file is None else [(request.sound_file, "sound")]
+        check_place(self._paths, [path for path, _ in given])
+        for path, what in given:
+            check_file(path, what)
             if not path.is_file():
                 raise MediaError(_missing(path))
-        if request.sound_file is not None:
-            with open_media(request.sound_file) as container:
-                if not container.streams.audio:
-                    raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
-        return {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
+        infos = {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
+        for clip in request.clips:
+            check_span(clip, infos[clip_key(clip)])
+        return infos
+
+    def _own_sound_s(self) -> Fraction | None:
+        """Seconds of the sound that the request names as a file, from its start on; raises where there is none."""
+        sound = self._request.own_sound
+        if sound is None:
+            return None
+        if is_picture(sound.path):
+            raise MediaError(f"{sound.path} is a picture, which has no sound: choose another file, or the sound none")
+        with open_media(sound.path) as container:
+            if not container.streams.audio:
+                raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
+        length_s = sound_length_s(sound.path)
+        if length_s <= sound.start_s:
+            raise RequestError(
+                f"the sound {sound.path} lasts {float(length_s):.2f} s: its start at {sound.start_s:g} s lies beyond"
+            )
+        return length_s - Fraction(sound.start_s)
 
     def _portrait(self, engine: Engine) -> tuple[Photo, tuple[Face, ...]]:
         progress = self._stage("portrait", 1)
@@ -124,10 +154,10 @@ class Run:
         progress.at(1)
         return photo, faces
 
-    def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
+    def _driving(self, infos: dict[ClipKey, ClipInfo], rate: Fraction) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
         sources = {clip_key(source): source for source in self._request.clips}
-        expected = {key: expected_frames(source, infos[key], self._request.rate) for key, source in sources.items()}
+        expected = {key: expected_frames(source, infos[key], rate) for key, source in sources.items()}
         progress = self._stage("driving", sum(expected.values()))
         tracks: dict[ClipKey, tuple[Track, ...]] = {}
         before = 0
@@ -135,7 +165,7 @@ class Run:
             self._cancel.check()
             tracks[key] = self._animator.tracks(
                 source.path,
-                self._request.rate,
+                rate,
                 source.start_s,
                 source.end_s,
                 progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
@@ -149,14 +179,13 @@ class Run:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, self._request.rate))
+            self._note(clip_notes(clip, rate))
         return clips
 
-    def _scene(self, photo: Photo, faces: Sequence[Face], clips: Sequence[DrivingClip]) -> Scene:
+    def _scene(self, photo: Photo, faces: Sequence[Face], clips: Sequence[DrivingClip], timeline: Timeline) -> Scene:
         roles = {role.face: role for role in self._request.cast}
         tracks = {clip.face: clip.track for clip in clips}
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
-        timeline = timeline_for(self._request.duration, self._request.rate, clips)
         return Scene(photo.pixels, parts, timeline, self._request)
 
     def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
