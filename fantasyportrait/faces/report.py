@@ -76,9 +76,8 @@ def _about_view(track: Track, scale: float) -> list[str]:
     sides = track.boxes[track.valid, 2:] - track.boxes[track.valid, :2]
     side = float(np.median(sides.max(axis=1)))
     if side < _SMALL_PX:
-        warnings.append(
-            f"the driver's face is only {side * scale:.0f} px large: use a closer clip ({_SMALL_PX * scale:.0f} px or more)"
-        )
+        least = f"{_SMALL_PX * scale:.0f} px or more"
+        warnings.append(f"the driver's face is only {side * scale:.0f} px large: use a closer clip ({least})")
     return warnings
 
 

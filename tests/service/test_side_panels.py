@@ -20,17 +20,19 @@ from tests.service.test_driving import _track
 RATE = Fraction(30000, 1001)
 
 
-@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]))
+@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]), st.integers(0, 200))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-def test_frames_follow_the_rows(monkeypatch: pytest.MonkeyPatch, length: int, total: int, fill: Fill) -> None:
+def test_frames_follow_the_rows(
+    monkeypatch: pytest.MonkeyPatch, length: int, total: int, fill: Fill, delay: int
+) -> None:
     def read_clip(path: Path, rate: Fraction, start_s: float, end_s: float | None, side: int) -> Iterator[int]:
         yield from range(round((start_s - 1.5) * rate), length)
 
     monkeypatch.setattr(side_panels, "read_clip", read_clip)
     source = ClipSource(Path("a.mp4"), start_s=1.5)
     clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
-    frames = list(side_panels._clip_frames(clip, Timeline(RATE, total), fill))
-    assert np.array_equal(frames, fill_rows(length, total, fill))
+    rows = fill_rows(length, total, fill, delay)
+    assert np.array_equal(list(side_panels._clip_frames(clip, RATE, rows, 360)), rows)
 
 
 def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:
