@@ -32,6 +32,7 @@ class SoundSource:
     """The sound of `path` from `start_s` for `length_s`, the span whose pictures are used, repeated as they are.
 
     `frame_s` is the length of an output frame: ping-pong turns round on a frame. It is silent for `delay_s` before.
+    `levels` are (seconds of the result, factor), ascending, between which its loudness goes evenly; none for as it is.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class SoundSource:
     fill: Fill = "hold"
     frame_s: Fraction = Fraction(1, 25)
     delay_s: Fraction = Fraction(0)
+    levels: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0 or self.delay_s < 0:
@@ -75,9 +77,17 @@ def _mix(sources: Sequence[SoundSource], total: int) -> Iterator[Block]:
     voices = [_regular(_voice(source, total), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
-        for voice in voices:
-            mix += next(voice)
+        for voice, source in zip(voices, sources, strict=True):
+            mix += _levelled(next(voice), source, begin)
         yield mix
+
+
+def _levelled(block: Block, source: SoundSource, begin: int) -> Block:
+    if not source.levels:
+        return block
+    seconds, factors = zip(*source.levels, strict=True)
+    level = np.interp(np.arange(begin, begin + len(block)) / SAMPLE_RATE, seconds, factors)
+    return np.asarray(block * level[:, None], np.float32)
 
 
 def _voice(source: SoundSource, total: int) -> Iterator[Block]:
