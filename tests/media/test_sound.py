@@ -2,6 +2,7 @@
 
 import wave
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
+from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks, sound_length_s
+from fantasyportrait.media.timeline import Fill
 from tests.factories_media import ClipSpec, counting, make_clip, make_sound, tone
 
 
@@ -85,6 +87,31 @@ def test_pingpong_is_silent_on_its_way_back(ramp: Path) -> None:
 def test_one_frame_of_pingpong_and_a_tiny_loop_end(ramp: Path) -> None:
     for fill in ("pingpong", "loop"):
         assert len(mixed(SoundSource(ramp, 0.0, Fraction(1, 25), fill))) == SAMPLE_RATE
+
+
+@pytest.mark.parametrize("fill", ["hold", "loop", "pingpong"])
+def test_a_delay_is_silence_before_the_sound(ramp: Path, fill: Fill) -> None:
+    source = SoundSource(ramp, 0.0, Fraction(1, 5), fill, delay_s=Fraction(1, 2))
+    mix = mixed(source, seconds=2)
+    now = mixed(replace(source, delay_s=Fraction(0)), seconds=Fraction(3, 2))
+    assert not mix[:24_000].any() and (mix[24_000:] == now).all()
+    assert not mixed(replace(source, delay_s=Fraction(9)), seconds=2).any()
+
+
+def test_levels_change_the_loudness_over_the_result(tmp_path: Path) -> None:
+    path = make_sound(tmp_path / "tone.wav", tone(2, 440, 0.5))
+    levels = ((0.0, 1.0), (0.5, 1.0), (1.0, 0.2), (2.0, 0.2))
+    mix = mixed(SoundSource(path, 0.0, Fraction(2), levels=levels), seconds=2)
+    expected = tone(2, 440, 0.5) * np.interp(np.arange(96_000) / 48_000, *zip(*levels, strict=True))[:, None]
+    assert np.abs(mix - expected)[200:-200].max() < 1e-6
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("m4a", "aac"),
+                                               ("ogg", "libopus"), ("flac", "flac")])  # fmt: skip
+def test_the_length_of_a_sound(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = make_sound(tmp_path / f"a.{suffix}", tone(3.3), codec)
+    assert float(sound_length_s(path)) == pytest.approx(3.3, abs=0.06)
+    assert sound_length_s(make_clip(tmp_path / "mute.mp4", [counting(i) for i in range(5)])) == 0
 
 
 def test_the_length_is_exact(ramp: Path) -> None:
