@@ -103,9 +103,10 @@ class Run:
         request = self._request
         given = [(request.portrait, "photo"), *((clip.path, "clip") for clip in request.clips)]
         given += [] if request.sound_file is None else [(request.sound_file, "sound")]
-        check_place(self._paths, [path for path, _ in given])
         for path, what in given:
             check_file(path, what)
+        check_place(self._paths, [path for path, _ in given])
+        for path, _ in given:
             if not path.is_file():
                 raise MediaError(_missing(path))
         infos = {clip_key(clip): probe_clip(clip.path) for clip in request.clips}
