@@ -1,5 +1,7 @@
 """Drawn text for videos: a title card that fills the frame, a caption on a dark band."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +18,29 @@ _ACCENT = (230, 85, 13)
 _TITLE, _SUBTITLE = (250, 250, 250), (176, 182, 196)
 _BAND = (0, 0, 0, 150)
 _UNKNOWN = "\U0010ffff"
+# The bundled font has the letters of English alone. Pillow finds these where Linux, macOS and Windows keep fonts.
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "segoeui.ttf", "Helvetica.ttc",
+    "NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-microhei.ttc", "PingFang.ttc", "msyh.ttc",
+    "Arial Unicode.ttf",
+)  # fmt: skip
 
 
-def check_text(text: str, font: Path | None) -> None:
-    """Raise `RequestError` where the font has no picture for a character, `MediaError` where it is no font."""
-    drawn = _font(font, 24)
-    unknown = _look(drawn, _UNKNOWN)
-    missing = next((c for c in text if not c.isspace() and c.isprintable() and _look(drawn, c) == unknown), None)
-    if missing is not None:
-        owner = "the bundled font" if font is None else str(font)
-        raise RequestError(f"{owner} cannot draw {missing!r} of {text!r}: name a font file that can, with --font")
+def usable_font(texts: Sequence[str], asked: Path | None) -> Path | None:
+    """The font file that draws all of the texts: the one asked for, else None for the bundled one, else the system's.
+
+    Raises `RequestError` where a character cannot be drawn, `MediaError` where the file asked for is no font.
+    """
+    missing = _missing(texts, asked)
+    if missing is None:
+        return asked
+    if asked is None:
+        for name in _SYSTEM_FONTS:
+            with suppress(MediaError):
+                if _missing(texts, Path(name)) is None:
+                    return Path(name)
+    owner = "the bundled font" if asked is None else str(asked)
+    raise RequestError(f"{owner} cannot draw the character {missing!r}: name a font file that can, with --font")
 
 
 def title_card(size: tuple[int, int], title: str, subtitle: str, font: Path | None = None) -> Pixels:
@@ -74,6 +89,13 @@ def _font(path: Path | None, size: float) -> Font:
         return ImageFont.truetype(str(path), size)
     except OSError as error:
         raise MediaError(f"{path} is not a font that can be read: give a .ttf or .otf file") from error
+
+
+def _missing(texts: Sequence[str], font: Path | None) -> str | None:
+    """The first character that the font has no picture for."""
+    drawn = _font(font, 24)
+    unknown = _look(drawn, _UNKNOWN)
+    return next((c for c in "".join(texts) if c.isprintable() and c != " " and _look(drawn, c) == unknown), None)
 
 
 def _look(font: Font, character: str) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fantasyportrait.core.errors import MediaError, OutputError, RequestError
 from fantasyportrait.core.optional import check_installed
-from fantasyportrait.media.cards import caption, check_text, title_card
+from fantasyportrait.media.cards import caption, title_card, usable_font
 from fantasyportrait.media.clips import ClipInfo, own_rate, probe_clip, read_clip
 from fantasyportrait.media.images import even_size
 from fantasyportrait.media.rates import nearest_standard
@@ -48,7 +48,7 @@ class Reel:
         music_volume: 0 to 1.
         size: (width, height), even; None for that of the clip with most pixels, at most 1920.
         rate: frames a second; None for those of the fastest clip, at most 60.
-        font: a font file for title and captions; None for a bundled one.
+        font: a font file for title and captions; None for a bundled one, or the system's where that lacks a letter.
     """
 
     clips: tuple[Path, ...]
@@ -103,16 +103,15 @@ def make_reel(reel: Reel, output: Path, progress: Callable[[int, int], None] | N
     _check_output(reel, output)
     infos = [probe_clip(path) for path in reel.clips]
     texts = _captions(reel)
-    for text in (reel.title, reel.subtitle, *texts):
-        check_text(text, reel.font)
+    font = usable_font((reel.title, reel.subtitle, *texts), reel.font)
     size, rate = reel.size or _canvas(infos), reel.rate or _rate(infos)
     fade = round_half_up(Fraction(reel.fade_s) * rate)
     first = frame_count(TITLE_S, rate) if reel.title else 0
     cuts = _cuts(infos, rate, fade, first)
     timeline = Timeline(rate, cuts[-1].end)
-    shots = [_shot(cut, rate, size, text, reel.font) for cut, text in zip(cuts, texts, strict=True)]
+    shots = [_shot(cut, rate, size, text, font) for cut, text in zip(cuts, texts, strict=True)]
     if reel.title:
-        card = title_card(size, reel.title, reel.subtitle, reel.font)
+        card = title_card(size, reel.title, reel.subtitle, font)
         shots.insert(0, Shot(lambda: iter([card]), 0, first))
     sources = [*_clip_sounds(cuts, rate, fade), *_music(reel, cuts, timeline)]
     sound = sound_blocks(sources, timeline.duration_s) if sources else None
