@@ -105,7 +105,7 @@ def fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """The picture as large as `size` (width, height) allows, in the middle of its own blurred and darkened copy."""
     height, width = pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
-    inner = min(size[0], round(width * scale)), min(size[1], round(height * scale))
+    inner = min(size[0], max(1, round(width * scale))), min(size[1], max(1, round(height * scale)))
     if inner == size:
         return resize(pixels, size)
     small = resize(pixels, (_BLUR_SIDE, _BLUR_SIDE), fast=True)
