@@ -11,7 +11,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
 
 StrPath = str | os.PathLike[str]
-DurationWord = Literal["longest", "shortest"]
+DurationWord = Literal["longest", "shortest", "sound"]
 DURATION_WORDS: tuple[DurationWord, ...] = get_args(DurationWord)
 
 Taken = TypeVar("Taken", contravariant=True)

@@ -19,7 +19,7 @@ from fantasyportrait.media import containers
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.sound import has_sound
+from fantasyportrait.media.sound import sound_length_s
 from fantasyportrait.schema.limits import PRIVATE, PUBLIC
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, quadrants, tone
 from tests.hostile.seeds import picture
@@ -155,7 +155,7 @@ def test_files_are_refused_by_their_bytes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    for act in (load_photo, probe_clip, has_sound):
+    for act in (load_photo, probe_clip, sound_length_s):
         with pytest.raises(MediaError, match="not a file but a folder, a pipe or a device"):
             act(tmp_path / "a.png")
 
@@ -207,7 +207,7 @@ def test_sound_of_a_codec_that_is_not_listed_is_a_note(tmp_path: Path) -> None:
     assert not info.has_sound and info.notes == ("the sound of a.mkv is ac3, which is not read: convert it to AAC",)
     make_sound(tmp_path / "a.ac3", tone(0.2), "ac3")
     with pytest.raises(MediaError, match="ac3, which is not read"):
-        has_sound(tmp_path / "a.ac3")
+        sound_length_s(tmp_path / "a.ac3")
 
 
 @pytest.mark.parametrize(

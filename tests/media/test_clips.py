@@ -272,10 +272,9 @@ def test_what_is_no_clip_says_so(tmp_path: Path, ten: Path) -> None:
     (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\n{ten}\n#EXT-X-ENDLIST\n")
     (tmp_path / "concat.txt").write_text(f"ffconcat version 1.0\nfile '{ten}'\n")
     (tmp_path / "half.mp4").write_bytes(ten.read_bytes()[:600])
-    av.VideoFrame.from_ndarray(counting(3)).to_image().save(tmp_path / "photo.png")
     make_sound(tmp_path / "sound.mp4", tone(0.5), "aac")
-    expected = dict.fromkeys(("text.mp4", "list.m3u8", "concat.txt", "half.mp4", "photo.png"), "not a video")
-    expected |= {"empty.mp4": "empty", "sound.mp4": "no picture", "missing.mp4": "check the path", ".": "cannot open"}
+    expected = dict.fromkeys(("text.mp4", "list.m3u8", "concat.txt", "half.mp4"), "not a video")
+    expected |= {"empty.mp4": "empty", "sound.mp4": "no picture", "missing.mp4": "check the path", ".": "folder"}
     for name, words in expected.items():
         for act in (probe_clip, lambda path: next(read_clip(path))):
             with pytest.raises(MediaError, match=words):

@@ -20,17 +20,18 @@ from tests.service.test_driving import _track
 RATE = Fraction(30000, 1001)
 
 
-@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]))
+@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]), st.integers(0, 200))
 @settings(max_examples=60)
-def test_frames_follow_the_rows(length: int, total: int, fill: Fill) -> None:
+def test_frames_follow_the_rows(length: int, total: int, fill: Fill, delay: int) -> None:
     class Numbers(LocalDecoder):
         def frames(self, path: Path, rate: Fraction, start_s: float, *_: object) -> Iterator[tuple[float, int]]:  # type: ignore[override]
             yield from ((0.0, row) for row in range(round((start_s - 1.5) * rate), length))
 
     source = ClipSource(Path("a.mp4"), start_s=1.5)
     clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
-    frames = list(side_panels._clip_frames(clip, Numbers(), Timeline(RATE, total), fill))
-    assert np.array_equal(frames, fill_rows(length, total, fill))
+    rows = fill_rows(length, total, fill, delay)
+    reading = side_panels._Reading(Numbers(), 360)
+    assert np.array_equal(list(side_panels._clip_frames(clip, RATE, rows, reading)), rows)
 
 
 def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:

@@ -135,7 +135,7 @@ def test_clips_in_their_own_times(
 @pytest.mark.parametrize("make", [plain, webm])
 def test_sound(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
     path = make(tmp_path)
-    assert sandbox.has_sound(path)
+    assert sandbox.sound_length_s(path) == LOCAL.sound_length_s(path) > Fraction(1, 4)
     for start_s in (Fraction(0), Fraction(1, 10), Fraction(9)):
         ours, theirs = (list(decoder.sound(path, start_s)) for decoder in (LOCAL, sandbox))
         assert [len(block) for block in ours] == [len(block) for block in theirs]
