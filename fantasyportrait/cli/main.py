@@ -15,7 +15,7 @@ from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
 from fantasyportrait.cli.motions import list_motions, render_motion
 from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
 from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
-from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 
 HELP = """Animate the people of a photo, each by a driving clip of their own.
 
@@ -78,6 +78,7 @@ def _options(
 
 
 app = build_app()
+_MAY_BE_EMPTY = ("--prompt", "--negative-prompt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
     try:
+        _check_no_empty_word(given)
         app(given, prog_name="fantasyportrait")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
@@ -97,6 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"unexpected error: {type(error).__name__}: {error} (run with --debug to see where)"
         return _report(error, text, 1, debug)
     return 0
+
+
+def _check_no_empty_word(words: Sequence[str]) -> None:
+    """Refuse "", mostly a shell variable that is not set: as a path it would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        flag = word[:-1] if word.startswith("--") and word.endswith("=") else before if not word else ""
+        if (not word or flag) and flag not in _MAY_BE_EMPTY:
+            which = flag if flag.startswith("-") else "an argument"
+            raise RequestError(f"{which} is an empty text: give a value, or leave it out")
 
 
 def _report(error: BaseException, text: str, code: int, debug: bool) -> int:

@@ -12,6 +12,7 @@ from fantasyportrait.faces.report import report
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
+from fantasyportrait.service.checks import check_whole
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -42,6 +43,7 @@ class Listing:
 
 def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
     """The faces of a photo, at the size in which `animate` would use it."""
+    check_whole("max_side", max_side, 64, 8192)
     photo, faces = animator.faces(path, max_side)
     rows = tuple(
         {
