@@ -96,6 +96,13 @@ class Workshop:
         with self._lock:
             self._sessions.pop(session, None)
 
+    def close(self) -> None:
+        """The app ends: stop the work of all sessions."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            self.stop(session)
+
     @property
     def served(self) -> tuple[Path, ...]:
         """The folders whose files the page may show."""
