@@ -70,7 +70,7 @@ class Interrupts:
         if not self._armed:
             return
         if sys.platform == "win32" or main is None:
-            _thread.interrupt_main(number)
+            _thread.interrupt_main(signal.Signals(number))
         else:
             signal.pthread_kill(main, number)
 
