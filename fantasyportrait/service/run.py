@@ -39,6 +39,7 @@ from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.space import check_space, result_bytes
 from fantasyportrait.service.upright_clips import turn_note
 from fantasyportrait.service.video_size import small_faces
 
@@ -87,6 +88,7 @@ class Run:
         photo, faces = self._portrait(engine)
         clips = self._driving(infos)
         scene = self._scene(photo, faces, clips)
+        self._check_space(scene)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
             self._request = self._with_portrait_file(folder)
@@ -181,6 +183,14 @@ class Run:
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
         timeline = timeline_for(self._request.duration, self._request.rate, clips)
         return Scene(photo.pixels, parts, timeline, self._request)
+
+    def _check_space(self, scene: Scene) -> None:
+        """Raise `OutputError` where the disk has no room for the result."""
+        height, width = scene.pixels.shape[:2]
+        timeline, folder = scene.timeline, self._paths.video.parent
+        suffix, length_s = self._paths.video.suffix, float(timeline.duration_s)
+        size = result_bytes(suffix, (width, height), timeline.frames, length_s, self._request.side_by_side)
+        check_space(folder, size, f"the result {self._paths.video.name}")
 
     def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
         height, width = scene.pixels.shape[:2]
