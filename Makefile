@@ -1,28 +1,34 @@
-# Four commands over ordinary ones: the README shows them for machines without make.
+# A few commands over ordinary ones: the README shows them for machines without make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test app lint models
+.PHONY: help demo test app lint lock fuzz models
 
-# Any python from 3.10 on;  make demo PYTHON=python3.12  picks one.
+# Any python from 3.10 to 3.13;  make demo PYTHON=python3.12  picks one.
 PYTHON ?=
-VENV := .venv
+VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# The locked set is installed as it stands: no resolver may choose other versions, every file has its hash checked.
+LOCKED := $(PIP) --no-deps --require-hashes --requirement
 # Installed first, so that no other package chooses the version; a CUDA-free build is chosen by naming its index here.
-TORCH ?= torch==2.13.0
-SUITABLE := import sys; sys.exit(sys.version_info < (3, 10))
+TORCH ?= torch==2.13.0; python_version >= '3.11'
+# The diffusion engine, and so the type check of all rooms, needs Python 3.11.
+TYPES = $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 11))' && echo "types: checked from Python 3.11 on" || $(PY) -m mypy
+SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 
 help:
 	@echo "make demo   animate the two people of assets/two_people.png on the CPU"
 	@echo "make app    open the app at http://127.0.0.1:7860"
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types only"
+	@echo "make fuzz   read 20,000 damaged files"
+	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
 	@mkdir -p demo
 	@$(VENV)/bin/fantasyportrait animate assets/two_people.png \
 	    --cast 1=motion:talk --cast 2=motion:laugh --duration 6 -o demo/two_people.mp4
 
-app: $(VENV)/.installed-app models
+app: $(VENV)/.installed models
 	@$(PY) app.py
 
 # Everything runs even when one part fails, and pytest's summary is the last thing said.
@@ -30,14 +36,27 @@ test: $(VENV)/.installed-dev models
 	@status=0; \
 	$(VENV)/bin/ruff check . || status=1; \
 	$(VENV)/bin/ruff format --check . || status=1; \
-	$(PY) -m mypy || status=1; \
+	{ $(TYPES); } || status=1; \
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile || status=1; \
 	exit $$status
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(PY) -m mypy
+	$(TYPES)
+
+fuzz: $(VENV)/.installed-dev
+	$(PY) -m tests.hostile.fuzz --count 20000 --seed 1
+
+# For every system and every Python at once; [tool.uv] of pyproject.toml says where a range is overruled.
+RESOLVE := pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
+    --custom-compile-command "make lock"
+EXTRAS := $(foreach extra,wan gguf int8 ray dev,--extra $(extra))
+lock: | $(PY)
+	@$(PIP) "uv>=0.13"
+	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
+	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
+	    --output-file requirements-dev.lock
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null
@@ -52,21 +71,18 @@ $(PY):
 	        exit 1; \
 	    fi; \
 	done; \
-	echo "no python from 3.10 on was found: install one, or name it with  make PYTHON=..." >&2; exit 1
+	echo "no python from 3.10 to 3.13 was found: install one, or name it with  make PYTHON=..." >&2; exit 1
 
 # A stamp for each set of packages, so that the second run installs nothing.
-$(VENV)/.installed: pyproject.toml | $(PY)
-	@echo "installing the package (about a minute, once)"
-	@$(PIP) --editable .
+$(VENV)/.installed: requirements.lock pyproject.toml | $(PY)
+	@echo "installing the package and the app (about a minute, once)"
+	@$(LOCKED) requirements.lock
+	@$(PIP) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.installed-app: pyproject.toml | $(PY)
-	@echo "installing the package and the app (about a minute, once)"
-	@$(PIP) --editable ".[app]"
-	@touch $@ $(VENV)/.installed
-
-$(VENV)/.installed-dev: pyproject.toml | $(PY)
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(PY)
 	@echo "installing the package, both engines, the app and the tools for tests (some minutes, once)"
-	@$(PIP) $(TORCH)
-	@$(PIP) --editable ".[app,wan,gguf,int8,ray,dev]"
-	@touch $@ $(VENV)/.installed $(VENV)/.installed-app
+	@$(PIP) "$(TORCH)"
+	@$(LOCKED) requirements-dev.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@ $(VENV)/.installed

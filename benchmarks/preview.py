@@ -53,7 +53,7 @@ def bundled_inputs(folder: Path) -> Inputs:
     clips = []
     small = cv2.resize(crop, (480, 480), interpolation=cv2.INTER_AREA)
     finder = FaceFinder()
-    face = finder.find(small)[0]
+    face = finder.masked(small, finder.find(small))[0]
     for name in ("talk", "laugh"):
         motion = builtin_motion(name, 250, RATE, finder.canonical)
         clips.append(folder / f"{name}.mp4")
@@ -81,7 +81,8 @@ def render_fps(photo: Path, frames: int = 100) -> float:
     pixels = load_photo(photo).pixels
     finder = FaceFinder()
     motion = builtin_motion("talk", frames + 1, RATE, finder.canonical)
-    stream = render(pixels, [Part(face, motion) for face in finder.find(pixels)], frames + 1, finder.canonical)
+    parts = [Part(face, motion) for face in finder.masked(pixels, finder.find(pixels))]
+    stream = render(pixels, parts, frames + 1, finder.canonical)
     next(stream)
     start = time.perf_counter()
     rendered = sum(1 for _ in stream)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import CanonicalFace
@@ -79,7 +78,7 @@ def correlations(media: Path, frames: int) -> list[dict[str, object]]:
     reader, rows = Reader(net, finder.canonical), []
     for portrait in ("woman.jpg", "man.jpeg"):
         pixels = load_photo(media / portrait).pixels
-        face = finder.find(pixels)[0]
+        face = finder.masked(pixels, finder.find(pixels))[0]
         for clip in SINGLE:
             track = track_clip(media / clip, RATE, 0.0, frames / float(RATE))[0]
             motion = motion_of(track, finder.canonical)
@@ -104,7 +103,7 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
         end = frames / float(RATE)
         true = list(read_clip(media / clip, RATE, 0.0, end))
         track = track_clip(media / clip, RATE, 0.0, end)[0]
-        face: Face = finder.find(true[0])[0]
+        face = finder.masked(true[0], finder.find(true[0]))[0]
         motion = motion_of(track, finder.canonical, reference=face)
         result = list(render(true[0], [Part(face, motion, absolute=True)], len(motion), finder.canonical))
         seen = reader.signals(result, face.landmarks)["points"][:, :468, :2]
@@ -126,7 +125,7 @@ def independence(media: Path) -> dict[str, int]:
     """How many pixels of face 1's head change when face 2's driver does; and of a still face at all."""
     finder = FaceFinder()
     pixels = load_photo(media / "two_person.png").pixels
-    one, two = finder.find(pixels)
+    one, two = finder.masked(pixels, finder.find(pixels))
     canonical = finder.canonical
     nod, laugh, talk = (builtin_motion(name, 25, RATE, canonical) for name in ("nod", "laugh", "talk"))
     first = render(pixels, [Part(one, talk), Part(two, nod)], 25, canonical)

@@ -1,27 +1,124 @@
-"""FantasyPortrait: a photo, a driving clip for each face, and out comes a video. Importing this loads nothing heavy."""
+"""FantasyPortrait: a photo, a driving clip for each face, and out comes a video.
+
+    import fantasyportrait as fp
+
+    fp.animate("photo.png", ["1=clip.mp4", "2=motion:smile"], "out.mp4")
+
+Importing this loads nothing heavy: every name is loaded on its first use.
+"""
 
 import importlib
 import os
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fantasyportrait.core.cancel import CancelToken
+    from fantasyportrait.core.errors import (
+        Cancelled,
+        DependencyError,
+        FaceError,
+        FantasyPortraitError,
+        MediaError,
+        OutputError,
+        RequestError,
+        WeightsError,
+    )
+    from fantasyportrait.faces.face import Face
+    from fantasyportrait.models.motion_adapter import MotionAdapter
+    from fantasyportrait.models.motion_encoder import MotionEncoder
+    from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+    from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+    from fantasyportrait.service import events
+    from fantasyportrait.service.animator import Animator
+    from fantasyportrait.service.api import animate, faces
+    from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
+    from fantasyportrait.service.events import Result
+    from fantasyportrait.service.library import example_photo
+    from fantasyportrait.service.request import AnimationRequest, load_request
+    from fantasyportrait.service.sampling import Sampling
 
 __version__ = "0.2.0.dev0"
+
+__all__ = [
+    "AnimationRequest",
+    "Animator",
+    "BuiltinSource",
+    "CancelToken",
+    "Cancelled",
+    "ClipSource",
+    "DependencyError",
+    "Face",
+    "FaceError",
+    "FantasyPortraitError",
+    "FantasyPortraitPipeline",
+    "FantasyPortraitTransformer3DModel",
+    "FreeSource",
+    "MediaError",
+    "MotionAdapter",
+    "MotionEncoder",
+    "OutputError",
+    "RequestError",
+    "Result",
+    "Role",
+    "Sampling",
+    "WeightsError",
+    "animate",
+    "events",
+    "example_photo",
+    "faces",
+    "load_request",
+]
 
 # onnxruntime, which diffusers imports too, reports to its maker what it runs unless it was told not to before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# The diffusers classes under the package's own name; loaded when asked for.
-_CLASSES = MappingProxyType(
+_MODULES = MappingProxyType(
     {
-        "FantasyPortraitPipeline": "fantasyportrait.pipelines.portrait_pipeline",
-        "FantasyPortraitTransformer3DModel": "fantasyportrait.models.transformer",
-        "MotionAdapter": "fantasyportrait.models.motion_adapter",
-        "MotionEncoder": "fantasyportrait.models.motion_encoder",
+        "core.cancel": ("CancelToken",),
+        "core.errors": (
+            *("Cancelled", "DependencyError", "FaceError", "FantasyPortraitError", "MediaError", "OutputError"),
+            *("RequestError", "WeightsError"),
+        ),
+        "faces.face": ("Face",),
+        "models.motion_adapter": ("MotionAdapter",),
+        "models.motion_encoder": ("MotionEncoder",),
+        "models.transformer": ("FantasyPortraitTransformer3DModel",),
+        "pipelines.portrait_pipeline": ("FantasyPortraitPipeline",),
+        "service.animator": ("Animator",),
+        "service.api": ("animate",),
+        "service.cast": ("BuiltinSource", "ClipSource", "FreeSource", "Role"),
+        "service.events": ("Result",),
+        "service.library": ("example_photo",),
+        "service.request": ("AnimationRequest", "load_request"),
+        "service.sampling": ("Sampling",),
     }
 )
+"""Where each public name lives, but for `events`, a module, and `faces`, which is a package as well."""
 
 
-def __getattr__(name: str) -> object:
-    """Load one of the diffusers classes on first use."""
-    if name not in _CLASSES:
+class _FacesPackage(ModuleType):
+    """The package `fantasyportrait.faces`, which can be called: `faces(photo)` is `service.api.faces`.
+
+    The package would take the function's place in this module when something of it is imported.
+    """
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        return importlib.import_module("fantasyportrait.service.api").faces(*arguments, **options)
+
+
+if not TYPE_CHECKING:
+    importlib.import_module("fantasyportrait.faces").__class__ = _FacesPackage
+
+    def __getattr__(name: str) -> object:
+        """Load one of the public names on its first use."""
+        if name == "events":
+            return importlib.import_module("fantasyportrait.service.events")
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(importlib.import_module(f"fantasyportrait.{module}"), name)
         raise AttributeError(f"module 'fantasyportrait' has no attribute {name!r}")
-    return getattr(importlib.import_module(_CLASSES[name]), name)
+
+    def __dir__() -> list[str]:
+        """The public names, loaded or not."""
+        return sorted({*globals(), *__all__})

@@ -5,16 +5,19 @@ import os
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from fantasyportrait.core.errors import RequestError
 from ui import words
+from ui.doors import Doors
 from ui.layout import build_page
 from ui.settings import Settings
+from ui.temporary import upload_folder
 from ui.theme import style_sheet, theme
+from ui.uploads import MAX_UPLOAD_BYTES, UploadGate
 from ui.workshop import RESULTS_KEPT_S, Workshop
 
 SWEEP_S = 600
-MAX_UPLOAD = "200mb"
 MAX_WAITING = 16
 
 
@@ -24,6 +27,8 @@ def build(workshop: Workshop) -> gr.Blocks:
     def leave(request: gr.Request) -> None:
         workshop.leave(request.session_hash or "")
 
+    # Results are sent from where they are: gradio would copy each into its temporary folder first.
+    gr.set_static_paths([workshop.results])
     demo = gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(SWEEP_S, int(RESULTS_KEPT_S)))
     with demo:
         build_page(workshop)
@@ -32,8 +37,8 @@ def build(workshop: Workshop) -> gr.Blocks:
     return demo
 
 
-def launch(settings: Settings, block: bool = True) -> str:
-    """Serve the app, until Ctrl-C if `block`; returns its address.
+def launch(settings: Settings) -> None:
+    """Serve the app until it is interrupted; then its uploads are removed.
 
     Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
     """
@@ -43,19 +48,15 @@ def launch(settings: Settings, block: bool = True) -> str:
             "torchrun is for  fantasyportrait animate: an app uses several cards through  fantasyportrait workers"
         )
     animator, model = settings.animator(), settings.found_model()
-    workshop = Workshop(settings.results, animator, model=model, queue=settings.queue(animator))
-    demo = build(workshop)
-    workshop.sweep_often(SWEEP_S)
-    try:
-        _, address, _ = demo.launch(
-            server_name=settings.host,
-            server_port=settings.port,
-            prevent_thread_lock=not block,
-            **_launch_options(workshop),
-        )
-    except OSError as error:
-        raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
-    return address
+    queue = settings.queue(animator)
+    with upload_folder() as uploads:
+        workshop = Workshop(settings.results, animator, model=model, queue=queue, uploads=UploadGate(uploads))
+        demo = build(workshop)
+        workshop.sweep_often(SWEEP_S)
+        try:
+            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(workshop))
+        except OSError as error:
+            raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
 
 
 def _launch_options(workshop: Workshop) -> dict[str, Any]:
@@ -63,7 +64,8 @@ def _launch_options(workshop: Workshop) -> dict[str, Any]:
         "theme": theme(),
         "css": style_sheet(),
         "allowed_paths": [str(workshop.results)],
-        "max_file_size": MAX_UPLOAD,
+        "max_file_size": MAX_UPLOAD_BYTES,
+        "app_kwargs": {"middleware": [Middleware(Doors, gate=workshop.uploads, folders=workshop.served)]},
         "share": False,
         "show_error": False,
         "ssr_mode": False,

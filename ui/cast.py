@@ -3,10 +3,12 @@
 gradio compares states by their hash, so all of it is hashable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from fantasyportrait.core.errors import RequestError
 from ui import form
 
 
@@ -40,7 +42,7 @@ class Portrait:
 
     Attributes:
         path: where the server keeps the upload; empty when it was taken away, while its cards wait for another one.
-        thumbnails: a URL with a picture for each face, left to right.
+        thumbnails: a URL with a picture for each face, in the order of their numbers.
         cards: what each face's card begins with; there may be more or fewer than faces.
         edition: counts the examples loaded, whose cards replace what was chosen before.
     """
@@ -55,19 +57,37 @@ class Portrait:
         return self.cards[face - 1] if face <= len(self.cards) else KeptCard()
 
 
-def keep(values: Sequence[Any], before: Portrait | None) -> tuple[KeptCard, ...]:
-    """The cards from the raw values of all their widgets; those of faces that the photo does not show stay known."""
+def keep(values: Sequence[Any], before: Portrait | None, admit: Callable[[object], Path]) -> tuple[KeptCard, ...]:
+    """The cards from the raw values of all their widgets; those of faces that the photo does not show stay known.
+
+    What no widget offers is not kept, nor is a file that `admit` refuses with `RequestError`.
+    """
     width = len(fields(KeptCard))
-    shown = tuple(_kept(values[first : first + width]) for first in range(0, len(values), width))
+    shown = tuple(_kept(values[first : first + width], admit) for first in range(0, len(values), width))
     return shown + (before.cards[len(shown) :] if before else ())
 
 
-def _kept(values: Sequence[Any]) -> KeptCard:
-    card = KeptCard(*values)
-    regions = tuple(card.regions) if isinstance(card.regions, list) else form.REGION_NAMES
-    return replace(card, clip=_path(card.clip), webcam=_path(card.webcam), regions=regions)
+def _kept(values: Sequence[Any], admit: Callable[[object], Path]) -> KeptCard:
+    card, new = KeptCard(*values), KeptCard()
+    regions = card.regions if isinstance(card.regions, list | tuple) else new.regions
+    return replace(
+        card,
+        kind=card.kind if isinstance(card.kind, str) else new.kind,
+        clip=_path(card.clip, admit),
+        person=card.person if isinstance(card.person, int) else new.person,
+        webcam=_path(card.webcam, admit),
+        motion=card.motion if isinstance(card.motion, str) else new.motion,
+        strength=card.strength if isinstance(card.strength, int | float) else new.strength,
+        regions=tuple(region for region in regions if region in form.REGION_NAMES),
+        mirror=card.mirror is True,
+    )
 
 
-def _path(upload: object) -> str | None:
+def _path(upload: object, admit: Callable[[object], Path]) -> str | None:
     """The path of an uploaded file as gradio describes it."""
-    return upload.get("path") if isinstance(upload, dict) else None
+    if not upload:
+        return None
+    try:
+        return str(admit(upload))
+    except RequestError:
+        return None

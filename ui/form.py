@@ -1,12 +1,14 @@
 """What the visitor chose becomes a request. Values come from anywhere, so each is checked again here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
+from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.converted import DURATION_WORDS
 from fantasyportrait.service.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
 
@@ -79,6 +81,18 @@ def request_of(
     return AnimationRequest(portrait, cast, **given)
 
 
+def admitted(face: int, card: CardValues, admit: Callable[[object], Path]) -> CardValues:
+    """The card with the files that count as `admit` gives them; raises `RequestError` where it refuses one."""
+    name = {CLIP: "clip", WEBCAM: "webcam"}.get(card.kind) if isinstance(card.kind, str) else None
+    given = name and getattr(card, name)
+    if name is None or not given:
+        return card
+    try:
+        return replace(card, **{name: str(admit(given))})
+    except RequestError as error:
+        raise RequestError(f"the clip of face {face} cannot be used: {error}") from error
+
+
 def role_of(face: int, card: CardValues, free: bool = False) -> Role:
     """The role of one face, which may be left to the model if `free`; raises `RequestError`."""
     if not isinstance(card.regions, Sequence) or not set(card.regions) <= set(REGION_NAMES):
@@ -103,7 +117,7 @@ def portable(request: AnimationRequest) -> str:
 def places(request: AnimationRequest) -> list[Path]:
     """Where the server keeps the files of a request: nothing to tell a visitor."""
     model = request.sampling.model_folder
-    return [request.portrait, *(clip.path for clip in request.clips), *([model] if model else [])]
+    return [*request.files, *([model] if model else [])]
 
 
 def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:
@@ -147,7 +161,9 @@ def _person(value: object) -> int | None:
 
 def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
-        return length if isinstance(length, str) else repr(length)
+        # A number in the place of a word would go past the longest length.
+        check_choice("duration", length, DURATION_WORDS)
+        return length
     longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""
     if not isinstance(seconds, int | float) or not 0 < seconds <= longest:
         raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest:g}{whose}")

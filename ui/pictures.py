@@ -4,12 +4,15 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.annotate import face_colour
+from ui import words
 
 Pixels = NDArray[np.uint8]
 
@@ -50,6 +53,12 @@ def card_head(face: int, picture: str) -> str:
 def refusal(text: str) -> str:
     """An error, in a place that screen readers announce."""
     return f'<p class="refusal" role="alert">{escape(_sentence(text))}</p>'
+
+
+def refused(error: FantasyPortraitError, places: Sequence[Path]) -> str:
+    """An error with its notes, in which the names of files stand for their places on the server."""
+    notes = [words.in_words(note, places) for note in error.notes]
+    return refusal(words.in_words(error, places)) + note_list(notes)
 
 
 def remark(text: str) -> str:

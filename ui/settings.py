@@ -1,11 +1,14 @@
 """How one app is served: what whoever starts it decides, and no visitor."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.limits import PRIVATE, PUBLIC, Limits
 from fantasyportrait.service.animator import Animator, Placement
+from fantasyportrait.service.decoders import make_decoder
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.sampling import Sampling
 
@@ -22,6 +25,7 @@ class Settings:
         models_dir: where the model files lie or shall be put.
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
+        public: whether strangers use it, which decides the limits; None: where it runs on a Hugging Face Space.
         device, profile, precision, attention, compile, vram_gib, ram_gib: see `Placement`.
     """
 
@@ -38,6 +42,7 @@ class Settings:
     compile: bool = False
     vram_gib: float | None = None
     ram_gib: float | None = None
+    public: bool | None = None
 
     def placement(self) -> Placement:
         """This machine's settings; raises `RequestError` for words that name none, and for any beside `ray`."""
@@ -49,11 +54,17 @@ class Settings:
         machine: dict[str, Any] = {name: getattr(self, name) for name in MACHINE}
         return Placement(**machine)
 
+    @property
+    def limits(self) -> Limits:
+        """How much of a visitor's file is read."""
+        public = "SPACE_ID" in os.environ if self.public is None else self.public
+        return PUBLIC if public else PRIVATE
+
     def animator(self) -> Animator:
-        """The animator of this machine."""
+        """The animator of this machine, which decodes what visitors bring in child processes."""
         # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
-        return Animator(models, placement=self.placement())
+        return Animator(models, placement=self.placement(), decoder=make_decoder(self.limits, sandbox=True))
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""

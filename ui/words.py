@@ -64,4 +64,4 @@ def time_left(seconds: float) -> str:
 
 def count_faces(count: int) -> str:
     """What the photo shows."""
-    return "1 face found" if count == 1 else f"{count} faces found, numbered from left to right"
+    return "1 face found" if count == 1 else f"{count} faces found, numbered row by row, left to right"

@@ -15,6 +15,7 @@ from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
+from ui.uploads import UploadGate
 
 RESULTS_KEPT_S = 6 * 3600.0
 POLL_S = 0.2
@@ -33,7 +34,8 @@ class _Session:
 class Workshop:
     """The animator and the visitors' sessions. One for each running app; threads may share it.
 
-    Photos and clips are looked at by the animator here; videos are made by the workers of `queue`.
+    Photos and clips are looked at by the animator here; videos are made by the workers of `queue`. Files that the page
+    names go through `uploads`.
     `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
     that the browser and the server share; results lie in a folder named by another random id, so that neither leads
     to the other.
@@ -46,8 +48,10 @@ class Workshop:
         kept_s: float = RESULTS_KEPT_S,
         model: str | None = None,
         queue: JobQueue | None = None,
+        uploads: UploadGate | None = None,
     ) -> None:
         self.results = results.resolve()
+        self.uploads = uploads or UploadGate(self.results / "uploads")
         self.model = model
         self.animator = animator or Animator()
         self.queue = queue or JobQueue([LocalWorker(self.animator)])
@@ -88,6 +92,11 @@ class Workshop:
         self.stop(session)
         with self._lock:
             self._sessions.pop(session, None)
+
+    @property
+    def served(self) -> tuple[Path, ...]:
+        """The folders whose files the page may show."""
+        return self.results, self.uploads.folder
 
     @contextmanager
     def measuring(self, cancel: CancelToken) -> Iterator[None]:
@@ -137,6 +146,7 @@ class Workshop:
         History(self.results).expire(self._kept_s)
         for place in self.results.glob("?" * 32):
             History(place).expire(self._kept_s)
+        self.uploads.sweep()
         limit = time.monotonic() - self._kept_s
         with self._lock:
             idle = [name for name, own in self._sessions.items() if not own.jobs and own.used_s < limit]

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
-  FACE    1, 2, 3 ... from left to right (see `fantasyportrait faces PHOTO`)
+  FACE    1, 2, 3 ... row by row, left to right (see `fantasyportrait faces PHOTO`)
   SOURCE  the path of a clip, motion:NAME (see `fantasyportrait motions list`),
           still, or free: the diffusion model moves the face as it likes
   keys    person        which person of the clip; the largest if not given
@@ -71,8 +71,8 @@ Examples:
   fantasyportrait animate photo.png --cast 1=a.mp4 --cast 2=b.mp4#person=2 \\
       --cast 3=motion:smile --cast 4=still --duration 8 -o out.mp4
   fantasyportrait animate photo.png --cast "1=a.mp4#start=2&end=6&head=off" --sound none -o out.webm
-  fantasyportrait animate --request out.request.json -o again.mp4
-  fantasyportrait animate --request out.request.json --engine wan --seed 7 -o wan.mp4
+  fantasyportrait animate --request out.mp4.request.json -o again.mp4
+  fantasyportrait animate --request out.mp4.request.json --engine wan --seed 7 -o wan.mp4
 """
 
 Photo = Annotated[Path | None, typer.Argument(help="The portrait: a photo of one or several people.")]
@@ -83,9 +83,10 @@ Output = Annotated[
         "--output",
         "-o",
         help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames. "
-        "[default: PHOTO.animated.mp4 in the current folder]",
+        "[default: PHOTO.animated.mp4 in the current folder, with a number where there is one already]",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Without -o: replace the last PHOTO.animated.mp4.")]
 Duration = Annotated[
     str | None, typer.Option(help="longest or shortest clip of the cast, or seconds. [default: longest]")
 ]
@@ -125,7 +126,14 @@ Detector = Annotated[
 ]
 Engine = Annotated[str | None, typer.Option(metavar="preview|wan", help="What makes the frames. [default: preview]")]
 Saved = Annotated[
-    Path | None, typer.Option("--request", help="Run a saved request again; flags given beside it change it.")
+    Path | None,
+    typer.Option(
+        "--request",
+        help="Run a saved request again, or that of a video (.mp4, .webm, a folder of PNG frames); flags change it.",
+    ),
+]
+Sandbox = Annotated[
+    bool, typer.Option("--sandbox", help="Decode photo, clips and sound in child processes: for files of strangers.")
 ]
 ModelsDir = Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")]
 
@@ -134,6 +142,7 @@ def animate(
     photo: Photo = None,
     cast: Cast = None,
     output: Output = None,
+    overwrite: Overwrite = False,
     duration: Duration = None,
     fps: Fps = None,
     fill: Fill = None,
@@ -170,24 +179,28 @@ def animate(
     parallel: Parallel = "none",
     vram_gib: VramGib = None,
     ram_gib: RamGib = None,
+    sandbox: Sandbox = False,
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     # The flags that were given, by name: this must stay the first statement.
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
+    from fantasyportrait.service.output import free_path
     from fantasyportrait.service.parallel import run_in_team
 
     request = request_from(given)
-    place = output or Path(f"{request.portrait.stem}.animated.mp4")
+    place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = placement(given)
-    result = run_in_team(machine, lambda team: animate_with_progress(request, place, models_dir, machine, team))
+    result = run_in_team(
+        machine, lambda team: animate_with_progress(request, place, models_dir, machine, team, sandbox)
+    )
     if result is not None:
         print_result(result)
 
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
     """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
-    from fantasyportrait.service.request import AnimationRequest, load_request
+    from fantasyportrait.service.request import AnimationRequest, check_carried, load_request
 
     changes, sampling = _changes(given), sampling_changes(given)
     if "saved" in given:
@@ -198,6 +211,8 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
         _check_new(changes)
         request = AnimationRequest(**changes)
     request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
+    if "saved" in given:
+        check_carried(request, given["saved"])
     if sampling and request.engine == "preview":
         typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
     return request
@@ -206,7 +221,7 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the request that flags set, but for `sampling`."""
     from fantasyportrait.service.cast import parse_role
-    from fantasyportrait.service.request import AnimationRequest, read_rate
+    from fantasyportrait.service.request import AnimationRequest
 
     changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
     if "photo" in given:
@@ -214,10 +229,8 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     cast = changes.pop("cast", None)
     if cast:  # some versions of typer give an empty list for a flag that was not given
         changes["cast"] = tuple(parse_role(text) for text in cast)
-    if "duration" in changes:
-        changes["duration"] = _duration(given["duration"])
     if "fps" in given:
-        changes["rate"] = read_rate(given["fps"])
+        changes["rate"] = given["fps"]
     return changes
 
 
@@ -229,12 +242,3 @@ def _check_new(changes: Mapping[str, Any]) -> None:
             "no --cast is given, so nothing would move: say who plays what, for example  --cast 1=clip.mp4  "
             "--cast 2=motion:smile  (fantasyportrait faces PHOTO numbers the faces)"
         )
-
-
-def _duration(text: str) -> float | str:
-    if text in ("longest", "shortest"):
-        return text
-    try:
-        return float(text)
-    except ValueError as error:
-        raise RequestError(f"--duration is {text!r}: give longest, shortest or a number of seconds") from error

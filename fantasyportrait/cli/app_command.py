@@ -44,6 +44,14 @@ def app_command(
     compile: Compile = False,
     vram_gib: VramGib = None,
     ram_gib: RamGib = None,
+    public: Annotated[
+        bool | None,
+        typer.Option(
+            "--public/--private",
+            help="Strict limits on what visitors upload, or those of your own machine. "
+            "[default: public on a Hugging Face Space, else private]",
+        ),
+    ] = None,
 ) -> None:
     """Open the app: upload a photo, give each face a clip, watch the result. Ctrl-C ends it."""
     require("gradio", extra="app", purpose="the app")
@@ -63,5 +71,6 @@ def app_command(
             compile=compile,
             vram_gib=vram_gib,
             ram_gib=ram_gib,
+            public=public,
         )
     )

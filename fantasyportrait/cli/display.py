@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.schema.limits import PRIVATE
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Placement
@@ -33,14 +34,20 @@ def animate_with_progress(
     models_dir: Path | None,
     placement: "Placement | None" = None,
     team: "Team | None" = None,
+    sandbox: bool = False,
 ) -> "Result":
-    """Run the request, show how far it is, and return its result; raises what went wrong."""
+    """Run the request, show how far it is, and return its result; raises what went wrong.
+
+    With `sandbox` the inputs are decoded in child processes.
+    """
     from fantasyportrait.service import events
     from fantasyportrait.service.animator import Animator
+    from fantasyportrait.service.decoders import make_decoder
 
     try:
-        with _display() as show:
-            for event in Animator(models_dir, placement=placement, team=team).events(request, output):
+        animator = Animator(models_dir, placement=placement, team=team, decoder=make_decoder(PRIVATE, sandbox))
+        with _display() as show, closing(animator.events(request, output)) as happening:
+            for event in happening:
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):

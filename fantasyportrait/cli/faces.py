@@ -7,30 +7,35 @@ from typing import Annotated, Any
 
 import typer
 
+from fantasyportrait.schema.limits import PRIVATE
+
 
 def faces(
     file: Annotated[Path, typer.Argument(help="A photo, or a driving clip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
-    max_side: Annotated[int, typer.Option(help="As in animate: boxes are pixels of the photo at this size.")] = 1280,
     start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen from this second on.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen before this second.")] = None,
     models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Decode the file in a child process: for files of strangers.")
+    ] = False,
 ) -> None:
-    """List the faces of a photo, numbered as --cast wants them, or the persons of a clip.
+    """List the faces of a photo, numbered row by row, left to right, as --cast wants them, or the persons of a clip.
 
-    The persons of a clip have the same numbers in every part of it.
+    Boxes of faces are pixels of the file. The persons of a clip have the same numbers in every part of it.
     """
     from fantasyportrait.core.errors import RequestError
     from fantasyportrait.service.animator import Animator
+    from fantasyportrait.service.decoders import make_decoder
     from fantasyportrait.service.listing import list_clip, list_photo
 
-    animator = Animator(models_dir)
+    animator = Animator(models_dir, decoder=make_decoder(PRIVATE, sandbox))
     kind, _ = mimetypes.guess_type(file.name)
     is_clip = kind is not None and kind.startswith("video/")
     if not is_clip and (start is not None or end is not None):
         raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
-    listing = list_clip(animator, file, start or 0.0, end) if is_clip else list_photo(animator, file, max_side)
+    listing = list_clip(animator, file, start or 0.0, end) if is_clip else list_photo(animator, file)
     if output:
         listing.save_picture(output)
     if as_json:

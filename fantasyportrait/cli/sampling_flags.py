@@ -15,7 +15,9 @@ Model = Annotated[
         help="[wan] A name of `fantasyportrait weights list`, or a folder, written with a / in it. [default: wan-720p]",
     ),
 ]
-Seed = Annotated[int | None, typer.Option(help="[wan] Of the noise; the same seed gives the same frames. [default: 0]")]
+Seed = Annotated[
+    int | None, typer.Option(help="[wan] Of the noise; the same seed gives the same frames; -1 draws one. [default: 0]")
+]
 Preset = Annotated[
     str | None,
     typer.Option(

@@ -50,7 +50,7 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
 
     Needs no network. Large models that were never fetched are no error.
     """
-    from fantasyportrait.service.library import hub_states, verify_models
+    from fantasyportrait.service.library import fetch_command, hub_states, verify_models
 
     states = verify_models(models_dir)
     for row in states:
@@ -64,7 +64,7 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
         if state.state in ("wrong", "partial"):
             bad.append(state.source.name)
     if bad:
-        raise WeightsError(f"not as they should be; run  fantasyportrait weights fetch {' '.join(bad)}")
+        raise WeightsError(f"not as they should be; run  {fetch_command(' '.join(bad), models_dir)}")
 
 
 def make_toy(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:

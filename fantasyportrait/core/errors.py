@@ -2,9 +2,15 @@
 
 
 class FantasyPortraitError(Exception):
-    """Base of every error that a user can mend; `exit_code` is what the command line returns."""
+    """Base of every error that a user can mend.
+
+    Attributes:
+        exit_code: what the command line returns.
+        notes: sentences about the inputs that were read before; they are shown with the error.
+    """
 
     exit_code = 1
+    notes: tuple[str, ...] = ()
 
 
 class RequestError(FantasyPortraitError):

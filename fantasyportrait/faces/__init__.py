@@ -1,1 +1,1 @@
-"""Faces of photos and tracks of people through clips."""
+"""Faces of photos and clips: detection, landmarks, masks, tracks. Called as a function, it lists a photo's faces."""

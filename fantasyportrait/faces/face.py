@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,13 +25,12 @@ class Face:
     """One face of a photo. Coordinates are pixels of the original photo.
 
     Attributes:
-        id: 1, 2, 3 ... from left to right.
+        id: 1, 2, 3 ... row by row, left to right.
         box: float32 (4,) xyxy around the landmarks.
         landmarks: float32 (478, 3); z in pixels, smaller is nearer.
         blendshapes: float32 (52,) scores 0 to 1, MediaPipe's order.
         pose: rotation of the head.
         presence: probability 0 to 1 that the landmarks lie on a face.
-        mask: uint8 (H, W), 0 to 255: how much of each photo pixel belongs to this person's head.
     """
 
     id: int
@@ -41,21 +39,34 @@ class Face:
     blendshapes: NDArray[np.float32]
     pose: HeadPose
     presence: float
-    mask: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
         _check("landmarks", self.landmarks, (LANDMARKS, 3))
         _check("blendshapes", self.blendshapes, (BLENDSHAPES,))
         _check("box", self.box, (4,))
 
-    def resized(self, size: tuple[int, int]) -> "Face":
-        """The same face in the photo resized to (width, height)."""
-        height, width = self.mask.shape
-        across, down = size[0] / width, size[1] / height
+    @property
+    def side(self) -> float:
+        """The longer side of the box in pixels."""
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+    def resized(self, before: tuple[int, int], after: tuple[int, int]) -> "Face":
+        """The same face where the photo is resized from (width, height) `before` to `after`."""
+        across, down = after[0] / before[0], after[1] / before[1]
         scale = np.array([across, down, (across + down) / 2], np.float32)
-        mask = cv2.resize(self.mask, size, interpolation=cv2.INTER_AREA)
         box = np.asarray(self.box * np.tile(scale[:2], 2), np.float32)
-        return replace(self, box=box, landmarks=self.landmarks * scale, mask=np.asarray(mask, np.uint8))
+        return replace(self, box=box, landmarks=self.landmarks * scale)
+
+
+@dataclass(frozen=True)
+class MaskedFace(Face):
+    """A face with its head's mask, which is made at the size of the video: at the size of the file it may be heavy.
+
+    Attributes:
+        mask: uint8 (H, W), 0 to 255: how much of each pixel of the picture belongs to this person's head.
+    """
+
+    mask: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""photo -> faces, numbered from left to right."""
+"""photo -> faces, numbered row by row, left to right."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +9,27 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.geometry import box_iou, box_of
 from fantasyportrait.faces.detect import Detection
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.landmarks import Crop, Landmarks, head_pose
 from fantasyportrait.faces.models import FaceModels
+from fantasyportrait.faces.orientation import TURNS, best_orientation, turned
+from fantasyportrait.faces.reading_order import reading_order
+from fantasyportrait.faces.tiles import TiledDetector, reduced
 
 SMALLEST_FACE = 50
 # A crop without a face reads below 0.01; a statue's or a near profile reads above 0.8.
 _PRESENT = 0.5
 _PASSES = 3
+# Longest side of the picture in which other orientations are looked at: three of them cost little more than one.
+_TURNED_SIDE = 3200
+
+
+class Readings(NamedTuple):
+    """Faces of a photo, largest first; how many detections the mesh did not fit, how many were not read any more."""
+
+    faces: list[Landmarks]
+    misfits: int
+    unread: int
 
 
 class FaceFinder:
@@ -24,62 +38,104 @@ class FaceFinder:
     def __init__(self, models_dir: Path | None = None, detector: str = "centerface") -> None:
         models = FaceModels(models_dir)
         self.canonical = models.canonical_face()
-        self._detector = models.photo_detector(detector)
+        self._detector = TiledDetector(models.photo_detector(detector))
         self._net = models.landmark_net()
         self._masks = models.head_masks()
 
-    def find(self, pixels: NDArray[np.uint8], notes: list[str] | None = None) -> tuple[Face, ...]:
-        """Every face of an RGB photo (H, W, 3) that is at least 50 px wide; `notes` is told of smaller ones.
+    def find(
+        self, pixels: NDArray[np.uint8], notes: list[str] | None = None, most: int | None = None
+    ) -> tuple[Face, ...]:
+        """Every face of an RGB photo (H, W, 3) that is at least 50 px large, of more than `most` the largest.
+
+        `notes` gets a sentence about faces that were left out.
 
         Raises:
             FaceError: the photo shows no face, none that the mesh fits, or only faces under 50 px.
         """
-        detections = self._detector.detect(pixels)
-        if not detections:
+        return self._faces(self.read(pixels, most), [] if notes is None else notes)
+
+    def find_upright(
+        self, pixels: NDArray[np.uint8], notes: list[str], most: int | None = None
+    ) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
+        """The photo, turned where its faces lie on their side or stand on their head, and its faces as in `find`."""
+        readings = self.read(pixels, most)
+        scale = min(1.0, _TURNED_SIDE / max(pixels.shape[:2]))
+        turn = best_orientation(
+            [reduced(pixels, scale)], lambda picture: self.read(picture, most).faces, readings.faces
+        )
+        if turn:
+            notes.append(f"the photo was turned by {TURNS[turn]}, so that its faces stand upright")
+            pixels = turned(pixels, turn)
+            readings = self.read(pixels, most)
+        return pixels, self._faces(readings, notes)
+
+    def masked(self, pixels: NDArray[np.uint8], faces: tuple[Face, ...]) -> tuple[MaskedFace, ...]:
+        """The faces with the masks of their heads; the faces' coordinates are pixels of this RGB photo (H, W, 3)."""
+        return self._masks.masked(pixels, faces)
+
+    def _faces(self, readings: Readings, notes: list[str]) -> tuple[Face, ...]:
+        """Numbered faces from what was read; raises `FaceError` where nothing can be used."""
+        if not readings.faces:
+            if readings.misfits:
+                raise FaceError(
+                    "the photo shows something like a face, but the face mesh does not fit it: try another photo"
+                )
             raise FaceError("no face was found in the photo: use one where a face is seen from the front or half side")
-        readings = self._fitting(pixels, detections)
-        if not readings:
-            raise FaceError(
-                "the photo shows something like a face, but the face mesh does not fit it: try another photo"
-            )
-        large = [r for r in readings if _side(r.points) >= SMALLEST_FACE]
+        large = [face for face in readings.faces if _side(face.points) >= SMALLEST_FACE]
         if not large:
-            widest = max(_side(r.points) for r in readings)
+            widest = max(_side(face.points) for face in readings.faces)
             raise FaceError(
                 f"the largest face of the photo is {widest:.0f} px wide; at least {SMALLEST_FACE} px are needed: "
-                "use a larger photo or crop it"
+                "use a larger photo of the same people"
             )
-        if notes is not None and len(large) < len(readings):
-            left_out = len(readings) - len(large)
-            notes.append(f"{left_out} of {len(readings)} faces are under {SMALLEST_FACE} px and were left out")
-        large.sort(key=lambda reading: float(reading.points[:, 0].mean()))
-        masks = self._masks.masks(pixels, [r.points for r in large])
-        return tuple(
-            Face(
-                id=number,
-                box=box_of(reading.points),
-                landmarks=reading.points,
-                blendshapes=self._net.blendshapes(reading.points),
-                pose=head_pose(reading.points, self.canonical),
-                presence=reading.presence,
-                mask=mask,
+        total = len(readings.faces) + readings.unread
+        if len(large) < len(readings.faces):
+            small = len(readings.faces) - len(large)
+            notes.append(f"{small} of {total} faces are under {SMALLEST_FACE} px and were left out")
+        if readings.unread:
+            notes.append(
+                f"the photo shows {total} faces: the {len(readings.faces)} largest are used and {readings.unread} were "
+                "left out, because no more are taken from one photo here"
             )
-            for number, (reading, mask) in enumerate(zip(large, masks, strict=True), start=1)
+        order = reading_order([box_of(face.points) for face in large])
+        return tuple(self._face(number, large[index]) for number, index in enumerate(order, start=1))
+
+    def _face(self, number: int, reading: Landmarks) -> Face:
+        return Face(
+            id=number,
+            box=box_of(reading.points),
+            landmarks=reading.points,
+            blendshapes=self._net.blendshapes(reading.points),
+            pose=head_pose(reading.points, self.canonical),
+            presence=reading.presence,
         )
 
-    def _fitting(self, pixels: NDArray[np.uint8], detections: list[Detection]) -> list[Landmarks]:
-        """Readings of the detections on which the mesh fits, each face once."""
-        readings: list[Landmarks] = []
-        for detection in detections:
-            crop = Crop.of_detection(detection)
-            for _ in range(_PASSES):
-                reading = self._net.read(pixels, crop)
-                crop = Crop.of_landmarks(reading.points)
-            box = box_of(reading.points)
-            known = any(box_iou(box, box_of(other.points)) > 0.4 for other in readings)
-            if reading.presence >= _PRESENT and not known:
-                readings.append(reading)
-        return readings
+    def read(self, pixels: NDArray[np.uint8], most: int | None = None) -> Readings:
+        """Detections on which the mesh fits, each face once, the largest first and at most so many."""
+        detections = sorted(self._detector.detect(pixels), key=_area, reverse=True)
+        faces: list[Landmarks] = []
+        misfits = 0
+        for count, detection in enumerate(detections):
+            if most is not None and len(faces) >= most:
+                return Readings(faces, misfits, len(detections) - count)
+            reading = self._fitted(pixels, detection)
+            if reading is None:
+                misfits += 1
+            elif all(box_iou(box_of(reading.points), box_of(other.points)) <= 0.4 for other in faces):
+                faces.append(reading)
+        return Readings(faces, misfits, 0)
+
+    def _fitted(self, pixels: NDArray[np.uint8], detection: Detection) -> Landmarks | None:
+        """The face that was detected, looked at again around what was found; None where the mesh does not fit."""
+        crop = Crop.of_detection(detection)
+        for _ in range(_PASSES):
+            reading = self._net.read(pixels, crop)
+            crop = Crop.of_landmarks(reading.points)
+        return reading if reading.presence >= _PRESENT else None
+
+
+def _area(detection: Detection) -> float:
+    return float((detection.box[2] - detection.box[0]) * (detection.box[3] - detection.box[1]))
 
 
 def _side(points: NDArray[np.float32]) -> float:

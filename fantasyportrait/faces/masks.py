@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import Array, box_of
+from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.mesh import OVAL
 
 _NET_SIDE = 256
@@ -57,6 +58,14 @@ class HeadMasks:
     def masks(self, pixels: NDArray[np.uint8], faces: Sequence[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
         """A mask uint8 (H, W), 0 to 255, for each face's landmarks (478, 3), in an RGB photo (H, W, 3)."""
         return [self._mask(pixels, landmarks, faces) for landmarks in faces]
+
+    def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
+        """The faces of an RGB photo (H, W, 3) with their masks."""
+        masks = self.masks(pixels, [face.landmarks for face in faces])
+        return tuple(
+            MaskedFace(face.id, face.box, face.landmarks, face.blendshapes, face.pose, face.presence, mask)
+            for face, mask in zip(faces, masks, strict=True)
+        )
 
     def _mask(
         self, pixels: NDArray[np.uint8], landmarks: NDArray[np.float32], everyone: Sequence[NDArray[np.float32]]

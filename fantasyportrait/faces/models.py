@@ -12,7 +12,7 @@ from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
 from fantasyportrait.faces.published_detector import PublishedDetector
 from fantasyportrait.weights.hub_catalog import hub_source
 from fantasyportrait.weights.published_files import FACE_DETECTOR
-from fantasyportrait.weights.store import model_path, models_dir
+from fantasyportrait.weights.store import fetch_command, model_path, models_dir
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class FaceModels:
         row = hub_source("face-nets")
         path = (self.folder or models_dir()) / row.folder / FACE_DETECTOR
         if not path.is_file():
-            raise WeightsError(
-                f"the published detector is not at {path}: run  fantasyportrait weights fetch {row.name}"
-            )
+            raise WeightsError(f"the published detector is not at {path}: run  {fetch_command(row.name, self.folder)}")
         return path
 
     def _path(self, name: str) -> Path:

@@ -21,7 +21,7 @@ class OnnxNet:
         """Load `path`, which must take float32 of `input_shape`; a free dimension of the file fits any number."""
         runtime = require("onnxruntime", extra="wan", purpose="running the published face nets")
         if not path.is_file():
-            raise WeightsError(f"{path} is missing: run  fantasyportrait weights fetch")
+            raise WeightsError(f"{path} is missing: fetch the model again")
         self.path = path
         self._shape = tuple(input_shape)
         self._session = _session(runtime, path)

@@ -83,7 +83,7 @@ def _shown(segments: Sequence[Segment], span: Span) -> _Shown:
     """The rows of the span."""
     spans = [frame for segment in segments for frame in segment.spans]
     timed = ((begin, end, number) for number, (begin, end) in enumerate(spans))
-    laid = list(frame_rows(timed, span.rate, span.start, span.rows, span.path))
+    laid = [row for row in frame_rows(timed, span.rate, span.start, span.rows, span.path) if row[2]]
     rows = sum(times for _, _, times in laid)
     if rows / span.rate > max(_SPARSE_S, _SPARSE_FRAME_S * len(laid)):
         raise MediaError(

@@ -17,16 +17,28 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.containers import decode, need_video, open_media, stamp_of, zero_of
+from fantasyportrait.media.containers import (
+    decode,
+    need_video,
+    open_media,
+    packets,
+    sound_note,
+    sound_stream,
+    stamp_of,
+    zero_of,
+)
 from fantasyportrait.media.convert import FrameConverter
 from fantasyportrait.media.graphs import Pipe, chain
+from fantasyportrait.media.pace import Pace, pace_note
 from fantasyportrait.media.timeline import frame_count, round_half_up
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)
+_LOOK_AT_PACKETS = 64
 _LONGEST_GAP_S = 60  # wrong stamps would otherwise ask for frames without end
 _WITH_HEADER = ("mp4", "matroska", "avi")
+_ANIMATIONS = ("gif", "apng")
 Pixels = NDArray[np.uint8]
 Shown = TypeVar("Shown")
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
@@ -34,7 +46,8 @@ TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, and whether it has sound."""
+    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, whether it has sound, and what
+    the user should know of it."""
 
     path: Path
     width: int
@@ -42,19 +55,23 @@ class ClipInfo:
     rate: Fraction
     duration_s: float
     has_sound: bool
+    notes: tuple[str, ...] = ()
 
 
 def probe_clip(path: Path, limits: Limits = PRIVATE) -> ClipInfo:
-    """Look at the clip and decode its first frame. Raises MediaError where no frame can be read."""
-    with open_media(path) as container:
-        stream = need_video(container, path)
+    """Look at the clip and decode its first frame. Raises MediaError where no frame can be read, and for one over the
+    limits, as far as its header and time stamps say."""
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        note = pace_note(path, _stamps(path, limits))
         frame = next(decode(container, stream, []), None)
         if frame is None:
             raise _nothing_decodes(path)
-        width, height = FrameConverter(_pixel_aspect(stream)).upright_size(frame)
+        width, height = FrameConverter(path, limits, _pixel_aspect(stream)).upright_size(frame)
         rate = _own_rate(stream)
-        duration_s = _stated_length(container, stream) or _counted_length(path)
-        return ClipInfo(path, width, height, rate, float(duration_s), bool(container.streams.audio))
+        duration_s = _stated_length(container, stream) or _counted_length(path, limits)
+        notes = tuple(text for text in (note, sound_note(container, path)) if text)
+        return ClipInfo(path, width, height, rate, float(duration_s), sound_stream(container) is not None, notes)
 
 
 def read_clip(
@@ -88,17 +105,56 @@ def read_timed(
     What moves is better interpolated between these times than taken from the nearest frame: a clip of 30 frames a
     second read at 25 would jerk five times a second.
     """
+    for row in read_steps(path, rate, start_s, end_s, max_side, damage, limits):
+        if row is not None:
+            yield row
+
+
+def read_steps(
+    path: Path,
+    rate: Fraction,
+    start_s: float,
+    end_s: float | None,
+    max_side: int | None,
+    damage: list[str] | None,
+    limits: Limits,
+) -> Generator[tuple[float, Pixels] | None, None, None]:
+    """The rows of `read_timed`, and None after each frame that was decoded and shows on no row: the work goes on."""
     check_span(path, start_s, end_s)
     told = [] if damage is None else damage
     start = Fraction(start_s)
     limit = sys.maxsize if end_s is None else frame_count(Fraction(end_s) - start, rate)
-    with open_media(path) as container:
-        stream = need_video(container, path)
-        converter = FrameConverter(_pixel_aspect(stream), max_side)
-        timed = _from_zero(path, container, stream, start, told)
+    given = 0
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        _check_length(path, start, end_s, _stated_length(container, stream), limits)
+        converter = FrameConverter(path, limits, _pixel_aspect(stream), max_side)
+        timed = _from_zero(path, container, stream, start, told, limits)
         for begin, frame, times in frame_rows(timed, rate, start, limit, path):
+            if not times:
+                yield None
+                continue
+            given += times
+            if given > limits.track_rows or given / rate > limits.clip_length_s:
+                raise _too_long(path, f"more than {float((given - times) / rate):.0f} s", limits)
             pixels, own_time = converter.pixels(frame), float((begin - start) * rate)
             yield from ((own_time, pixels) for _ in range(times))
+
+
+def _check_length(path: Path, start: Fraction, end_s: float | None, stated: Fraction | None, limits: Limits) -> None:
+    """Refuse by what the clip says of its length, before anything is decoded."""
+    if stated is None:
+        return
+    used = (stated if end_s is None else min(stated, Fraction(end_s))) - start
+    if used > limits.clip_length_s:
+        raise _too_long(path, f"{float(used):.0f} s", limits)
+
+
+def _too_long(path: Path, length: str, limits: Limits) -> MediaError:
+    return MediaError(
+        f"{path} would be used for {length}, and at most {limits.clip_length_s:.0f} s or {limits.track_rows} frames of "
+        "a clip are: give a start and an end, or cut it"
+    )
 
 
 def read_frames(
@@ -115,29 +171,54 @@ def read_frames(
     before lasts longer; which ones does not depend on `after` where that is the begin of a frame that was yielded.
     What a damaged clip lost is told in `damage`. Raises MediaError for a clip that cannot be read.
     """
+    for frame in read_frame_steps(path, after, most, max_side, damage, limits):
+        if frame is not None:
+            yield frame
+
+
+def read_frame_steps(
+    path: Path,
+    after: Fraction | None,
+    most: Fraction | None,
+    max_side: int | None,
+    damage: list[str] | None,
+    limits: Limits,
+) -> Generator[tuple[Fraction, Fraction, Pixels] | None, None, None]:
+    """The frames of `read_frames`, and None for each that was decoded and passed over: the work goes on."""
     told = [] if damage is None else damage
-    with open_media(path) as container:
-        stream = need_video(container, path)
-        converter = FrameConverter(_pixel_aspect(stream), max_side)
-        timed = _from_zero(path, container, stream, after or Fraction(0), told)
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        converter = FrameConverter(path, limits, _pixel_aspect(stream), max_side)
+        timed = _from_zero(path, container, stream, after or Fraction(0), told, limits)
         first = next(timed, None)
         if first is None:
             raise _nothing_decodes(path)
-        for begin, end, frame in _spaced(itertools.chain([first], timed), after, most):
+        for shown in _spaced(itertools.chain([first], timed), after, most):
+            if shown is None:
+                yield None
+                continue
+            begin, end, frame = shown
+            if begin > limits.clip_length_s:
+                raise _too_long(path, f"more than {limits.clip_length_s:.0f} s", limits)
             yield begin, end, converter.pixels(frame)
 
 
 def _spaced(
     timed: Iterable[tuple[Fraction, Fraction, Shown]], after: Fraction | None, most: Fraction | None
-) -> Iterator[tuple[Fraction, Fraction, Shown]]:
-    """The frames that begin after `after`; of more than one in 1 / `most` s the first, which lasts for all of them."""
+) -> Iterator[tuple[Fraction, Fraction, Shown] | None]:
+    """The frames that begin after `after`; of more than one in 1 / `most` s the first, which lasts for all of them.
+
+    None for each frame that is passed over.
+    """
     taken = after
     held: tuple[Fraction, Fraction, Shown] | None = None
     for begin, end, frame in timed:
         if after is not None and begin <= after:
+            yield None
             continue
         if taken is not None and most is not None and math.floor(begin * most) <= math.floor(taken * most):
             held = held and (held[0], max(held[1], end), held[2])
+            yield None
             continue
         if held is not None:
             yield held
@@ -149,18 +230,18 @@ def _spaced(
 def frame_rows(
     timed: Iterable[tuple[Fraction, Fraction, Shown]], rate: Fraction, start: Fraction, limit: int, path: Path
 ) -> Iterator[tuple[Fraction, Shown, int]]:
-    """Each frame that shows, when it begins, and on how many neighbouring rows of the constant rate, at most `limit`.
+    """Each frame, when it begins, and on how many neighbouring rows of the constant rate it shows: 0 for none.
 
-    `timed`: (begin, end, frame) in seconds since the clip's first. Row i is due at `start` + i / `rate` and shows the
-    frame nearest in time. Raises MediaError where there is no frame, or none after `start`.
+    `timed`: (begin, end, frame) in seconds since the clip's first. Row i, one of at most `limit`, is due at `start` + i
+    / `rate` and shows the frame nearest in time. Raises MediaError where there is no frame, or none after `start`.
     """
     given, end = 0, Fraction(0)
     held: tuple[Fraction, Shown] | None = None
     for begin, end, frame in timed:  # noqa: B007 - the last end is the clip's
         due = min(limit, round_half_up((begin - start) * rate))
-        if held is not None and due > given:
-            yield *held, due - given
-            given = due
+        if held is not None:
+            yield *held, max(0, due - given)
+            given = max(given, due)
         if given >= limit:
             return
         held = begin, frame
@@ -180,17 +261,19 @@ def check_span(path: Path, start_s: float, end_s: float | None) -> None:
 
 
 def _from_zero(
-    path: Path, container: InputContainer, stream: VideoStream, start: Fraction, damage: list[str]
+    path: Path, container: InputContainer, stream: VideoStream, start: Fraction, damage: list[str], limits: Limits
 ) -> Iterator[TimedFrame]:
     """(begin, end, frame) in seconds since the clip's first frame; frames long before `start` are skipped."""
     zero: Fraction | None = None
     if start > _SEEK_BEYOND_S:
-        with open_media(path) as other:
-            zero = zero_of(other, need_video(other, path))
+        with open_media(path, limits) as other:
+            zero = zero_of(other, need_video(other, path, limits))
     frames = decode(container, stream, damage) if zero is None else _sought(container, stream, zero, start, damage)
     step = 1 / _own_rate(stream)
     end: Fraction | None = None
-    for frame in _progressive(frames):
+    pace = Pace(path)
+    for number, frame in enumerate(_progressive(frames), 1):
+        _check_animation(path, container, number, limits)
         stamp = stamp_of(frame, stream)
         if zero is None:
             zero = stamp or Fraction(0)
@@ -200,6 +283,7 @@ def _from_zero(
             return
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
         end = begin + min(length, Fraction(_LONGEST_GAP_S))
+        pace.add(begin)
         yield begin, end, frame
     stated = _stated_length(container, stream)
     if end is not None and stated is not None and stated - end > _CUT_OFF_S:
@@ -265,11 +349,35 @@ def _stated_length(container: InputContainer, stream: VideoStream) -> Fraction |
     return None
 
 
-def _counted_length(path: Path) -> Fraction:
+def _counted_length(path: Path, limits: Limits) -> Fraction:
     """Length in seconds from the packets' stamps: what browsers record states none."""
-    with open_media(path) as container:
-        stream = need_video(container, path)
-        base = stream.time_base or Fraction(1, 1000)
-        spans = [(p.pts, p.pts + (p.duration or 0)) for p in container.demux(stream) if p.pts is not None]
-        first, last = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
-        return max((last - first) * base, 1 / _own_rate(stream))
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        first, last = Fraction(sys.maxsize), Fraction(0)
+        for number, (stamp, length) in enumerate(_timed_packets(container, stream), 1):
+            _check_animation(path, container, number, limits)
+            first, last = min(first, stamp), max(last, stamp + length)
+        return max(last - first, 1 / _own_rate(stream))
+
+
+def _check_animation(path: Path, container: InputContainer, pictures: int, limits: Limits) -> None:
+    if pictures > limits.animation_frames and container.format.name in _ANIMATIONS:
+        raise MediaError(
+            f"{path} is an animation of more than {limits.animation_frames} pictures: convert it to MP4, or make it "
+            "shorter"
+        )
+
+
+def _stamps(path: Path, limits: Limits) -> list[Fraction]:
+    """Time stamps in seconds of the clip's first packets, in order of time; nothing is decoded."""
+    with open_media(path, limits) as container:
+        stream = need_video(container, path, limits)
+        return sorted(stamp for stamp, _ in itertools.islice(_timed_packets(container, stream), _LOOK_AT_PACKETS))
+
+
+def _timed_packets(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fraction, Fraction]]:
+    """(time stamp, length) in seconds of the packets that have one, up to where the file is broken."""
+    base = stream.time_base or Fraction(1, 1000)
+    for packet in packets(container, stream, []):
+        if packet is not None and packet.pts is not None:
+            yield packet.pts * base, (packet.duration or 0) * base

@@ -1,5 +1,6 @@
-"""One guarded door to every media file: opened as a local file object, known formats only, no playlist followed."""
+"""One guarded door to every media file: opened as a local file object, known formats and codecs, no playlist."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av import VideoFormat
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -14,67 +16,158 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.opened import open_file
+from fantasyportrait.media.sizes import check_pixels
+from fantasyportrait.schema.limits import PRIVATE, Limits
 
-MAX_FRAME_PIXELS = 40_000_000
 _VIDEO = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,ogg,gif,apng"
 )
 _MORE_VIDEO = "mxf,nut,rm,dv,mjpeg,yuv4mpegpipe,wtv"
 _SOUND = "wav,w64,mp3,aac,flac,aiff,caf,ac3,eac3,amr,wv,tta,ape,au"
-_OPTIONS = {
-    "format_whitelist": f"{_VIDEO},{_MORE_VIDEO},{_SOUND}",
-    "max_pixels": str(MAX_FRAME_PIXELS),
-}
+# FFmpeg's names of decoders, several for some codecs.
+_CODECS = (
+    *("h264", "hevc", "vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mpeg2video", "mjpeg"),
+    *("prores", "gif", "png", "apng", "aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "flac"),
+)
+_PCM = tuple(sorted(name for name in av.codecs_available if name.startswith("pcm_")))
+ALLOWED_CODECS = frozenset((*_CODECS, *_PCM))
+# A decoder holds some frames that later ones refer to, and one for each of its threads.
+_HELD_FRAMES = 4
+_MOST_THREADS = 8
+# Before PyAV 19, text that is not UTF-8 in a file's metadata made the whole file unreadable unless asked otherwise.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open `path` for reading and close it afterwards. Raises MediaError where it is missing, empty or no media."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise MediaError(f"cannot open {path}: {error.strerror or error}; check the path") from error
-    with file:
-        if not file.seek(0, 2):
-            raise MediaError(f"{path} is empty: it holds no video or sound")
+def open_media(path: Path, limits: Limits = PRIVATE) -> Iterator[InputContainer]:
+    """Open `path` for reading and close it afterwards.
+
+    Raises MediaError where it is missing, empty, too large or no media, and in the place of everything that FFmpeg
+    raises while the file is in use.
+    """
+    with open_file(path) as file:
+        _check_bytes(path, file.seek(0, 2), limits)
         file.seek(0)
-        try:
-            container = av.open(file, "r", options=_OPTIONS, metadata_errors="replace", io_open=_refuse)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(
-                f"{path} is not a video or sound that can be read (damaged, cut off, or another kind of file): "
-                "convert it to MP4"
-            ) from error
-        with container:
+        with _told(path):
+            container = av.open(file, "r", options=_options(limits), io_open=_refuse, **_METADATA)
+        with container, _told(path):
             yield container
+
+
+def _check_bytes(path: Path, size: int, limits: Limits) -> None:
+    if not size:
+        raise MediaError(f"{path} is empty: it holds no video or sound")
+    if limits.clip_file_bytes is not None and size > limits.clip_file_bytes:
+        raise MediaError(
+            f"{path} is {size >> 20} MiB, and a clip or sound may have {limits.clip_file_bytes >> 20} MiB: cut it or "
+            "make it smaller"
+        )
+
+
+def _options(limits: Limits) -> dict[str, str]:
+    """For the demuxer, and for the decoders with which it looks at the streams."""
+    return {"format_whitelist": f"{_VIDEO},{_MORE_VIDEO},{_SOUND}", **_codec_options(limits)}
+
+
+def _codec_options(limits: Limits) -> dict[str, str]:
+    return {"max_pixels": str(limits.pixels), "codec_whitelist": ",".join((*_CODECS, *_PCM))}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what PyAV raises for broken and hostile files into one MediaError."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MediaError(
+            f"{path} asks for more memory than there is to be read: it is damaged or too large; convert it to MP4"
+        ) from error
+    except (av.error.FFmpegError, OSError, ValueError, LookupError, ArithmeticError) as error:
+        raise MediaError(
+            f"{path} is not a video or sound that can be read (damaged, cut off, or another kind of file): "
+            "convert it to MP4"
+        ) from error
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> Any:
     raise PermissionError(f"a media file may not open another one ({url})")
 
 
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures (cover art is none), set to decode on several threads."""
+def video_stream(container: InputContainer, path: Path, limits: Limits = PRIVATE) -> VideoStream | None:
+    """The first stream of moving pictures (cover art is none), set to decode on several threads.
+
+    Raises MediaError for a codec that is not allowed, and for frames over the limits.
+    """
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
-            stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+            _check_codec(path, stream)
+            frame_bytes = _check_frame(path, stream, limits)
+            stream.codec_context.options = _codec_options(limits)
             stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = _threads(frame_bytes, limits)
             return stream
     return None
 
 
-def need_video(container: InputContainer, path: Path) -> VideoStream:
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound track of a codec that is allowed."""
+    streams = (stream for stream in container.streams.audio if stream.codec_context is not None)
+    return next((stream for stream in streams if stream.codec_context.codec.name in ALLOWED_CODECS), None)
+
+
+def sound_note(container: InputContainer, path: Path) -> str | None:
+    """A sentence where there is sound, but none that is read."""
+    if not container.streams.audio or sound_stream(container) is not None:
+        return None
+    names = ", ".join(sorted({_codec_name(stream) for stream in container.streams.audio}))
+    return f"the sound of {path.name} is {names}, which is not read: convert it to AAC"
+
+
+def need_video(container: InputContainer, path: Path, limits: Limits = PRIVATE) -> VideoStream:
     """`video_stream`, or MediaError where there is none."""
-    stream = video_stream(container)
+    stream = video_stream(container, path, limits)
     if stream is None:
         kind = "holds sound but no picture" if container.streams.audio else "holds no picture that can be decoded"
         raise MediaError(f"{path} {kind}: give a video clip")
     return stream
 
 
+def _codec_name(stream: VideoStream | AudioStream) -> str:
+    return "an unknown codec" if stream.codec_context is None else stream.codec_context.codec.name
+
+
+def _check_codec(path: Path, stream: VideoStream) -> None:
+    if _codec_name(stream) not in ALLOWED_CODECS:
+        raise MediaError(f"{path} is encoded as {_codec_name(stream)}, which is not read: convert it to MP4 (H.264)")
+
+
+def _check_frame(path: Path, stream: VideoStream, limits: Limits) -> int:
+    """Refuse frames over the limits by what the header says; return the bytes of one as it is decoded."""
+    context = stream.codec_context
+    check_pixels(path, (context.width, context.height), limits)
+    if not context.pix_fmt:  # said by the first frame only
+        return 4 * context.width * context.height
+    shape = VideoFormat(context.pix_fmt, context.width, context.height)
+    frame_bytes = context.width * context.height * shape.padded_bits_per_pixel // 8
+    if frame_bytes * _HELD_FRAMES > limits.decoded_bytes:
+        raise MediaError(
+            f"{path} has frames of {context.width} x {context.height} in {context.pix_fmt}, {frame_bytes >> 20} MiB "
+            f"each, and at most {limits.decoded_bytes // _HELD_FRAMES >> 20} MiB are decoded: scale it down, or "
+            "convert it to MP4 (H.264, 8 bits)"
+        )
+    return frame_bytes
+
+
+def _threads(frame_bytes: int, limits: Limits) -> int:
+    """So many that their frames stay within what may be decoded at a time."""
+    spare = limits.decoded_bytes // max(1, frame_bytes) - _HELD_FRAMES
+    return max(1, min(spare, os.cpu_count() or 1, _MOST_THREADS))
+
+
 def decode(container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]) -> Iterator[Any]:
     """Frames of `stream` from where the container stands. What is broken is left out and told in `damage`, once."""
-    for packet in _packets(container, stream, damage):
+    for packet in packets(container, stream, damage):
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
@@ -83,7 +176,7 @@ def decode(container: InputContainer, stream: VideoStream | AudioStream, damage:
         yield from frames
 
 
-def _packets(
+def packets(
     container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]
 ) -> Iterator["Packet[Any] | None"]:
     """Packets up to the end, or to where the file itself is broken; then None, which empties the decoder."""
@@ -112,9 +205,9 @@ def zero_of(container: InputContainer, stream: VideoStream | AudioStream) -> Fra
     return None if frame is None else stamp_of(frame, stream)
 
 
-def clip_zero(path: Path) -> Fraction:
+def clip_zero(path: Path, limits: Limits = PRIVATE) -> Fraction:
     """Where a clip's time begins, in the container's seconds: its first picture, or its first sound without one."""
-    with open_media(path) as container:
-        stream = video_stream(container) or next((s for s in container.streams.audio if s.codec_context), None)
+    with open_media(path, limits) as container:
+        stream = video_stream(container, path, limits) or sound_stream(container)
         zero = None if stream is None else zero_of(container, stream)
         return zero or Fraction(0)

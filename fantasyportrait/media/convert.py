@@ -3,6 +3,7 @@
 import functools
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -10,22 +11,23 @@ from av import VideoFrame
 from av.buffer import Buffer
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import MediaError
-from fantasyportrait.media.containers import MAX_FRAME_PIXELS
 from fantasyportrait.media.graphs import Pipe, chain
 from fantasyportrait.media.hdr import hdr_pipe, is_hdr
+from fantasyportrait.media.sizes import check_pixels
+from fantasyportrait.schema.limits import Limits
 
 _UNSPECIFIED = 2
 _HD = 1280
 
 
 class FrameConverter:
-    """Turns the frames of one stream into uint8 (H, W, 3), all of the first one's size.
+    """Turns the frames of one stream of `path` into uint8 (H, W, 3), all of the first one's size.
 
     `pixel_aspect` is the width of a stored pixel over its height; the longest side becomes at most `max_side`.
     """
 
-    def __init__(self, pixel_aspect: float = 1.0, max_side: int | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits, pixel_aspect: float = 1.0, max_side: int | None = None) -> None:
+        self._path, self._limits = path, limits
         self._aspect = pixel_aspect if 0.1 <= pixel_aspect <= 10 else 1.0
         self._max_side = max_side
         self._size: tuple[int, int] | None = None
@@ -36,11 +38,7 @@ class FrameConverter:
     def stored_size(self, frame: VideoFrame) -> tuple[int, int]:
         """(width, height) that the frame is scaled to, before it is turned upright."""
         width, height = max(1, round(frame.width * self._aspect)), frame.height
-        if width * height > MAX_FRAME_PIXELS:
-            raise MediaError(
-                f"the clip shows {width} x {height} pixels, too many to be read safely: scale it down to "
-                f"at most {MAX_FRAME_PIXELS / 1e6:.0f} million"
-            )
+        check_pixels(self._path, (width, height), self._limits)
         scale = min(1.0, (self._max_side or width + height) / max(width, height))
         return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -56,6 +54,7 @@ class FrameConverter:
         if kind != self._kind:
             # Only here: a frame that was asked for its side data lives on, with its picture, until the garbage
             # collector comes by.
+            self.stored_size(frame)  # refuses frames that become too large in the middle of a clip
             self._pipes, self._kind, self._turn = _pipes(frame, self._size), kind, _turned(frame)
         picture = functools.reduce(lambda passed, pipe: pipe.map(passed), self._pipes, frame)
         pixels = picture.to_ndarray()

@@ -106,8 +106,8 @@ class LocalDecoder:
 
     def has_sound(self, path: Path) -> bool:
         """See `Decoder`."""
-        return has_sound(path)
+        return has_sound(path, self.limits)
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
         """See `Decoder`."""
-        return read_sound(path, start_s)
+        return read_sound(path, start_s, self.limits)

@@ -3,59 +3,66 @@
 import hashlib
 import io
 import math
-import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from fantasyportrait.core.errors import MediaError, OutputError
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.large_photos import Opened, coefficient_bytes, open_picture, reduced_note
+from fantasyportrait.media.opened import open_file
+from fantasyportrait.media.orientation import upright
 from fantasyportrait.media.partial import partial_path, writing
+from fantasyportrait.media.photo_header import check_header, gif_moves
+from fantasyportrait.media.scans import check_values, lab_to_srgb, opaque
+from fantasyportrait.media.sizes import check_pixels
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
 Pixels = NDArray[np.uint8]
 
-MAX_PIXELS = 40_000_000
-MAX_FILE_BYTES = 256 * 1024 * 1024
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, OverflowError)
+_NAMES = {"WEBP": "WebP"}
+# Bytes of a pixel of Pillow's modes; those that are not named have four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 
 
 @dataclass(frozen=True)
 class Photo:
     """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `notes` say what was changed; `sha256` of the file."""
 
-    pixels: Pixels
+    pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
     notes: tuple[str, ...]
     sha256: str
 
 
 def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
-    """Read a PNG, JPEG, WebP, AVIF or GIF (HEIC with the extra `heic`).
+    """Read a photo in one of the limits' formats (HEIC with the extra `heic`); a JPEG over them is read reduced.
 
-    Raises MediaError when the file is missing, broken, of another kind or over 40 million pixels, and
-    DependencyError for HEIC without its package.
+    Raises MediaError when the file is missing, broken, of another kind or over a limit, and DependencyError for HEIC
+    without its package.
     """
-    data = _read_bytes(path)
-    formats = list(_FORMATS)
+    data = _read_bytes(path, limits)
+    check_header(path, data, limits)
+    formats = list(limits.formats)
     if _is_heic(path, data):
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with _told(path), Image.open(io.BytesIO(data), formats=formats) as image:
-        _check_size(path, image)
-        if image.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1:
-            notes.append(f"{path.name} is an animation: its first picture is used")
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        rgb = _on_white(_to_srgb(_eight_bits(upright, notes), image.info.get("icc_profile"), notes), notes)
-        return Photo(np.array(rgb), tuple(notes), hashlib.sha256(data).hexdigest())
+    with _told(path, limits):
+        # In one expression, so that every step can let go of the picture before it.
+        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
+    return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
+    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
+    return np.array(_on_white(*_to_srgb(upright(image), notes), notes))
 
 
 def save_image(path: Path, pixels: Pixels) -> None:
@@ -97,35 +104,57 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
     return np.asarray(Image.fromarray(pixels).resize(size, kernel))
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            raise MediaError(f"{path} is too large to be a photo: at most {MAX_FILE_BYTES >> 20} MiB are read")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no photo at {path}: check the path") from error
-    except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
-    if not data:
-        raise MediaError(f"{path} is empty: it holds no picture")
-    return data
+def _read_bytes(path: Path, limits: Limits) -> bytes:
+    with open_file(path) as file:
+        size = file.seek(0, 2)
+        if not size:
+            raise MediaError(f"{path} is empty: it holds no picture")
+        if size > limits.file_bytes:
+            raise MediaError(
+                f"{path} is {size >> 20} MiB, too large to be a photo: at most {limits.file_bytes >> 20} MiB are read; "
+                "save it smaller"
+            )
+        file.seek(0)
+        try:
+            return file.read()
+        except OSError as error:
+            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what Pillow raises for hostile and broken files into one MediaError."""
+def _told(path: Path, limits: Limits) -> Iterator[None]:
+    """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     except Image.DecompressionBombError as error:
         raise MediaError(
-            f"{path} is too large to be read safely: at most {MAX_PIXELS / 1e6:.0f} million pixels; scale it down"
+            f"{path} is too large to be read safely: at most {limits.pixels / 1e6:.0f} million pixels; scale it down"
         ) from error
     except UnidentifiedImageError as error:
-        raise MediaError(f"{path} is not a picture that can be read: use PNG, JPEG, WebP, AVIF or GIF") from error
-    except _BROKEN as error:
+        *names, last = (_NAMES.get(name, name) for name in limits.formats)
+        raise MediaError(f"{path} is not a picture that can be read: use {', '.join(names)} or {last}") from error
+    except FantasyPortraitError:
+        raise
+    except MemoryError as error:
+        raise MediaError(f"{path} needs more memory than there is to be read: scale it down") from error
+    except Exception as error:  # plugins raise what they like: AVIF's a RuntimeError
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
+
+
+def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes: list[str]) -> Image.Image:
+    """The picture, upright, without the decoder that made it: some keep pictures of their own."""
+    with ExitStack() as stack:
+        opened = open_picture(data, formats, limits)
+        image = stack.enter_context(opened.image)
+        _check_size(path, opened, limits)
+        notes += reduced_note(path.name, opened, limits)
+        notes += _first_of_several(path, image, data)
+        check_values(path, image)
+        image.load()
+        turned = upright(opaque(image) if image.format == "BMP" else image)
+        return image.copy() if turned is image else turned
 
 
 def _is_heic(path: Path, data: bytes) -> bool:
@@ -135,35 +164,57 @@ def _is_heic(path: Path, data: bytes) -> bool:
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
+def _check_size(path: Path, opened: Opened, limits: Limits) -> None:
+    width, height = opened.image.size
+    advice = "scale it down" if isinstance(opened.image, JpegImageFile) else "scale it down, or save it as a JPEG"
+    check_pixels(path, (width, height), limits, advice)
+    size = width * height * _PIXEL_BYTES.get(opened.image.mode, 4) + coefficient_bytes(opened)
+    if size > limits.decoded_bytes:
         raise MediaError(
-            f"{path} is {width} x {height}, too large to be read safely: "
-            f"at most {MAX_PIXELS / 1e6:.0f} million pixels; scale it down"
+            f"{path} takes {size >> 20} MiB when it is decoded, and at most {limits.decoded_bytes >> 20} MiB are "
+            "used: scale it down"
         )
+
+
+def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
+    """A sentence about an animation, or a scan of several pages, of which the first picture is used."""
+    if _moves(image, data):
+        return [f"{path.name} is an animation: its first picture is used"]
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return [f"{path.name} has {pages} pages: the first is used"] if pages > 1 else []
+
+
+def _moves(image: Image.Image, data: bytes) -> bool:
+    """Whether it is an animation, by its header: Pillow would walk through a whole GIF to count."""
+    if image.format == "GIF":
+        return gif_moves(data)
+    return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
 
 
 def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
-    grey = np.asarray(image, dtype=np.int64)
+    grey = np.asarray(image)
     if grey.max(initial=0) > 255 or image.mode != "I":
-        grey = (grey.clip(0, 65535) + 128) // 257
+        grey = (grey.clip(0, 65535).astype(np.int32) + 128) // 257
         notes.append("16-bit grey was scaled to 8 bits")
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """RGB or RGBA in sRGB; `profile` is the file's ICC profile."""
+def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+    """RGB in sRGB, and the alpha channel where there is one; each step lets go of the picture before it."""
+    profile = image.info.get("icc_profile")
+    image = _eight_bits(image, notes)
     alpha = None
     if image.has_transparency_data:
         is_grey = image.mode == "LA"
-        rgba = image.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        image = rgba.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
     elif image.mode in ("P", "1", "RGBX"):
         image = image.convert("RGB")
+    if image.mode == "LAB":
+        return lab_to_srgb(image), alpha
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -171,16 +222,14 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
             image = converted or image
         except (ImageCms.PyCMSError, OSError) as error:
             notes.append(f"its colour profile cannot be used and was left out ({error})")
-    image = image.convert("RGB")
-    if alpha is not None:
-        image.putalpha(alpha)
-    return image
+    return image.convert("RGB") if image.mode != "RGB" else image, alpha
 
 
-def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
-    if image.mode != "RGBA":
+def _on_white(image: Image.Image, alpha: Image.Image | None, notes: list[str]) -> Image.Image:
+    if alpha is None:
         return image
-    if image.getchannel("A").getextrema() != (255, 255):
+    if alpha.getextrema() != (255, 255):
         notes.append("transparent parts were laid on white")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white

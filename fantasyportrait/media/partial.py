@@ -2,13 +2,12 @@
 
 import errno
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.locked_folder import locked_folder
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -30,22 +29,18 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_path(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path`, where the block makes a file or a folder.
+    """A path of the same name in a hidden folder beside `path`, where the block makes a file or a folder.
 
-    It is moved to `path` at a clean exit and removed after an exception.
+    It is moved to `path` at a clean exit and removed after an exception. Raises `OutputError`.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
+    with ExitStack() as stack:
+        with writing(path):
+            partial = stack.enter_context(locked_folder(path.parent)) / path.name
         yield partial
         with writing(path):
             if path.is_dir():
                 path.rmdir()  # only an empty one: elsewhere a rename onto it would fail
             os.replace(partial, path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
 
 
 class OutputFile:

@@ -13,9 +13,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import RequestError
-from fantasyportrait.media.containers import clip_zero, decode, open_media
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.media.containers import clip_zero, decode, open_media, sound_note, sound_stream
 from fantasyportrait.media.timeline import Fill, round_half_up
+from fantasyportrait.schema.limits import PRIVATE, Limits
 
 SAMPLE_RATE = 48_000
 Block = NDArray[np.float32]
@@ -47,10 +48,14 @@ class SoundSource:
             raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
 
 
-def has_sound(path: Path) -> bool:
-    """Whether the file has a sound track. Raises MediaError where it cannot be opened."""
-    with open_media(path) as container:
-        return bool(container.streams.audio)
+def has_sound(path: Path, limits: Limits = PRIVATE) -> bool:
+    """Whether the file has a sound track that can be read. Raises MediaError where it cannot be opened, and for a codec
+    that is not allowed."""
+    with open_media(path, limits) as container:
+        note = sound_note(container, path)
+        if note is not None:
+            raise MediaError(note)
+        return sound_stream(container) is not None
 
 
 def sound_blocks(
@@ -92,14 +97,14 @@ def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block
         begin = end
 
 
-def read_sound(path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
+def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRIVATE) -> Generator[Block, None, None]:
     """The file's sound from `start_s` after its first picture on, float32 (n, 2) at 48 kHz in blocks of any size.
 
     Gaps between time stamps are silence. Nothing comes where the file has no sound track, or where it has ended.
     """
-    start = clip_zero(path) + start_s
-    with open_media(path) as container:
-        stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+    start = clip_zero(path, limits) + start_s
+    with open_media(path, limits) as container:
+        stream = sound_stream(container)
         if stream is None:
             return
         if start > _SEEK_BEYOND_S:

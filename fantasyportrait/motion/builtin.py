@@ -6,7 +6,6 @@ the same seconds look the same at every frame rate.
 
 import zlib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import rotation_matrix
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.mesh import LID_PAIRS, LIP_PAIRS, CanonicalFace, neck_of
 from fantasyportrait.motion.acts import ACTS, GAZE, POSE, Act
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
@@ -43,9 +43,8 @@ def builtin_motion(name: str, frames: int, rate: Fraction, canonical: CanonicalF
     Raises RequestError for an unknown name, no frames, no rate.
     """
     if name not in ACTS:
-        near = get_close_matches(name, BUILTIN_MOTIONS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise RequestError(f"there is no built-in motion {name!r}{hint} Choose one of: {', '.join(BUILTIN_MOTIONS)}")
+        hint = did_you_mean(name, BUILTIN_MOTIONS)
+        raise RequestError(f"there is no built-in motion {name!r}{hint}: choose one of {', '.join(BUILTIN_MOTIONS)}")
     if frames < 1 or rate <= 0:
         raise RequestError(f"a motion of {frames} frames at {rate} a second is empty: ask for at least one frame")
     duration = float(frames / rate)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.eyes import EyePainter
@@ -36,7 +36,7 @@ class Part:
         absolute: take the driver's own head pose instead of its movement since the neutral frame.
     """
 
-    face: Face
+    face: MaskedFace
     motion: FaceMotion | None = None
     strength: float = 1.0
     regions: Regions = field(default_factory=Regions)
@@ -62,7 +62,7 @@ def render(
         if part.motion is not None and part.strength > 0:
             actors.append(_Actor(pixels, part, canonical))
         else:
-            actors.append(_Still(np.asarray(part.face.mask / 255, np.float32)))
+            actors.append(_Still(part.face.mask))
     plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _Actor)])
     for frame in range(frames):
         if cancel is not None:
@@ -88,12 +88,17 @@ def driven_landmarks(part: Part, frames: int, canonical: CanonicalFace) -> NDArr
 class _Still:
     """A head that does not move, drawn again so that it stays in front of moving heads behind it."""
 
-    def __init__(self, alpha: NDArray[np.float32]) -> None:
-        self._alpha = alpha
+    def __init__(self, mask: NDArray[np.uint8]) -> None:
+        # The head's own window alone: a group photo has dozens of still heads, which are drawn in every frame.
+        left, top, width, height = cv2.boundingRect(mask)
+        self._window = Window(left, top, left + width, top + height)
+        self._alpha = np.asarray(self._window.of(mask) / 255, np.float32)
 
     def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
         """Put the photo's own pixels back."""
-        canvas[:] = blend(photo, canvas, self._alpha)
+        area = self._window.of(canvas)
+        if area.size:
+            area[:] = blend(np.ascontiguousarray(self._window.of(photo)), area, self._alpha)
 
 
 class _Actor:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.preview.raster import Window
 from fantasyportrait.preview.rig import Rig, head_share
 
@@ -34,7 +34,7 @@ class HeadLayer:
     moves: NDArray[np.bool_]
 
 
-def head_layer(pixels: NDArray[np.uint8], face: Face, rig: Rig) -> HeadLayer:
+def head_layer(pixels: NDArray[np.uint8], face: MaskedFace, rig: Rig) -> HeadLayer:
     """The layer of one face of an RGB photo (H, W, 3)."""
     height, width = pixels.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.runtime.profiles import profile_of
 
 Precision = Literal["auto", "bfloat16", "float16", "float32"]
@@ -47,7 +48,9 @@ class Placement:
         for name, choices in (("precision", PRECISIONS), ("attention", ATTENTIONS), ("parallel", PARALLELS)):
             value = getattr(self, name)
             if value not in choices:
-                raise RequestError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
+                raise RequestError(
+                    f"{name} is {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}"
+                )
         for name in ("vram_gib", "ram_gib"):
             gib = getattr(self, name)
             if gib is not None and not gib > 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
 
 Weights = Literal["whole", "fp8", "int8", "nf4", "gguf"]
 Offload = Literal["none", "model", "stream", "disk", "sequential"]
@@ -108,4 +109,5 @@ def profile_of(name: str) -> Profile:
     for profile in PROFILES:
         if profile.name == name:
             return profile
-    raise RequestError(f"profile is {name!r}: choose auto or one of {', '.join(PROFILE_NAMES)}")
+    hint = did_you_mean(name, ("auto", *PROFILE_NAMES))
+    raise RequestError(f"profile is {name!r}{hint}: choose auto or one of {', '.join(PROFILE_NAMES)}")

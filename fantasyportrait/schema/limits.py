@@ -16,7 +16,7 @@ class Limits:
         longest_side: pixels of the longest side of such a picture or frame.
         decoded_bytes: memory that a decoder holds for a picture or for the frames of a clip, at their own bit depth.
         jpeg_scans: passes of a progressive JPEG over its whole picture.
-        metadata_bytes: EXIF, text or colour profile of a photo, each.
+        exif_bytes: EXIF data of a photo, or comments of a GIF.
         animation_frames: pictures of an animation (GIF, APNG, WebP) that is used as a clip.
         clip_length_s: seconds of a clip that are used.
         track_rows: rows of a track: the seconds used times the frame rate.
@@ -31,7 +31,7 @@ class Limits:
     longest_side: int
     decoded_bytes: int
     jpeg_scans: int
-    metadata_bytes: int
+    exif_bytes: int
     animation_frames: int
     clip_length_s: float
     track_rows: int
@@ -46,14 +46,14 @@ PRIVATE = Limits(
     pixels=40_000_000,
     longest_side=12_000,
     decoded_bytes=768 * _MIB,
-    jpeg_scans=100,
-    metadata_bytes=8 * _MIB,
+    jpeg_scans=64,
+    exif_bytes=_MIB // 8,
     animation_frames=3_000,
     clip_length_s=3600.0,
     track_rows=36_000,
     people=8,
     faces=None,
-    formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF"),
+    formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"),
 )
 PUBLIC = Limits(
     file_bytes=64 * _MIB,
@@ -61,8 +61,8 @@ PUBLIC = Limits(
     pixels=40_000_000,
     longest_side=12_000,
     decoded_bytes=768 * _MIB,
-    jpeg_scans=100,
-    metadata_bytes=8 * _MIB,
+    jpeg_scans=64,
+    exif_bytes=_MIB // 8,
     animation_frames=3_000,
     clip_length_s=600.0,
     track_rows=36_000,

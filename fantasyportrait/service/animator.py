@@ -2,26 +2,37 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, RequestError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.cache import cached_tracks
-from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
+from fantasyportrait.faces.models import FaceModels
+from fantasyportrait.faces.orientation import Turn
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
-from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
+from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.converted import StrPath, as_folder_or_none, as_path, shown
+from fantasyportrait.service.digests import check_input
+from fantasyportrait.service.engines import Engine, PreviewEngine
 from fantasyportrait.service.events import Event, Result
 from fantasyportrait.service.places import cache_folder
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.portrait import PortraitLike, as_portrait, portrait_name
+from fantasyportrait.service.request import DETECTORS, AnimationRequest, Rate, read_rate
 from fantasyportrait.service.run import Run
+from fantasyportrait.service.upright_clips import UprightDecoder, clip_turn
 from fantasyportrait.service.wan_engine import WanEngine
 
 if TYPE_CHECKING:
@@ -39,18 +50,18 @@ class Animator:
 
     def __init__(
         self,
-        models_dir: Path | None = None,
-        cache_dir: Path | None = None,
+        models_dir: StrPath | None = None,
+        cache_dir: StrPath | None = None,
         placement: Placement | None = None,
         team: "Team | None" = None,
         decoder: Decoder | None = None,
     ) -> None:
-        self.models_dir = models_dir
-        self.cache_dir = cache_dir
-        self.decoder: Decoder = decoder or LocalDecoder()
+        self.models_dir = as_folder_or_none(models_dir, "models_dir")
+        self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
+        self.decoder = UprightDecoder(decoder or LocalDecoder())
         self._engines: tuple[Engine, ...] = (
-            PreviewEngine(models_dir),
-            WanEngine(models_dir, cache_dir, placement or Placement(), self.decoder, team),
+            PreviewEngine(self.models_dir),
+            WanEngine(self.models_dir, self.cache_dir, placement or Placement(), self.decoder, team),
         )
 
     def engine(self, name: str) -> Engine:
@@ -58,38 +69,42 @@ class Animator:
         for engine in self._engines:
             if engine.name == name:
                 return engine
-        known = ", ".join(engine.name for engine in self._engines)
-        raise RequestError(f"there is no engine {name!r}: this version has {known}")
+        known = [engine.name for engine in self._engines]
+        raise RequestError(
+            f"there is no engine {name!r}{did_you_mean(name, known)}: this version has {', '.join(known)}"
+        )
 
-    def faces(
-        self, portrait: Path, max_side: int = PREVIEW_SIDE, detector: str = "centerface"
-    ) -> tuple[Photo, tuple[Face, ...]]:
-        """The photo at the size of the result, and its faces, left to right.
+    def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
+        """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
 
-        A photo over `max_side` pixels or with an odd side is resized first; boxes and landmarks are pixels of that.
-        Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough.
+        `portrait` is a path, or a picture in memory as a request takes it. Boxes and landmarks are pixels of that
+        picture, which has the size of the file unless a note says otherwise. Raises `MediaError` for an unreadable
+        photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
         """
-        original = self.decoder.photo(portrait)
-        height, width = original.pixels.shape[:2]
-        size = even_size(width, height, max_side)
+        given = as_portrait(portrait, "portrait")
+        check_choice("detector", detector, DETECTORS)
+        original = self.decoder.photo(given) if isinstance(given, Path) else given
         notes = list(original.notes)
         if detector == "insightface":
             notes.append(LICENCE)
-        if size != (width, height):
-            notes.append(f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}")
-        pixels = resize(original.pixels, size)
         try:
             # A finder of its own for each photo: it loads in a moment, and serves one thread.
-            faces = FaceFinder(self.models_dir, detector).find(pixels, notes)
-            return Photo(pixels, tuple(notes), original.sha256), faces
+            finder = FaceFinder(self.models_dir, detector)
+            pixels, faces = finder.find_upright(original.pixels, notes, self.decoder.limits.faces)
         except FaceError as error:
-            resized = f" ({notes[-1]}: a larger max_side keeps its faces larger)" if size[0] < width - 1 else ""
-            raise FaceError(f"{portrait}: {error}{resized}") from error
+            refusal = FaceError(f"{portrait_name(given)}: {error}")
+            refusal.notes = tuple(notes)
+            raise refusal from error
+        return Photo(pixels, tuple(notes), original.sha256), faces
+
+    def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
+        """The faces with masks of their heads, at the size of `pixels`, an RGB picture (H, W, 3) that they lie in."""
+        return FaceModels(self.models_dir).head_masks().masked(pixels, faces)
 
     def tracks(
         self,
-        clip: Path,
-        rate: Fraction = Fraction(25),
+        clip: StrPath,
+        rate: Rate = Fraction(25),
         start_s: float = 0.0,
         end_s: float | None = None,
         *,
@@ -98,26 +113,47 @@ class Animator:
     ) -> tuple[Track, ...]:
         """Every person of the clip, at `rate` frames a second, from the cache where it was tracked before.
 
+        A clip that lies on its side or stands on its head is turned; `decoder.turn_of` says so from then on.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
-        if not clip.is_file():
-            raise MediaError(f"there is no clip at {clip}: check the path")
-        return cached_tracks(
-            clip,
-            rate,
-            start_s,
-            end_s,
-            models_dir=self.models_dir,
-            decoder=self.decoder,
-            cache_dir=self.cache_dir or cache_folder(),
-            progress=progress,
-            cancel=cancel,
-        )
+        path = as_path(clip, "clip")
+        check_input(path)
+        cache = self.cache_dir or cache_folder()
+
+        def tracked(turn: Turn) -> tuple[Track, ...]:
+            return cached_tracks(
+                path,
+                read_rate(rate),
+                start_s,
+                end_s,
+                models_dir=self.models_dir,
+                decoder=self.decoder,
+                cache_dir=cache / f"turned-{turn}" if turn else cache,
+                progress=progress,
+                cancel=cancel,
+            )
+
+        known = self.decoder.turn_of(path)
+        if known:
+            return tracked(known)
+        tracks: tuple[Track, ...] = ()
+        refusal: FaceError | None = None
+        try:
+            tracks = tracked(0)
+        except FaceError as error:
+            refusal = error
+        turn = clip_turn(path, tracks, self.decoder, self.models_dir)
+        if turn:
+            self.decoder.turn(path, turn)
+            return tracked(turn)
+        if refusal is not None:
+            raise refusal
+        return tracks
 
     def animate(
         self,
         request: AnimationRequest,
-        output: Path,
+        output: StrPath,
         *,
         cancel: CancelToken | None = None,
         watch: Callable[[Event], None] | None = None,
@@ -126,10 +162,14 @@ class Animator:
 
         Raises a `FantasyPortraitError`; then nothing was written.
         """
-        return Run(self, request, output, cancel or CancelToken(), watch or (lambda event: None)).result()
+        if not isinstance(request, AnimationRequest):
+            raise RequestError(f"request is {shown(request)}: give an AnimationRequest")
+        return Run(
+            self, request, as_path(output, "output"), cancel or CancelToken(), watch or (lambda event: None)
+        ).result()
 
     def events(
-        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
+        self, request: AnimationRequest, output: StrPath, cancel: CancelToken | None = None
     ) -> Generator[Event, None, None]:
         """Run the request in a thread of its own and yield what happens; the last is Done, Failed or Cancelled.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.face import Face, Track
-from fantasyportrait.media.images import save_image
+from fantasyportrait.media.images import resize, save_image
 
 Colour = tuple[int, int, int]
 
@@ -30,9 +30,12 @@ def face_colour(number: int) -> Colour:
     return FACE_COLOURS[(number - 1) % len(FACE_COLOURS)]
 
 
-def annotate(pixels: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
-    """A copy of a photo (H, W, 3) RGB with each face's box and number."""
-    return draw_boxes(pixels, [(face.id, face.box) for face in faces])
+def annotate(pixels: NDArray[np.uint8], faces: Sequence[Face], max_side: int | None = None) -> NDArray[np.uint8]:
+    """A copy of a photo (H, W, 3) RGB with each face's box and number, reduced to `max_side` pixels where given."""
+    height, width = pixels.shape[:2]
+    scale = 1.0 if max_side is None else min(1.0, max_side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return draw_boxes(resize(pixels, size, fast=True), [(face.id, face.box * np.float32(scale)) for face in faces])
 
 
 def annotate_tracks(pixels: NDArray[np.uint8], tracks: Sequence[Track], row: int = 0) -> NDArray[np.uint8]:

@@ -1,8 +1,12 @@
 """Who plays what: a role gives one face of the portrait a driving clip, a built-in motion, or stillness."""
 
+# A `Converted` is a descriptor, not a value that instances share.
+# ruff: noqa: RUF009
+
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +19,9 @@ from fantasyportrait.service.checks import (
     check_flag,
     check_keys,
     check_number,
-    check_path,
     check_whole,
 )
+from fantasyportrait.service.converted import Converted, StrPath, as_path, shown
 
 LARGEST_ID = 999
 LONGEST_S = 24 * 3600.0
@@ -31,20 +35,19 @@ class ClipSource:
     """A driving clip and the person in it.
 
     Attributes:
-        path: the video file.
+        path: the video file; text becomes a Path.
         person: 1, 2, 3 ... from left to right in the clip; None for the largest.
         start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
         sha256: of the file when the request was run; it only serves to notice that the file has changed since.
     """
 
-    path: Path
+    path: Converted[StrPath, Path] = Converted(as_path)
     person: int | None = None
     start_s: float = 0.0
     end_s: float | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        check_path("the path of a clip", self.path)
         if self.person is not None:
             check_whole(f"person of {self.path.name}", self.person, 1, LARGEST_ID)
         check_number(f"start of {self.path.name}", self.start_s, 0, LONGEST_S)
@@ -76,20 +79,38 @@ class FreeSource:
 Source = ClipSource | BuiltinSource | FreeSource | None
 
 
+def as_source(value: object, name: str) -> Source:
+    """A source, or what the command line writes for one: a clip's path, motion:NAME, still or free. A Path is a clip.
+
+    Raises `RequestError`.
+    """
+    if isinstance(value, str):
+        return parse_source(value, f"the {name} {value!r}")
+    if isinstance(value, os.PathLike):
+        return ClipSource(value)
+    if not isinstance(value, Source):
+        raise RequestError(
+            f"{name} is {shown(value)}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, or text "
+            "such as a.mp4, motion:smile or still"
+        )
+    return value
+
+
 @dataclass(frozen=True)
 class Role:
     """What one face plays.
 
     Attributes:
-        face: id of the face, 1, 2, 3 ... from left to right in the portrait.
-        source: a clip, a built-in motion, free, or None for a face that stays still.
+        face: id of the face, 1, 2, 3 ... row by row, left to right in the portrait.
+        source: a clip, a built-in motion, free, or None for a face that stays still; a path becomes a clip, and text
+            is read as on the command line: a.mp4, motion:smile, still, free.
         strength: 0 (no motion) to 2 (twice the driver's).
         head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.
         mirror: swap the driver's left and right.
     """
 
     face: int
-    source: Source
+    source: Converted[Source | StrPath, Source] = Converted(as_source)
     strength: float = 1.0
     head: bool = True
     eyes: bool = True
@@ -99,9 +120,6 @@ class Role:
 
     def __post_init__(self) -> None:
         check_whole("the face of a role", self.face, 1, LARGEST_ID)
-        if not isinstance(self.source, Source):
-            known = "a clip, a motion, free, or None"
-            raise RequestError(f"the source of face {self.face} is {self.source!r}: give {known}")
         check_number(f"strength of face {self.face}", self.strength, 0, 2)
         for name in ("head", "eyes", "emotion", "mouth", "mirror"):
             check_flag(f"{name} of face {self.face}", getattr(self, name))
@@ -121,20 +139,43 @@ def parse_role(text: str) -> Role:
     source_text, options = _split_options(rest)
     values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
     cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
-    return Role(face=int(number), source=_source(text, source_text, cut), **values)
+    return Role(face=int(number), source=parse_source(source_text, f"the cast {text!r}", **cut), **values)
 
 
-def _source(text: str, source: str, cut: dict[str, Any]) -> Source:
+def as_cast(value: object, name: str) -> tuple[Role, ...]:
+    """A tuple of roles from a list of roles, of texts for `parse_role`, or of both; one alone is a list of one.
+
+    Raises `RequestError` that names the element: cast[1].
+    """
+    each = [value] if isinstance(value, Role | str) else value
+    if not isinstance(each, Iterable) or isinstance(each, Mapping | bytes):
+        raise RequestError(f"{name} is {shown(value)}: give a list of roles, or of texts: {GRAMMAR}")
+    return tuple(_as_role(role, f"{name}[{index}]") for index, role in enumerate(each))
+
+
+def _as_role(value: object, name: str) -> Role:
+    if isinstance(value, Role):
+        return value
+    if not isinstance(value, str):
+        raise RequestError(f"{name} is {shown(value)}: give a Role, or text: {GRAMMAR}")
+    try:
+        return parse_role(value)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
+
+
+def parse_source(source: str, where: str, **cut: Any) -> Source:
+    """The `SOURCE` of `parse_role`, with the fields of its clip; `where` begins the sentences of its `RequestError`."""
     is_clip = source not in _WORDS and not source.startswith("motion:")
     if cut and not is_clip:
-        raise RequestError(f"the cast {text!r} gives person, start or end: only a clip has these, leave them out")
+        raise RequestError(f"{where} gives person, start or end: only a clip has these, leave them out")
     if source in _WORDS:
         return _WORDS[source]
     if not is_clip:
         return BuiltinSource(source.removeprefix("motion:"))
     if not source:
-        raise RequestError(f"the cast {text!r} names no file: write {GRAMMAR}")
-    return ClipSource(Path(source), **cut)
+        raise RequestError(f"{where} names no file: write {GRAMMAR}")
+    return ClipSource(source, **cut)
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
@@ -225,4 +266,4 @@ def _source_from_data(data: object) -> Source:
     path = values.pop("clip", None)
     if not isinstance(path, str):
         raise RequestError(f'the source {data!r} names no clip: give "still", "free", a "motion" or a "clip"')
-    return ClipSource(Path(path), **values)
+    return ClipSource(path, **values)

@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from difflib import get_close_matches
-from pathlib import Path
+from numbers import Integral, Real
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
 
 
 def check_number(field: str, value: object, low: float, high: float) -> None:
-    """A finite number within [low, high]."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    """A finite number within [low, high], also one of numpy's."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
         raise RequestError(f"{field} is {value!r}: give a number from {low:g} to {high:g}")
 
 
 def check_whole(field: str, value: object, low: int, high: int) -> None:
-    """A whole number within [low, high]."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    """A whole number within [low, high], also one of numpy's."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:  # type: ignore[operator]
         raise RequestError(f"{field} is {value!r}: give a whole number from {low} to {high}")
 
 
@@ -31,15 +32,7 @@ def check_flag(field: str, value: object) -> None:
 def check_choice(field: str, value: object, choices: Sequence[str]) -> None:
     """One of a few words."""
     if value not in choices:
-        near = get_close_matches(value, choices, n=1) if isinstance(value, str) else []
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise RequestError(f"{field} is {value!r}{hint}: choose one of {', '.join(choices)}")
-
-
-def check_path(field: str, value: object) -> None:
-    """A path that names something."""
-    if not isinstance(value, Path) or not value.name:
-        raise RequestError(f"{field} is {value!r}: give the path of a file")
+        raise RequestError(f"{field} is {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}")
 
 
 def check_digest(field: str, value: object) -> None:

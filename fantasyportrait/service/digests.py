@@ -1,12 +1,25 @@
-"""What the inputs were when a request was run, by their sha256; and whether they still are."""
+"""The inputs of a request: whether they are files, what they were when it was run, and whether they still are."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.files import file_sha256, open_regular
 from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.portrait import portrait_name
 from fantasyportrait.service.request import AnimationRequest
+
+
+def check_input(path: Path) -> None:
+    """Raise `MediaError` where `path` is no file that can be read: absent, a folder, a named pipe, a device."""
+    try:
+        open_regular(path).close()
+    except FileNotFoundError as error:
+        # It may be absent because its options were not understood.
+        hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
+        raise MediaError(f"there is no file {path}: check the path{hint}") from error
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error.strerror or error}): give a file") from error
 
 
 def clip_sha256(path: Path) -> str:
@@ -21,7 +34,7 @@ def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[Anim
     """The request with the digests of its portrait and clips, and a note for each that had another one before."""
     notes = []
 
-    def compare(path: Path, before: str | None, now: str) -> str:
+    def compare(path: object, before: str | None, now: str) -> str:
         if before not in (None, now):
             notes.append(f"{path} has changed since this request was made, so the result will differ")
         return now
@@ -36,5 +49,5 @@ def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[Anim
             digest = compare(source.path, source.sha256, known[source.path])
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)
-    portrait = compare(request.portrait, request.portrait_sha256, portrait_sha256)
+    portrait = compare(portrait_name(request.portrait), request.portrait_sha256, portrait_sha256)
     return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(notes))

@@ -69,7 +69,8 @@ def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track
     `most_rows`: how many rows a track may have.
     """
     name = clip.source.path.name
-    notes = [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
+    notes = [*clip.info.notes]
+    notes += [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.faces.face import MaskedFace, Track
 from fantasyportrait.faces.mesh import CanonicalFace, mirrored_blendshapes, mirrored_points, read_canonical_face
+from fantasyportrait.media.images import even_size
 from fantasyportrait.media.timeline import Timeline, fill_rows
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
@@ -34,7 +35,7 @@ PREVIEW_SIDE = 1280
 class ScenePart:
     """One face of the scene with its role (None: still) and, where a clip drives it, the chosen person's track."""
 
-    face: Face
+    face: MaskedFace
     role: Role | None = None
     track: Track | None = None
 
@@ -79,10 +80,6 @@ class Engine(Protocol):
         """Raise now what is missing for the request (packages, weights), before anything slow is done."""
         ...
 
-    def look_side(self, max_side: int | None) -> int:
-        """The longest side, in pixels, at which the photo's faces are looked for."""
-        ...
-
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
         """(width, height) of the frames for a photo of that size."""
         ...
@@ -103,13 +100,9 @@ class PreviewEngine:
     def check(self, request: AnimationRequest) -> None:
         """Nothing is missing: small models are fetched when they are used."""
 
-    def look_side(self, max_side: int | None) -> int:
-        """Faces are looked for at the size of the result."""
-        return max_side or PREVIEW_SIDE
-
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
-        """The photo's own size."""
-        return width, height
+        """The photo's own size, reduced where a side is longer than `max_side` (default 1280), both sides even."""
+        return even_size(width, height, max_side or PREVIEW_SIDE)
 
     def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
-from fantasyportrait.service.output import SUFFIXES, output_paths
+from fantasyportrait.service.output import REQUEST, output_paths
 
 _ID = re.compile("[0-9a-f]{32}")
 
@@ -76,11 +76,10 @@ def _changed_s(place: Path) -> float:
 
 def _entry(place: Path) -> Entry | None:
     """The result in `place`, or None where a run has not finished."""
-    for request in place.glob("*.request.json"):
-        stem = request.name.removesuffix(".request.json")
-        for video in (place / f"{stem}{suffix}" for suffix in SUFFIXES):
-            if video.exists():
-                side = output_paths(video).side_by_side
-                created = video.stat().st_mtime
-                return Entry(place.name, place, video, side if side.exists() else None, request, created)
+    for request in place.glob(f"*{REQUEST}"):
+        video = place / request.name.removesuffix(REQUEST)
+        if video.exists():
+            side = output_paths(video).side_by_side
+            created = video.stat().st_mtime
+            return Entry(place.name, place, video, side if side.exists() else None, request, created)
     return None

@@ -8,7 +8,7 @@ from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel
 from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource
 from fantasyportrait.weights.hub_fetch import fetch_named
 from fantasyportrait.weights.hub_record import HubState, hub_states
-from fantasyportrait.weights.store import ModelState, fetch_models, models_dir, verify_models
+from fantasyportrait.weights.store import ModelState, fetch_command, fetch_models, models_dir, verify_models
 
 __all__ = [
     "HUB_SOURCES",
@@ -19,6 +19,7 @@ __all__ = [
     "ModelState",
     "SmallModel",
     "example_photo",
+    "fetch_command",
     "fetch_models",
     "fetch_named",
     "hub_states",

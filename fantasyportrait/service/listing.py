@@ -13,6 +13,7 @@ from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.service.annotate import annotate, annotate_tracks
+from fantasyportrait.service.upright_clips import turn_note
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -41,9 +42,9 @@ class Listing:
         save_image(path, self.picture)
 
 
-def list_photo(animator: "Animator", path: Path, max_side: int) -> Listing:
-    """The faces of a photo, at the size in which `animate` would use it."""
-    photo, faces = animator.faces(path, max_side)
+def list_photo(animator: "Animator", path: Path) -> Listing:
+    """The faces of a photo, in pixels of the file; a note says where it was read at another size."""
+    photo, faces = animator.faces(path)
     rows = tuple(
         {
             "id": face.id,
@@ -66,7 +67,8 @@ def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: flo
     """
     tracks = animator.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
-    notes = [f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings]
+    notes = [*animator.decoder.probe(path).notes, *turn_note(path, animator.decoder.turn_of(path))]
+    notes += [f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
     with closing(animator.decoder.frames(path, RATE, start_s + float(shown / RATE))) as frames:

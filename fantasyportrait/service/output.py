@@ -1,83 +1,158 @@
-"""Where a result goes: three files beside one another, made in a hidden folder and moved in place when complete."""
+"""Where a result goes: up to four files beside one another, made in a hidden folder and moved in place together."""
 
+import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
+from fantasyportrait.core.locked_folder import locked_folder, one_at_a_time
 
 SUFFIXES = (".mp4", ".webm", ".gif", "")
+SIDE_BY_SIDE, REQUEST, PORTRAIT = ".side-by-side.mp4", ".request.json", ".portrait.png"
+LONGEST_NAME = 255
+"""Bytes of a file's name, on most file systems."""
 
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """The files of one result: out.mp4, out.side-by-side.mp4, out.request.json."""
+    """The files of one result: out.mp4, out.mp4.side-by-side.mp4, out.mp4.request.json.
+
+    And out.mp4.portrait.png, for a portrait that was a picture in memory.
+    """
 
     video: Path
     side_by_side: Path
     request: Path
+    portrait: Path
 
 
 def output_paths(video: Path) -> OutputPaths:
-    """The paths beside `video`. Raises `RequestError` for a suffix that cannot be written."""
+    """The paths beside `video`. Raises `RequestError` for a suffix that cannot be written, and for too long a name."""
     if video.suffix.lower() not in SUFFIXES or not video.name:
         raise RequestError(
             f"the output {video} ends in {video.suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "
             "of PNG frames"
         )
+    size = len(os.fsencode(video.name))
+    if size > LONGEST_NAME:
+        raise RequestError(f"the name of the output has {size} bytes: give one of at most {LONGEST_NAME}")
     return OutputPaths(
-        video, video.with_name(f"{video.stem}.side-by-side.mp4"), video.with_name(f"{video.stem}.request.json")
+        video, *(video.with_name(_long_name(video.name, tail)) for tail in (SIDE_BY_SIDE, REQUEST, PORTRAIT))
     )
 
 
-def check_place(paths: OutputPaths, inputs: Sequence[Path]) -> None:
-    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files."""
+def free_path(video: Path, overwrite: bool = False) -> Path:
+    """`video`, or the first of out-2.mp4, out-3.mp4 ... that is not there; a name that is too long is shortened.
+
+    `overwrite` takes the first name whether it is there or not.
+    """
+    number = 1
+    while True:
+        tail = f"{'' if number == 1 else f'-{number}'}{video.suffix}"
+        path = video.with_name(_long_name(video.stem, tail))
+        if overwrite or not os.path.lexists(path):
+            return path
+        number += 1
+
+
+def check_place(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
+    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files.
+
+    `saves_portrait`: the portrait is in memory and becomes a file too.
+    """
     folder = paths.video.parent
     if not folder.is_dir():
         raise OutputError(f"the output's folder {folder} does not exist: make it, or choose another")
-    targets = {path.resolve() for path in (paths.video, paths.side_by_side, paths.request)}
+    written = [paths.video, paths.side_by_side, paths.request, *([paths.portrait] if saves_portrait else [])]
+    targets = {path.resolve() for path in written}
     for path in inputs:
         if path.resolve() in targets:
             raise RequestError(f"the output would overwrite its input {path}: choose another name")
     if paths.video.is_dir() and (paths.video.suffix or any(paths.video.iterdir())):
         raise OutputError(f"the output {paths.video} is a folder that is not empty: choose another name")
+    if not paths.video.suffix and paths.video.exists() and not paths.video.is_dir():
+        raise OutputError(f"the output {paths.video} is a file, and PNG frames go into a folder: choose another name")
+    for path in (paths.side_by_side, paths.request):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder where a file of the result would go: choose another name")
 
 
 @contextmanager
 def workplace(paths: OutputPaths) -> Iterator[Path]:
     """A hidden folder beside the output, removed at the end whatever happens. Errors of the disk: `OutputError`."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{paths.video.stem}-", dir=paths.video.parent))
-    except OSError as error:
-        raise _refusal(paths, error) from error
-    try:
-        yield folder
-    except OutputError as error:
-        # The user knows the output's folder, not the hidden one in it.
-        raise OutputError(str(error).replace(str(folder), str(paths.video.parent))) from error
-    except OSError as error:
-        raise _refusal(paths, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(locked_folder(paths.video.parent))
+            yield folder
+        except OutputError as error:
+            # The user knows the output's folder, not the hidden one in it.
+            raise OutputError(str(error).replace(str(folder), str(paths.video.parent))) from error
+        except OSError as error:
+            raise _refusal(paths, error) from error
 
 
-def publish(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Move each (made, final) pair in place; if one fails, those before it are taken away again."""
-    moved: list[Path] = []
-    try:
-        for made, final in moves:
-            if final.is_dir():
-                final.rmdir()
-            os.replace(made, final)
-            moved.append(final)
-    except OSError:
-        for final in moved:
-            shutil.rmtree(final) if final.is_dir() else final.unlink(missing_ok=True)
-        raise
+def publish(made: Path, paths: OutputPaths) -> None:
+    """Move the files of a result from the folder `made`, where they have their final names, in place together.
+
+    A file of an earlier result that has no successor is removed. Where one step fails, all is as it was before: raises
+    OSError, and `OutputError` where another run has filled the folder of frames meanwhile.
+    """
+    before = made / "before.replaced"  # no name of an output
+    before.mkdir()
+    with one_at_a_time(paths.video.parent):
+        if paths.video.is_dir() and any(paths.video.iterdir()):
+            raise OutputError(f"{paths.video} was filled by another run meanwhile: choose another name")
+        with ExitStack() as undo:
+            # The video first: it is the one that may be refused.
+            for number, final in enumerate((paths.video, paths.side_by_side, paths.request)):
+                _replace(made / final.name, final, before / str(number), undo)
+            # An earlier one stays where there is no new one: the request may have been made from it.
+            if (made / paths.portrait.name).exists():
+                _replace(made / paths.portrait.name, paths.portrait, before / "portrait", undo)
+            undo.pop_all()
+
+
+def _replace(made: Path, final: Path, kept: Path, undo: ExitStack) -> None:
+    """Put `made` in the place of `final`, or remove `final` if nothing was made; `undo` gets the way back."""
+    if final.is_dir():
+        final.rmdir()
+        undo.callback(final.mkdir)
+    elif os.path.lexists(final):
+        try:
+            os.link(final, kept, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # no links on this file system
+            os.rename(final, kept)
+        undo.callback(os.replace, kept, final)
+    if made.exists():
+        os.replace(made, final)
+        if not kept.exists():
+            undo.callback(_remove, final)
+    else:
+        final.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """A file or a folder of frames."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _long_name(stem: str, tail: str) -> str:
+    """`stem` + `tail`; where that is too long, the stem is cut between two characters and ends in its digest."""
+    if len(os.fsencode(stem + tail)) <= LONGEST_NAME:
+        return stem + tail
+    digest = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+    room = LONGEST_NAME - len(os.fsencode(digest + tail))
+    short = stem
+    while len(os.fsencode(short)) > room:
+        short = short[:-1]
+    return short + digest + tail
 
 
 def _refusal(paths: OutputPaths, error: OSError) -> OutputError:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import MediaError
-from fantasyportrait.service.digests import clip_sha256, record_inputs
-from fantasyportrait.service.output import OutputPaths, check_place, output_paths, publish, workplace
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.service.digests import check_input, clip_sha256, record_inputs
+from fantasyportrait.service.output import SIDE_BY_SIDE, OutputPaths, check_place, output_paths, publish, workplace
+from fantasyportrait.service.portrait import IN_MEMORY
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.worker_bench import CHUNK_BYTES, MODELS, RESULT
 
@@ -40,12 +41,12 @@ def pack(request: AnimationRequest, output: Path) -> Parcel:
     Raises `MediaError` for a file that is not there, `RequestError` or `OutputError` for an output that cannot be.
     """
     paths = output_paths(output)
-    sound = [] if request.sound_file is None else [request.sound_file]
-    inputs = list(dict.fromkeys([request.portrait, *(clip.path for clip in request.clips), *sound]))
+    if not isinstance(request.portrait, Path):
+        raise RequestError(f"portrait is {IN_MEMORY}, which is not sent to other machines: save it as a file")
+    inputs = list(dict.fromkeys(request.files))
     check_place(paths, inputs)
     for path in inputs:
-        if not path.is_file():
-            raise MediaError(f"there is no file {path}: check the path")
+        check_input(path)
     names = {path: _name(path) for path in inputs}
     saved, _ = record_inputs(request, clip_sha256(request.portrait))
     named = request.with_paths(lambda path: Path(names[path]) if path in names else path.resolve())
@@ -80,10 +81,8 @@ def fetch(parcel: Parcel, names: Sequence[str], read: Callable[[str, int], bytes
                     file.write(data)
         saved = folder / paths.request.name
         saved.write_text(parcel.saved.json_for(paths.video.parent), encoding="utf-8")
-        side = folder / paths.side_by_side.name
-        moves = [(side, paths.side_by_side)] if side.exists() else []
-        publish([*moves, (saved, paths.request), (folder / paths.video.name, paths.video)])
-    return paths.side_by_side if moves else None
+        publish(folder, paths)
+        return paths.side_by_side if paths.side_by_side.exists() else None
 
 
 def translated(text: str, called: Mapping[str, str], parcel: Parcel) -> str:
@@ -106,7 +105,7 @@ def _place(name: str, paths: OutputPaths) -> Path:
     video = paths.video
     if name == f"{RESULT}{video.suffix.lower()}":
         return Path(video.name)
-    if name == f"{RESULT}.side-by-side.mp4":
+    if name == f"{RESULT}{video.suffix.lower()}{SIDE_BY_SIDE}":
         return Path(paths.side_by_side.name)
     folder, _, frame = name.partition("/")
     if not video.suffix and folder == RESULT and _FRAME.fullmatch(frame):

@@ -1,30 +1,63 @@
 """One frozen request: portrait, cast and options. Checked when made, saved as JSON beside every result, run again."""
 
+# A `Converted` is a descriptor, not a value that instances share.
+# ruff: noqa: RUF009
+
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
+from numbers import Integral, Rational, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from fantasyportrait.core.errors import RequestError
-from fantasyportrait.media.timeline import Fill, parse_rate
-from fantasyportrait.service.cast import LONGEST_S, ClipSource, Role, role_from_data, role_to_data
+from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.files import open_regular
+from fantasyportrait.media.images import Photo
+from fantasyportrait.media.metadata import read_metadata
+from fantasyportrait.media.timeline import MAX_RATE, Fill, parse_rate
+from fantasyportrait.service.cast import LONGEST_S, ClipSource, Role, as_cast, role_from_data, role_to_data
 from fantasyportrait.service.checks import (
     check_choice,
     check_digest,
     check_flag,
     check_keys,
     check_number,
-    check_path,
     check_whole,
 )
+from fantasyportrait.service.converted import Converted, DurationWord, StrPath, as_duration, as_path, shown
+from fantasyportrait.service.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
 from fantasyportrait.service.sampling import Sampling
 
 SCHEMA = 1
+REQUEST_KEY = "description"
+"""Of a video's metadata, where its request is kept."""
+CARRIERS = (".mp4", ".webm", ".png")
+LARGEST_SIDE = 8192
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
+RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
+Rate = Fraction | float | str
+
+
+def read_rate(value: object, name: str = "rate") -> Fraction:
+    """Exact frames a second from a whole number, a fraction, a float, or text such as 25, 29.97 or 30000/1001.
+
+    29.97 and its kin are the NTSC rates. Another float is the simple fraction that it stands for: 100 / 3 is
+    Fraction(100, 3). Raises `RequestError` that names the argument.
+    """
+    try:
+        if isinstance(value, Real) and not isinstance(value, Rational):
+            given = float(value)
+            rate, simple = parse_rate(f"{given:.9f}"), Fraction(given).limit_denominator(1001)
+            return simple if abs(simple - rate) < Fraction(1, 10**8) else rate
+        if isinstance(value, str | Rational) and not isinstance(value, bool):
+            return parse_rate(str(value))
+    except (RequestError, ValueError, OverflowError) as error:
+        raise RequestError(f"{name} is {shown(value)}: {RATE_RULE}") from error
+    raise RequestError(f"{name} is {shown(value)}: {RATE_RULE}")
 
 
 @dataclass(frozen=True)
@@ -32,11 +65,12 @@ class AnimationRequest:
     """Everything that decides a result.
 
     Attributes:
-        portrait: the reference photo.
-        cast: one role a face; a face without a role stays still.
+        portrait: the reference photo: a path, or a picture in memory (see `media.memory_images`), which becomes a
+            `Photo`. A run saves the latter as a PNG beside its result, so that the saved request can read it.
+        cast: one role a face, or its text on the command line; a face without a role stays still.
         engine: what turns the request into frames.
         duration: of the result in seconds, or the longest or shortest clip of the cast.
-        rate: frames a second, exact.
+        rate: frames a second, exact: a whole number, a fraction, 29.97 and its kin (see `read_rate`), or text.
         fill: what a clip does that is shorter than the result.
         absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
             None for the engine's own way: relative in preview, absolute in wan, which was trained so.
@@ -50,11 +84,11 @@ class AnimationRequest:
         portrait_sha256: of the photo when the request was run, to notice that it has changed since.
     """
 
-    portrait: Path
-    cast: tuple[Role, ...]
+    portrait: Converted[PortraitLike, Portrait] = Converted(as_portrait)
+    cast: Converted[Role | str | Iterable[Role | str], tuple[Role, ...]] = Converted(as_cast)
     engine: str = "preview"
-    duration: float | Literal["longest", "shortest"] = "longest"
-    rate: Fraction = Fraction(25)
+    duration: Converted[float | Fraction | str, float | DurationWord] = Converted(as_duration, "longest")
+    rate: Converted[Rate, Fraction] = Converted(read_rate, Fraction(25))
     fill: Fill = "loop"
     absolute: bool | None = None
     smoothing: float = 0.5
@@ -66,33 +100,25 @@ class AnimationRequest:
     portrait_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        check_path("portrait", self.portrait)
         self._check_cast()
         if not isinstance(self.engine, str) or not self.engine:
             raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
-        if isinstance(self.duration, str):
-            if self.duration not in ("longest", "shortest"):
-                raise RequestError(f"duration is {self.duration!r}: give longest, shortest or a number of seconds")
-        else:
+        if not isinstance(self.duration, str):
             check_number("duration", self.duration, 0.001, LONGEST_S)
-        if not isinstance(self.rate, Fraction) or read_rate(self.rate) != self.rate:
-            raise RequestError(f"rate is {self.rate!r}: give a Fraction, for example Fraction(30000, 1001)")
         check_choice("fill", self.fill, FILLS)
         if self.absolute is not None:
             check_flag("absolute", self.absolute)
         check_number("smoothing", self.smoothing, 0, 1)
         self._check_sound()
         if self.max_side is not None:
-            check_whole("max_side", self.max_side, 64, 8192)
+            check_whole("max_side", self.max_side, 64, LARGEST_SIDE)
         check_flag("side_by_side", self.side_by_side)
         check_choice("detector", self.detector, DETECTORS)
         if not isinstance(self.sampling, Sampling):
-            raise RequestError(f"sampling is {self.sampling!r}: give a Sampling")
+            raise RequestError(f"sampling is {shown(self.sampling)}: give a Sampling")
         check_digest("portrait_sha256", self.portrait_sha256)
 
     def _check_cast(self) -> None:
-        if not isinstance(self.cast, tuple) or not all(isinstance(role, Role) for role in self.cast):
-            raise RequestError(f"cast is {self.cast!r}: give a tuple of roles")
         if not self.cast:
             raise RequestError("the cast is empty, so nothing would move: give at least one face a clip or a motion")
         seen: set[int] = set()
@@ -116,6 +142,13 @@ class AnimationRequest:
         return tuple(role.source for role in self.cast if isinstance(role.source, ClipSource))
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it reads: the portrait unless it is in memory, the clips, the sound."""
+        portrait = [self.portrait] if isinstance(self.portrait, Path) else []
+        sound = [] if self.sound_file is None else [self.sound_file]
+        return (*portrait, *(clip.path for clip in self.clips), *sound)
+
+    @property
     def sound_file(self) -> Path | None:
         """The file of `sound`, where it names one."""
         return Path(self.sound.removeprefix("file:")) if self.sound.startswith("file:") else None
@@ -131,29 +164,43 @@ class AnimationRequest:
         sound = self.sound if self.sound_file is None else f"file:{change(self.sound_file).as_posix()}"
         folder = self.sampling.model_folder
         sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
-        return replace(self, portrait=change(self.portrait), cast=cast, sound=sound, sampling=sampling)
+        portrait = change(self.portrait) if isinstance(self.portrait, Path) else self.portrait
+        return replace(self, portrait=portrait, cast=cast, sound=sound, sampling=sampling)
 
     def to_json(self) -> str:
-        """The request as JSON text, paths as they are; `from_json` gives an equal request back."""
+        """The request as JSON text, paths as they are; `from_json` gives an equal request back.
+
+        Raises `RequestError` where the portrait is a picture in memory.
+        """
+        if isinstance(self.portrait, Photo):
+            raise RequestError(f"portrait is {IN_MEMORY}, which JSON cannot name: save it as a file and give its path")
         data: dict[str, Any] = {"schema": SCHEMA, **{field.name: getattr(self, field.name) for field in fields(self)}}
         data["portrait"] = self.portrait.as_posix()
         data["rate"] = str(self.rate)
         data["cast"] = [role_to_data(role) for role in self.cast]
         data["sampling"] = asdict(self.sampling)
-        return json.dumps(data, indent=2) + "\n"
+        return json.dumps(data, indent=2, default=_plain_number) + "\n"
 
     def json_for(self, folder: Path) -> str:
-        """The JSON text for a file in `folder`: paths beneath it relative, so that both can move; others absolute."""
+        """The JSON text for a file in `folder`: paths relative to it, absolute only on another drive."""
         home = folder.resolve()
 
         def change(path: Path) -> Path:
             full = path.resolve()
-            return full.relative_to(home) if full.is_relative_to(home) else full
+            try:
+                return Path(os.path.relpath(full, home))
+            except ValueError:
+                return full
 
         return self.with_paths(change).to_json()
 
-    def save(self, path: Path) -> None:
+    def portable_json(self) -> str:
+        """The JSON text that a video carries: files by their names alone, and only what decides its frames."""
+        return replace(self.with_paths(lambda path: Path(path.name)), side_by_side=True).to_json()
+
+    def save(self, path: StrPath) -> None:
         """Write `json_for` the file's folder."""
+        path = as_path(path, "path")
         path.write_text(self.json_for(path.parent), encoding="utf-8")
 
 
@@ -170,31 +217,69 @@ def from_json(text: str) -> AnimationRequest:
         raise RequestError(f"the request has the schema {schema!r}, this version reads {SCHEMA}: make the request anew")
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
-    values["portrait"] = Path(values["portrait"])
     values["cast"] = tuple(role_from_data(role) for role in values["cast"])
-    if "rate" in values:
-        values["rate"] = read_rate(values["rate"])
     if "sampling" in values:
         known = [field.name for field in fields(Sampling)]
         values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))
     return AnimationRequest(**values)
 
 
-def load_request(path: Path) -> AnimationRequest:
-    """Read a saved request; its relative paths are taken from its own folder. Raises `RequestError`."""
+def load_request(path: StrPath) -> AnimationRequest:
+    """Read a saved request, or the one that a video or a folder of PNG frames carries.
+
+    Its relative paths are taken from the folder of the file, or of the frames' folder. Raises `RequestError`.
+    """
+    path = as_path(path, "path")
+    text = _carried_text(path) if _carries(path) else _saved_text(path)
+    home = path.parent.resolve()
+    # The system follows a link before it goes up from it: up is from where the link leads.
+    return from_json(text).with_paths(
+        lambda given: Path(os.path.normpath(home / given)) if ".." in given.parts else path.parent / given
+    )
+
+
+def check_carried(request: AnimationRequest, video: Path) -> None:
+    """Raise `RequestError` where a request that `video` carries names a file that does not lie beside it."""
+    if not _carries(video):
+        return
+    for path in request.files:
+        if path.parent == video.parent and not path.exists():
+            raise RequestError(
+                f"{video} was made from {path.name}, which does not lie beside it: put it there, or name the photo, "
+                "each --cast or the --sound again"
+            )
+
+
+def _carries(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in CARRIERS
+
+
+def _saved_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"the request {path} cannot be read ({error}): give a file saved beside a result") from error
-    return from_json(text).with_paths(lambda given: path.parent / given)
 
 
-def read_rate(value: object) -> Fraction:
-    """Frames a second from text such as 25, 29.97 or 30000/1001; raises `RequestError`."""
+def _carried_text(path: Path) -> str:
+    first = min(path.glob("*.png"), default=path) if path.is_dir() else path
     try:
-        return parse_rate(str(value))
-    except RequestError as error:
-        raise RequestError(f"rate: {error}") from error
+        text = read_metadata(first).get(REQUEST_KEY)
+    except MediaError as error:
+        raise RequestError(f"the request in {path} cannot be read ({error}): give a file saved beside it") from error
+    if text is None:
+        raise RequestError(f"{path} carries no request: give a video of this program, or a file saved beside one")
+    return text
+
+
+def _plain_number(value: object) -> float:
+    """One of numpy's numbers as Python's own."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"{value!r} is no number")
 
 
 def _as_path(folder: Path) -> str:

@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.faces.face import Face, Track
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.files import file_sha256
+from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.compose import side_by_side
-from fantasyportrait.media.images import Photo, even_size, resize
+from fantasyportrait.media.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import ClipSource
-from fantasyportrait.service.digests import record_inputs
+from fantasyportrait.service.digests import check_input, record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -35,9 +36,11 @@ from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Wat
 from fantasyportrait.service.events import Event, Frames, Note, Remark, Result, Stage, StageName
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
 from fantasyportrait.service.progress import Progress
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.upright_clips import turn_note
+from fantasyportrait.service.video_size import small_faces
 
 if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
@@ -69,8 +72,16 @@ class Run:
         )
 
     def result(self) -> Result:
-        """Run all stages. Raises a `FantasyPortraitError`, and then leaves nothing on the disk."""
+        """Run all stages. Raises a `FantasyPortraitError` with its notes, and then leaves nothing on the disk."""
+        try:
+            return self._made()
+        except FantasyPortraitError as error:
+            error.notes = tuple(dict.fromkeys([*self._notes, *error.notes]))
+            raise
+
+    def _made(self) -> Result:
         engine = self._animator.engine(self._request.engine)
+        self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
         photo, faces = self._portrait(engine)
@@ -78,49 +89,62 @@ class Run:
         scene = self._scene(photo, faces, clips)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
+            self._request = self._with_portrait_file(folder)
             self._render(engine, scene, clips, video)
             self._finish(scene, clips, video)
         side = self._paths.side_by_side if self._request.side_by_side else None
         length_s = float(scene.timeline.duration_s)
         return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
 
+    def _draw_seed(self) -> None:
+        sampling = self._request.sampling.with_drawn_seed()
+        if sampling != self._request.sampling:
+            self._request = replace(self._request, sampling=sampling)
+            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
         request = self._request
-        extra = [] if request.sound_file is None else [request.sound_file]
-        inputs = [request.portrait, *(clip.path for clip in request.clips), *extra]
-        check_place(self._paths, inputs)
-        for path in inputs:
-            if not path.is_file():
-                raise MediaError(_missing(path))
+        check_place(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
+        for path in request.files:
+            check_input(path)
         decoder = self._animator.decoder
         if request.sound_file is not None and not decoder.has_sound(request.sound_file):
             raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
         return {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
 
-    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[Face, ...]]:
+    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[MaskedFace, ...]]:
+        """The photo at the size of the video, and its faces."""
         progress = self._stage("portrait", 1)
         request = self._request
-        photo, faces = self._animator.faces(request.portrait, engine.look_side(request.max_side), request.detector)
+        photo, faces = self._animator.faces(request.portrait, request.detector)
         self._note(photo.notes)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
             names = ", ".join(str(face) for face in unknown)
             raise RequestError(
-                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered from left "
-                "to right"
+                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
+                "row, left to right"
             )
         self._request, notes = record_inputs(request, photo.sha256)
         self._note(notes)
-        height, width = photo.pixels.shape[:2]
-        size = engine.frame_size(width, height, request.max_side)
-        if size != (width, height):
-            self._note([f"the video is {size[0]} x {size[1]}"])
-            photo = replace(photo, pixels=resize(photo.pixels, size))
-            faces = tuple(face.resized(size) for face in faces)
+        photo, faces = self._at_video_size(engine, photo, faces)
+        masked = self._animator.masked(photo.pixels, faces)
         progress.at(1)
-        return photo, faces
+        return photo, masked
+
+    def _at_video_size(self, engine: Engine, photo: Photo, faces: tuple[Face, ...]) -> tuple[Photo, tuple[Face, ...]]:
+        height, width = photo.pixels.shape[:2]
+        size = engine.frame_size(width, height, self._request.max_side)
+        if size == (width, height):
+            return photo, faces
+        self._note([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        moving = {role.face for role in self._request.cast if role.source is not None}
+        cast = [face for face in faces if face.id in moving]
+        self._note(small_faces(cast, (width, height), size, lambda side: engine.frame_size(width, height, side)))
+        resized = tuple(face.resized((width, height), size) for face in faces)
+        return replace(photo, pixels=resize(photo.pixels, size)), resized
 
     def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
@@ -139,6 +163,7 @@ class Run:
                 progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
+            self._note(turn_note(source.path, self._animator.decoder.turn_of(source.path)))
             before += expected[key]
         progress.at(progress.total)
         clips = tuple(
@@ -150,7 +175,7 @@ class Run:
             self._note(clip_notes(clip, self._request.rate, self._animator.decoder.limits.track_rows))
         return clips
 
-    def _scene(self, photo: Photo, faces: Sequence[Face], clips: Sequence[DrivingClip]) -> Scene:
+    def _scene(self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip]) -> Scene:
         roles = {role.face: role for role in self._request.cast}
         tracks = {clip.face: clip.track for clip in clips}
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
@@ -165,7 +190,8 @@ class Run:
             first = next(frames)
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
-            with VideoWriter(video, (width, height), scene.timeline.rate, sound, METADATA) as writer:
+            metadata = METADATA | {REQUEST_KEY: self._request.portable_json()}
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata) as writer:
                 for number, frame in enumerate(itertools.chain([first], frames), 1):
                     self._cancel.check()
                     writer.write(frame)
@@ -179,7 +205,6 @@ class Run:
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
-        moves = [(made, self._paths.request), (video, self._paths.video)]
         if self._request.side_by_side:
 
             def on_frame(number: int) -> None:
@@ -191,10 +216,17 @@ class Run:
             canonical = canonical_face(self._animator.models_dir)
             columns = panels(scene, clips, self._animator.decoder, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
-            moves.insert(0, (side, self._paths.side_by_side))
         self._cancel.check()
-        publish(moves)
+        publish(video.parent, self._paths)
         progress.at(progress.total)
+
+    def _with_portrait_file(self, folder: Path) -> AnimationRequest:
+        """The request as it is saved: a picture in memory becomes a file beside the result, made in `folder`."""
+        if isinstance(self._request.portrait, Path):
+            return self._request
+        made = folder / self._paths.portrait.name
+        save_image(made, self._request.portrait.pixels)
+        return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
         """A fresh stream of the result's sound, None where nothing is heard."""
@@ -213,12 +245,6 @@ class Run:
             if text not in self._notes:
                 self._notes.append(text)
                 self._emit(Note(text))
-
-
-def _missing(path: Path) -> str:
-    """There may be no such file because its options were not understood."""
-    hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
-    return f"there is no file {path}: check the path{hint}"
 
 
 def _faces(count: int) -> str:

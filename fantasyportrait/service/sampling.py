@@ -1,6 +1,7 @@
 """How the diffusion engine samples: a frozen part of the request, checked when it is made."""
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,9 @@ STEP_CACHES: tuple[StepCache, ...] = ("none", "first-block")
 LEAST_THRESHOLD = 0.0001
 LONGEST_PROMPT = 2000
 LONGEST_SEED = 2**63 - 1
+RANDOM_SEED = -1
+DRAWN_SEEDS = 2**31
+"""A drawn seed is below: short enough to be typed again, and a whole number in JavaScript too."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Sampling:
 
     Attributes:
         model: a name of `fantasyportrait weights list`, or the folder of a model.
-        seed: of the noise; the same seed gives the same frames on the same machine.
+        seed: of the noise; the same seed gives the same frames on the same machine. -1: a run draws one.
         steps: of the sampler; 30 as published.
         portrait_guidance: p, how strongly the driving motion is followed; 4 as published, 1 halves the time.
         text_guidance: c, how strongly the prompt is followed; 1 as published.
@@ -63,7 +67,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise RequestError(f"model is {self.model!r}: give a name, such as wan-720p, or a folder")
-        check_whole("seed", self.seed, 0, LONGEST_SEED)
+        check_whole("seed", self.seed, RANDOM_SEED, LONGEST_SEED)
         check_whole("steps", self.steps, 1, 1000)
         check_number("portrait_guidance", self.portrait_guidance, 0, 20)
         check_number("text_guidance", self.text_guidance, 1, 20)
@@ -84,6 +88,10 @@ class Sampling:
         if self.longest_pass % 4 != 1:
             near = self.longest_pass // 4 * 4 + 1
             raise RequestError(f"longest_pass is {self.longest_pass}: give 4 k + 1 frames, for example {near}")
+
+    def with_drawn_seed(self) -> "Sampling":
+        """The same with a seed drawn at random where it is -1."""
+        return replace(self, seed=secrets.randbelow(DRAWN_SEEDS)) if self.seed == RANDOM_SEED else self
 
     @property
     def model_folder(self) -> Path | None:

@@ -15,7 +15,7 @@ from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.service.cast import FreeSource
-from fantasyportrait.service.engines import PREVIEW_SIDE, Frame, Scene, ScenePart, Watch
+from fantasyportrait.service.engines import Frame, Scene, ScenePart, Watch
 from fantasyportrait.service.job_sizes import guidance_of, job_size, sampled_frames
 from fantasyportrait.service.places import cache_folder
 from fantasyportrait.service.request import AnimationRequest
@@ -72,10 +72,6 @@ class WanEngine:
             with quiet_libraries():
                 from fantasyportrait.runtime.place import check_placement
             check_placement(self._placement)
-
-    def look_side(self, max_side: int | None) -> int:
-        """Faces are looked for in a larger picture than the result, where small ones are still seen."""
-        return PREVIEW_SIDE
 
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
         """The longest side as published, both sides multiples of 16."""

@@ -20,7 +20,7 @@ from fantasyportrait.service.wan_motion import Segmenter
 from fantasyportrait.weights.assemble import Network, WanNetworks, assemble
 from fantasyportrait.weights.gguf_file import read_gguf
 from fantasyportrait.weights.published_files import FACE_LANDMARKS
-from fantasyportrait.weights.store import models_dir as usual_models_dir
+from fantasyportrait.weights.store import fetch_command, models_dir as usual_models_dir
 from fantasyportrait.weights.wan_sources import WanSources, wan_lora, wan_sources
 
 # Beside the pickles of a model that is not of the published size; the published ones need none.
@@ -108,9 +108,8 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
 def _sam_folder(models_dir: Path | None) -> Path:
     folder = (models_dir or usual_models_dir()) / SAM_FOLDER
     if not (folder / "config.json").is_file():
-        raise WeightsError(
-            f"Segment Anything is not in {folder}: run  fantasyportrait weights fetch sam, or choose region box or head"
-        )
+        command = fetch_command("sam", models_dir)
+        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose region box or head")
     return folder
 
 

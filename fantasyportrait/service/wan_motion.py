@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import box_of
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.decoder import Decoder
@@ -133,9 +133,10 @@ class MotionMaker:
         reach = excursion(np.stack([box_of(frame) for frame in landmarks]))
         return FaceDrive(part, code.take(rows + 1), _mirrored(reach, part))
 
-    def _bundled(self) -> tuple[NDArray[np.uint8], Face]:
+    def _bundled(self) -> tuple[NDArray[np.uint8], MaskedFace]:
         pixels = load_photo(example_photo()).pixels
-        return pixels, FaceFinder(self._models_dir).find(pixels)[0]
+        finder = FaceFinder(self._models_dir)
+        return pixels, finder.masked(pixels, finder.find(pixels))[0]
 
 
 def regions_of(scene: Scene, drives: Sequence[FaceDrive], segmenter: Segmenter | None) -> NDArray[np.int32]:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.media.sandbox.decoder import SandboxDecoder
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.schema.limits import PRIVATE
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.events import Event, Frames
 from fantasyportrait.service.job_queue import WorkerBusy
@@ -35,7 +37,7 @@ LEFT_S = 600.0
 TEND_S = 5.0
 _JOB = re.compile("[0-9a-f]{32}")
 _INPUT = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
-_RESULT = re.compile(rf"{RESULT}(\.side-by-side)?(\.[a-z0-9]{{1,8}})?(/frame_[0-9]+\.png)?")
+_RESULT = re.compile(rf"{RESULT}(\.[a-z0-9]{{1,8}})?(\.side-by-side\.mp4)?(/frame_[0-9]+\.png)?")
 
 
 class UnknownJob(Exception):
@@ -69,7 +71,8 @@ class WorkerBench:
     """Runs one job at a time, for whoever claims it. Threads may share it: one asks while another computes.
 
     `root` is where its folder is made, the system's place for temporary files where it is None. Tracks and motions of
-    clips go to the cache, as on every machine; `orphan_s` and `left_s`: when a job or another's folder is given up.
+    clips go to the cache, as on every machine; inputs are decoded in child processes. `orphan_s` and `left_s`: when a
+    job or another's folder is given up.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class WorkerBench:
         orphan_s: float = ORPHAN_S,
         left_s: float = LEFT_S,
     ) -> None:
-        self._animator = Animator(_path(models), _path(cache), placement)
+        self._decoder = SandboxDecoder(PRIVATE)
+        self._animator = Animator(_path(models), _path(cache), placement, decoder=self._decoder)
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._orphan_s, self._left_s = orphan_s, left_s
         self._lock = threading.Lock()
@@ -133,8 +137,7 @@ class WorkerBench:
             place.mkdir(exist_ok=True)
             here = {path.name: path for path in (found.folder / "in").iterdir()}
         asked = from_json(request).with_paths(lambda path: here.get(path.as_posix(), path))
-        sound = [] if asked.sound_file is None else [asked.sound_file]
-        if not {asked.portrait, *(clip.path for clip in asked.clips), *sound} <= set(here.values()):
+        if not set(asked.files) <= set(here.values()):
             raise ValueError("the request names a file that was not received")
         found.thread = threading.Thread(target=self._run, args=(found, asked, output), name=f"fantasyportrait-{job}")
         found.thread.start()
@@ -191,6 +194,7 @@ class WorkerBench:
         for job in jobs:
             if job.thread is not None:
                 job.thread.join(TEND_S)
+        self._decoder.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _job(self, job: str) -> _Job:

@@ -5,7 +5,8 @@ Package registries reach more machines than the makers' own servers do, so a whe
 
 from dataclasses import dataclass
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,11 @@ SMALL_MODELS: tuple[SmallModel, ...] = (
 
 
 def small_model(name: str) -> SmallModel:
-    """The catalog's row of that name; `WeightsError` for an unknown one."""
+    """The catalog's row of that name; `RequestError` for an unknown one."""
     for model in SMALL_MODELS:
         if model.name == name:
             return model
-    known = ", ".join(model.name for model in SMALL_MODELS)
-    raise WeightsError(f"there is no model named {name!r}: the catalog has {known}")
+    known = [model.name for model in SMALL_MODELS]
+    raise RequestError(
+        f"there is no model named {name!r}{did_you_mean(name, known)}: the catalog has {', '.join(known)}"
+    )

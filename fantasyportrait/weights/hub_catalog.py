@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS, REPACK
 
 Kind = Literal["base", "adapter", "lora", "gguf", "part"]
@@ -123,11 +124,14 @@ HUB_SOURCES: tuple[HubSource, ...] = (
 
 
 def hub_source(name: str) -> HubSource:
-    """The catalog's row of that name; `WeightsError` for an unknown one."""
+    """The catalog's row of that name; `RequestError` for an unknown one."""
     for row in HUB_SOURCES:
         if row.name == name:
             return row
-    raise WeightsError(f"there is no model named {name!r}: the catalog has {', '.join(hub_source_names())}")
+    known = hub_source_names()
+    raise RequestError(
+        f"there is no model named {name!r}{did_you_mean(name, known)}: the catalog has {', '.join(known)}"
+    )
 
 
 def hub_source_names(*kinds: Kind) -> tuple[str, ...]:

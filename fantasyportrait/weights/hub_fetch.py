@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fantasyportrait.core.errors import OutputError, WeightsError
+from fantasyportrait.core.errors import OutputError, RequestError, WeightsError
 from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.catalog import SMALL_MODELS
 from fantasyportrait.weights.hub import HubFile, Listing, download_file, is_offline, read_listing
 from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, with_needed
@@ -34,14 +35,15 @@ def fetch_named(
     """Make the named models of either catalog lie verified in `folder`; without names, the small ones.
 
     Returns the small models' files and the hub rows' folders. `progress` gets a sentence before each step. Raises
-    `WeightsError` for an unknown name, before anything is fetched, and what `fetch_models` and `fetch_hub` raise.
+    `RequestError` for an unknown name, before anything is fetched, and what `fetch_models` and `fetch_hub` raise.
     """
     if names is None:
         return fetch_models(None, folder, progress)
     wanted, small, hub = list(names), [model.name for model in SMALL_MODELS], [row.name for row in HUB_SOURCES]
     unknown = [name for name in wanted if name not in small and name not in hub]
     if unknown:
-        raise WeightsError(f"there is no model named {unknown[0]!r}: the catalogs have {', '.join([*small, *hub])}")
+        hint = did_you_mean(unknown[0], [*small, *hub])
+        raise RequestError(f"there is no model named {unknown[0]!r}{hint}: known are {', '.join([*small, *hub])}")
     paths = fetch_models([name for name in wanted if name in small], folder, progress)
     return paths + fetch_hub([name for name in wanted if name in hub], folder, progress)
 

@@ -40,10 +40,10 @@ class Published:
     encoder_file: Path
 
 
-def adapter_files(folder: Path) -> tuple[Path, ...]:
+def adapter_files(folder: Path, advice: str = "fetch the model again") -> tuple[Path, ...]:
     """The files in an adapter folder that hold the weights: the two pickles, or else the repack.
 
-    Raises `WeightsError` that says which file is missing.
+    Raises `WeightsError` that says which file is missing, and `advice`.
     """
     pickles = (folder / ADAPTER_PICKLE, folder / ENCODER_PICKLE)
     if all(path.is_file() for path in pickles):
@@ -52,9 +52,7 @@ def adapter_files(folder: Path) -> tuple[Path, ...]:
         if repack.is_file():
             return (repack,)
     missing = [path.name for path in pickles if not path.is_file()]
-    raise WeightsError(
-        f"{folder} lacks {' and '.join(missing)} (or {REPACK} instead): run  fantasyportrait weights fetch adapter"
-    )
+    raise WeightsError(f"{folder} lacks {' and '.join(missing)} (or {REPACK} instead): {advice}")
 
 
 def read_published(folder: Path) -> Published:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ def models_dir() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else user_cache() / "models"
 
 
+def fetch_command(names: str = "", folder: Path | None = None) -> str:
+    """The command that puts the named models (default: the small ones) into the models folder `folder`, for hints."""
+    words = ["fantasyportrait weights fetch", *([names] if names else [])]
+    if folder is not None and folder.absolute() != models_dir().absolute():
+        words.append(f"--models-dir {shlex.quote(str(folder))}")
+    return " ".join(words)
+
+
 def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> Path:
     """Path of a verified model file. A missing one is fetched, or with `fetch` False refused with `WeightsError`."""
     model = small_model(name)
@@ -45,9 +54,9 @@ def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> 
         path.unlink(missing_ok=True)
         raise WeightsError(
             f"{path} was not the file of the catalog (its sha256 differs) and was deleted: "
-            "run  fantasyportrait weights fetch"
+            f"run  {fetch_command(name, path.parent)}"
         )
-    raise WeightsError(f"the model {name} is not in {path.parent}: run  fantasyportrait weights fetch")
+    raise WeightsError(f"the model {name} is not in {path.parent}: run  {fetch_command(name, path.parent)}")
 
 
 def fetch_models(
@@ -98,7 +107,7 @@ def _ensure(model: SmallModel, path: Path, downloads: Downloads, say: Callable[[
         )
     raise WeightsError(
         f"the model {model.name} could not be fetched.\n  " + "\n  ".join(failures) + "\n"
-        f"Run  fantasyportrait weights fetch  when the network is there, or set {MODELS_DIR_VARIABLE} "
+        f"Run  {fetch_command(model.name, path.parent)}  when the network is there, or set {MODELS_DIR_VARIABLE} "
         f"to a folder that holds {model.filename}"
     )
 

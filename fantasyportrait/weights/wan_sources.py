@@ -7,10 +7,11 @@ pickles or the one-file repack, and the two face nets); `gguf/` and `lora/` may 
 from dataclasses import dataclass
 from pathlib import Path
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import RequestError, WeightsError
+from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.hub_catalog import HubSource, hub_source, hub_source_names
 from fantasyportrait.weights.published_files import FACE_NETS, adapter_files
-from fantasyportrait.weights.store import models_dir
+from fantasyportrait.weights.store import fetch_command, models_dir
 from fantasyportrait.weights.tensor_header import index_weights
 
 WEIGHTS_NAMES = {
@@ -45,17 +46,20 @@ def wan_sources(model: str | Path, folder: Path | None = None) -> WanSources:
         model: the name, or the folder's path.
         folder: the models folder in which fetched models lie; the usual one by default.
 
-    Raises `WeightsError` that says what is missing and which command fetches it.
+    Raises `RequestError` for an unknown name, `WeightsError` that says what is missing and which command fetches it.
     """
     if _in_catalog(model):
         return _fetched(hub_source(str(model)), folder or models_dir())
     place = Path(model)
     bare = isinstance(model, str) and not model.startswith(".") and not any(mark in model for mark in "/\\")
     if bare and place.is_dir():
-        raise WeightsError(f"{model} is no name of the catalog; if the folder of that name is meant, write ./{model}")
+        raise RequestError(f"{model} is no name of the catalog; if the folder of that name is meant, write ./{model}")
+    if bare:
+        names = hub_source_names("base", "gguf")
+        hint = did_you_mean(model, names)
+        raise RequestError(f"there is no model {model!r}{hint}: give one of {', '.join(names)}, or a model folder")
     if not place.is_dir():
-        names = ", ".join(hub_source_names("base", "gguf"))
-        raise WeightsError(f"there is no model {str(model)!r}: give a model folder or one of {names}")
+        raise WeightsError(f"there is no model folder {str(model)!r}: check the path")
     return _complete(
         WanSources(
             base=place / "base",
@@ -82,7 +86,7 @@ def wan_lora(model: str | Path, name: str, folder: Path | None = None) -> Path:
         file = place / row.files[0]
         if not file.is_file():
             raise WeightsError(
-                f"the LoRA {name} is not in {place}: run  fantasyportrait weights fetch {name}, or choose no LoRA"
+                f"the LoRA {name} is not in {place}: run  {fetch_command(name, folder)}, or choose no LoRA"
             )
         return file
     own = Path(model) / "lora"
@@ -100,7 +104,7 @@ def _in_catalog(model: str | Path) -> bool:
 
 
 def _fetched(row: HubSource, folder: Path) -> WanSources:
-    advice = f"run  fantasyportrait weights fetch {row.name}"
+    advice = f"run  {fetch_command(row.name, folder)}"
     gguf = None
     if row.kind == "gguf":
         gguf = folder / row.folder / row.files[0]
@@ -122,7 +126,7 @@ def _complete(sources: WanSources, advice: str) -> WanSources:
     missing = _missing_of_base(sources.base, transformer=sources.gguf is None)
     if missing:
         raise WeightsError(f"the base model in {sources.base} lacks {missing[0]}: {advice}")
-    adapter_files(sources.adapter)
+    adapter_files(sources.adapter, advice)
     for name in FACE_NETS:
         if not (sources.adapter / name).is_file():
             raise WeightsError(f"{sources.adapter} lacks {name}: {advice}")

@@ -9,6 +9,7 @@ import pytest
 
 from fantasyportrait.media.images import load_photo
 from tests.cli.conftest import Command
+from tests.factories_media import grey, make_clip
 from tests.service.conftest import Inputs
 
 
@@ -27,11 +28,15 @@ def test_the_example_of_the_help(command: Command, inputs: Inputs, tmp_path: Pat
         "--duration", "0.4", "--fps", "30000/1001", "-o", out,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert f"video: {out}\nside by side: {tmp_path / 'out.side-by-side.mp4'}\n" in outcome.out
-    assert outcome.out.endswith(f"request: {tmp_path / 'out.request.json'}\n")
+    assert f"video: {out}\nside by side: {tmp_path / 'out.mp4.side-by-side.mp4'}\n" in outcome.out
+    assert outcome.out.endswith(f"request: {tmp_path / 'out.mp4.request.json'}\n")
     assert "rendering ..." in outcome.err
     assert _streams(out) == (1024, 576, 12, True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.request.json", "out.side-by-side.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out.mp4",
+        "out.mp4.request.json",
+        "out.mp4.side-by-side.mp4",
+    ]
 
 
 def test_a_saved_request_runs_again_and_flags_change_it(command: Command, inputs: Inputs, tmp_path: Path) -> None:
@@ -39,12 +44,14 @@ def test_a_saved_request_runs_again_and_flags_change_it(command: Command, inputs
     photo.write_bytes(inputs.photo.read_bytes())
     first = command("animate", photo, "--cast", "1=motion:wink", "--duration", "0.2", "-o", tmp_path / "a.mp4")
     assert first.code == 0, first.err
-    again = command("animate", "--request", tmp_path / "a.request.json", "--no-side-by-side", "-o", tmp_path / "b.mp4")
+    again = command(
+        "animate", "--request", tmp_path / "a.mp4.request.json", "--no-side-by-side", "-o", tmp_path / "b.mp4"
+    )
     assert again.code == 0, again.err
     assert "side by side" not in again.out
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     photo.write_bytes(inputs.pair.read_bytes())
-    changed = command("animate", "--request", tmp_path / "a.request.json", "-o", tmp_path / "c.mp4")
+    changed = command("animate", "--request", tmp_path / "a.mp4.request.json", "-o", tmp_path / "c.mp4")
     assert changed.code == 0, changed.err
     assert f"note: {photo} has changed since this request was made" in changed.out
 
@@ -55,7 +62,73 @@ def test_the_default_output_lies_here(
     monkeypatch.chdir(tmp_path)
     outcome = command("animate", inputs.photo, "--cast", "1=still", "--duration", "0.08", "--no-side-by-side")
     assert outcome.code == 0, outcome.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.animated.mp4", "one.animated.request.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.animated.mp4", "one.animated.mp4.request.json"]
+
+
+def test_a_default_name_does_not_replace_the_last_result(
+    command: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("animate", inputs.photo, "--cast", "1=still", "--duration", "0.08", "--no-side-by-side")
+    for name, flags in (
+        ("one.animated.mp4", ()), ("one.animated-2.mp4", ()), ("one.animated-3.mp4", ()),
+        ("one.animated.mp4", ("--overwrite",)),
+    ):  # fmt: skip
+        outcome = command(*words, *flags)
+        assert outcome.code == 0 and f"video: {name}\n" in outcome.out
+    assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.mp4.request.json"))) == 3
+
+
+def test_results_of_one_stem_are_apart(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    words = ("animate", inputs.photo, "--cast", "1=motion:nod", "--duration", "0.08")
+    assert command(*words, "-o", tmp_path / "take.mp4").code == 0
+    assert command(*words, "--fps", "50", "--no-side-by-side", "-o", tmp_path / "take.webm").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "take.mp4", "take.mp4.request.json", "take.mp4.side-by-side.mp4", "take.webm", "take.webm.request.json",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "take.mp4.request.json").read_text())["rate"] == "25"
+    assert command(*words, "--no-side-by-side", "-o", tmp_path / "take.mp4").code == 0
+    assert not (tmp_path / "take.mp4.side-by-side.mp4").exists(), "it showed another video"
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm", "frames"])
+def test_a_video_carries_its_request_without_places(
+    command: Command, inputs: Inputs, tmp_path: Path, name: str
+) -> None:
+    home, away = tmp_path / "the_home_of_somebody", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    (home / "me.png").write_bytes(inputs.photo.read_bytes())
+    (home / "driver.mp4").write_bytes(inputs.talking.read_bytes())
+    cast = f"1={home / 'driver.mp4'}#strength=1.2"
+    first = command("animate", home / "me.png", "--cast", cast, "--duration", "0.2", "-o", home / name)
+    assert first.code == 0, first.err
+    made = home / name
+    for path in sorted(made.iterdir()) if made.is_dir() else [made]:
+        data = path.read_bytes()
+        assert b"me.png" in data and b"driver.mp4" in data
+        assert b"the_home_of_somebody" not in data and tmp_path.name.encode() not in data
+    made.rename(away / name)
+    lonely = command("animate", "--request", away / name, "-o", away / f"again-{name}")
+    assert lonely.code == 2 and "was made from me.png, which does not lie beside it" in lonely.err
+    (home / "driver.mp4").rename(away / "driver.mp4")
+    given = ("animate", home / "me.png", "--request", away / name, "--no-side-by-side", "-o", away / f"again-{name}")
+    again = command(*given)
+    assert again.code == 0 and "has changed" not in again.out, again.err
+    pairs = [(away / name, away / f"again-{name}")]
+    if made.suffix == "":
+        pairs = [(path, away / f"again-{name}" / path.name) for path in (away / name).iterdir()]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in pairs)
+
+
+def test_a_video_of_another_program_carries_no_request(command: Command, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", [grey(0)] * 2)
+    outcome = command("animate", "--request", clip)
+    assert outcome.code == 2 and "clip.mp4 carries no request" in outcome.err
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    assert "the request in" in command("animate", "--request", tmp_path / "bad.mp4").err
+    (tmp_path / "empty").mkdir()
+    assert command("animate", "--request", tmp_path / "empty").code == 2
 
 
 @pytest.mark.parametrize("name", ["out.webm", "out.gif", "frames"])
@@ -66,7 +139,7 @@ def test_other_formats(command: Command, inputs: Inputs, tmp_path: Path, name: s
         assert len(list((tmp_path / name).iterdir())) == 5
     else:
         assert _streams(tmp_path / name)[2] == 5
-    side = tmp_path / f"{Path(name).stem}.side-by-side.mp4"
+    side = tmp_path / f"{name}.side-by-side.mp4"
     assert _streams(side)[2] == 5
 
 

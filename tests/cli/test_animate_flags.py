@@ -77,6 +77,7 @@ def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked)
     assert asked.machines == [Placement()]
 
 
+@pytest.mark.usefixtures("wan_packages")
 def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     # As torchrun has it with one process.
     monkeypatch.setenv("RANK", "0")

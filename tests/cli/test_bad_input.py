@@ -43,6 +43,14 @@ def _small_face(inputs: Inputs, folder: Path) -> list[str]:
     return [str(folder / "small.png"), "--cast", "1=motion:nod"]
 
 
+def _pipe(folder: Path) -> Path:
+    path = folder / "pipe"
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("there are no named pipes")
+    os.mkfifo(path)
+    return path
+
+
 def _too_many(inputs: Inputs, folder: Path) -> list[str]:
     return [str(inputs.photo), "--cast", "1=motion:nod", "--cast", "3=motion:nod"]
 
@@ -117,6 +125,12 @@ CASES = {
     "clip cut in its header": (lambda i, f: _clip(i, f, i.talking.read_bytes()[:300]), 3, "clip.mp4"),
     "start after the end": (lambda i, f: _clip(i, f, i.talking.read_bytes(), "#start=50"), 3, "beyond its end"),
     "clip without a face": (_no_face_clip, 4, "clip.mp4"),
+    "a pipe as a photo": (lambda i, f: [str(_pipe(f)), "--cast", "1=motion:nod"], 3, "it is a named pipe"),
+    "a pipe as a clip": (lambda i, f: [str(i.photo), "--cast", f"1={_pipe(f)}"], 3, "it is a named pipe"),
+    "a pipe as sound": (lambda i, f: _photo("--cast", "1=motion:nod", "--sound", f"file:{_pipe(f)}")(i, f), 3, "it is"),
+    "a pipe as a request": (lambda i, f: ["--request", str(_pipe(f))], 2, "it is a named pipe"),
+    "a device as a photo": (lambda i, f: ["/dev/zero", "--cast", "1=motion:nod"], 3, "/dev/zero"),
+    "a folder as a photo": (lambda i, f: [str(f), "--cast", "1=motion:nod"], 3, "cannot be read"),
     "huge photo": (_huge_png, 3, "too large to be read safely"),
     "wrong model": (_wrong_model, 5, "centerface"),
 }
@@ -193,6 +207,6 @@ def test_who_is_stopped_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: s
         time.sleep(0.2)
         job.send_signal(number)
         rest = job.stderr.read()
-    assert job.returncode == 130, rest
+    assert job.returncode == 128 + number, rest
     assert rest.strip() == "error: stopped: nothing was written"
     assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,8 @@ def test_weights_fetch(command: Command, models_dir: Path) -> None:
     outcome = command("weights", "fetch", "face_geometry")
     assert outcome.code == 0
     assert outcome.out.strip().endswith("geometry_pipeline_metadata_landmarks.binarypb")
-    assert command("weights", "fetch", "face_of_clay").code == 5
+    unknown = command("weights", "fetch", "face_geometri")
+    assert unknown.code == 2 and "did you mean face_geometry?" in unknown.err
 
 
 def test_the_app_says_what_it_needs(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

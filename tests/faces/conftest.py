@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.finder import FaceFinder
 from tests.faces.scenes import Head
 
@@ -31,6 +31,6 @@ def finder(models_dir: Path) -> FaceFinder:
 
 
 @pytest.fixture(scope="session")
-def faces(finder: FaceFinder, photo: NDArray[np.uint8]) -> tuple[Face, ...]:
+def faces(finder: FaceFinder, photo: NDArray[np.uint8]) -> tuple[MaskedFace, ...]:
     """The faces of the bundled photo."""
-    return finder.find(photo)
+    return finder.masked(photo, finder.find(photo))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FaceError, WeightsError
 from fantasyportrait.core.geometry import box_iou
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, head_pose
 from fantasyportrait.faces.mesh import OVAL
@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]
 FACES = ([228, 110, 375, 305], [697, 140, 885, 330])
 
 
-def test_faces_are_numbered_from_left_to_right(faces: tuple[Face, ...]) -> None:
+def test_faces_are_numbered_from_left_to_right(faces: tuple[MaskedFace, ...]) -> None:
     assert [face.id for face in faces] == [1, 2]
     for face, box in zip(faces, FACES, strict=True):
         assert box_iou(face.box, np.array(box, np.float32)) > 0.7
@@ -33,7 +33,7 @@ def test_faces_are_numbered_from_left_to_right(faces: tuple[Face, ...]) -> None:
 
 
 def test_a_mirrored_photo_numbers_the_other_way_round(
-    finder: FaceFinder, photo: Pixels, faces: tuple[Face, ...]
+    finder: FaceFinder, photo: Pixels, faces: tuple[MaskedFace, ...]
 ) -> None:
     mirrored = finder.find(np.ascontiguousarray(photo[:, ::-1]))
     for face, other in zip(faces, reversed(mirrored), strict=True):
@@ -42,7 +42,7 @@ def test_a_mirrored_photo_numbers_the_other_way_round(
         assert other.pose.yaw == pytest.approx(-face.pose.yaw, abs=4)
 
 
-def test_masks_cover_the_own_face_and_nothing_far_away(photo: Pixels, faces: tuple[Face, ...]) -> None:
+def test_masks_cover_the_own_face_and_nothing_far_away(photo: Pixels, faces: tuple[MaskedFace, ...]) -> None:
     for face, other in (faces, faces[::-1]):
         assert face.mask.shape == photo.shape[:2]
         outline = np.zeros(photo.shape[:2], np.uint8)
@@ -57,7 +57,7 @@ def test_masks_cover_the_own_face_and_nothing_far_away(photo: Pixels, faces: tup
 
 @pytest.mark.parametrize("kind", ["photo_detector", "frame_detector"])
 def test_detectors_find_both_faces_and_their_eyes(
-    models_dir: Path, photo: Pixels, faces: tuple[Face, ...], kind: str
+    models_dir: Path, photo: Pixels, faces: tuple[MaskedFace, ...], kind: str
 ) -> None:
     found = getattr(FaceModels(models_dir), kind)().detect(photo)
     assert len(found) == 2
@@ -71,7 +71,7 @@ def test_detectors_find_both_faces_and_their_eyes(
 
 @pytest.mark.parametrize(("angle", "scale", "shift"), [(30, 1.0, (0, 0)), (-40, 0.6, (100, 40)), (0, 1.4, (-60, 20))])
 def test_landmarks_move_with_the_photo(
-    models_dir: Path, photo: Pixels, faces: tuple[Face, ...], angle: float, scale: float, shift: tuple[int, int]
+    models_dir: Path, photo: Pixels, faces: tuple[MaskedFace, ...], angle: float, scale: float, shift: tuple[int, int]
 ) -> None:
     models = FaceModels(models_dir)
     net, face = models.landmark_net(), faces[0]
@@ -88,7 +88,7 @@ def test_landmarks_move_with_the_photo(
     assert turned.roll - face.pose.roll == pytest.approx(angle, abs=2)
 
 
-def test_an_open_smile_is_read(faces: tuple[Face, ...]) -> None:
+def test_an_open_smile_is_read(faces: tuple[MaskedFace, ...]) -> None:
     smiles = [float(face.blendshapes[[44, 45]].mean()) for face in faces]
     assert smiles[0] > 0.4 > smiles[1]
 

@@ -135,8 +135,8 @@ def test_broken_photos_are_refused_in_words(tmp_path: Path) -> None:
             load_photo(path)
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
-    Image.fromarray(PICTURE).save(tmp_path / "a.tiff")
-    for name in ("text.png", "empty.png", "a.tiff", "missing.png", "."):
+    Image.fromarray(PICTURE).save(tmp_path / "a.pcx")
+    for name in ("text.png", "empty.png", "a.pcx", "missing.png", "."):
         with pytest.raises(MediaError):
             load_photo(tmp_path / name)
 

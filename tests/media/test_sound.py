@@ -108,7 +108,9 @@ def test_time_begins_with_the_first_picture(tmp_path: Path) -> None:
     """Sound that starts 0.2 s before the pictures loses its head."""
     beep = tone(1, 300, 0.4)
     beep[: SAMPLE_RATE // 2] = 0
-    spec = ClipSpec("ffv1", stamps=[200 + 40 * i for i in range(20)], options=(), sound=beep, sound_codec="flac")
+    spec = ClipSpec(
+        "mjpeg", "yuvj420p", stamps=[200 + 40 * i for i in range(20)], options=(), sound=beep, sound_codec="flac"
+    )
     path = make_clip(tmp_path / "late.mkv", [counting(i) for i in range(20)], spec)
     loud = np.abs(mixed(SoundSource(path, 0.0, Fraction(4, 5)))[:, 0]) > 0.2
     assert abs(int(loud.argmax()) / SAMPLE_RATE - 0.3) < 0.002

@@ -190,7 +190,7 @@ def _other_side(name: str) -> str:
 
 
 def test_unknown_names_and_empty_lengths_are_refused_in_words(canonical: CanonicalFace) -> None:
-    with pytest.raises(RequestError, match=r"'smil'; did you mean 'smile'\?.*nod"):
+    with pytest.raises(RequestError, match=r"'smil' \(did you mean smile\?\).*nod"):
         builtin_motion("smil", 10, RATE, canonical)
     with pytest.raises(RequestError, match="at least one frame"):
         builtin_motion("smile", 0, RATE, canonical)

@@ -187,8 +187,7 @@ def test_the_published_nets_lose_a_dark_frame(frames: Frames, track: Track, tmp_
 
 
 def face_of(landmarks: np.ndarray, size: tuple[int, int]) -> Face:
-    scores, mask = np.zeros(52, np.float32), np.zeros(size[::-1], np.uint8)
-    return Face(1, box_of(landmarks), landmarks, scores, HeadPose(0, 0, 0), 1.0, mask)
+    return Face(1, box_of(landmarks), landmarks, np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0)
 
 
 def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: Track) -> None:

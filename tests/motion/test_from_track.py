@@ -133,7 +133,6 @@ def test_a_reference_picks_the_frame_most_like_it(wanted: int, track: Track, can
         blendshapes=smiling.blendshapes[wanted],
         pose=HeadPose(0.0, YAWS[wanted] + 1, 0.0),
         presence=1.0,
-        mask=np.zeros((1, 1), np.uint8),
     )
     motion = motion_of(smiling, canonical, smoothing=0, reference=face)
     assert measured_from(motion, wanted), "and it is taken as it is, smile and all"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import box_of, fit_similarity
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace
@@ -28,7 +28,7 @@ class Scene:
     """A photo RGB (H, W, 3) and its faces."""
 
     photo: NDArray[np.uint8]
-    faces: tuple[Face, ...]
+    faces: tuple[MaskedFace, ...]
     canonical: CanonicalFace
 
     @classmethod
@@ -36,7 +36,7 @@ class Scene:
         """The picture at 512x288."""
         photo = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
         photo = cv2.resize(photo, SIZE, interpolation=cv2.INTER_AREA)
-        return cls(photo, finder.find(photo), finder.canonical)
+        return cls(photo, finder.masked(photo, finder.find(photo)), finder.canonical)
 
     def motion(self, name: str, frames: int) -> FaceMotion:
         """A built-in motion at 25 frames a second."""
@@ -46,7 +46,7 @@ class Scene:
         """All frames (T, H, W, 3) of a render."""
         return np.stack(list(render(self.photo, parts, count, self.canonical)))
 
-    def surroundings(self, face: Face) -> NDArray[np.bool_]:
+    def surroundings(self, face: MaskedFace) -> NDArray[np.bool_]:
         """True (H, W) within 0.6 face heights of the face's head: farther no head travels."""
         radius = int(0.6 * np.ptp(face.landmarks[:, 1])) + 2
         box = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
@@ -62,7 +62,7 @@ class Reading:
     angles: NDArray[np.float64]
 
     @classmethod
-    def of(cls, frames: Iterable[NDArray[np.uint8]], face: Face, canonical: CanonicalFace) -> "Reading":
+    def of(cls, frames: Iterable[NDArray[np.uint8]], face: MaskedFace, canonical: CanonicalFace) -> "Reading":
         """Read the face in every frame, around its place in the photo."""
         models = FaceModels()
         net: LandmarkNet = models.landmark_net()
@@ -102,7 +102,7 @@ def still_motion(neutral: NDArray[np.float32], frames: NDArray[np.float32]) -> F
     return FaceMotion(neutral.astype(np.float32), scores[0], frames.astype(np.float32), scores)
 
 
-def made_face(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> Face:
+def made_face(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> MaskedFace:
     """A face of these landmarks in a photo of `shape`, its head an ellipse around them."""
     box = box_of(landmarks)
     mask = np.zeros(shape, np.uint8)
@@ -110,4 +110,4 @@ def made_face(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> Face:
     axes = (int(0.65 * (box[2] - box[0])), int(0.7 * (box[3] - box[1])))
     cv2.ellipse(mask, middle, axes, 0, 0, 360, 255, -1, cv2.LINE_AA)
     pose = head_pose(landmarks, FaceModels().canonical_face())
-    return Face(1, box, landmarks.astype(np.float32), np.zeros(52, np.float32), pose, 1.0, mask)
+    return MaskedFace(1, box, landmarks.astype(np.float32), np.zeros(52, np.float32), pose, 1.0, mask)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
-from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.motion.face_motion import Regions
 from fantasyportrait.preview.engine import Part, render
@@ -17,7 +17,7 @@ from tests.preview.scene import Scene, gap, made_face
 
 
 @pytest.fixture(scope="module")
-def crowd(scene: Scene) -> tuple[Scene, Face, Face]:
+def crowd(scene: Scene) -> tuple[Scene, MaskedFace, MaskedFace]:
     """Two overlapping heads, far and near: the second person's, 1.3 times as large, over the edge of the first's."""
     far, near = scene.faces
     scale, shift = 1.3, np.array([-270.0, -25.0])
@@ -127,7 +127,7 @@ def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:
     assert np.abs(shut - rest).mean() < 2 and np.abs(open_ - rest).mean() > 5
 
 
-def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, Face, Face]) -> None:
+def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, MaskedFace, MaskedFace]) -> None:
     scene, behind, front = crowd
     assert (scene.surroundings(behind) & (front.mask > 0)).any(), "they overlap"
     solid = front.mask == 255
@@ -138,7 +138,7 @@ def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, Face, Face]) -> None
         assert (frames[:, behind.mask == 255] != scene.photo[behind.mask == 255]).any()
 
 
-def test_the_nearer_head_moves_before_a_still_one(crowd: tuple[Scene, Face, Face]) -> None:
+def test_the_nearer_head_moves_before_a_still_one(crowd: tuple[Scene, MaskedFace, MaskedFace]) -> None:
     scene, behind, front = crowd
     motion = scene.motion("nod", 20)
     frames = scene.frames([Part(front, motion), Part(behind)], 20)

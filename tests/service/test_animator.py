@@ -1,13 +1,17 @@
 """The whole way on real faces: events, results, cancelling."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
@@ -21,6 +25,7 @@ from fantasyportrait.service import events
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest, load_request
+from fantasyportrait.service.sampling import DRAWN_SEEDS, Sampling
 from tests.faces.test_insightface_detector import FaceAnalysis, package
 from tests.service.conftest import Inputs
 
@@ -79,6 +84,64 @@ def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Input
     assert first.notes == again.notes
 
 
+def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = load_photo(inputs.photo).pixels
+    options: dict[str, Any] = {"duration": 0.2, "side_by_side": False}
+    from_array = animator.animate(AnimationRequest(pixels, "1=motion:nod", **options), str(tmp_path / "array.mp4"))
+    from_file = animator.animate(AnimationRequest(inputs.photo, "1=motion:nod", **options), tmp_path / "file.mp4")
+    saved = load_request(str(from_array.request))
+    assert saved.portrait == tmp_path / "array.mp4.portrait.png"
+    assert '"array.mp4.portrait.png"' in from_array.request.read_text()
+    assert np.array_equal(load_photo(saved.portrait).pixels, pixels)
+    again = animator.animate(saved, tmp_path / "again.mp4")
+    assert again.notes == from_array.notes == from_file.notes
+    assert not (tmp_path / "again.mp4.portrait.png").exists()
+    replaced = animator.animate(saved, tmp_path / "array.mp4")
+    assert load_request(replaced.request).portrait == saved.portrait
+    first = _frames(from_array.video)
+    assert all(np.array_equal(_frames(result.video), first) for result in (from_file, again, replaced))
+
+
+def test_a_picture_in_memory_leaves_nothing_where_the_run_fails(
+    animator: Animator, inputs: Inputs, tmp_path: Path
+) -> None:
+    request = AnimationRequest(np.full((200, 200, 3), 90, np.uint8), ["1=motion:nod"])
+    with pytest.raises(FaceError, match="the picture in memory: no face was found"):
+        animator.animate(request, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
+    seed = load_request(result.request).sampling.seed
+    assert 0 <= seed < DRAWN_SEEDS
+    assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.notes
+    again = animator.animate(load_request(result.request), tmp_path / "again.mp4")
+    assert load_request(again.request).sampling.seed == seed and not any("drawn" in note for note in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda it, photo, out: it.animate(photo, out), "request is PosixPath"),
+        (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), None), "output is None"),
+        (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), ""), "output is ''"),
+        (lambda it, photo, out: it.faces(None), "portrait is None"),
+        (lambda it, photo, out: it.faces(photo, detector="centreface"), "did you mean centerface?"),
+        (lambda it, photo, out: it.tracks(7), "clip is 7"),
+        (lambda it, photo, out: it.tracks(photo, "fast"), "rate is 'fast'"),
+        (lambda it, photo, out: it.engine("wam"), "no engine 'wam' (did you mean wan?)"),
+        (lambda it, photo, out: Animator(models_dir=3), "models_dir is 3"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    animator: Animator, inputs: Inputs, tmp_path: Path, call: Callable[[Animator, Path, Path], object], words: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        call(animator, inputs.photo, tmp_path / "out.mp4")
+    assert words in str(caught.value).replace("WindowsPath", "PosixPath")
+
+
 def test_a_face_without_a_role_and_a_still_one_do_not_move(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     request = AnimationRequest(inputs.pair, (Role(2, None),), duration=0.12, side_by_side=False)
     result = animator.animate(request, tmp_path / "frames")
@@ -130,14 +193,70 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
 def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
     photo, faces = animator.faces(tmp_path / "odd.png")
-    assert photo.pixels.shape == (286, 254, 3) or photo.pixels.shape == (288, 256, 3)
-    assert len(faces) == 1
-    assert "resized" in photo.notes[-1]
+    assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.notes == ()
+    request = AnimationRequest(tmp_path / "odd.png", (Role(1, BuiltinSource("nod")),), duration=0.2, side_by_side=False)
+    result = animator.animate(request, tmp_path / "frames")
+    shape = load_photo(next(result.video.iterdir())).pixels.shape
+    assert shape in ((286, 254, 3), (288, 256, 3))
+    assert any("resized" in note for note in result.notes)
 
 
-def test_a_face_that_max_side_made_too_small_says_so(animator: Animator, inputs: Inputs) -> None:
-    with pytest.raises(FaceError, match="a larger max_side keeps its faces larger"):
-        animator.faces(inputs.photo, max_side=90)
+def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_keeps_it(
+    animator: Animator, inputs: Inputs, tmp_path: Path
+) -> None:
+    cast = (Role(1, BuiltinSource("nod")),)
+    request = AnimationRequest(inputs.photo, cast, duration=0.2, max_side=90, side_by_side=False)
+    result = animator.animate(request, tmp_path / "small")
+    (said,) = [note for note in result.notes if "--max-side" in note]
+    assert "face 1 is" in said
+    side = int(re.search(r"--max-side (\d+)", said)[1])  # type: ignore[index]
+    larger = animator.animate(replace(request, max_side=side), tmp_path / "large")
+    assert not any("--max-side" in note for note in larger.notes)
+    smaller = animator.animate(replace(request, max_side=side - 4), tmp_path / "smaller")
+    assert any("--max-side" in note for note in smaller.notes)
+
+
+def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    photo = load_photo(inputs.pair).pixels
+    height, width = photo.shape[:2]
+    crowd = np.full((height, width, 3), 120, np.uint8)
+    crowd[:, : width // 2] = photo[:, : width // 2]
+    small = resize(np.ascontiguousarray(photo[:, width // 2 :]), (width // 4, height // 2))
+    crowd[: small.shape[0], -small.shape[1] :] = small
+    save_image(tmp_path / "crowd.png", crowd)
+    _, faces = animator.faces(tmp_path / "crowd.png")
+    large, little = sorted(faces, key=lambda face: -face.side)
+    side = round(width * 56 / large.side)
+    assert little.side * side / width < 45
+
+    def notes(cast: tuple[Role, ...], name: str) -> str:
+        request = AnimationRequest(tmp_path / "crowd.png", cast, duration=0.2, max_side=side, side_by_side=False)
+        return " ".join(animator.animate(request, tmp_path / name).notes)
+
+    assert "--max-side" not in notes((Role(large.id, BuiltinSource("nod")), Role(little.id, None)), "one")
+    assert f"face {little.id} is" in notes((Role(little.id, BuiltinSource("nod")),), "two")
+
+
+def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    """What happened to the photo before says why a face cannot be cast."""
+    photo = load_photo(inputs.pair).pixels
+    save_image(tmp_path / "turned.png", np.ascontiguousarray(np.rot90(photo)))
+    request = AnimationRequest(tmp_path / "turned.png", (Role(7, None),), duration=1)
+    with pytest.raises(RequestError, match="the photo shows 2 faces") as refused:
+        animator.animate(request, tmp_path / "out.mp4")
+    assert any("turned by 90 degrees" in note for note in refused.value.notes)
+    (failed,) = [e for e in animator.events(request, tmp_path / "out.mp4") if isinstance(e, events.Failed)]
+    assert failed.error.notes == refused.value.notes
+
+
+def test_a_photo_without_a_usable_face_keeps_its_notes(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = resize(load_photo(inputs.pair).pixels, (100, 56))
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[0] = 0
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "small.png")
+    with pytest.raises(FaceError, match=r"small\.png.*at least 50 px") as refused:
+        animator.faces(tmp_path / "small.png")
+    assert refused.value.notes == ("transparent parts were laid on white",)
 
 
 def test_unknown_faces_are_counted(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:

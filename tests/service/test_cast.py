@@ -1,12 +1,14 @@
 """The cast's grammar and rules."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role, parse_role
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, parse_role
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,36 @@ def test_any_text_is_a_role_or_a_request_error(text: str) -> None:
 @given(st.integers(1, 99), st.sampled_from(["a.mp4", "b#1.mov", "c=d.webm", "e & f.mkv"]), st.integers(1, 9))
 def test_options_never_eat_the_name(face: int, name: str, person: int) -> None:
     assert parse_role(f"{face}={name}#person={person}") == Role(face, ClipSource(Path(name), person=person))
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("a.mp4", ClipSource(Path("a.mp4"))),
+        (Path("still"), ClipSource(Path("still"))),
+        ("still", None),
+        ("free", FreeSource()),
+        ("motion:nod", BuiltinSource("nod")),
+    ],
+)
+def test_a_source_may_be_text_or_a_path(source: Any, kept: object) -> None:
+    assert Role(1, source).source == kept
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Role(1, 3), "source is 3: give a ClipSource"),
+        (lambda: Role(1, ""), "the source '' names no file"),
+        (lambda: Role(1, "motion:smle"), "did you mean smile?"),
+        (lambda: ClipSource(""), "path is ''"),
+        (lambda: ClipSource(7), "path is 7: give a path"),
+    ],
+)
+def test_a_wrong_source_is_refused_in_words(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        make()
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "2", None])

@@ -12,9 +12,9 @@ from fantasyportrait.service.history import History
 def _result(history: History, created_s: float, side: bool = True) -> Path:
     video = history.new()
     video.write_bytes(b"v")
-    (video.parent / "result.request.json").write_text("{}")
+    (video.parent / "result.mp4.request.json").write_text("{}")
     if side:
-        (video.parent / "result.side-by-side.mp4").write_bytes(b"s")
+        (video.parent / "result.mp4.side-by-side.mp4").write_bytes(b"s")
     os.utime(video, (created_s, created_s))
     os.utime(video.parent, (created_s, created_s))
     return video

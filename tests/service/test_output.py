@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
-from fantasyportrait.service.output import check_place, output_paths, publish, workplace
+from fantasyportrait.service.output import OutputPaths, check_place, free_path, output_paths, publish, workplace
 
 
 def test_three_files_beside_one_another() -> None:
     paths = output_paths(Path("a/out.v2.mp4"))
-    assert paths.side_by_side == Path("a/out.v2.side-by-side.mp4")
-    assert paths.request == Path("a/out.v2.request.json")
+    assert paths.side_by_side == Path("a/out.v2.mp4.side-by-side.mp4")
+    assert paths.request == Path("a/out.v2.mp4.request.json")
     assert output_paths(Path("frames")).request == Path("frames.request.json")
 
 
@@ -30,7 +30,7 @@ def test_the_place_is_checked(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="overwrite its input"):
         check_place(output_paths(video), [tmp_path / "." / "out.mp4"])
     with pytest.raises(RequestError, match="overwrite its input"):
-        check_place(output_paths(tmp_path / "a.mp4"), [tmp_path / "a.side-by-side.mp4"])
+        check_place(output_paths(tmp_path / "a.mp4"), [tmp_path / "a.mp4.side-by-side.mp4"])
     video.mkdir()
     with pytest.raises(OutputError, match="not empty"):
         check_place(output_paths(video), [])
@@ -53,16 +53,104 @@ def test_the_workplace_goes_whatever_happens(tmp_path: Path) -> None:
         pass
 
 
-def test_publishing_moves_all_or_none(tmp_path: Path) -> None:
-    made, final = tmp_path / "made", tmp_path / "final"
-    made.mkdir()
-    final.mkdir()
-    for name in ("a", "b"):
-        (made / name).write_text(name)
-    (made / "frames").mkdir()
-    (final / "frames").mkdir()
-    publish([(made / "frames", final / "frames"), (made / "a", final / "a")])
-    assert (final / "a").read_text() == "a"
-    with pytest.raises(OSError, match="gone"):
-        publish([(made / "b", final / "b"), (made / "gone", final / "gone")])
-    assert sorted(path.name for path in final.iterdir()) == ["a", "frames"]
+def test_a_result_takes_the_place_of_the_last_one_as_a_whole(tmp_path: Path) -> None:
+    paths = output_paths(tmp_path / "out.mp4")
+    publish(_made(tmp_path / "first", paths, side=True), paths)
+    assert _texts(paths) == ["first", "first", "first"]
+    publish(_made(tmp_path / "second", paths, side=False), paths)
+    assert _texts(paths) == ["second", None, "second"], "a side by side of another video is not left"
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_the_last_result_stays_where_the_new_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, links: bool
+) -> None:
+    paths = output_paths(tmp_path / "out.mp4")
+    publish(_made(tmp_path / "first", paths, side=True), paths)
+    second = _made(tmp_path / "second", paths, side=True)
+    replace, calls = os.replace, []
+
+    def fail(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == step:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, target)
+
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "replace", fail)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        publish(second, paths)
+    assert _texts(paths) == ["first", "first", "first"]
+
+
+def test_nothing_stays_of_a_first_result_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = output_paths(tmp_path / "out.mp4")
+    made = _made(tmp_path / "made", paths, side=True)
+    paths.request.mkdir()
+    (paths.request / "a").touch()
+    with pytest.raises(OSError):
+        publish(made, paths)
+    assert _texts(paths)[:2] == [None, None]
+
+
+def test_a_folder_of_frames_is_filled_by_one_run(tmp_path: Path) -> None:
+    paths = output_paths(tmp_path / "frames")
+    for name in ("first", "second"):
+        made = tmp_path / name
+        (made / "frames").mkdir(parents=True)
+        (made / "frames" / f"{name}.png").touch()
+        (made / paths.request.name).write_text(name)
+    paths.video.mkdir()
+    publish(tmp_path / "first", paths)
+    with pytest.raises(OutputError, match="filled by another run meanwhile"):
+        publish(tmp_path / "second", paths)
+    assert [path.name for path in paths.video.iterdir()] == ["first.png"] and paths.request.read_text() == "first"
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".mp4", "é" * 125 + "a.mp4", "\U0001f600" * 62 + "abc.mp4", "n" * 255])
+def test_names_of_255_bytes_have_companions(tmp_path: Path, name: str) -> None:
+    assert len(os.fsencode(name)) == 255
+    paths = output_paths(tmp_path / name)
+    for path in (paths.side_by_side, paths.request):
+        assert len(os.fsencode(path.name)) <= 255 and path.name.endswith((".side-by-side.mp4", ".request.json"))
+        path.name.encode("utf-8")
+    other = output_paths(tmp_path / ("b" + name[1:] if name.isascii() else "ab" + name[1:]))
+    assert {other.request, other.side_by_side}.isdisjoint({paths.request, paths.side_by_side})
+    with workplace(paths) as made:
+        for path in (paths.video, paths.side_by_side, paths.request):
+            (made / path.name).write_text("x")
+        publish(made, paths)
+    assert _texts(paths) == ["x", "x", "x"]
+
+
+def test_longer_names_are_refused() -> None:
+    with pytest.raises(RequestError, match="has 256 bytes: give one of at most 255"):
+        output_paths(Path("a" * 252 + ".mp4"))
+
+
+def test_a_default_name_that_is_there_gets_a_number(tmp_path: Path) -> None:
+    video = tmp_path / "me.animated.mp4"
+    assert free_path(video) == video
+    video.touch()
+    assert free_path(video) == tmp_path / "me.animated-2.mp4" and free_path(video, overwrite=True) == video
+    (tmp_path / "me.animated-2.mp4").touch()
+    assert free_path(video) == tmp_path / "me.animated-3.mp4"
+    assert len(os.fsencode(free_path(tmp_path / ("é" * 125 + ".animated.mp4")).name)) <= 255
+
+
+def _made(folder: Path, paths: OutputPaths, side: bool) -> Path:
+    """A folder with the files of a result, which say its name."""
+    folder.mkdir()
+    for path in (paths.video, paths.request, *([paths.side_by_side] if side else [])):
+        (folder / path.name).write_text(folder.name)
+    return folder
+
+
+def _texts(paths: OutputPaths) -> list[str | None]:
+    files = (paths.video, paths.side_by_side, paths.request)
+    return [path.read_text() if path.is_file() else None for path in files]

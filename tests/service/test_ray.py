@@ -124,6 +124,7 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, toy_mode
     assert not cluster.kept() and {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"near", "far", "cache"}
 
 
+@pytest.mark.usefixtures("wan_packages")
 def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     broken, gone, model = tmp_path / "broken.mp4", tmp_path / "gone.mp4", tmp_path / "no-model"
     broken.write_bytes(b"no clip at all")

@@ -1,14 +1,18 @@
 """The request: its rules, and its way through JSON."""
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.media.images import Photo
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import FILLS, AnimationRequest, from_json, load_request
@@ -73,14 +77,28 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
     [
         ({"cast": ()}, "cast is empty"),
         ({"cast": (Role(2, None), Role(2, None))}, "face 2 is cast twice"),
-        ({"cast": [Role(2, None)]}, "tuple"),
-        ({"portrait": "photo.png"}, "portrait"),
+        ({"cast": None}, "cast is None: give a list of roles"),
+        ({"cast": {1: "a.mp4"}}, "cast is {1: 'a.mp4'}: give a list of roles"),
+        ({"cast": [Role(2, None), 3]}, "cast[1] is 3: give a Role, or text: FACE=SOURCE"),
+        ({"cast": ["1=still", "2=motion:smle"]}, "cast[1]: the built-in motion is 'smle' (did you mean smile?)"),
+        ({"portrait": ""}, "portrait is ''"),
+        ({"portrait": None}, "portrait is None: give a path"),
+        ({"portrait": b"photo.png"}, "portrait is b'photo.png': give a path"),
+        ({"portrait": "a\0b"}, "portrait is 'a\\x00b'"),
+        ({"portrait": np.zeros((512, 512))}, "portrait is a float64 array (512, 512): give uint8 RGB (H, W, 3)"),
+        ({"portrait": np.zeros((3, 64, 64), np.uint8)}, "portrait is a uint8 array (3, 64, 64): give uint8 RGB"),
+        ({"portrait": np.zeros((0, 64, 3), np.uint8)}, "portrait is a uint8 array (0, 64, 3)"),
         ({"duration": 0}, "duration is 0"),
         ({"duration": float("nan")}, "duration is nan"),
-        ({"duration": "long"}, "longest, shortest"),
-        ({"rate": 25}, "rate is 25"),
-        ({"rate": Fraction(0)}, "rate"),
-        ({"rate": Fraction(1000)}, "rate"),
+        ({"duration": "longst"}, "duration is 'longst' (did you mean longest?): give longest, shortest or a number"),
+        ({"duration": True}, "duration is True"),
+        ({"duration": None}, "duration is None"),
+        ({"rate": None}, "rate is None: give frames a second from 1 to 240"),
+        ({"rate": "fast"}, "rate is 'fast'"),
+        ({"rate": True}, "rate is True"),
+        ({"rate": float("inf")}, "rate is inf"),
+        ({"rate": Fraction(0)}, "rate is Fraction(0, 1)"),
+        ({"rate": Fraction(1000)}, "rate is Fraction(1000, 1)"),
         ({"fill": "repeat"}, "loop, hold, pingpong"),
         ({"absolute": 1}, "absolute"),
         ({"smoothing": 1.5}, "smoothing is 1.5"),
@@ -92,6 +110,7 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"max_side": 640.0}, "max_side is 640.0"),
         ({"side_by_side": None}, "side_by_side"),
         ({"engine": ""}, "engine"),
+        ({"sampling": {"seed": 1}}, "sampling is {'seed': 1}: give a Sampling"),
         ({"portrait_sha256": "abc"}, "sha256"),
     ],
 )
@@ -99,6 +118,59 @@ def test_a_wrong_field_is_refused_in_words(change: dict[str, object], word: str)
     with pytest.raises(RequestError) as caught:
         replace(SIMPLE, **change)  # type: ignore[arg-type]
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"portrait": "photo.png"}, {}),
+        ({"cast": [Role(1, ClipSource("a.mp4"))]}, {}),
+        ({"cast": ["1=a.mp4"]}, {}),
+        ({"cast": "1=a.mp4"}, {}),
+        ({"cast": Role(1, "a.mp4")}, {}),
+        ({"cast": (Role(np.int64(1), Path("a.mp4"), strength=np.float32(1)),)}, {}),
+        ({"cast": iter(["1=a.mp4"])}, {}),
+        ({"rate": 25}, {}),
+        ({"rate": "25"}, {}),
+        ({"rate": 25.0}, {}),
+        ({"rate": np.float32(25)}, {}),
+        ({"rate": np.int64(25)}, {}),
+        ({"rate": 29.97}, {"rate": Fraction(30000, 1001)}),
+        ({"rate": 30 / 1.001}, {"rate": Fraction(30000, 1001)}),
+        ({"rate": np.float32(23.976)}, {"rate": Fraction(24000, 1001)}),
+        ({"rate": 12.5}, {"rate": Fraction(25, 2)}),
+        ({"rate": 100 / 3}, {"rate": Fraction(100, 3)}),
+        ({"duration": "2.5"}, {"duration": 2.5}),
+        ({"duration": Fraction(5, 2)}, {"duration": 2.5}),
+        ({"duration": np.float32(2.5)}, {"duration": 2.5}),
+        ({"max_side": np.int64(640)}, {"max_side": 640}),
+    ],
+)
+def test_fields_take_what_people_have(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    request = replace(SIMPLE, **given)
+    assert request == replace(SIMPLE, **kept)
+    assert type(request.portrait) is type(SIMPLE.portrait) and isinstance(request.rate, Fraction)
+    assert isinstance(request.cast, tuple) and from_json(request.to_json()) == request
+
+
+def test_a_converted_field_is_frozen_required_and_has_its_default() -> None:
+    with pytest.raises(FrozenInstanceError):
+        SIMPLE.portrait = Path("b.png")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'cast'"):
+        AnimationRequest("photo.png")
+    assert AnimationRequest.rate == 25
+    assert pickle.loads(pickle.dumps(SIMPLE)) == SIMPLE and hash(SIMPLE) == hash(replace(SIMPLE))
+
+
+def test_a_picture_in_memory_is_part_of_a_request_but_not_of_its_json() -> None:
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    request, same = (replace(SIMPLE, portrait=pixels.copy()) for _ in range(2))
+    other = replace(SIMPLE, portrait=pixels + np.uint8(1))
+    assert isinstance(request.portrait, Photo) and np.array_equal(request.portrait.pixels, pixels)
+    assert request == same and hash(request) == hash(same) and request != other
+    assert request.files == (Path("a.mp4"),) and request.with_paths(lambda path: path) == request
+    with pytest.raises(RequestError, match="portrait is the picture in memory, which JSON cannot name"):
+        request.to_json()
 
 
 @pytest.mark.parametrize(

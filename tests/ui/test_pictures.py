@@ -2,10 +2,13 @@
 
 import base64
 import io
+import pickle
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from fantasyportrait.core.errors import FaceError
 from fantasyportrait.service.events import Step
 from ui import pictures, words
 
@@ -20,6 +23,15 @@ def test_nothing_of_the_visitors_is_markup() -> None:
 def test_sentences_begin_large_and_file_names_do_not() -> None:
     assert "No face was found.<" in pictures.remark("no face was found")
     assert "a.mp4 shows one person.<" in pictures.remark("a.mp4 shows one person")
+
+
+def test_a_refusal_shows_its_notes_without_places_on_the_server() -> None:
+    error = FaceError("/srv/uploads/1/photo.png: no face was found")
+    error.notes = ("/srv/uploads/1/photo.png was read at 4032 x 3024", "<b>")
+    shown = pictures.refused(pickle.loads(pickle.dumps(error)), [Path("/srv/uploads/1/photo.png")])
+    assert "photo.png: no face was found." in shown and "<li>photo.png was read at 4032 x 3024.</li>" in shown
+    assert "/srv" not in shown and "<b>" not in shown
+    assert "<ul" not in pictures.refused(FaceError("no face was found"), [])
 
 
 def test_a_thumbnail_is_square_and_inside_the_photo() -> None:

@@ -25,6 +25,7 @@ from ui.components.result import render_result
 from ui.components.run import Runner, render_run
 from ui.engine_values import EngineValues
 from ui.form import CLIP, FREE, STILL, CardValues, OptionValues
+from ui.uploads import UploadGate
 from ui.workshop import Workshop
 
 PREVIEW_STAGES = ("portrait", "driving", "render", "finish")
@@ -35,7 +36,8 @@ VISITOR = gr.Request(session_hash="me")
 def runner(tmp_path: Path, models_dir: Path) -> Runner:
     """A runner with its widgets, outside of any server."""
     with gr.Blocks(analytics_enabled=False):
-        return Runner(render_run(), render_result(), Workshop(tmp_path / "results", Animator(models_dir)))
+        workshop = Workshop(tmp_path / "results", Animator(models_dir), uploads=UploadGate(tmp_path))
+        return Runner(render_run(), render_result(), workshop)
 
 
 def work(
@@ -149,7 +151,10 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
         ((card(kind=STILL), card(kind=STILL)), "Every face is still"),
         ((card(strength=3), card()), "Strength of face 1 is 3: give a number from 0 to 2."),
         ((card(), card(), card()), "The photo shows 2 faces but the cast names face 3"),
-        ((card(kind=CLIP, clip="/uploads/1f/gone.mp4"), card()), "There is no file gone.mp4: check the path."),
+        (
+            (card(kind=CLIP, clip="/uploads/1f/gone.mp4"), card()),
+            "The clip of face 1 cannot be used: this file is not here",
+        ),
     ],
 )
 def test_an_error_is_one_sentence_without_places(
@@ -210,7 +215,8 @@ def test_a_refusal_hides_where_results_lie(runner: Runner, two_person: Path, mon
 def wan_runner(tmp_path: Path, models_dir: Path) -> Runner:
     """A runner of an app that offers the diffusion engine."""
     model = tmp_path / "models" / "some-model"
-    workshop = Workshop(tmp_path / "results", Animator(models_dir), model=str(model))
+    uploads = UploadGate(tmp_path)
+    workshop = Workshop(tmp_path / "results", Animator(models_dir), model=str(model), uploads=uploads)
     with gr.Blocks(analytics_enabled=False):
         return Runner(render_run(), render_result(), workshop)
 
@@ -250,6 +256,7 @@ def test_wan_shows_its_steps_and_looks_and_hides_its_place(
     assert "some-model/transformer is missing" in message and str(Path(model).parent) not in message
 
 
+@pytest.mark.usefixtures("wan_packages")
 def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_person: Path) -> None:
     model = Path(str(wan_runner.workshop.model))
     model.mkdir(parents=True)
@@ -262,7 +269,7 @@ def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_perso
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A clip of one second that shows nobody."""
+    """A clip of one second that shows nobody, not uploaded yet."""
     return make_clip(tmp_path / "clip.mp4", [grey(0)] * 25)
 
 
@@ -270,6 +277,7 @@ def test_a_long_clip_is_refused_before_wan_begins(
     wan_runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.form.LONGEST_WAN_S", 0.5)
+    wan_runner.workshop.uploads.arrived([str(clip)])
     items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
@@ -281,6 +289,7 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
     runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.form.LONGEST_S", 0.5)
+    runner.workshop.uploads.arrived([str(clip)])
     monkeypatch.setattr(runner.workshop.animator, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
     given = options(length="longest")
     last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
@@ -292,6 +301,7 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
 def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two_person: Path, clip: Path) -> None:
     job = wan_runner.begin(VISITOR)[wan_runner.widgets.job]
     wan_runner.workshop.stop("me")
+    wan_runner.workshop.uploads.arrived([str(clip)])
     items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items, job=job))[-1]
     assert "Stopped" in last[wan_runner.widgets.message] and not results(wan_runner)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 TIMEOUT_S = 60
+META = {"_type": "gradio.FileData"}
 
 
 class Visitor:
@@ -32,17 +33,25 @@ class Visitor:
 
     def send_photo(self, path: Path) -> dict[str, Any]:
         """Upload a photo and draw its cards; returns the last message."""
-        with path.open("rb") as file:
-            stored = self._http.post("/upload", files={"files": file}).json()[0]
-        return self.send_photo_at(stored)
+        return self.send_photo_at(self.upload(path))
 
-    def send_photo_at(self, stored: str) -> dict[str, Any]:
-        """Name a file of the server as the photo, and draw the cards."""
-        listener = self._listener("photo", "upload")
-        data: list[Any] = [None] * len(listener["inputs"])
-        data[0] = {"path": stored, "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
+    def upload(self, path: Path) -> str:
+        """Upload a file; returns where the server keeps it."""
+        with path.open("rb") as file:
+            return str(self._http.post("/upload", files={"files": file}).json()[0])
+
+    def send_photo_at(self, stored: str, *cards: Any) -> dict[str, Any]:
+        """Name a file of the server as the photo, with these values of the cards before, and draw the cards."""
+        return self.send("photo", {"path": stored, "orig_name": "photo.png", "meta": META}, *cards)
+
+    def send(self, component: str, value: object, *cards: Any) -> dict[str, Any]:
+        """Have the listener of a component (photo, clip or webcam) look at any value; returns the last message."""
+        listener = self._listener(component, "stop_recording" if component == "webcam" else "upload")
+        rest = [*([None] if component == "photo" else []), *cards]
+        data = [value, *rest, *[None] * (len(listener["inputs"]) - 1 - len(rest))]
         answer = self.call(listener["id"], data)
-        self.draw()
+        if component == "photo":
+            self.draw()
         return answer
 
     def animate(self, *values: Any) -> dict[str, Any]:
@@ -72,10 +81,19 @@ class Visitor:
         """A file by its path on the server."""
         return self._http.get(f"/file={path}")
 
+    def ask(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """Any request beneath the server's interface."""
+        return self._http.request(method, path, **given)
+
     def interface(self) -> dict[str, Any]:
         """What the server says that programs may call."""
         return dict(self._http.get("/info").json())
 
     def _listener(self, place: str, event: str) -> dict[str, Any]:
-        ids = {number for number, item in self._components.items() if item["props"].get("elem_id") == place}
+        ids = {number for number, item in self._components.items() if _stands_for(item["props"], place)}
         return next(item for item in self._listeners if any(t[0] in ids and t[1] == event for t in item["targets"]))
+
+
+def _stands_for(props: dict[str, Any], place: str) -> bool:
+    labels = {"clip": "Driving clip", "webcam": "Webcam"}
+    return props.get("label") == labels[place] if place in labels else props.get("elem_id") == place

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.core.errors import DependencyError, OutputError, WeightsError
+from fantasyportrait.core.errors import DependencyError, OutputError, RequestError, WeightsError
 from fantasyportrait.weights import hub_catalog, hub_fetch, hub_record
 from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, hub_source, with_needed
 from fantasyportrait.weights.hub_fetch import fetch_hub, fetch_named
@@ -251,7 +251,7 @@ def test_a_pinned_commit_is_served_by_no_other(hub: FakeHub, tmp_path: Path) -> 
 
 
 def test_an_unknown_name_is_refused_before_anything_is_fetched(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="'wan-9000'.*face_landmarks.*nets"):
+    with pytest.raises(RequestError, match="'wan-9000'.*face_landmarks.*nets"):
         fetch_named(["nets", "wan-9000"], tmp_path)
     assert not hub.asked
 

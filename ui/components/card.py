@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 from fantasyportrait.service.library import MOTIONS
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, pictures, words
@@ -155,7 +155,11 @@ def _look(workshop: Workshop, session: str, given: str | None) -> Iterator[Seen]
     """What to say while and after a clip is tracked."""
     if not given:
         return
-    path = Path(given)
+    try:
+        path = workshop.uploads.admit(session, given)
+    except RequestError as error:
+        yield Seen(pictures.refusal(str(error)))
+        return
     job = workshop.open_job(session)
     yield Seen(pictures.remark(f"Looking for faces in {path.name}"))
     try:

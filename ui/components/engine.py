@@ -54,7 +54,7 @@ def render_engine() -> EngineWidgets:
         )  # fmt: skip
         seed = gr.Number(
             usual.seed, label="Seed", precision=0, interactive=True, elem_id="seed",
-            info="The same seed gives the same video; another one, another try",
+            info="The same seed gives the same video; another one, another try; -1 draws one",
         )  # fmt: skip
         portrait_guidance = gr.Slider(
             1, 10, usual.portrait_guidance, step=0.5, label="Portrait guidance", interactive=True,

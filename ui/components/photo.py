@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.annotate import annotate
 from fantasyportrait.service.library import example_photo
 from ui import form, pictures, words
@@ -15,6 +16,8 @@ from ui.cast import KeptCard, Portrait, keep
 from ui.components.card import CardWidgets
 from ui.workshop import Workshop
 
+# The page shows the photo no larger; thumbnails are cut from the photo as it was read.
+SHOWN_SIDE = 1280
 EXAMPLE_CARDS = (KeptCard(form.MOTION, motion="talk"), KeptCard(form.MOTION, motion="laugh"))
 
 
@@ -46,14 +49,20 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], workshop: Wo
     shown = [widgets.image, widgets.message, widgets.portrait]
     chosen = [widget for card in cards for widget in card.kept()]
 
-    def upload(payload: dict[str, Any] | None, before: Portrait | None, *values: Any) -> tuple[Any, ...]:
-        path = payload.get("path") if payload else None
-        if not path:
-            return None, pictures.refusal("the photo did not arrive: upload it as a file"), before
-        return _look(workshop, Path(path), before, keep(values, before))
+    def upload(request: gr.Request, payload: object, before: Portrait | None, *values: Any) -> tuple[Any, ...]:
+        session = request.session_hash or ""
+        try:
+            path = workshop.uploads.admit(session, payload)
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return _look(workshop, path, before, kept(session, values, before))
 
-    def clear(before: Portrait | None, *values: Any) -> tuple[str, Portrait | None]:
-        return "", replace(before, path="", cards=keep(values, before)) if before else None
+    def clear(request: gr.Request, before: Portrait | None, *values: Any) -> tuple[str, Portrait | None]:
+        cards = kept(request.session_hash or "", values, before)
+        return "", replace(before, path="", cards=cards) if before else None
+
+    def kept(session: str, values: Sequence[Any], before: Portrait | None) -> tuple[KeptCard, ...]:
+        return keep(values, before, partial(workshop.uploads.admit, session))
 
     def example(before: Portrait | None) -> tuple[Any, ...]:
         try:
@@ -79,13 +88,13 @@ def _look(
     try:
         photo, faces = workshop.animator.faces(path)
     except FantasyPortraitError as error:
-        refused = pictures.refusal(words.in_words(error, [path]))
+        refused = pictures.refused(error, [path])
         return _boxes(workshop, before), refused, replace(before, cards=cards) if before else None
     thumbnails = tuple(pictures.thumbnail(photo.pixels, face.box) for face in faces)
     notes = pictures.note_list([words.in_words(note, [path]) for note in photo.notes])
     message = pictures.remark(words.count_faces(len(faces))) + notes
     edition = (before.edition if before else 0) + example
-    return annotate(photo.pixels, faces), message, Portrait(str(path), thumbnails, cards, edition)
+    return annotate(photo.pixels, faces, SHOWN_SIDE), message, Portrait(str(path), thumbnails, cards, edition)
 
 
 def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
@@ -96,4 +105,4 @@ def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
         photo, faces = workshop.animator.faces(Path(portrait.path))
     except FantasyPortraitError:
         return None
-    return annotate(photo.pixels, faces)
+    return annotate(photo.pixels, faces, SHOWN_SIDE)

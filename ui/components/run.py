@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class Runner:
         try:
             yield from self._events(session, job, portrait, values)
         except FantasyPortraitError as error:
-            yield self._end(pictures.refusal(words.in_words(error, _paths(portrait))))
+            yield self._end(pictures.refused(error, _paths(portrait)))
         except Exception:
             logging.getLogger(__name__).exception("a run has failed")
             yield self._end(pictures.refusal(words.BROKEN))
@@ -142,7 +143,7 @@ class Runner:
         if portrait is None or not portrait.path:
             yield self._end(pictures.refusal(words.NO_PHOTO))
             return
-        request = self._request(portrait, values)
+        request = self._request(session, portrait, values)
         token = self.workshop.token(session, job) or CancelToken()
         try:
             yield from self._run(session, request, token)
@@ -191,12 +192,17 @@ class Runner:
             if not done:
                 self.workshop.discard(output)
 
-    def _request(self, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
-        """The request from the values of the options, the engine where there is a choice, and the cards."""
+    def _request(self, session: str, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
+        """The request from the values of the options, the engine where there is a choice, and the cards.
+
+        Raises `RequestError`, also for a clip that this session did not upload.
+        """
         first = len(fields(form.OptionValues))
         second = first + (len(fields(EngineValues)) if self.workshop.model is not None else 0)
         engine = EngineValues(*values[first:second]) if second > first else None
         cards = card_values(values[second:], len(portrait.thumbnails))
+        admit = partial(self.workshop.uploads.admit, session)
+        cards = {face: form.admitted(face, card, admit) for face, card in cards.items()}
         options = form.OptionValues(*values[:first])
         return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
 
@@ -226,8 +232,8 @@ class Runner:
             yield self._end(self._refusal(event.error, request))
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
-        """The error without the places of files on the server."""
-        return pictures.refusal(words.in_words(error, self._hidden(request)))
+        """The error and what was noticed before it, without the places of files on the server."""
+        return pictures.refused(error, self._hidden(request))
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""

@@ -1,0 +1,87 @@
+"""The tree of commands and its help."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fantasyportrait import __version__
+from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate
+from fantasyportrait.cli.app_command import app_command
+from fantasyportrait.cli.faces import faces
+from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
+from fantasyportrait.cli.motions import list_motions, render_motion
+from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
+from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
+from fantasyportrait.core.errors import Cancelled
+
+HELP = """Animate the people of a photo, each by a driving clip of their own.
+
+\b
+  fantasyportrait faces photo.png                     who is in the photo
+  fantasyportrait motions list                        which motions are built in
+  fantasyportrait animate photo.png --cast 1=a.mp4 --cast 2=motion:smile -o out.mp4
+"""
+
+EPILOG = """\b
+Exit codes:
+    0  done
+    1  unexpected error (--debug shows where)
+    2  the request is wrong: a flag, a cast, a face that the photo does not have
+    3  a photo, clip or sound cannot be read
+    4  no usable face
+    5  a model file is missing or wrong
+    6  an optional package is missing
+    7  the result cannot be written
+  130  stopped by Ctrl-C
+  129, 143  stopped by a terminal that was closed, by SIGTERM
+"""
+
+
+class Group(TyperGroup):
+    """The commands. An interruption leaves them as an error of ours, of which typer does not make one of its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Cancelled("stopped") from None
+
+
+def build_app() -> typer.Typer:
+    """The tree of commands."""
+    plain = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False}
+    tree = typer.Typer(cls=Group, help=HELP, epilog=EPILOG, pretty_exceptions_enable=False, **plain)  # type: ignore[arg-type]
+    tree.callback()(_options)
+    tree.command(epilog=ANIMATE_EPILOG)(animate)
+    tree.command()(faces)
+    motions = typer.Typer(help="The built-in motions.", **plain)  # type: ignore[arg-type]
+    motions.command("list")(list_motions)
+    motions.command("render")(render_motion)
+    tree.add_typer(motions, name="motions")
+    weights = typer.Typer(help="The model files: list, fetch, verify, make-toy.", **plain)  # type: ignore[arg-type]
+    weights.command("list")(list_weights)
+    weights.command("fetch", epilog=FETCH_EPILOG)(fetch_weights)
+    weights.command("verify")(verify_weights)
+    weights.command("make-toy")(make_toy)
+    tree.add_typer(weights, name="weights")
+    tree.command(epilog=MACHINE_EPILOG)(machine)
+    tree.command("app")(app_command)
+    tree.command(epilog=WORKERS_EPILOG)(workers)
+    return tree
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command. Errors are caught outside of typer, so `main` takes --debug out."""

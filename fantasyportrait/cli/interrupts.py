@@ -1,0 +1,97 @@
+"""Signals that end the program: the first one is an interruption that cleans up, later ones do not break into that."""
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""Ctrl-C, what ends processes, a terminal that is closed, Ctrl-Break on Windows."""
+GRACE_S = 1.0
+"""A signal within this time of the first is the same wish; a later one ends the program at once."""
+SHOW_CURSOR = "\033[?25h"
+
+
+class Interrupts:
+    """Hears the signals. `number` is the first one's, None before."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._at_s = 0.0
+        self._armed = True
+
+    @property
+    def code(self) -> int:
+        """The exit code of a program that a signal has ended, as shells count: 130 for Ctrl-C."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def disarm(self) -> None:
+        """All is done: a signal that comes now changes nothing."""
+        self._armed = False
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: raise `KeyboardInterrupt` for the first one."""
+        if self.number is None:
+            self.number, self._at_s = number, time.monotonic()
+            if not self._armed:
+                return
+            if _imports(frame):
+                # There is nothing to clean up, and not every package survives an exception while it is loaded.
+                os.write(2, b"error: stopped\n")
+                os._exit(self.code)
+            raise KeyboardInterrupt
+        if time.monotonic() - self._at_s > GRACE_S:
+            # Cleaning up takes too long for the user; the next run removes what is left.
+            if os.isatty(2):
+                os.write(2, SHOW_CURSOR.encode())
+            os._exit(self.code)
+
+    def hear_again(self, lost: Any) -> None:
+        """The hook for exceptions that nobody can catch: an interruption that was raised there is raised once more."""
+        if self.number is None or not issubclass(lost.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+            return
+        number, self.number = self.number, None
+        _thread.interrupt_main(number)
+
+
+@contextmanager
+def interruptible(leaving: bool) -> Iterator[Interrupts]:
+    """Hear the signals in this block. Afterwards the program ends (`leaving`: they are ignored), or all is as before.
+
+    A signal that was ignored before, as under nohup, stays ignored. Outside of the main thread nothing changes.
+    """
+    interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    hook = sys.unraisablehook
+    try:
+        sys.unraisablehook = interrupts.hear_again
+        for number in heard:
+            signal.signal(number, interrupts.hear)
+        yield interrupts
+    finally:
+        interrupts.disarm()
+        for number, handler in heard.items():
+            # What runs when the interpreter ends cannot be interrupted without a traceback.
+            signal.signal(number, signal.SIG_IGN if leaving else handler)
+        sys.unraisablehook = hook
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the main thread is loading a module."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

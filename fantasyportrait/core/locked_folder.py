@@ -1,0 +1,125 @@
+"""Folders for work in the making. A lock says that their process lives, so what a dead one left can be removed."""
+
+import contextlib
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+WORK_PREFIX = ".fantasyportrait-"
+"""Of the hidden folders beside results."""
+_LOCK = "owner.lock"
+_ID_LENGTH = 12
+
+
+@contextmanager
+def locked_folder(parent: Path, prefix: str = WORK_PREFIX) -> Iterator[Path]:
+    """A new folder `prefix` + 12 random digits in `parent`, for its owner alone, removed at the end whatever happens.
+
+    What dead processes left there under the same prefix is removed first. A process that is killed leaves the folder
+    to the next one. Raises OSError where it cannot be made.
+    """
+    remove_stale(parent, prefix)
+    folder, lock = _create(parent, prefix)
+    try:
+        yield folder
+    finally:
+        lock.close()  # Windows removes no open file
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
+    """Remove the folders of `locked_folder` in `parent` whose processes are dead.
+
+    A folder of a living process, a symbolic link, and what cannot be locked or removed stay.
+    """
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        names = [
+            entry.name for entry in entries if _is_ours(entry.name, prefix) and entry.is_dir(follow_symlinks=False)
+        ]
+        for name in names:
+            _remove_if_stale(parent / name)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block with the same folder, where the system can lock a folder."""
+    descriptor = None
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _is_ours(name: str, prefix: str) -> bool:
+    digits = name.removeprefix(prefix)
+    return name.startswith(prefix) and len(digits) == _ID_LENGTH and set(digits) <= set("0123456789abcdef")
+
+
+def _create(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
+    """The folder and its open, locked file. A sweep may take the folder before it is locked: then another is made."""
+    while True:
+        folder = parent / f"{prefix}{uuid.uuid4().hex[:_ID_LENGTH]}"
+        folder.mkdir(mode=0o700)
+        try:
+            lock = (folder / _LOCK).open("xb")
+        except FileNotFoundError:
+            continue
+        taken = _lock(lock)
+        # Where the file system has no locks, nothing there is ever taken for stale.
+        if taken is not False and (folder / _LOCK).exists():
+            return folder, lock
+        lock.close()
+
+
+def _remove_if_stale(folder: Path) -> None:
+    try:
+        lock = (folder / _LOCK).open("rb+")
+    except FileNotFoundError:
+        # Just being made, or left in that moment; its process makes another one.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return
+    except OSError:
+        return
+    taken = _lock(lock)
+    if taken is not True:
+        lock.close()
+        return
+    if sys.platform == "win32":
+        lock.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.close()
+
+
+def _lock(file: IO[bytes]) -> bool | None:
+    """Lock the file until it is closed: True if that worked, False if it is locked already, None if locks fail."""
+    try:
+        _locker()(file.fileno())
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _locker() -> Callable[[int], None]:
+    """The system's lock: it does not wait, is not inherited as another owner's, and ends with its process."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return lambda descriptor: msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    import fcntl
+
+    return lambda descriptor: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

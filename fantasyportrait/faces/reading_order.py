@@ -1,0 +1,38 @@
+"""The order in which the faces of a photo are numbered: row by row from the top, left to right within a row."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Faces are in one row while their centres lie within this share of their mean height. Two people who stand side by
+# side differ by less; the rows of a group photo are at least a face apart.
+_ROW = 0.75
+
+
+def reading_order(boxes: Sequence[NDArray[np.float32]]) -> list[int]:
+    """Indices of xyxy boxes (4,) in reading order.
+
+    The result does not depend on the order of the boxes (equal boxes aside). The height of a whole row is bounded, so
+    a diagonal of faces is not taken for one row however close the steps are.
+    """
+    if not boxes:
+        return []
+    table = np.asarray(boxes, np.float64)
+    x, y = (table[:, 0] + table[:, 2]) / 2, (table[:, 1] + table[:, 3]) / 2
+    height = table[:, 3] - table[:, 1]
+    rows = [[int(index)] for index in np.lexsort((x, y))]
+    # From the top down: the two neighbouring rows that fit best become one, until none fit.
+    while len(rows) > 1:
+        misfits = [_spread(first + second, y, height) for first, second in pairwise(rows)]
+        best = int(np.argmin(misfits))
+        if misfits[best] > _ROW:
+            break
+        rows[best : best + 2] = [rows[best] + rows[best + 1]]
+    return [index for row in rows for index in sorted(row, key=lambda index: (x[index], y[index]))]
+
+
+def _spread(row: list[int], y: NDArray[np.float64], height: NDArray[np.float64]) -> float:
+    """How far the centres of a row lie apart, in mean heights of its faces."""
+    return float(np.ptp(y[row]) / max(float(height[row].mean()), 1e-6))

@@ -1,0 +1,145 @@
+"""A few warm children, and more while many clips are read at a time.
+
+A photo takes one for a moment; a clip or a sound keeps one as long as it is read. So that photos never wait for clips,
+clips leave some children of the bound to photos, and beyond it are refused instead of waiting for each other: a job
+reads several clips in step.
+"""
+
+import logging
+import threading
+import weakref
+
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.sandbox.process import CPU_S, WALL_S, Child, ChildLost
+from fantasyportrait.schema.limits import Limits
+
+MOST = 32
+KEPT_FOR_PHOTOS = 4
+_WATCH_S = 0.1
+
+
+class ChildPool:
+    """Children that decode. Threads may share it; `warm` of them are kept ready."""
+
+    def __init__(
+        self, limits: Limits, warm: int = 2, most: int = MOST, cpu_s: int = CPU_S, wall_s: float = WALL_S
+    ) -> None:
+        self._limits, self._warm, self._most = limits, warm, most
+        self._cpu_s, self._wall_s = cpu_s, wall_s
+        self._changed = threading.Condition()
+        self._idle: list[Child] = []
+        self._all: set[Child] = set()
+        self._places, self._streams = 0, 0
+        self._closed = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True)
+        watcher.start()
+        self._fill_later(warm)
+
+    def take(self, stream: bool) -> Child:
+        """A child for one file; `stream` for a clip or sound that is read on and on.
+
+        Raises MediaError where too much is read at a time, or no process can be started.
+        """
+        with self._changed:
+            if stream and self._streams >= self._most - KEPT_FOR_PHOTOS:
+                raise MediaError("too many clips are being read at the same time: try again in a minute")
+            while not self._closed.is_set() and not self._idle and self._places >= self._most:
+                self._changed.wait()
+            if self._closed.is_set():
+                raise MediaError("the program is ending: nothing more is read")
+            child = self._idle.pop() if self._idle else None
+            self._places += child is None
+            self._streams += stream
+            empty = stream and not self._idle
+        if child is None:
+            try:
+                child = self._start()
+            except MediaError:
+                with self._changed:
+                    self._streams -= stream
+                raise
+        if empty:
+            self._fill_later(1)  # a photo may come while the clip is read
+        return child
+
+    def give_back(self, child: Child, stream: bool, lost: bool) -> None:
+        """The child is free again, or (`lost`) gone; `stream` as it was taken."""
+        with self._changed:
+            keep = not lost and len(self._idle) < self._warm and not self._closed.is_set()
+            if keep:
+                self._idle.append(child)
+            else:
+                self._all.discard(child)
+                self._places -= 1
+            self._streams -= stream
+            self._changed.notify_all()
+        if not keep:
+            child.close()
+        if lost:
+            self._fill_later(self._warm)
+
+    def close(self) -> None:
+        """End all children, also those at work; safe to call twice."""
+        self._closed.set()
+        with self._changed:
+            idle, busy = self._idle, self._all.difference(self._idle)
+            self._idle = []
+            self._changed.notify_all()
+        for child in busy:
+            child.kill()
+        for child in idle:
+            child.close()
+
+    def kill_overdue(self) -> None:
+        """Kill the children whose unit of work takes too long; whoever waits for them is answered at once."""
+        with self._changed:
+            children = list(self._all)
+        for child in children:
+            child.overdue()
+
+    def _start(self) -> Child:
+        """A new child in a place that was counted already."""
+        try:
+            child = Child(self._limits, self._cpu_s, self._wall_s)
+        except (OSError, ChildLost) as error:
+            with self._changed:
+                self._places -= 1
+                self._changed.notify_all()
+            raise MediaError(
+                f"no process for reading files can be started ({error}): see whether memory is free"
+            ) from error
+        with self._changed:
+            self._all.add(child)
+        return child
+
+    def _fill_later(self, idle: int) -> None:
+        threading.Thread(target=self._fill, args=(idle,), name="fantasyportrait-decoders", daemon=True).start()
+
+    def _fill(self, idle: int) -> None:
+        """Start children until so many wait."""
+        while not self._closed.is_set():
+            with self._changed:
+                if len(self._idle) >= idle or self._places >= self._most:
+                    return
+                self._places += 1
+            try:
+                child = self._start()
+            except MediaError as error:
+                logging.getLogger(__name__).warning("%s", error)
+                return
+            with self._changed:
+                late = self._closed.is_set()
+                if not late:
+                    self._idle.append(child)
+                self._changed.notify_all()
+            if late:
+                child.close()
+
+
+def _watch(pool: "weakref.ref[ChildPool]", closed: threading.Event) -> None:
+    while not closed.wait(_WATCH_S):
+        alive = pool()
+        if alive is None:
+            return
+        alive.kill_overdue()
+        del alive  # or the pool would never be let go

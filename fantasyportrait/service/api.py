@@ -1,0 +1,64 @@
+"""The two functions of the package's top level: who is in a photo, and a video of it in one call."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import Any
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.suggest import did_you_mean
+from fantasyportrait.faces.face import Face
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.cast import Role
+from fantasyportrait.service.converted import StrPath
+from fantasyportrait.service.events import Event, Result
+from fantasyportrait.service.portrait import PortraitLike
+from fantasyportrait.service.request import AnimationRequest
+
+OPTIONS = tuple(
+    field.name for field in fields(AnimationRequest) if field.name not in ("portrait", "cast", "portrait_sha256")
+)
+
+
+def faces(photo: PortraitLike, *, detector: str = "centerface", models_dir: StrPath | None = None) -> tuple[Face, ...]:
+    """The faces of a photo, numbered as a cast names them.
+
+    Args:
+        photo: a path, a numpy array uint8 RGB (H, W, 3), RGBA or grey, or a Pillow image.
+        detector: centerface, published or insightface.
+        models_dir: the folder of the model files; the usual one by default.
+
+    Raises `MediaError` for a photo that cannot be read, `FaceError` where no face is large enough.
+    """
+    return Animator(models_dir).faces(photo, detector=detector)[1]
+
+
+def animate(
+    photo: PortraitLike,
+    cast: Role | str | Iterable[Role | str],
+    output: StrPath,
+    *,
+    models_dir: StrPath | None = None,
+    watch: Callable[[Event], None] | None = None,
+    cancel: CancelToken | None = None,
+    **options: Any,
+) -> Result:
+    """Make a video in which each face of the photo acts its own clip or motion, and return where it is.
+
+    Args:
+        photo: a path, a numpy array uint8 RGB (H, W, 3), RGBA or grey, or a Pillow image.
+        cast: roles, or their text on the command line: ["1=a.mp4", "2=motion:smile"].
+        output: the video, .mp4, .webm or .gif, or no suffix for a folder of PNG frames.
+        models_dir: the folder of the model files; the usual one by default.
+        watch: gets the events of the run, see `fantasyportrait.events`.
+        cancel: its `cancel()` stops the run, which then raises `Cancelled`.
+        options: further fields of `AnimationRequest`, such as duration, rate, sound, engine.
+
+    Raises a `FantasyPortraitError`; then nothing was written.
+    """
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        hint = did_you_mean(unknown[0], OPTIONS)
+        raise RequestError(f"{unknown[0]!r} is no option of a request{hint}: give {', '.join(OPTIONS)}")
+    request = AnimationRequest(photo, cast, **options)
+    return Animator(models_dir).animate(request, output, cancel=cancel, watch=watch)

@@ -1,0 +1,130 @@
+"""Driving clips that lie on their side or stand on their head: how to turn them, and a decoder that does."""
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.landmarks import Landmarks
+from fantasyportrait.faces.orientation import TURNS, Turn, best_orientation, stand_upright, turned
+from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.decoder import Decoder
+from fantasyportrait.media.images import Photo
+from fantasyportrait.schema.limits import Limits
+
+Pixels = NDArray[np.uint8]
+
+_SIDE = 960
+# Frames, spread over the clip, by which its orientation is decided.
+_LOOKS = 5
+
+
+class UprightDecoder:
+    """Reads as `decoder` does, and turns the frames of clips that were found to lie on their side.
+
+    So everything that looks at a clip (its tracks, its motion codes, the side by side) sees it the same way round.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._turns: dict[Path, Turn] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def limits(self) -> Limits:
+        """See `Decoder`."""
+        return self._decoder.limits
+
+    def turn_of(self, path: Path) -> Turn:
+        """Degrees clockwise by which the clip's frames are turned."""
+        with self._lock:
+            return self._turns.get(path, 0)
+
+    def turn(self, path: Path, turn: Turn) -> None:
+        """From now on the clip is turned so."""
+        with self._lock:
+            self._turns[path] = turn
+
+    def photo(self, path: Path) -> Photo:
+        """See `Decoder`."""
+        return self._decoder.photo(path)
+
+    def probe(self, path: Path) -> ClipInfo:
+        """See `Decoder`; the size is that of the turned frames."""
+        info = self._decoder.probe(path)
+        return replace(info, width=info.height, height=info.width) if self.turn_of(path) in (90, 270) else info
+
+    def frames(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[float, Pixels], None, None]:
+        """See `Decoder`."""
+        turn = self.turn_of(path)
+        source = before = None
+        with closing(self._decoder.frames(path, rate, start_s, end_s, max_side, damage)) as frames:
+            for own_time, pixels in frames:
+                if pixels is not source or before is None:  # a frame that shows twice stays the same array
+                    source, before = pixels, turned(pixels, turn)
+                yield own_time, before
+
+    def own_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        most: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """See `Decoder`."""
+        turn = self.turn_of(path)
+        with closing(self._decoder.own_frames(path, after, most, max_side, damage)) as frames:
+            for begin, end, pixels in frames:
+                yield begin, end, turned(pixels, turn)
+
+    def has_sound(self, path: Path) -> bool:
+        """See `Decoder`."""
+        return self._decoder.has_sound(path)
+
+    def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[NDArray[np.float32], None, None]:
+        """See `Decoder`."""
+        return self._decoder.sound(path, start_s)
+
+
+def turn_note(path: Path, turn: Turn) -> list[str]:
+    """A sentence about a clip that is turned."""
+    return [f"{path.name} was turned by {TURNS[turn]}, so that its faces stand upright"] if turn else []
+
+
+def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir: Path | None) -> Turn:
+    """How to turn a clip whose `tracks` (none where no face was found) were made without turning it.
+
+    A clip in which people stand upright is not read again. Of another one a few frames are looked at each way round.
+    """
+    known = [face for track in tracks for face in _some_rows(track)]
+    if stand_upright(known):
+        return 0
+    length_s = decoder.probe(path).duration_s
+    rate = Fraction(_LOOKS) / max(Fraction(length_s), Fraction(1, 5))
+    with closing(decoder.frames(path, rate, max_side=_SIDE)) as frames:
+        pictures = [pixels for (_, pixels), _ in zip(frames, range(_LOOKS), strict=False)]
+    finder = FaceFinder(models_dir)
+    return best_orientation(pictures, lambda pixels: finder.read(pixels).faces)
+
+
+def _some_rows(track: Track) -> list[Landmarks]:
+    """As many of the rows in which the person was seen as there are looks at a clip."""
+    seen = np.flatnonzero(track.valid)
+    rows = seen[np.linspace(0, len(seen) - 1, min(_LOOKS, len(seen))).astype(int)]
+    return [Landmarks(track.landmarks[row], 1.0) for row in rows]

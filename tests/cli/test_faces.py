@@ -1,0 +1,54 @@
+"""`fantasyportrait faces PHOTO`: pixels of the file, reading order, and notes that come with a refusal too."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fantasyportrait.media.images import load_photo, resize, save_image
+from tests.cli.conftest import Command
+from tests.service.conftest import Inputs
+
+
+def test_boxes_are_pixels_of_the_file(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    photo = load_photo(inputs.pair).pixels
+    height, width = photo.shape[:2]
+    save_image(tmp_path / "large.png", resize(photo, (width * 4, height * 4)))
+    small, large = (json.loads(command("faces", path, "--json").out) for path in (inputs.pair, tmp_path / "large.png"))
+    assert large["size"] == [width * 4, height * 4] and small["size"] == [width, height]
+    for one, other in zip(small["faces"], large["faces"], strict=True):
+        assert np.allclose(np.array(one["box"]) * 4, other["box"], atol=0.03 * width)
+
+
+def test_faces_are_numbered_row_by_row(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    photo = load_photo(inputs.pair).pixels
+    save_image(tmp_path / "rows.png", np.vstack([photo, photo[:, ::-1]]))
+    faces = json.loads(command("faces", tmp_path / "rows.png", "--json").out)["faces"]
+    assert [face["id"] for face in faces] == [1, 2, 3, 4]
+    middles = [((f["box"][0] + f["box"][2]) / 2, (f["box"][1] + f["box"][3]) / 2) for f in faces]
+    assert middles[0][0] < middles[1][0] and middles[2][0] < middles[3][0]
+    assert max(middles[0][1], middles[1][1]) < photo.shape[0] < min(middles[2][1], middles[3][1])
+
+
+def test_a_refusal_comes_with_the_notes(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    """That the photo shows fewer faces than were cast is explained by what was left out of it."""
+    photo = load_photo(inputs.pair).pixels
+    crowd = np.vstack([photo, np.full((120, photo.shape[1], 3), 120, np.uint8)])
+    tiny = resize(photo, (160, 90))
+    crowd[-100:-10, 20:180] = tiny
+    save_image(tmp_path / "crowd.png", crowd)
+    outcome = command("animate", tmp_path / "crowd.png", "--cast", "4=motion:nod", "-o", tmp_path / "out.mp4")
+    assert outcome.code == 2
+    *before, last = outcome.err.strip().splitlines()
+    assert last.startswith("error: the photo shows 2 faces")
+    assert "note: 2 of 4 faces are under 50 px and were left out" in before
+
+
+def test_a_photo_without_faces_says_what_was_noticed(command: Command, tmp_path: Path) -> None:
+    wall = np.full((200, 200, 4), 90, np.uint8)
+    Image.fromarray(wall).save(tmp_path / "wall.png")
+    outcome = command("faces", tmp_path / "wall.png")
+    assert outcome.code == 4
+    assert outcome.err.splitlines()[0] == "note: transparent parts were laid on white"
+    assert outcome.err.splitlines()[1].startswith("error:") and "no face was found" in outcome.err

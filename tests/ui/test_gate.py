@@ -1,0 +1,246 @@
+"""No value that a client sends makes the server open a file but an upload of the same session."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.factories import one_person
+from tests.ui.factories import card, options, values
+from tests.ui.serving import Served
+from tests.ui.visitor import META, Visitor
+from ui.form import CLIP, WEBCAM
+
+REFUSED = "his file is not here"
+FOUND = ("face found", "faces found", "shows one person", "people: choose")
+COMPONENTS = ("photo", "clip", "webcam")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
+    """A photo of one person, which nobody has uploaded."""
+    return one_person(two_person, tmp_path_factory.mktemp("photo") / "one.png")
+
+
+@pytest.fixture(scope="module")
+def visitor(app: Served, photo: Path) -> Visitor:
+    """A visitor with a photo, and so with a card."""
+    someone = Visitor(app.address)
+    someone.send_photo(photo)
+    return someone
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and what it was asked for."""
+    paths: list[str] = []
+
+    class Counter(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Counter) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", paths
+        server.shutdown()
+
+
+def forms(folder: Path, photo: Path, clip: Path, others: str, own: str, address: str) -> dict[str, Any]:
+    """Every form of a path that is none of one's own uploads, by what it is."""
+    link = folder / "link.png"
+    link.symlink_to(photo)
+    os.mkfifo(folder / "pipe.png")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / "socket"))
+    listening.close()
+    mine = Path(own)
+    return {
+        "a photo of the server": str(photo),
+        "a clip of the server": str(clip),
+        "a file that is not there": str(folder / "none.png"),
+        "a folder": str(folder),
+        "the upload folder": str(mine.parent.parent),
+        "another visitor's upload": others,
+        **{f"a descriptor of the server, {number}": f"/proc/self/fd/{number}" for number in range(3)},
+        "what the server reads": "/dev/stdin",
+        "a device": "/dev/zero",
+        "a named pipe": str(folder / "pipe.png"),
+        "a socket": str(folder / "socket"),
+        "a symbolic link": str(link),
+        "a way up": f"{mine.parent}/../{mine.parent.name}/{mine.name}",
+        "a way out": f"{mine.parent}/../../../../../../..{photo}",
+        "a dot": f"{mine.parent}/./{mine.name}",
+        "a double slash": f"{mine.parent}//{mine.name}",
+        "a file of the working folder": "assets/two_people.png",
+        "an empty path": "",
+        "an address": f"{address}/photo.png",
+        "an address of a file": f"file://{photo}",
+        "the server's own address": f"{address}/gradio_api/file={own}",
+        "a NUL character": f"{own}\0.png",
+        "a long path": "/" + "a" * 5000,
+        "a very long path": "/tmp/" + "../tmp/" * 50_000,
+        "a number": 3,
+        "true": True,
+        "nothing": None,
+        "a list": [own],
+        "an object": {"path": own, "meta": META},
+    }
+
+
+def descriptions(path: object) -> list[Any]:
+    """The path as a page describes a file, and without `meta`."""
+    return [{"path": path, "orig_name": "photo.png", "meta": META}, {"path": path}]
+
+
+def odd_descriptions(path: object) -> list[Any]:
+    """The path in forms that no page sends."""
+    return [
+        {"path": path, "meta": {"_type": "other"}},
+        {"path": path, "is_stream": True, "meta": META},
+        {"path": path, "is_file": True, "url": path, "meta": META},
+        {"path": path, "url": path, "size": -1},
+        {"value": {"path": path, "meta": META}, "meta": META},
+        {"video": {"path": path, "meta": META}, "subtitles": None},
+        [{"path": path, "meta": META}],
+        path,
+    ]
+
+
+def test_no_path_but_an_own_upload_is_opened(
+    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], asked: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    """By any component, and in the same words whether there is such a file or not."""
+    other = Visitor(app.address)
+    (tmp_path / "other.png").write_bytes(photo.read_bytes() + b"another file")
+    others = other.upload(tmp_path / "other.png")
+    assert "1 face found" in str(other.send_photo_at(others))
+    address, requests = asked
+    own = visitor.upload(clips["one"])
+    known = forms(tmp_path, photo, clips["one"], others, own, address)
+    values = [(what, value) for what, path in known.items() for value in descriptions(path)]
+    odd = ("another visitor's upload", "a device")
+    values += [(what, value) for what in odd for value in odd_descriptions(known[what])]
+    for what, value in values:
+        for component in COMPONENTS:
+            answer = visitor.send(component, value)
+            text = str(answer)
+            assert not any(word in text for word in FOUND), f"{what} as {component}: {value}"
+            assert not answer["success"] or REFUSED in text, f"{what} as {component}: {value}"
+    assert requests == []
+
+
+@pytest.mark.parametrize("kind", [CLIP, WEBCAM])
+def test_animate_takes_own_uploads_alone(
+    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    """Two files that are there and one that is not get the same answer."""
+    before, answers = set(app.results.rglob("*.mp4")), set()
+    for path in (str(clips["one"]), str(clips["two"]), str(tmp_path / "none.mp4"), "/dev/zero", "/proc/self/fd/0"):
+        for description in ({"path": path, "meta": META}, {"path": path}):
+            answer = visitor.animate(*values(options()), *values(card(kind=kind, **{kind: description})))
+            assert answer["success"] and 'role="alert"' in str(answer["data"][2])
+            answers.add(str(answer["data"][2]))
+    assert len(answers) == 1 and "The clip of face 1 cannot be used: this file is not here" in answers.pop()
+    assert set(app.results.rglob("*.mp4")) == before
+
+
+def test_what_a_card_kept_is_not_sent_back(app: Served, photo: Path, tmp_path: Path) -> None:
+    """The values of cards are drawn into the next ones."""
+    someone = Visitor(app.address)
+    someone.send_photo(photo)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret", encoding="utf-8")
+    for forged in ({"path": str(secret), "meta": META}, {"path": str(secret)}):
+        kept = [forged, forged, forged, forged, forged, forged, forged, forged, None, None]
+        drawn = someone.send_photo_at(someone.upload(photo), *kept)
+        assert "secret" not in str(drawn) + str(someone.draw())
+        served = [path for path in app.results.parent.rglob("secret.txt") if path != secret]
+        assert served == []
+
+
+def test_own_uploads_are_used_by_whoever_sent_them(app: Served, visitor: Visitor, clips: dict[str, Path]) -> None:
+    stored = visitor.upload(clips["one"])
+    assert "shows one person" in str(visitor.send("clip", {"path": stored, "meta": META}))
+    assert "shows one person" in str(visitor.send("webcam", {"path": stored}))
+    other = Visitor(app.address)
+    again = other.upload(clips["one"])
+    assert again == stored, "one file, one path"
+    assert "is not a picture that can be read" in str(other.send("photo", {"path": stored, "meta": META}))
+
+
+def test_an_upload_belongs_to_one_session(app: Served, visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.png"
+    copy.write_bytes(photo.read_bytes())
+    stored = visitor.upload(copy)
+    assert "1 face found" in str(visitor.send_photo_at(stored))
+    other = Visitor(app.address)
+    for description in ({"path": stored, "meta": META}, {"path": stored}):
+        answer = other.send("photo", description)
+        assert not answer["success"] and "found" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [
+        ("POST", "/process_recording", {"files": {"video": b"x"}}),
+        ("GET", "/proxy=https://example.hf.space/", {}),
+        ("POST", "/component_server", {"json": {"data": [], "component_id": 1, "session_hash": "x", "fn_name": "ls"}}),
+        ("GET", "/deep_link?session_hash=x", {}),
+        ("GET", "/mcp/", {}),
+        ("POST", "/run/check", {"json": {"data": [], "fn_index": 0}}),
+        ("POST", "/api/predict", {"json": {"data": [], "fn_index": 0}}),
+        ("POST", "/call/check", {"json": {"data": []}}),
+        ("POST", "/call/v2/check", {"json": {}}),
+        ("POST", "/vibe-edit", {"json": {"prompt": "x"}}),
+        ("POST", "/run-history/connect", {"json": {}}),
+        ("GET", "/openapi.json", {}),
+        ("GET", "/custom_component/x/client/component/index.js", {}),
+        ("POST", "/stream/x", {"json": {"data": []}}),
+        ("GET", "/runs", {}),
+        ("GET", "/file/etc/hostname", {}),
+        ("PUT", "/upload", {}),
+        ("TRACE", "/config", {}),
+    ],
+)
+def test_what_the_page_does_not_use_is_not_there(
+    visitor: Visitor, method: str, path: str, given: dict[str, Any]
+) -> None:
+    assert visitor.ask(method, path, **given).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/hostname", "https://example.org/a.png", "http://127.0.0.1/", "assets/two_people.png", "../app.py",
+        "file:///etc/hostname", "/proc/self/environ", "//etc/hostname", "/etc/hostname%00",
+    ],
+)  # fmt: skip
+def test_a_file_elsewhere_is_not_sent(app: Served, visitor: Visitor, name: str) -> None:
+    assert visitor.fetch(name).status_code in (403, 404)
+    assert visitor.fetch(f"{app.results}/../{name}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"data": []}', b'{"data": [], "session_hash": null, "fn_index": 0', b"[" * 100_000]
+)
+def test_a_call_that_no_page_makes_is_refused(visitor: Visitor, body: bytes) -> None:
+    answer = visitor.ask("POST", "/queue/join", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+
+
+def test_a_call_of_a_megabyte_and_an_upload_without_end_are_refused(visitor: Visitor) -> None:
+    answer = visitor.ask("POST", "/queue/join", json={"data": ["x" * (2 << 20)], "session_hash": "x", "fn_index": 0})
+    assert answer.status_code == 400
+    endless = visitor.ask("POST", "/upload", content=iter([b"x"]), headers={"content-type": "multipart/form-data"})
+    assert endless.status_code == 411
