@@ -59,7 +59,8 @@ def track_clip(
     length_s = max(0.0, min(info.duration_s, end_s if end_s is not None else info.duration_s) - start_s)
     expected = frame_count(Fraction(length_s), rate)
     watch = _Watch(FaceModels(models_dir), float(rate))
-    with closing(_read_ahead(decoder.frames(path, rate, start_s, end_s, MAX_SIDE))) as frames:
+    read = decoder.frames(path, rate, start_s, end_s, MAX_SIDE)
+    with closing(read), closing(_read_ahead(read)) as frames:
         for own_time, pixels in frames:
             if cancel is not None:
                 cancel.check()
