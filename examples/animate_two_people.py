@@ -4,31 +4,26 @@ python examples/animate_two_people.py [clip for the person on the left]
 """
 
 import sys
-from pathlib import Path
 
-from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.events import Done, Failed, Note, Step
-from fantasyportrait.service.library import example_photo
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait import AnimationRequest, Animator, Role, events, example_photo
 
 
 def main() -> None:
     """Animate the bundled picture and say where the video is."""
-    left = ClipSource(Path(sys.argv[1])) if len(sys.argv) > 1 else BuiltinSource("talk")
+    left = sys.argv[1] if len(sys.argv) > 1 else "motion:talk"
     request = AnimationRequest(
         portrait=example_photo(),
-        cast=(Role(face=1, source=left), Role(face=2, source=BuiltinSource("smile"), strength=1.2)),
+        cast=[Role(1, left), Role(2, "motion:smile", strength=1.2)],
         duration=2,
     )
-    for event in Animator().events(request, Path("two_people.mp4")):
-        if isinstance(event, Step):
+    for event in Animator().events(request, "two_people.mp4"):
+        if isinstance(event, events.Step):
             print(f"\r{event.stage}: {event.done} of {event.total}   ", end="")
-        elif isinstance(event, Note):
+        elif isinstance(event, events.Note):
             print(f"\nnote: {event.text}")
-        elif isinstance(event, Done):
+        elif isinstance(event, events.Done):
             print(f"\nvideo: {event.result.video}, side by side: {event.result.side_by_side}")
-        elif isinstance(event, Failed):
+        elif isinstance(event, events.Failed):
             sys.exit(f"\n{event.error}")
 
 

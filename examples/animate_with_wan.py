@@ -8,25 +8,19 @@ SIDE is the longest side of the video in pixels.
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
-from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.library import example_photo
-from fantasyportrait.service.request import AnimationRequest
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait import AnimationRequest, Animator, Role, Sampling, example_photo
 
 
-def main(model: str, steps: str = "30", side: str = "720", clip: str | None = None) -> None:
+def main(model: str, steps: str = "30", side: str = "720", left: str = "motion:talk") -> None:
     """Render the bundled picture by both engines and say where the videos are."""
-    left = BuiltinSource("talk") if clip is None else ClipSource(Path(clip))
-    cast = (Role(face=1, source=left), Role(face=2, source=BuiltinSource("smile")))
+    cast = [Role(1, left), Role(2, "motion:smile")]
     request = AnimationRequest(example_photo(), cast, duration=2, side_by_side=False)
     animator = Animator()
-    print(animator.animate(request, Path("preview.mp4")).video)
+    print(animator.animate(request, "preview.mp4").video)
     sampling = Sampling(model=model, steps=int(steps), seed=1)
     rendered = replace(request, engine="wan", max_side=int(side), sampling=sampling)
-    print(animator.animate(rendered, Path("wan.mp4")).video)
+    print(animator.animate(rendered, "wan.mp4").video)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def launch(settings: Settings) -> None:
             demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(workshop))
         except OSError as error:
             raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
+        finally:
+            workshop.close()
 
 
 def _launch_options(workshop: Workshop) -> dict[str, Any]:

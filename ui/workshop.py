@@ -15,10 +15,13 @@ from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
+from fantasyportrait.service.space import check_space
 from ui.uploads import UploadGate
 
 RESULTS_KEPT_S = 6 * 3600.0
 POLL_S = 0.2
+JOB_BYTES = 32_000_000
+"""Free on the disk before a job is begun; the run itself asks for what its result takes."""
 VIDEO_NAME = "fantasyportrait.mp4"
 
 
@@ -93,6 +96,13 @@ class Workshop:
         with self._lock:
             self._sessions.pop(session, None)
 
+    def close(self) -> None:
+        """The app ends: stop the work of all sessions."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            self.stop(session)
+
     @property
     def served(self) -> tuple[Path, ...]:
         """The folders whose files the page may show."""
@@ -107,6 +117,12 @@ class Workshop:
             yield
         finally:
             self._measuring.release()
+
+    def check_space(self) -> None:
+        """Raise `OutputError` where results, or gradio's temporary files, have no room for another job."""
+        for folder in self.served:
+            with suppress(FileNotFoundError):
+                check_space(folder, JOB_BYTES, "a job")
 
     def new_result(self, session: str) -> Path:
         """Where the session's next video shall go; raises `OutputError` where no folder can be made."""

@@ -15,6 +15,7 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Ctrl-C, what ends processes, a terminal that is closed, Ctrl-Break on Windows."""
 GRACE_S = 1.0
 """A signal within this time of the first is the same wish; a later one ends the program at once."""
+AGAIN_S = 0.02
 SHOW_CURSOR = "\033[?25h"
 
 
@@ -58,7 +59,20 @@ class Interrupts:
             sys.__unraisablehook__(lost)
             return
         number, self.number = self.number, None
-        _thread.interrupt_main(number)
+        # Not at once: it would be raised in here, where it is lost as well.
+        again = threading.Timer(AGAIN_S, self._interrupt, (number,))
+        again.daemon = True
+        again.start()
+
+    def _interrupt(self, number: int) -> None:
+        """Send a signal to the main thread, which may sleep."""
+        main = threading.main_thread().ident
+        if not self._armed:
+            return
+        if sys.platform == "win32" or main is None:
+            _thread.interrupt_main(signal.Signals(number))
+        else:
+            signal.pthread_kill(main, number)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from fantasyportrait.cli.interrupts import Interrupts, interruptible
-from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
+
+_MAY_BE_EMPTY = ("--prompt", "--negative-prompt")
 
 
 def main(arguments: Sequence[str] | None = None, *, leaving: bool | None = None) -> int:
@@ -33,6 +35,7 @@ def app(arguments: Sequence[str], prog_name: str) -> None:
 
 def _run(given: Sequence[str], interrupts: Interrupts, debug: bool) -> int:
     try:
+        _check_no_empty_word(given)
         app(given, prog_name="fantasyportrait")
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else 0
@@ -48,6 +51,15 @@ def _run(given: Sequence[str], interrupts: Interrupts, debug: bool) -> int:
         text = f"unexpected error: {type(error).__name__}: {error} (run with --debug to see where)"
         return _report(error, text, 1, debug)
     return 0
+
+
+def _check_no_empty_word(words: Sequence[str]) -> None:
+    """Refuse "", mostly a shell variable that is not set: as a path it would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        flag = word[:-1] if word.startswith("--") and word.endswith("=") else before if not word else ""
+        if (not word or flag) and flag not in _MAY_BE_EMPTY:
+            which = flag if flag.startswith("-") else "an argument"
+            raise RequestError(f"{which} is an empty text: give a value, or leave it out")
 
 
 def _report(error: BaseException, text: str, code: int, debug: bool) -> int:

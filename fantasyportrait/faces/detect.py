@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+CENTERFACE_SIDE = 640
+"""CenterFace sees a picture whose longer side has so many pixels."""
+
 _BLAZE_SIDE = 192
 _BLAZE_GRID = 48
 _CENTER_STRIDE = 4
@@ -47,7 +50,7 @@ class Detector(Protocol):
 class CenterFace:
     """CenterFace (ONNX): finds small and turned faces. The image is scaled to 640 px on its longest side."""
 
-    def __init__(self, model: Path, side: int = 640, threshold: float = 0.45) -> None:
+    def __init__(self, model: Path, side: int = CENTERFACE_SIDE, threshold: float = 0.45) -> None:
         self._model = model
         self._net, self._net_size = cv2.dnn.readNetFromONNX(str(model)), (0, 0)
         self._side = side

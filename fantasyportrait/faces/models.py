@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.faces.detect import BlazeFace, CenterFace, Detector
+from fantasyportrait.faces.detect import CENTERFACE_SIDE, BlazeFace, CenterFace, Detector
 from fantasyportrait.faces.insightface_detector import InsightFace
 from fantasyportrait.faces.landmarks import LandmarkNet
 from fantasyportrait.faces.masks import HeadMasks
@@ -35,6 +35,10 @@ class FaceModels:
     def frame_detector(self) -> BlazeFace:
         """The detector for video frames."""
         return BlazeFace(self._path("face_detection"))
+
+    def newcomer_detector(self, side: int) -> CenterFace:
+        """The detector for photos, for frames whose longer side is `side`: it enlarges none."""
+        return CenterFace(self._path("centerface"), min(side, CENTERFACE_SIDE))
 
     def landmark_net(self) -> LandmarkNet:
         """Landmarks and blendshapes."""

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Search = Literal["quick", "thorough"]
+Search = Literal["quick", "thorough", "newcomers"]
+"""A thorough search for newcomers, while everybody else is followed, does not enlarge small frames."""
 
 # A quick search (5 ms) misses small and turned faces, a thorough one (80 ms) finds them.
-_QUICK_EVERY = 8
+_QUICK_EVERY = 16
 # For so long after somebody was lost, every frame is searched quickly.
 _MISSED_S = 2.0
 # Seconds between thorough searches, first and at most: nobody is followed; fewer than before; everybody.
@@ -42,7 +43,7 @@ class SearchTimes:
             first_s, most_s = self._waits(followed)
             self.wait_s = min(max(2 * self.wait_s, first_s), most_s)
             self.next_s = time_s + self.wait_s
-            return "thorough"
+            return "newcomers" if followed and followed >= self.most and not cut else "thorough"
         missing = followed == 0 or (time_s - self.lost_s <= _MISSED_S and followed < self.most)
         return "quick" if missing or frame % _QUICK_EVERY == 0 else None
 

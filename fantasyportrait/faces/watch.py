@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import box_iou
-from fantasyportrait.faces.detect import Detection
+from fantasyportrait.faces.detect import Detection, Detector
 from fantasyportrait.faces.identity import assign
 from fantasyportrait.faces.landmarks import Crop
 from fantasyportrait.faces.models import FaceModels
@@ -46,6 +46,8 @@ class Watch:
         self._net = models.landmark_net()
         self._quick = models.frame_detector()
         self._thorough = models.photo_detector()
+        self._models = models
+        self._newcomers: Detector | None = None
 
     def take(self, pixels: NDArray[np.uint8], time_s: float, length_s: float) -> Look:
         """Look at the next upright RGB frame (H, W, 3), which shows from `time_s` for `length_s` seconds."""
@@ -73,8 +75,11 @@ class Watch:
 
     def _search(self, pixels: NDArray[np.uint8], known: list[Sighting], search: Search) -> list[Sighting]:
         """Those known, and the largest of the faces that were not followed: somebody new, or somebody back."""
-        detector = self._thorough if search == "thorough" else self._quick
-        fresh = [one for one in detector.detect(pixels) if all(box_iou(one.box, old.box) < 0.3 for old in known)]
+        fresh = [
+            one
+            for one in self._detector(search).detect(pixels)
+            if all(box_iou(one.box, old.box) < 0.3 for old in known)
+        ]
         fresh.sort(key=_side, reverse=True)
         if fresh and len(known) >= self._most:
             smallest = min(known, key=lambda sighting: sighting.side)
@@ -84,6 +89,12 @@ class Watch:
         self._left_out = len(fresh) - min(room, len(fresh))
         found = [self._read(pixels, Crop.of_detection(one), passes=3) for one in fresh[:room]]
         return _apart([*known, *(one for one in found if one is not None)], 0.4)
+
+    def _detector(self, search: Search) -> Detector:
+        if search == "newcomers" and self._newcomers is None:
+            self._newcomers = self._models.newcomer_detector(max(self._size))
+        found = {"quick": self._quick, "thorough": self._thorough, "newcomers": self._newcomers or self._thorough}
+        return found[search]
 
     def _read(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Sighting | None:
         """The face in the crop, looked at again around what was found; None where there is none."""

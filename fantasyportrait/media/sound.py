@@ -36,6 +36,7 @@ _BLOCK = SAMPLE_RATE // 10
 _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
+_RATES = (4_000, 768_000)
 SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
 """Reads one file's sound from a start in seconds on, as `read_sound` does."""
 
@@ -142,7 +143,7 @@ def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRI
         if start > _SEEK_BEYOND_S:
             _seek(container, stream, start - 1)
         given = 0
-        for frame in _resampled(container, stream):
+        for frame in _resampled(path, container, stream):
             samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels)
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
             block = samples @ stereo_matrix([channel.name for channel in frame.layout.channels])
@@ -164,17 +165,27 @@ def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> N
         return  # a container that cannot seek is read from its beginning
 
 
-def _resampled(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+def _resampled(path: Path, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Interleaved float32 frames at 48 kHz with their own channels, even where the stream changes its format."""
     resampler: AudioResampler | None = None
     shape: tuple[object, ...] = ()
     for frame in decode(container, stream, []):
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or kind != shape:
+            _check_rate(path, frame.sample_rate)
             yield from resampler.resample(None) if resampler else ()
             resampler, shape = AudioResampler("flt", frame.layout, SAMPLE_RATE), kind
         yield from resampler.resample(frame)
     yield from resampler.resample(None) if resampler else ()
+
+
+def _check_rate(path: Path, rate: int) -> None:
+    """A damaged rate would make hours of sound out of a few bytes."""
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise MediaError(
+            f"the sound of {path} has {rate} samples a second, and {_RATES[0]} to {_RATES[1]} can be read: convert it "
+            "to 48000"
+        )
 
 
 def _silence(samples: int) -> Iterator[Block]:

@@ -189,7 +189,8 @@ class Animator:
             except BaseException as error:
                 waiting.put(error)
 
-        worker = threading.Thread(target=work, name="fantasyportrait-animator")
+        # The program waits for it at its end, also where a thread that it would not wait for starts it.
+        worker = threading.Thread(target=work, name="fantasyportrait-animator", daemon=False)
         worker.start()
         try:
             yield from _drain(waiting)

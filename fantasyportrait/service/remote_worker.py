@@ -50,7 +50,8 @@ class RemoteWorker:
                 for data in chunks(path):
                     cancel.check()
                     self._ask("receive", job, name, data)
-            called = self._ask("start", job, parcel.request, parcel.paths.video.suffix.lower())
+            suffix, titles = parcel.paths.video.suffix.lower(), {name: path.name for name, path in parcel.files.items()}
+            called = self._ask("start", job, parcel.request, suffix, titles)
             yield from self._listen(job, parcel, called, cancel)
         except WorkerLost:
             lost = True

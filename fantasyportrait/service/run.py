@@ -43,6 +43,7 @@ from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
+from fantasyportrait.service.space import check_space, result_bytes
 from fantasyportrait.service.upright_clips import turn_note
 from fantasyportrait.service.video_size import small_faces
 
@@ -98,6 +99,7 @@ class Run:
         self._note(late_notes(clips, timeline))
         self._note(sound_notes(self._request, clips, timeline, own_sound_s))
         scene = self._scene(photo, faces, clips, timeline)
+        self._check_space(scene)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
             self._request = self._with_portrait_file(folder)
@@ -208,6 +210,14 @@ class Run:
         tracks = {clip.face: clip.track for clip in clips}
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
         return Scene(photo.pixels, parts, timeline, self._request)
+
+    def _check_space(self, scene: Scene) -> None:
+        """Raise `OutputError` where the disk has no room for the result."""
+        height, width = scene.pixels.shape[:2]
+        timeline, folder = scene.timeline, self._paths.video.parent
+        suffix, length_s = self._paths.video.suffix, float(timeline.duration_s)
+        size = result_bytes(suffix, (width, height), timeline.frames, length_s, self._request.side_by_side)
+        check_space(folder, size, f"the result {self._paths.video.name}")
 
     def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
         height, width = scene.pixels.shape[:2]

@@ -23,7 +23,12 @@ def make_toy(folder: Path) -> None:
     from fantasyportrait.runtime.quiet import quiet_libraries
 
     with quiet_libraries():
-        _write(folder)
+        try:
+            _write(folder)
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be written ({error.strerror or error}): choose another place"
+            ) from error
 
 
 def _write(folder: Path) -> None:

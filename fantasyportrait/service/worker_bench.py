@@ -11,10 +11,10 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
@@ -122,8 +122,10 @@ class WorkerBench:
             with (found.folder / "in" / name).open("ab") as file:
                 file.write(data)
 
-    def start(self, job: str, request: str, suffix: str) -> dict[str, str]:
+    def start(self, job: str, request: str, suffix: str, titles: Mapping[str, str] | None = None) -> dict[str, str]:
         """Begin the job: a request's JSON whose files are names that were received. `suffix` is the video's.
+
+        `titles` are the files' own names, which the video carries.
 
         Returns how messages will call the inputs, the result and the models folder, by their names. Raises
         `OutputError`.
@@ -135,7 +137,7 @@ class WorkerBench:
             raise ValueError(f"{suffix} is no suffix of a video")
         with _disk():
             place.mkdir(exist_ok=True)
-            here = {path.name: path for path in (found.folder / "in").iterdir()}
+            here = {path.name: _titled(path, (titles or {}).get(path.name)) for path in (found.folder / "in").iterdir()}
         asked = from_json(request).with_paths(lambda path: here.get(path.as_posix(), path))
         if not set(asked.files) <= set(here.values()):
             raise ValueError("the request names a file that was not received")
@@ -237,6 +239,15 @@ class WorkerBench:
                     os.utime(self._folder)
                 if not slept:
                     _remove_left(self._folder, now_s - self._left_s)
+
+
+def _titled(path: Path, title: str | None) -> Path:
+    """The input file under its own name, in a folder of its own; as it is where that is no plain name on any system."""
+    if not title or "\0" in title or PureWindowsPath(title).name != title or title == "..":
+        return path
+    folder = path.parent.parent / "named" / path.name
+    folder.mkdir(parents=True)
+    return path.rename(folder / title)
 
 
 def is_result(name: str) -> bool:

@@ -127,7 +127,7 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be written ({error.strerror}): free some space, "
-            f"or set {MODELS_DIR_VARIABLE} to another folder"
+            f"or choose another folder with --models-dir or {MODELS_DIR_VARIABLE}"
         ) from error
 
 

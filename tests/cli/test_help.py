@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,28 @@ def test_wrong_usage_is_2(command: Command, words: list[str]) -> None:
     outcome = command(*words)
     assert outcome.code == 2
     assert outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "which"),
+    [
+        (["animate", "", "--cast", "1=motion:nod"], "an argument"),
+        (["animate", "p.png", "--cast", "1=motion:nod", "--models-dir", ""], "--models-dir"),
+        (["animate", "p.png", "--cast", "1=motion:nod", "--output="], "--output"),
+        (["weights", "verify", "--models-dir", ""], "--models-dir"),
+        (["faces", ""], "an argument"),
+    ],
+)
+def test_an_empty_text_is_no_path(command: Command, words: list[str], which: str) -> None:
+    """As a path it would be the current folder."""
+    outcome = command(*words)
+    assert (outcome.code, outcome.err) == (2, f"error: {which} is an empty text: give a value, or leave it out\n")
+
+
+@pytest.mark.parametrize("max_side", ["0", "-5", "999999999"])
+def test_faces_checks_its_max_side(command: Command, two_person: Path, max_side: str) -> None:
+    outcome = command("faces", two_person, "--max-side", max_side)
+    assert outcome.code == 2 and f"max_side is {max_side}: give a whole number from 64 to 8192" in outcome.err
 
 
 def test_version(command: Command) -> None:

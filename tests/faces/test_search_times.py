@@ -9,7 +9,7 @@ def thorough(followed: list[int], rate: int = 25) -> list[int]:
     """Frames that are searched thoroughly where so many people are followed through each; a search finds nobody."""
     times, found = SearchTimes(), []
     for frame, count in enumerate(followed):
-        if times.search(frame, frame / rate, count, cut=False) == "thorough":
+        if times.search(frame, frame / rate, count, cut=False) in ("thorough", "newcomers"):
             found.append(frame)
         times.found(frame / rate, count)
     return found
@@ -44,7 +44,14 @@ def test_every_frame_is_searched_quickly_for_a_while_after_a_loss_only() -> None
         times.found(frame / 25, followed)
     assert None not in searches[50:100]
     assert searches[104:200].count(None) > 75
-    assert searches[1:48].count(None) > 38
+    assert searches[1:48].count(None) > 42
+
+
+def test_newcomers_are_searched_for_while_everybody_is_followed() -> None:
+    times = SearchTimes(followed=2, most=2, next_s=1)
+    assert times.search(30, 1.0, 2, cut=False) == "newcomers"
+    assert times.search(90, 3.0, 1, cut=False) is not None
+    assert times.search(120, 9.0, 1, cut=False) == "thorough"
 
 
 def test_a_cut_is_always_searched_thoroughly() -> None:

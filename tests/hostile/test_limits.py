@@ -19,7 +19,7 @@ from fantasyportrait.media import containers
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.sound import sound_length_s
+from fantasyportrait.media.sound import read_sound, sound_length_s
 from fantasyportrait.schema.limits import PRIVATE, PUBLIC
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, quadrants, tone
 from tests.hostile.seeds import picture
@@ -305,3 +305,12 @@ def test_the_length_of_a_damaged_stream_is_counted_as_far_as_it_goes(tmp_path: P
         data[half : half + 2000] = np.random.default_rng(3).bytes(min(2000, len(data) - half))
         path.write_bytes(data)
         assert probe_clip(path).duration_s > 0
+
+
+@pytest.mark.parametrize("rate", [1, 3_999, 1_000_000])
+def test_sound_of_an_absurd_rate_is_refused(tmp_path: Path, rate: int) -> None:
+    data = bytearray(make_sound(tmp_path / "a.wav", tone(0.5), "pcm_s16le").read_bytes())
+    struct.pack_into("<I", data, 24, rate)
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(MediaError, match=rf"{rate} samples a second"):
+        list(read_sound(tmp_path / "a.wav"))

@@ -317,3 +317,19 @@ def test_a_short_name_of_the_models_folder_garbles_no_message(
     bench.close()
     assert isinstance(last, events.Failed)
     assert str(last.error) == "models/net.onnx is missing: run  fantasyportrait weights fetch (on the worker w)"
+
+
+@pytest.mark.parametrize("title", ["..", ".", "", "/etc/x", "../x", "a/b", "a\\b", "c:x", "a\0b", None])
+def test_a_name_that_leads_elsewhere_is_not_used(tmp_path: Path, title: str | None) -> None:
+    path = tmp_path / "in" / f"{'a' * 32}.png"
+    path.parent.mkdir()
+    path.touch()
+    assert worker_bench._titled(path, title) == path and path.exists()
+
+
+def test_a_file_has_its_own_name_there(tmp_path: Path) -> None:
+    path = tmp_path / "in" / f"{'a' * 32}.png"
+    path.parent.mkdir()
+    path.touch()
+    titled = worker_bench._titled(path, "me & you.png")
+    assert titled.name == "me & you.png" and titled.is_relative_to(tmp_path) and titled.exists()

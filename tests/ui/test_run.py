@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections import namedtuple
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -305,3 +306,22 @@ def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two
     items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items, job=job))[-1]
     assert "Stopped" in last[wan_runner.widgets.message] and not results(wan_runner)
+
+
+@pytest.mark.parametrize("full", ["results", "uploads"])
+def test_a_job_is_refused_before_it_begins_where_a_disk_is_full(
+    runner: Runner, two_person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    """That of the results, or gradio's for temporary files."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "uploads").mkdir()
+    runner.workshop.uploads.folder = tmp_path / "uploads"
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda folder: usage(10**9, 0, 1_000_000 if folder == tmp_path / full else 10**9)
+    )
+    monkeypatch.setattr(runner.workshop.queue, "events", lambda *_: pytest.fail("it was begun"))
+    last = list(work(runner, two_person, card(), card()))[-1]
+    message = last[runner.widgets.message]
+    assert "A job needs about 32 MB in" in message and "where 1.0 MB are free" in message
+    assert str(tmp_path) not in message and last[runner.widgets.animate]["interactive"]

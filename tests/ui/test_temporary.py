@@ -4,13 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.locked_folder import WORK_PREFIX
+from tests.ui.factories import card, options, values
 from tests.ui.serving import free_port, wait_for
 from tests.ui.visitor import Visitor
 from ui.temporary import VARIABLE, upload_folder
@@ -103,3 +108,23 @@ def test_what_an_app_keeps_goes_when_it_ends_and_when_the_next_one_starts(
         assert first.wait(30) == 143
     assert photos() == [] and not list(base.rglob("app-*"))
     assert not any("Traceback" in log.read_text(errors="replace") for log in tmp_path.glob("*.txt"))
+
+
+@POSIX
+def test_an_app_that_is_ended_stops_its_work(tmp_path: Path, repository: Path, two_person: Path) -> None:
+    with app(tmp_path, repository) as (process, address):
+        visitor = Visitor(address)
+        visitor.send_photo(two_person)
+        given = [*values(options(seconds=600)), *values(card()), *values(card())]
+
+        def work() -> None:
+            with suppress(httpx.HTTPError):
+                visitor.animate(*given)
+
+        threading.Thread(target=work, daemon=True).start()
+        while not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*"))

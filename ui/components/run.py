@@ -154,6 +154,7 @@ class Runner:
 
     def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
         """Look at the length where that of the clips decides it, then run. Wan takes minutes for each second of it."""
+        self.workshop.check_space()
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
@@ -238,7 +239,7 @@ class Runner:
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""
         models = self.workshop.animator.models_dir or models_dir()
-        return [*form.places(request), models, self.workshop.results]
+        return [*form.places(request), models, *self.workshop.served]
 
     def _end(self, message: str) -> Updates:
         """The page as it is when nothing runs."""

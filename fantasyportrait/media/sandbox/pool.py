@@ -8,6 +8,7 @@ reads several clips in step.
 import logging
 import threading
 import weakref
+from collections.abc import Callable
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.media.sandbox.process import CPU_S, WALL_S, Child, ChildLost
@@ -16,6 +17,7 @@ from fantasyportrait.schema.limits import Limits
 MOST = 32
 KEPT_FOR_PHOTOS = 4
 _WATCH_S = 0.1
+_JOIN_S = 10.0
 
 
 class ChildPool:
@@ -31,9 +33,9 @@ class ChildPool:
         self._all: set[Child] = set()
         self._places, self._streams = 0, 0
         self._closed = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True)
-        watcher.start()
-        self._fill_later(warm)
+        self._threads: list[threading.Thread] = []
+        self._begin(_watch, weakref.ref(self), self._closed)
+        self._begin(self._fill, warm)
 
     def take(self, stream: bool) -> Child:
         """A child for one file; `stream` for a clip or sound that is read on and on.
@@ -59,7 +61,7 @@ class ChildPool:
                     self._streams -= stream
                 raise
         if empty:
-            self._fill_later(1)  # a photo may come while the clip is read
+            self._begin(self._fill, 1)  # a photo may come while the clip is read
         return child
 
     def give_back(self, child: Child, stream: bool, lost: bool) -> None:
@@ -76,7 +78,7 @@ class ChildPool:
         if not keep:
             child.close()
         if lost:
-            self._fill_later(self._warm)
+            self._begin(self._fill, self._warm)
 
     def close(self) -> None:
         """End all children, also those at work; safe to call twice."""
@@ -89,6 +91,10 @@ class ChildPool:
             child.kill()
         for child in idle:
             child.close()
+        # A thread that still runs when the interpreter ends would keep a lock for ever.
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(_JOIN_S)
 
     def kill_overdue(self) -> None:
         """Kill the children whose unit of work takes too long; whoever waits for them is answered at once."""
@@ -112,8 +118,13 @@ class ChildPool:
             self._all.add(child)
         return child
 
-    def _fill_later(self, idle: int) -> None:
-        threading.Thread(target=self._fill, args=(idle,), name="fantasyportrait-decoders", daemon=True).start()
+    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+        with self._changed:
+            if self._closed.is_set():
+                return
+            thread = threading.Thread(target=work, args=arguments, name="fantasyportrait-decoders", daemon=True)
+            self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+            thread.start()
 
     def _fill(self, idle: int) -> None:
         """Start children until so many wait."""

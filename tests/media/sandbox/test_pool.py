@@ -244,3 +244,15 @@ def test_bytes_that_are_no_message_end_the_child(data: bytes) -> None:
         with pytest.raises(ChannelClosed):
             SocketChannel(ours).receive()
     ours.close()
+
+
+def test_a_program_ends_while_clips_are_open(clip: Path) -> None:
+    """Also while children are being started."""
+    code = (
+        "import pathlib; from fantasyportrait.media.sandbox.decoder import SandboxDecoder\n"
+        f"d = SandboxDecoder(); clips = [d.frames(pathlib.Path({str(clip)!r})) for _ in range(4)]\n"
+        "for clip in clips: next(clip)\n"
+    )
+    for end in ("", "raise SystemExit(0)", "d.close()"):
+        done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
