@@ -14,6 +14,7 @@ from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.media.images import Photo, even_size, load_photo, resize
+from fantasyportrait.media.inputs import check_file
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
 from fantasyportrait.service.engines import PREVIEW_SIDE, Engine, PreviewEngine
@@ -96,6 +97,7 @@ class Animator:
 
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
+        check_file(clip, "clip")
         if not clip.is_file():
             raise MediaError(f"there is no clip at {clip}: check the path")
         return cached_tracks(

@@ -38,8 +38,10 @@ def check_choice(field: str, value: object, choices: Sequence[str]) -> None:
 
 def check_path(field: str, value: object) -> None:
     """A path that names something."""
-    if not isinstance(value, Path) or not value.name:
+    if not isinstance(value, Path):
         raise RequestError(f"{field} is {value!r}: give the path of a file")
+    if not value.name:
+        raise RequestError(f"{field} is empty or a folder ({str(value)!r}): give the path of a file on this machine")
 
 
 def check_digest(field: str, value: object) -> None:

@@ -121,6 +121,7 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"cast": (Role(2, None), Role(2, None))}, "face 2 is cast twice"),
         ({"cast": [Role(2, None)]}, "tuple"),
         ({"portrait": "photo.png"}, "portrait"),
+        ({"portrait": Path("")}, "portrait is empty or a folder"),
         ({"duration": 0}, "duration is 0"),
         ({"duration": float("nan")}, "duration is nan"),
         ({"duration": "long"}, "longest, shortest"),
