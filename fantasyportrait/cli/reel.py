@@ -70,7 +70,7 @@ def reel(
         music=parse_sound_file(music) if music else None,
         music_volume=music_volume,
         size=_size(size),
-        rate=read_rate(fps) if fps else None,
+        rate=read_rate(fps, "--fps") if fps else None,
         font=font,
     )
     with _progress() as progress:

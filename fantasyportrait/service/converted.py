@@ -50,7 +50,7 @@ def as_path(value: object, name: str) -> Path:
     """The path of a file, from text or a path; `RequestError` that names the argument `name` for anything else."""
     path = as_folder(value, name)
     if not path.name:
-        raise RequestError(f"{name} is {str(value)!r}: give the path of a file")
+        raise RequestError(f"{name} is empty or a folder ({str(value)!r}): give the path of a file on this machine")
     return path
 
 

@@ -1,6 +1,7 @@
 """A reel: several videos become one, with a title card, cross-fades, captions and music. For presenters."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from math import pi, sin
@@ -8,15 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, OutputError, RequestError
 from fantasyportrait.core.optional import check_installed
 from fantasyportrait.media.cards import caption, title_card, usable_font
-from fantasyportrait.media.clips import ClipInfo, own_rate, probe_clip, read_clip
+from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import even_size
 from fantasyportrait.media.rates import nearest_standard
 from fantasyportrait.media.reel_scene import EXTRA, PURPOSE, Shot, reel_frames
-from fantasyportrait.media.sound import SoundSource, sound_blocks, sound_length_s
+from fantasyportrait.media.sound import SoundSource, sound_blocks
 from fantasyportrait.media.timeline import Timeline, frame_count, round_half_up
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
@@ -93,28 +96,32 @@ class Cut:
         return self.begin + self.frames
 
 
-def make_reel(reel: Reel, output: Path, progress: Callable[[int, int], None] | None = None) -> Timeline:
+def make_reel(
+    reel: Reel, output: Path, progress: Callable[[int, int], None] | None = None, decoder: Decoder | None = None
+) -> Timeline:
     """Write the reel to `output` (.mp4, .webm or .gif) and return its time line; `progress` gets (frames done, all).
 
-    Raises `DependencyError` without moviepy, `MediaError` for a clip that cannot be read, `RequestError` for one that
-    does not fit, `OutputError`. Then nothing is written.
+    `decoder` reads the clips and the music, in this process where it is None. Raises `DependencyError` without moviepy,
+    `MediaError` for a clip that cannot be read, `RequestError` for one that does not fit, `OutputError`. Then nothing
+    is written.
     """
     check_installed("moviepy", extra=EXTRA, purpose=PURPOSE)
     _check_output(reel, output)
-    infos = [probe_clip(path) for path in reel.clips]
+    decoder = decoder or LocalDecoder()
+    infos = [decoder.probe(path) for path in reel.clips]
     texts = _captions(reel)
     font = usable_font((reel.title, reel.subtitle, *texts), reel.font)
-    size, rate = reel.size or _canvas(infos), reel.rate or _rate(infos)
+    size, rate = reel.size or _canvas(infos), reel.rate or _rate(infos, decoder)
     fade = round_half_up(Fraction(reel.fade_s) * rate)
     first = frame_count(TITLE_S, rate) if reel.title else 0
     cuts = _cuts(infos, rate, fade, first)
     timeline = Timeline(rate, cuts[-1].end)
-    shots = [_shot(cut, rate, size, text, font) for cut, text in zip(cuts, texts, strict=True)]
+    shots = [_shot(cut, rate, size, (text, font), decoder) for cut, text in zip(cuts, texts, strict=True)]
     if reel.title:
         card = title_card(size, reel.title, reel.subtitle, font)
         shots.insert(0, Shot(lambda: iter([card]), 0, first))
-    sources = [*_clip_sounds(cuts, rate, fade), *_music(reel, cuts, timeline)]
-    sound = sound_blocks(sources, timeline.duration_s) if sources else None
+    sources = [*_clip_sounds(cuts, rate, fade), *_music(reel, cuts, timeline, decoder)]
+    sound = sound_blocks(sources, timeline.duration_s, decoder.sound) if sources else None
     metadata = {"title": reel.title} if reel.title else None
     with VideoWriter(output, size, rate, sound, metadata) as writer:
         for number, frame in enumerate(reel_frames(shots, size, rate, fade), 1):
@@ -139,9 +146,9 @@ def _canvas(infos: Sequence[ClipInfo]) -> tuple[int, int]:
     return even_size(largest.width, largest.height, LARGEST_SIDE)
 
 
-def _rate(infos: Sequence[ClipInfo]) -> Fraction:
+def _rate(infos: Sequence[ClipInfo], decoder: Decoder) -> Fraction:
     """The fastest clip's rate, within what is made."""
-    measured = [own_rate(info.path) for info in infos]
+    measured = [decoder.own_rate(info.path) for info in infos]
     rates = [rate if steady else nearest_standard(rate) for rate, steady in filter(None, measured)]
     return min(max([*rates, Fraction(10)]), FASTEST) if rates else Fraction(25)
 
@@ -165,10 +172,15 @@ def _cuts(infos: Sequence[ClipInfo], rate: Fraction, fade: int, begin: int) -> l
     return cuts
 
 
-def _shot(cut: Cut, rate: Fraction, size: tuple[int, int], text: str, font: Path | None) -> Shot:
-    longest = max(size)
-    drawn = caption(size, text, font) if text else None
-    return Shot(lambda: read_clip(cut.info.path, rate, max_side=longest), cut.begin, cut.frames, drawn)
+def _shot(cut: Cut, rate: Fraction, size: tuple[int, int], written: tuple[str, Path | None], decoder: Decoder) -> Shot:
+    """The clip's stretch; `written` is its caption and the font."""
+    text, font = written
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        with closing(decoder.frames(cut.info.path, rate, max_side=max(size))) as timed:
+            yield from (pixels for _, pixels in timed)
+
+    return Shot(frames, cut.begin, cut.frames, caption(size, text, font) if text else None)
 
 
 def _captions(reel: Reel) -> tuple[str, ...]:
@@ -180,12 +192,18 @@ def _captions(reel: Reel) -> tuple[str, ...]:
 
 
 def _cast_of(clip: Path) -> str:
-    """Who plays what, from the request that was saved beside the clip."""
+    """Who plays what, from the request that was saved beside the clip, or that it carries."""
     beside = [clip.with_name(f"{clip.name}.request.json"), clip.with_name(f"{clip.stem}.request.json")]
     saved = next((path for path in beside if path.is_file()), None)
-    if saved is None:
-        raise MediaError(f"no request lies beside {clip}, so its cast is not known: give the captions with --caption")
-    played = [(role.face, _played(role)) for role in load_request(saved).cast]
+    try:
+        request = load_request(saved or clip)
+    except RequestError as error:
+        if saved is not None:
+            raise
+        raise MediaError(
+            f"no request lies beside {clip} or in it, so its cast is not known: give the captions with --caption"
+        ) from error
+    played = [(role.face, _played(role)) for role in request.cast]
     return ", ".join(f"{face}: {source}" for face, source in played if source)
 
 
@@ -213,11 +231,11 @@ def _faded(begin_s: float, end_s: float, fade_s: float) -> Levels:
     return (*rise, *fall)
 
 
-def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline) -> list[SoundSource]:
+def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder) -> list[SoundSource]:
     """The music, turned down while a clip is heard, faded in and out."""
     if reel.music is None:
         return []
-    length_s = sound_length_s(reel.music.path) - Fraction(reel.music.start_s)
+    length_s = decoder.sound_length_s(reel.music.path) - Fraction(reel.music.start_s)
     if length_s <= 0:
         raise RequestError(
             f"the music {reel.music.path} has no sound from {reel.music.start_s:g} s on: choose another file or start"

@@ -134,6 +134,7 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"portrait": np.zeros((512, 512))}, "portrait is a float64 array (512, 512): give uint8 RGB (H, W, 3)"),
         ({"portrait": np.zeros((3, 64, 64), np.uint8)}, "portrait is a uint8 array (3, 64, 64): give uint8 RGB"),
         ({"portrait": np.zeros((0, 64, 3), np.uint8)}, "portrait is a uint8 array (0, 64, 3)"),
+        ({"portrait": Path("")}, "portrait is empty or a folder"),
         ({"duration": 0}, "duration is 0"),
         ({"duration": float("nan")}, "duration is nan"),
         (
