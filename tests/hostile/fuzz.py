@@ -122,6 +122,7 @@ def read(decoder: Decoder, kind: str, path: Path) -> None:
         return
     if kind == CLIP:
         decoder.probe(path)
+        decoder.own_rate(path)
         with closing(decoder.frames(path, max_side=960)) as frames:
             for _ in islice(frames, ROWS):
                 pass

@@ -255,6 +255,26 @@ def test_an_animation_of_too_many_pictures_does_not_drive(tmp_path: Path) -> Non
     assert load_photo(tmp_path / "a.gif", limits).notes
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif"])
+def test_a_picture_that_moves_too_long_does_not_drive(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the number of its pictures before one is decoded, and by their times."""
+    pictures = [Image.fromarray(picture(number)) for number in range(12)]
+    path = tmp_path / f"a.{suffix}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=1000)
+    short = LocalDecoder(replace(PUBLIC, clip_length_s=5.0))
+    for read in (short.frames, short.own_frames):
+        with pytest.raises(MediaError, match=r"used for more than 5 s, and at most 5 s"):
+            list(read(path))
+    assert short.probe(path).duration_s == 12
+    monkeypatch.setattr(Image.Image, "load", lambda *_: next(refusing(AssertionError("it was decoded"))))
+    few = LocalDecoder(replace(PUBLIC, animation_frames=10))
+    for act in (few.probe, few.own_rate, lambda path: next(few.frames(path)), lambda path: next(few.own_frames(path))):
+        with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
+            act(path)
+
+
 def test_a_long_clip_is_used_in_part_only(tmp_path: Path) -> None:
     """By its stated length before anything is decoded; a stream without a header as it goes."""
     frames = [grey(10 * (i % 20), 32, 32) for i in range(100)]
