@@ -24,6 +24,7 @@ import cv2
 
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.media.clips import probe_clip
 from fantasyportrait.media.images import load_photo, save_image
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
@@ -70,9 +71,10 @@ def media_inputs(folder: Path) -> Inputs:
 
 def analysis_fps(clip: Path) -> float:
     """Frames of a clip tracked in a second, loading of the nets left out."""
-    track_clip(clip, RATE, 0.0, 0.5)
+    rate = probe_clip(clip).rate
+    track_clip(clip, rate, 0.0, 0.5)
     start = time.perf_counter()
-    rows = len(track_clip(clip, RATE, 0.0, 8.0)[0])
+    rows = len(track_clip(clip, rate)[0])
     return rows / (time.perf_counter() - start)
 
 

@@ -11,6 +11,7 @@ from fantasyportrait.service.animator import Animator, Placement
 from fantasyportrait.service.decoders import make_decoder
 from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.sampling import Sampling
+from ui.workshop import RESULTS_KEPT_S
 
 MACHINE = ("device", "profile", "precision", "attention", "compile", "vram_gib", "ram_gib")
 
@@ -64,7 +65,8 @@ class Settings:
         """The animator of this machine, which decodes what visitors bring in child processes."""
         # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
-        return Animator(models, placement=self.placement(), decoder=make_decoder(self.limits, sandbox=True))
+        decoder = make_decoder(self.limits, sandbox=True)
+        return Animator(models, placement=self.placement(), decoder=decoder, cached_s=RESULTS_KEPT_S)
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""

@@ -8,16 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.geometry import box_of
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.numbering import numbers
 from fantasyportrait.faces.readings import Segment
 from fantasyportrait.media.frame_rows import frame_rows
 from fantasyportrait.media.timeline import frame_count
-
-# Time stamps that are wrong leave hardly a frame: a motion made up between them is none.
-_SPARSE_S, _SPARSE_FRAME_S = 60, 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def tracks_of(segments: Sequence[Segment], span: Span, most_people: int) -> tupl
     """A track for each person seen in the span, in the order of their numbers.
 
     Of more than `most_people` those with the largest seen area are kept, and the others counted in `Track.left_out`.
-    Raises MediaError for a span beyond the clip's end, or one with hardly a frame.
+    Raises MediaError for a span beyond the clip's end.
     """
     shown = _shown(segments, span)
     end_s = float(span.start + len(shown.frames) / span.rate)
@@ -84,12 +80,6 @@ def _shown(segments: Sequence[Segment], span: Span) -> _Shown:
     spans = [frame for segment in segments for frame in segment.spans]
     timed = ((begin, end, number) for number, (begin, end) in enumerate(spans))
     laid = [row for row in frame_rows(timed, span.rate, span.start, span.rows, span.path) if row[2]]
-    rows = sum(times for _, _, times in laid)
-    if rows / span.rate > max(_SPARSE_S, _SPARSE_FRAME_S * len(laid)):
-        raise MediaError(
-            f"{span.path} shows {len(laid)} frames in {float(rows / span.rate):.0f} s: its time stamps are wrong, or "
-            "it is no film of a face; convert it to MP4 or choose another clip"
-        )
     frames = np.repeat([number for _, number, _ in laid], [times for _, _, times in laid])
     times = {number: float((begin - span.start) * span.rate) for begin, number, _ in laid}
     return _Shown(frames.astype(np.int64), times)

@@ -172,7 +172,6 @@ class _Unkept:
     def take(self, begin: Fraction, end: Fraction, pixels: Pixels) -> None:
         """Read the next frame."""
         self.whole = False
-        # The one place through which every frame goes, so that a clip could be turned upright here.
         self._size = (pixels.shape[1], pixels.shape[0])
         look = self._watch.take(pixels, float(begin), float(end - begin))
         self._spans.append((begin, end))

@@ -168,10 +168,15 @@ def _threads(frame_bytes: int, limits: Limits) -> int:
 
 
 def decode(container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]) -> Iterator[Any]:
-    """Frames of `stream` from where the container stands. What is broken is left out and told in `damage`, once."""
+    """Frames of `stream` from where the container stands. What is broken is left out and told in `damage`, once.
+
+    Raises MemoryError where a frame needs more than there is.
+    """
     for packet in packets(container, stream, damage):
         try:
             frames = stream.decode(packet)
+        except av.error.MemoryError:  # not damage: with less in use these frames would be there
+            raise
         except av.error.FFmpegError:
             _tell(damage, container)
             continue

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.shelf import Shelf, content_key
+from fantasyportrait.core.shelf import KEPT_S, Shelf, content_key
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import MAX_SIDE, TRACKER_VERSION
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
@@ -40,17 +40,18 @@ def cached_motion(
     *,
     cache_dir: Path,
     decoder: Decoder | None = None,
+    expiry_s: float = KEPT_S,
     mirror: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> MotionCode:
     """What `extract_motion` makes of a person of the clip, read from `cache_dir` where it was made before.
 
-    A damaged entry is made anew; where nothing can be written the code is returned all the same. The 64 entries used
-    last are kept. Frames are read by `decoder`, in this process where it is None. Raises what `extract_motion` and
-    `media.clips.read_timed` raise.
+    A damaged entry is made again; where nothing can be written the code is returned all the same. The 64 entries used
+    last are kept, unless they were not used for `expiry_s` seconds. Frames are read by `decoder`, in this process where
+    it is None. Raises what `extract_motion` and `media.clips.read_timed` raise.
     """
-    shelf = Shelf(cache_dir / "motion_codes")
+    shelf = Shelf(cache_dir / "motion_codes", expiry_s=expiry_s)
     end_s = clip.end_s if clip.end_s is None else float(clip.end_s)
     span = f"{clip.rate} {float(clip.start_s)} {end_s}"
     key = content_key(clip.path, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, FantasyPortraitError, RequestError
+from fantasyportrait.core.shelf import KEPT_S
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Face, MaskedFace, Track
@@ -45,7 +46,8 @@ class Animator:
     """Finds faces, tracks clips, runs requests. Holds its folders and the engines, so threads may share it.
 
     `team` are the processes that share the diffusion engine's steps, see `service.parallel`. `decoder` reads photos,
-    clips and sound, in this process where it is None.
+    clips and sound, in this process where it is None. What was read of a clip and is not used for `cached_s` seconds
+    leaves the cache.
     """
 
     def __init__(
@@ -55,13 +57,15 @@ class Animator:
         placement: Placement | None = None,
         team: "Team | None" = None,
         decoder: Decoder | None = None,
+        cached_s: float = KEPT_S,
     ) -> None:
         self.models_dir = as_folder_or_none(models_dir, "models_dir")
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
+        self._cached_s = cached_s
         self.decoder = UprightDecoder(decoder or LocalDecoder())
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(self.models_dir),
-            WanEngine(self.models_dir, self.cache_dir, placement or Placement(), self.decoder, team),
+            WanEngine(self.models_dir, self.cache_dir, placement or Placement(), self.decoder, team, cached_s),
         )
 
     def engine(self, name: str) -> Engine:
@@ -129,6 +133,7 @@ class Animator:
                 models_dir=self.models_dir,
                 decoder=self.decoder,
                 cache_dir=cache / f"turned-{turn}" if turn else cache,
+                expiry_s=self._cached_s,
                 progress=progress,
                 cancel=cancel,
             )

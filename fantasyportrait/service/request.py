@@ -262,11 +262,14 @@ def from_json(text: str) -> AnimationRequest:
 def load_request(path: StrPath) -> AnimationRequest:
     """Read a saved request, or the one that a video or a folder of PNG frames carries.
 
-    Its relative paths are taken from the folder of the file, or of the frames' folder. Raises `RequestError`.
+    Its relative paths are taken from the folder of the file; of a carried one only the names count, which are looked
+    for beside the video or the folder. Raises `RequestError`.
     """
     path = as_path(path, "path")
-    text = _carried_text(path) if _carries(path) else _saved_text(path)
-    home = path.parent.resolve()
+    if _carries(path):
+        # Names alone, whoever made the video.
+        return from_json(_carried_text(path)).with_paths(lambda given: path.parent / given.name)
+    text, home = _saved_text(path), path.parent.resolve()
     # The system follows a link before it goes up from it: up is from where the link leads.
     return from_json(text).with_paths(
         lambda given: Path(os.path.normpath(home / given)) if ".." in given.parts else path.parent / given

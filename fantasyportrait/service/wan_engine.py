@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.shelf import KEPT_S
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.images import multiple_size, resize
 from fantasyportrait.motion.motion_code import MotionCode
@@ -57,8 +58,9 @@ class WanEngine:
         placement: Placement,
         decoder: Decoder,
         team: "Team | None" = None,
+        cached_s: float = KEPT_S,
     ) -> None:
-        self._decoder = decoder
+        self._decoder, self._cached_s = decoder, cached_s
         self._models_dir, self._cache_dir, self._placement, self._team = models_dir, cache_dir, placement, team
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
@@ -135,7 +137,9 @@ class WanEngine:
         frames = plan.job.frames
         sampling = scene.request.sampling
         progress = watch.stage("motion", len(scene.parts))
-        maker = MotionMaker(motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder)
+        maker = MotionMaker(
+            motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder, self._cached_s
+        )
         drives = maker.drives(scene, frames, progress.at, cancel)
         sam = segmenter(self._models_dir) if sampling.region == "segment" else None
         return VideoJob(

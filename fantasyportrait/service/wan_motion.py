@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import box_of
+from fantasyportrait.core.shelf import KEPT_S
 from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.mesh import CanonicalFace
@@ -63,7 +64,10 @@ class _Take:
 class MotionMaker:
     """Makes the motions of scenes: clips through the cache, built-in motions through the preview engine."""
 
-    def __init__(self, nets: MotionNets, cache_dir: Path, models_dir: Path | None, decoder: Decoder) -> None:
+    def __init__(
+        self, nets: MotionNets, cache_dir: Path, models_dir: Path | None, decoder: Decoder, cached_s: float = KEPT_S
+    ) -> None:
+        self._cached_s = cached_s
         self._nets, self._cache_dir, self._models_dir, self._decoder = nets, cache_dir, models_dir, decoder
 
     def drives(
@@ -103,6 +107,7 @@ class MotionMaker:
             self._nets,
             cache_dir=self._cache_dir,
             decoder=self._decoder,
+            expiry_s=self._cached_s,
             mirror=part.role.mirror,
             cancel=take.cancel,
         )

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Literal
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256, user_cache
+from fantasyportrait.core.locked_folder import locked_folder
 from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, small_model
 from fantasyportrait.weights.fetch import Downloads
 
@@ -116,14 +116,11 @@ def _write(path: Path, data: bytes) -> None:
     """Write in one step, so that a second process never sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
+        with locked_folder(path.parent) as folder:
+            temporary = folder / path.name
+            temporary.write_bytes(data)
+            temporary.chmod(0o644)
             os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be written ({error.strerror}): free some space, "

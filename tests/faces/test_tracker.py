@@ -235,7 +235,7 @@ def test_a_crowd_of_64_costs_no_more_than_eight_people(models_dir: Path, cases_d
 def test_a_film_of_gaps_is_refused(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     still = paste(room(), heads[0], Place(160, 120))
     gaps = write_stamped(tmp_path / "gaps.mp4", ((Fraction(50 * i), still) for i in range(6)))
-    with pytest.raises(MediaError, match=r"gaps\.mp4 shows 6 frames in 250 s: its time stamps are wrong"):
+    with pytest.raises(MediaError, match=r"gaps\.mp4 shows 6 frames in 250 s, fewer than one in 2 s"):
         track_clip(gaps, models_dir=models_dir)
     slow = write_stamped(tmp_path / "slow.mp4", ((Fraction(i), still) for i in range(6)))
     (track,) = track_clip(slow, models_dir=models_dir)

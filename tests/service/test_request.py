@@ -13,9 +13,10 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.media.images import Photo
+from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import FILLS, AnimationRequest, from_json, load_request
+from fantasyportrait.service.request import FILLS, REQUEST_KEY, AnimationRequest, check_carried, from_json, load_request
 from fantasyportrait.service.sound_file import SoundFile, parse_sound_file
 
 SIMPLE = AnimationRequest(Path("photo.png"), (Role(1, ClipSource(Path("a.mp4"))),))
@@ -282,3 +283,27 @@ def test_an_unreadable_request_is_refused(tmp_path: Path, content: bytes | None)
         (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(RequestError, match="cannot be read"):
         load_request(tmp_path / "r.json")
+
+
+def test_a_saved_request_is_relative_also_upwards(tmp_path: Path) -> None:
+    """So a whole tree can move, and a link to its folder does no harm."""
+    (tmp_path / "tree" / "results").mkdir(parents=True)
+    request = replace(SIMPLE, portrait=tmp_path / "tree" / "photos" / "a.png")
+    request.save(tmp_path / "tree" / "results" / "out.mp4.request.json")
+    text = (tmp_path / "tree" / "results" / "out.mp4.request.json").read_text()
+    assert '"../photos/a.png"' in text and str(tmp_path) not in text
+    (tmp_path / "tree").rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(tmp_path / "moved" / "results", target_is_directory=True)
+    loaded = load_request(tmp_path / "link" / "out.mp4.request.json")
+    assert loaded.portrait == (tmp_path / "moved" / "photos" / "a.png").resolve()
+
+
+def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
+    hostile = replace(SIMPLE, portrait=Path("/etc/../etc/passwd"), sound="file:../../secret.wav").to_json()
+    with VideoWriter(tmp_path / "a.mp4", (16, 16), Fraction(25), metadata={REQUEST_KEY: hostile}) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    loaded = load_request(tmp_path / "a.mp4")
+    assert loaded.portrait == tmp_path / "passwd" and loaded.sound_file == tmp_path / "secret.wav"
+    with pytest.raises(RequestError, match="was made from passwd, which does not lie beside it"):
+        check_carried(loaded, tmp_path / "a.mp4")
+    assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()

@@ -16,6 +16,8 @@ from tests.ui.serving import Served
 from tests.ui.visitor import META, Visitor
 from ui.form import CLIP, WEBCAM
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes named pipes and sockets")
+
 REFUSED = "his file is not here"
 FOUND = ("face found", "faces found", "shows one person", "people: choose")
 COMPONENTS = ("photo", "clip", "webcam")

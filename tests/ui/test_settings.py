@@ -1,0 +1,20 @@
+"""Who decides what visitors may upload, and where it is decoded."""
+
+import pytest
+
+from fantasyportrait.media.sandbox.decoder import SandboxDecoder
+from fantasyportrait.schema.limits import PRIVATE, PUBLIC
+from ui.settings import Settings
+
+
+def test_limits_are_public_on_a_space_unless_the_flag_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert Settings().limits is PRIVATE and Settings(public=True).limits is PUBLIC
+    monkeypatch.setenv("SPACE_ID", "somebody/portraits")
+    assert Settings().limits is PUBLIC and Settings(public=False).limits is PRIVATE
+
+
+def test_what_visitors_bring_is_decoded_in_children() -> None:
+    decoder = Settings(public=True).animator().decoder
+    assert isinstance(decoder, SandboxDecoder) and decoder.limits is PUBLIC
+    decoder.close()
