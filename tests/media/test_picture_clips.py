@@ -15,7 +15,15 @@ from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.picture_clips import is_picture
 from tests.factories_media import ClipSpec, counting, make_clip, number_of, quadrants
 
-STILLS = [("png", {}), ("jpg", {"quality": 95}), ("webp", {"quality": 95}), ("avif", {"quality": 95}), ("gif", {})]
+STILLS = [
+    ("png", {}),
+    ("jpg", {"quality": 95}),
+    ("webp", {"quality": 95}),
+    ("avif", {"quality": 95}),
+    ("gif", {}),
+    ("bmp", {}),
+    ("tiff", {}),
+]
 
 
 def animation(path: Path, durations_ms: Sequence[int], **options: Any) -> Path:

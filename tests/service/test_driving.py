@@ -103,6 +103,8 @@ def test_a_delay_counts_in_the_length_and_a_picture_does_not() -> None:
     assert timeline_for("sound", RATE, [late], Fraction(3)) == Timeline(RATE, 90)
     with pytest.raises(RequestError, match="no clip has sound"):
         timeline_for("sound", RATE, [late], None)
+    with pytest.raises(RequestError, match="the length of the sound is 90000"):
+        timeline_for("sound", RATE, [late], Fraction(90000))
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 200), st.booleans()), min_size=1, max_size=5))

@@ -22,7 +22,7 @@ from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.reel import Reel, make_reel, music_levels
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.sound_file import SoundFile
 from tests.factories_media import ClipSpec, counting, make_clip, make_sound, number_of, tone
 
@@ -151,6 +151,11 @@ def test_captions_from_names_and_from_casts(clips: tuple[Path, ...], tmp_path: P
     assert _captions(Reel(clips)) == ("", "", "")
     (tmp_path / "green.webm.request.json").write_text(json.dumps(json.loads(request.to_json())))
     assert _captions(Reel(clips[1:2], captions="cast")) == ("1: talk, 2: laugh",)
+    with VideoWriter(
+        tmp_path / "own.mp4", (64, 64), Fraction(25), metadata={REQUEST_KEY: request.portable_json()}
+    ) as writer:
+        writer.write(plain(BLUE, 64, 64))
+    assert _captions(Reel((tmp_path / "own.mp4",), captions="cast")) == ("1: talk, 2: laugh",)
     with pytest.raises(MediaError, match=r"no request lies beside .*blue\.gif"):
         _captions(Reel(clips, captions="cast"))
 
