@@ -36,7 +36,13 @@ class Asked:
         self.machines: list[Any] = []
 
     def run(
-        self, request: AnimationRequest, output: Path, models_dir: Path | None, machine: object, team: object
+        self,
+        request: AnimationRequest,
+        output: Path,
+        models_dir: Path | None,
+        machine: object,
+        team: object,
+        sandbox: bool,
     ) -> events.Result:
         """Note the request instead of running it."""
         self.requests.append(request)

@@ -130,7 +130,11 @@ CASES = {
     "a pipe as sound": (lambda i, f: _photo("--cast", "1=motion:nod", "--sound", f"file:{_pipe(f)}")(i, f), 3, "it is"),
     "a pipe as a request": (lambda i, f: ["--request", str(_pipe(f))], 2, "it is a named pipe"),
     "a device as a photo": (lambda i, f: ["/dev/zero", "--cast", "1=motion:nod"], 3, "/dev/zero"),
-    "a folder as a photo": (lambda i, f: [str(f), "--cast", "1=motion:nod"], 3, "cannot be read"),
+    "a folder as a photo": (
+        lambda i, f: [str(f), "--cast", "1=motion:nod"],
+        3,
+        "is a folder: give the path of one file as the photo",
+    ),
     "huge photo": (_huge_png, 3, "too large to be read safely"),
     "wrong model": (_wrong_model, 5, "centerface"),
 }
