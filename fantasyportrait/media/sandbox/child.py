@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> None:
     try:
         first, _ = channel.receive()
         # JSON has no tuples.
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in first["limits"].items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in first["limits"].items()
+        }
         limits = Limits(**given)
         _bound()
         channel.send({"ready": True})
