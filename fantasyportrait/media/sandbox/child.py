@@ -47,7 +47,11 @@ def main(arguments: list[str]) -> None:
     importlib.import_module("PIL.ImageCms")
     try:
         first, _ = channel.receive()
-        limits = Limits(**{**first["limits"], "formats": tuple(first["limits"]["formats"])})
+        # JSON has no tuples.
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in first["limits"].items()
+        }
+        limits = Limits(**given)
         _bound()
         channel.send({"ready": True})
         _Server(channel, block, limits).serve()
