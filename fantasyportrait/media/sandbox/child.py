@@ -34,7 +34,7 @@ _BUSY_S = 2.0
 _WATCH_S = 1.0
 _OPEN_FILES = 32
 # Pillow would import its plugins, and lcms, when the first file needs them.
-_WARM = ("Avif", "Gif", "Jpeg", "Mpo", "Png", "WebP")
+_WARM = ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 
 
 def main(arguments: list[str]) -> None:
