@@ -90,20 +90,24 @@ def make_clip(path: Path, frames: Sequence[NDArray[Any]], spec: ClipSpec | None 
     return path
 
 
-def make_sound(path: Path, samples: NDArray[np.float32], codec: str = "pcm_f32le", rate: int = 48000) -> Path:
-    """A file with sound and no picture; samples float32 (n, 2)."""
+def make_sound(
+    path: Path, samples: NDArray[np.float32], codec: str = "pcm_f32le", rate: int = 48000, layout: str = "stereo"
+) -> Path:
+    """A file with sound and no picture; samples float32 (n, channels of the layout)."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate, layout="stereo")
-        encode_sound(container, stream, samples, rate)
+        stream = container.add_stream(codec, rate, layout=layout)
+        encode_sound(container, stream, samples, rate, layout)
     return path
 
 
-def encode_sound(container: Any, stream: Any, samples: NDArray[np.float32] | None, rate: int = 48000) -> None:
-    """Encode and mux float32 (n, 2)."""
+def encode_sound(
+    container: Any, stream: Any, samples: NDArray[np.float32] | None, rate: int = 48000, layout: str = "stereo"
+) -> None:
+    """Encode and mux float32 (n, channels of the layout)."""
     assert samples is not None
     for begin in range(0, len(samples), 4800):
         part = np.ascontiguousarray(samples[begin : begin + 4800]).reshape(1, -1)
-        frame = AudioFrame.from_ndarray(part, "flt", "stereo")
+        frame = AudioFrame.from_ndarray(part, "flt", layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -8,7 +8,6 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
 from fantasyportrait.service.checks import check_choice
-from fantasyportrait.service.converted import DURATION_WORDS
 from fantasyportrait.service.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
 
@@ -18,6 +17,7 @@ WAN_KINDS = (*KINDS, ("Left to the model", FREE))
 OWN_WAY = "own"
 REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
 REGION_NAMES = tuple(name for _, name in REGIONS)
+LENGTHS = ("longest", "shortest")
 LONGEST_S = 600
 LONGEST_WAN_S = 60
 """No visitor can keep the machine busy for a day by typing a number, or by the length of a clip."""
@@ -162,7 +162,7 @@ def _person(value: object) -> int | None:
 def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
         # A number in the place of a word would go past the longest length.
-        check_choice("duration", length, DURATION_WORDS)
+        check_choice("duration", length, LENGTHS)
         return length
     longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""
     if not isinstance(seconds, int | float) or not 0 < seconds <= longest:

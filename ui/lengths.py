@@ -1,6 +1,7 @@
 """How long a video would be whose length is that of its clips, before time is spent on it."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
@@ -15,8 +16,8 @@ def check_stated_length(animator: Animator, request: AnimationRequest, longest_s
 
     Nothing is tracked for it. Raises `MediaError` for a clip that cannot be read.
     """
-    lengths_s = [stated_length_s(clip, request.rate, animator.decoder) for clip in request.clips]
-    _refuse(request, lengths_s, longest_s, "says that it lasts")
+    stated = [stated_length_s(clip, _rate(request), animator.decoder) for clip in request.clips]
+    _refuse(request, [length_s for length_s in stated if length_s is not None], longest_s, "says that it lasts")
 
 
 def check_tracked_length(animator: Animator, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
@@ -24,10 +25,16 @@ def check_tracked_length(animator: Animator, request: AnimationRequest, longest_
 
     Raises what tracking raises, and `Cancelled`.
     """
-    tracks = [
-        animator.tracks(clip.path, request.rate, clip.start_s, clip.end_s, cancel=cancel) for clip in request.clips
-    ]
-    _refuse(request, [float(len(people[0]) / request.rate) for people in tracks], longest_s, "lasts")
+    rate = _rate(request)
+    moving = [clip for clip in request.clips if not animator.decoder.probe(clip.path).still]
+    tracks = [animator.tracks(clip.path, rate, clip.start_s, clip.end_s, cancel=cancel) for clip in moving]
+    ends_s = [clip.delay_s + float(len(people[0]) / rate) for clip, people in zip(moving, tracks, strict=True)]
+    _refuse(request, ends_s, longest_s, "lasts")
+
+
+def _rate(request: AnimationRequest) -> Fraction:
+    """Frames a second to count with: how long a clip is does not depend on them."""
+    return request.rate if isinstance(request.rate, Fraction) else Fraction(25)
 
 
 def _refuse(request: AnimationRequest, lengths_s: Sequence[float], longest_s: float, lasts: str) -> None:

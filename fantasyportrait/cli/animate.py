@@ -45,14 +45,16 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
   FACE    1, 2, 3 ... row by row, left to right (see `fantasyportrait faces PHOTO`)
-  SOURCE  the path of a clip, motion:NAME (see `fantasyportrait motions list`),
+  SOURCE  the path of a clip or a picture, motion:NAME (see `fantasyportrait motions list`),
           still, or free: the diffusion model moves the face as it likes
   keys    person        which person of the clip; the largest if not given
           start, end    part of the clip, in seconds
+          delay         when it begins in the video, in seconds
           strength      0 to 2, default 1
           head, eyes, emotion, mouth    on or off: what follows the driver
           mirror        on: swap the driver's left and right
-A face that is not named stays still. Quote a cast with & in it.
+A face that is not named stays still. Quote a cast with & in it. A still picture
+gives its expression, which is held; an animated WebP, PNG, AVIF or GIF is a clip.
 
 \b
 Engines: preview draws on the CPU, in seconds; wan is the diffusion model, and
@@ -71,6 +73,8 @@ Examples:
   fantasyportrait animate photo.png --cast 1=a.mp4 --cast 2=b.mp4#person=2 \\
       --cast 3=motion:smile --cast 4=still --duration 8 -o out.mp4
   fantasyportrait animate photo.png --cast "1=a.mp4#start=2&end=6&head=off" --sound none -o out.webm
+  fantasyportrait animate photo.png --cast 1=a.mp4 --cast "2=b.mp4#delay=4" --fps clip -o talk.mp4
+  fantasyportrait animate photo.png --cast 1=motion:sing --sound "file:song.mp3#start=12.5" --duration sound
   fantasyportrait animate --request out.mp4.request.json -o again.mp4
   fantasyportrait animate --request out.mp4.request.json --engine wan --seed 7 -o wan.mp4
 """
@@ -88,9 +92,13 @@ Output = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Without -o: replace the last PHOTO.animated.mp4.")]
 Duration = Annotated[
-    str | None, typer.Option(help="longest or shortest clip of the cast, or seconds. [default: longest]")
+    str | None,
+    typer.Option(help="longest or shortest clip of the cast, sound (as long as that), or seconds. [default: longest]"),
 ]
-Fps = Annotated[str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001. [default: 25]")]
+Fps = Annotated[
+    str | None,
+    typer.Option(help="Frames a second, such as 25 or 30000/1001, or clip: the first clip's own. [default: 25]"),
+]
 Fill = Annotated[str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")]
 Absolute = Annotated[
     bool | None,
@@ -103,7 +111,8 @@ Smoothing = Annotated[
     typer.Option(help="Of the driver's motion, 0 (none) to 1; with wan for --alignment mesh alone. [default: 0.5]"),
 ]
 Sound = Annotated[
-    str | None, typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH. [default: auto]")
+    str | None,
+    typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH[#start=SECONDS]. [default: auto]"),
 ]
 MaxSide = Annotated[
     int | None,

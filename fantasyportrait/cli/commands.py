@@ -11,6 +11,7 @@ from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
 from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
 from fantasyportrait.cli.motions import list_motions, render_motion
+from fantasyportrait.cli.reel import EPILOG as REEL_EPILOG, reel
 from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
 from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
 from fantasyportrait.core.errors import Cancelled
@@ -56,6 +57,7 @@ def build_app() -> typer.Typer:
     tree.callback()(_options)
     tree.command(epilog=ANIMATE_EPILOG)(animate)
     tree.command()(faces)
+    tree.command(epilog=REEL_EPILOG)(reel)
     motions = typer.Typer(help="The built-in motions.", **plain)  # type: ignore[arg-type]
     motions.command("list")(list_motions)
     motions.command("render")(render_motion)

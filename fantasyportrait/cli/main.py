@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fantasyportrait.cli.interrupts import Interrupts, interruptible
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 
-_MAY_BE_EMPTY = ("--prompt", "--negative-prompt")
+_MAY_BE_EMPTY = ("--prompt", "--negative-prompt", "--title", "--subtitle", "--caption")
 
 
 def main(arguments: Sequence[str] | None = None, *, leaving: bool | None = None) -> int:

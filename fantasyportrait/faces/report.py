@@ -36,8 +36,15 @@ class TrackReport:
     warnings: tuple[str, ...]
 
 
-def report(track: Track, rate: Fraction) -> TrackReport:
-    """Judge a track whose rows are 1 / `rate` seconds apart."""
+def report(track: Track, rate: Fraction | None, file_size: tuple[int, int] | None = None) -> TrackReport:
+    """Judge a track whose rows are 1 / `rate` seconds apart; None for that of a still picture.
+
+    Sizes in its warnings are pixels of the file, whose frames have `file_size`, in whichever way they are turned: clips
+    are tracked at a smaller size. Without it they are pixels of the track.
+    """
+    scale = 1.0 if file_size is None else max(file_size) / max(track.size)
+    if rate is None:
+        return TrackReport(1, 0, 0.0, tuple(_about_view(track, scale)))
     frames, missing = len(track), int((~track.valid).sum())
     longest_gap_s = float(_longest_run(~track.valid) / rate)
     first_s = float(int(np.argmax(track.valid)) / rate) if missing < frames else float(frames / rate)
@@ -52,7 +59,7 @@ def report(track: Track, rate: Fraction) -> TrackReport:
     if first_s > 0:
         warnings.append(f"the face is first seen after {first_s:.2f} s: until then it keeps its first pose")
     if missing < frames:
-        warnings += _about_view(track)
+        warnings += _about_view(track, scale)
     return TrackReport(frames, missing, longest_gap_s, tuple(warnings))
 
 
@@ -64,7 +71,7 @@ def crowd_warning(track: Track) -> str | None:
     return f"{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need"
 
 
-def _about_view(track: Track) -> list[str]:
+def _about_view(track: Track, scale: float) -> list[str]:
     """Warnings about where the driver looks and how large the face is."""
     warnings = []
     seen = track.landmarks[track.valid]
@@ -77,7 +84,8 @@ def _about_view(track: Track) -> list[str]:
     sides = track.boxes[track.valid, 2:] - track.boxes[track.valid, :2]
     side = float(np.median(sides.max(axis=1)))
     if side < _SMALL_PX:
-        warnings.append(f"the driver's face is only {side:.0f} px large: use a closer clip ({_SMALL_PX} px or more)")
+        least = f"{_SMALL_PX * scale:.0f} px or more"
+        warnings.append(f"the driver's face is only {side * scale:.0f} px large: use a closer clip ({least})")
     return warnings
 
 

@@ -12,7 +12,7 @@ from fantasyportrait.core.geometry import box_of
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.numbering import numbers
 from fantasyportrait.faces.readings import Segment
-from fantasyportrait.media.clips import frame_rows
+from fantasyportrait.media.frame_rows import frame_rows
 from fantasyportrait.media.timeline import frame_count
 
 

@@ -1,10 +1,9 @@
-"""The side-by-side video: driving clips, source and result at one height, composed with moviepy while it streams."""
+"""The side-by-side video: driving clips, source and result on one canvas, a frame of each for every output frame."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +12,38 @@ from PIL import Image, ImageDraw, ImageFont
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.media.images import resize
 from fantasyportrait.media.sound import Block
-from fantasyportrait.media.timeline import Timeline, round_half_up
+from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 
 Pixels = NDArray[np.uint8]
 Column = Literal["driving", "source", "result"]
+Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]
 
 MAX_HEIGHT = 360
 _COLUMNS: tuple[Column, ...] = ("driving", "source", "result")
+_GROUND: Colour = (24, 24, 27)
+_TEXT: Colour = (228, 228, 231)
 _STRIP = 24
 _GAP = 4
+_LEAST_CELL = 80  # a driver's panel is at least so high
+_MOST_ACROSS = 4  # drivers beside each other
+_NARROW = 150  # panels of less width get at least so much for their labels, in smaller letters
 
 
 @dataclass(frozen=True)
 class Panel:
     """One picture of the side-by-side: `frames`, uint8 (H, W, 3) read once an output frame, or a `still`.
 
-    Panels of one column stand on top of each other. Frames that end early hold their last one.
+    Panels of one column stand on top of each other, many of them in a grid. Frames that end early hold their last one.
+    Each of the `badges`, a short text and its colour, stands before the label.
     """
 
     label: str
     frames: Iterator[Pixels] | None = None
     still: Pixels | None = None
     column: Column = "result"
+    badges: tuple[tuple[str, Colour], ...] = ()
 
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.still is None):
@@ -49,84 +57,90 @@ def side_by_side(
     sound: Iterator[Block] | None = None,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write `out` with the columns driving, source, result, each at most 360 pixels high, labelled.
+    """Write `out` with the columns driving, source, result, labelled; source and result at most 360 pixels high.
 
     Raises RequestError without panels or frames, OutputError where `out` cannot be written.
     """
-    from moviepy import CompositeVideoClip, ImageClip, VideoClip  # slow to import
-
     feeds = [_Feed(panel) for panel in panels]
     if not feeds:
         raise RequestError("a side-by-side needs at least one panel")
     boxes, size = _layout([(panel.column, feed.size) for panel, feed in zip(panels, feeds, strict=True)])
-    background = _background(size, [(panel.label, box) for panel, box in zip(panels, boxes, strict=True)])
-    duration_s = float(timeline.duration_s)
-    layers: list[Any] = [ImageClip(background).with_duration(duration_s)]
-    for feed, (left, top, width, height) in zip(feeds, boxes, strict=True):
-        show = feed.at((width, height), timeline.rate)
-        layers.append(VideoClip(show, duration=duration_s).with_position((left, top)))
-    scene = CompositeVideoClip(layers, size=size, use_bgclip=True).with_duration(duration_s)
+    canvas = _background(size, list(zip(panels, boxes, strict=True)))
     with VideoWriter(out, size, timeline.rate, sound, metadata) as writer:
-        for index in range(timeline.frames):
-            writer.write(np.asarray(scene.get_frame(float(index / timeline.rate)), np.uint8))
+        for _ in range(timeline.frames):
+            for feed, box in zip(feeds, boxes, strict=True):
+                feed.draw(canvas, box)
+            writer.write(canvas)
 
 
 class _Feed:
-    """Sequential frames behind moviepy's function of time; it may ask for one time twice, never for an earlier one."""
+    """A panel's frames, one after another, drawn where they changed."""
 
     def __init__(self, panel: Panel) -> None:
-        self._frames = iter(()) if panel.frames is None else panel.frames
+        self._frames: Iterator[Pixels] = iter(()) if panel.frames is None else panel.frames
         first = panel.still if panel.still is not None else next(self._frames, None)
         if first is None:
             raise RequestError(f'the panel "{panel.label}" has no frames')
         self.size = (first.shape[1], first.shape[0])
-        self._moves = panel.frames is not None
-        self._index = 0
-        self._frame: Pixels = first
+        self._shown: Pixels | None = None
+        self._next: Pixels | None = first
 
-    def at(self, size: tuple[int, int], rate: Fraction) -> Callable[[float], Pixels]:
-        """A function of the time in seconds that returns frames of `size` (width, height)."""
-        scaled = resize(self._frame, size, fast=True)
-
-        def frame_at(time_s: float) -> Pixels:
-            nonlocal scaled
-            wanted = round_half_up(Fraction(time_s) * rate)
-            if self._moves and self._index < wanted:
-                for _ in range(wanted - self._index):
-                    self._frame = next(self._frames, self._frame)
-                self._index = wanted
-                scaled = resize(self._frame, size, fast=True)
-            return scaled
-
-        return frame_at
+    def draw(self, canvas: Pixels, box: Box) -> None:
+        """Draw the next frame, if it is another one than before, into the box (left, top, width, height)."""
+        if self._next is None:
+            following = next(self._frames, None)
+            if following is None or following is self._shown:
+                return
+            self._next = following
+        left, top, width, height = box
+        canvas[top : top + height, left : left + width] = resize(self._next, (width, height), fast=True)
+        self._shown, self._next = self._next, None
 
 
-def _layout(
-    panels: Sequence[tuple[Column, tuple[int, int]]],
-) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:
+def _layout(panels: Sequence[tuple[Column, tuple[int, int]]]) -> tuple[list[Box], tuple[int, int]]:
     """(left, top, width, height) of each panel below its label, and the size of the whole, both even."""
+    members = {name: [index for index, (column, _) in enumerate(panels) if column == name] for name in _COLUMNS}
     height = min(MAX_HEIGHT, max(size[1] for _, size in panels)) // 2 * 2
-    boxes = [(0, 0, 0, 0)] * len(panels)
+    grids = {name: _grid(len(indices), height) for name, indices in members.items() if indices}
+    tallest = max([height, *(rows * (_LEAST_CELL + _STRIP) - _STRIP for rows, _ in grids.values() if rows > 1)])
+    boxes: list[Box] = [(0, 0, 0, 0)] * len(panels)
     left = _GAP
-    for column in _COLUMNS:
-        members = [index for index, (name, _) in enumerate(panels) if name == column]
-        cell = (height - _STRIP * (len(members) - 1)) // max(1, len(members))
-        if members and cell < _STRIP:
-            raise RequestError(f"a side-by-side has no room for {len(members)} panels in one column")
-        widths = [max(1, round(panels[index][1][0] * cell / panels[index][1][1])) for index in members]
-        for row, (index, width) in enumerate(zip(members, widths, strict=True)):
-            top = _STRIP + row * (cell + _STRIP)
-            boxes[index] = (left + (max(widths) - width) // 2, top, width, cell)
-        left += max(widths) + _GAP if members else 0
-    return boxes, (left + left % 2, height + _STRIP)
+    for name, (rows, across) in grids.items():
+        cell = ((tallest if rows > 1 else height) - _STRIP * (rows - 1)) // rows
+        for first in range(0, rows * across, rows):
+            stack = members[name][first : first + rows]
+            if not stack:
+                break
+            widths = [max(1, round(panels[index][1][0] * cell / panels[index][1][1])) for index in stack]
+            wide = max(*widths, _NARROW if rows * across > 1 else 0)
+            for row, (index, width) in enumerate(zip(stack, widths, strict=True)):
+                top = _STRIP + row * (cell + _STRIP)
+                boxes[index] = (left + (wide - width) // 2, top, width, cell)
+            left += wide + _GAP
+    return boxes, (left + left % 2, tallest + tallest % 2 + _STRIP)
 
 
-def _background(size: tuple[int, int], labels: Sequence[tuple[str, tuple[int, int, int, int]]]) -> Pixels:
-    """Dark ground with each label above its panel, cut to the panel's width."""
-    canvas = Image.new("RGB", size, (24, 24, 27))
-    font = ImageFont.load_default(14)
-    for text, (left, top, width, _) in labels:
-        strip = Image.new("RGB", (width, _STRIP), (24, 24, 27))
-        ImageDraw.Draw(strip).text((2, 3), text, fill=(228, 228, 231), font=font)
-        canvas.paste(strip, (left, top - _STRIP))
-    return np.asarray(canvas)
+def _grid(count: int, height: int) -> tuple[int, int]:
+    """(rows, columns) for so many panels: on top of each other while they stay large enough, then beside."""
+    fit = max(1, (height + _STRIP) // (_LEAST_CELL + _STRIP))
+    across = min(_MOST_ACROSS, -(-count // fit))
+    return -(-count // across), across
+
+
+def _background(size: tuple[int, int], panels: Sequence[tuple[Panel, Box]]) -> Pixels:
+    """Dark ground with badges and label above each panel, cut to the panel's width or to what its column has."""
+    canvas = Image.new("RGB", size, _GROUND)
+    for panel, (left, top, width, _) in panels:
+        wide = max(width, _NARROW) if panel.column == "driving" else width
+        font = ImageFont.load_default(14 if width >= _NARROW else 12)
+        strip = Image.new("RGB", (wide, _STRIP), _GROUND)
+        draw = ImageDraw.Draw(strip)
+        at = 2
+        for text, colour in panel.badges:
+            length = round(draw.textlength(text, font))
+            draw.rectangle((at, 2, at + length + 7, _STRIP - 4), fill=colour)
+            draw.text((at + 4, 10), text, fill="white", font=font, anchor="lm")
+            at += length + 11
+        draw.text((at, 10), panel.label, fill=_TEXT, font=font, anchor="lm")
+        canvas.paste(strip, (max(_GAP, left - (wide - width) // 2), top - _STRIP))
+    return np.array(canvas)

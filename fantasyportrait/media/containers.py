@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media.inputs import check_file
 from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.sizes import check_pixels
 from fantasyportrait.schema.limits import PRIVATE, Limits
@@ -46,6 +47,7 @@ def open_media(path: Path, limits: Limits = PRIVATE) -> Iterator[InputContainer]
     Raises MediaError where it is missing, empty, too large or no media, and in the place of everything that FFmpeg
     raises while the file is in use.
     """
+    check_file(path, "clip or sound")
     with open_file(path) as file:
         _check_bytes(path, file.seek(0, 2), limits)
         file.seek(0)
@@ -190,6 +192,12 @@ def packets(
     except (av.error.FFmpegError, OSError):
         _tell(damage, container)
     yield None
+
+
+def packet_end(packet: "Packet[Any]", stream: VideoStream | AudioStream) -> Fraction | None:
+    """Where the packet's time ends in the container's seconds, None where it carries no stamp."""
+    base = packet.time_base or stream.time_base
+    return None if packet.pts is None or base is None else (packet.pts + (packet.duration or 0)) * base
 
 
 def _tell(damage: list[str], container: InputContainer) -> None:

@@ -6,9 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from fantasyportrait.media.clips import ClipInfo, Pixels, probe_clip, read_frames, read_timed
+from fantasyportrait.media.clips import ClipInfo, Pixels, own_rate, probe_clip, read_frames, read_timed
 from fantasyportrait.media.images import Photo, load_photo
-from fantasyportrait.media.sound import Block, has_sound, read_sound
+from fantasyportrait.media.sound import Block, read_sound, sound_length_s
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
 
@@ -58,8 +58,12 @@ class Decoder(Protocol):
         """(begin, end, RGB frame) in the clip's own times, as `media.clips.read_frames` reads it."""
         ...
 
-    def has_sound(self, path: Path) -> bool:
-        """Whether the file has a sound track."""
+    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+        """(frames a second, whether that is constant), None for a still picture, as `media.clips.own_rate`."""
+        ...
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """Seconds of sound, 0 without a sound track, as `media.sound.sound_length_s` counts them."""
         ...
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
@@ -104,9 +108,13 @@ class LocalDecoder:
         """See `Decoder`."""
         return read_frames(path, after, most, max_side, damage, self.limits)
 
-    def has_sound(self, path: Path) -> bool:
+    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
-        return has_sound(path, self.limits)
+        return own_rate(path, self.limits)
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """See `Decoder`."""
+        return sound_length_s(path, self.limits)
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
         """See `Decoder`."""

@@ -16,6 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
+from fantasyportrait.media.inputs import check_file, is_video_file
 from fantasyportrait.media.large_photos import Opened, coefficient_bytes, open_picture, reduced_note
 from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.orientation import upright
@@ -47,14 +48,14 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
     Raises MediaError when the file is missing, broken, of another kind or over a limit, and DependencyError for HEIC
     without its package.
     """
-    data = _read_bytes(path, limits)
+    data = read_bytes(path, limits)
     check_header(path, data, limits)
     formats = list(limits.formats)
-    if _is_heic(path, data):
+    if is_heic(path, data):
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with _told(path, limits):
+    with told(path, limits):
         # In one expression, so that every step can let go of the picture before it.
         pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
     return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
@@ -104,7 +105,9 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
     return np.asarray(Image.fromarray(pixels).resize(size, kernel))
 
 
-def _read_bytes(path: Path, limits: Limits) -> bytes:
+def read_bytes(path: Path, limits: Limits) -> bytes:
+    """A picture's file, whole. Raises MediaError where it is none, empty, or over the limits."""
+    check_file(path, "photo")
     with open_file(path) as file:
         size = file.seek(0, 2)
         if not size:
@@ -122,7 +125,7 @@ def _read_bytes(path: Path, limits: Limits) -> bytes:
 
 
 @contextmanager
-def _told(path: Path, limits: Limits) -> Iterator[None]:
+def told(path: Path, limits: Limits) -> Iterator[None]:
     """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
     try:
         with warnings.catch_warnings():
@@ -133,6 +136,10 @@ def _told(path: Path, limits: Limits) -> Iterator[None]:
             f"{path} is too large to be read safely: at most {limits.pixels / 1e6:.0f} million pixels; scale it down"
         ) from error
     except UnidentifiedImageError as error:
+        if is_video_file(path):
+            raise MediaError(
+                f"{path} is a video, not a photo: give a picture, for example one of its frames"
+            ) from error
         *names, last = (_NAMES.get(name, name) for name in limits.formats)
         raise MediaError(f"{path} is not a picture that can be read: use {', '.join(names)} or {last}") from error
     except FantasyPortraitError:
@@ -148,7 +155,7 @@ def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes:
     with ExitStack() as stack:
         opened = open_picture(data, formats, limits)
         image = stack.enter_context(opened.image)
-        _check_size(path, opened, limits)
+        check_size(path, opened, limits)
         notes += reduced_note(path.name, opened, limits)
         notes += _first_of_several(path, image, data)
         check_values(path, image)
@@ -157,14 +164,16 @@ def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes:
         return image.copy() if turned is image else turned
 
 
-def _is_heic(path: Path, data: bytes) -> bool:
+def is_heic(path: Path, data: bytes) -> bool:
+    """Whether it is a HEIC by its first bytes, or by its name where these do not say otherwise."""
     brands = data[8:64] if data[4:8] == b"ftyp" else b""
     if b"avi" in brands or data.startswith((b"\xff\xd8", b"\x89PNG")):  # also where the name says .heic
         return False
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
 
-def _check_size(path: Path, opened: Opened, limits: Limits) -> None:
+def check_size(path: Path, opened: Opened, limits: Limits) -> None:
+    """Refuse a picture that is over the limits, before it is decoded; raises MediaError."""
     width, height = opened.image.size
     advice = "scale it down" if isinstance(opened.image, JpegImageFile) else "scale it down, or save it as a JPEG"
     check_pixels(path, (width, height), limits, advice)

@@ -26,9 +26,9 @@ def check_header(path: Path, data: bytes, limits: Limits) -> None:
         if data.startswith(b"\xff\xd8"):
             _check_jpeg(path, data, limits)
         elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-            _check_sizes(path, ((kind == b"eXIf", size) for kind, size in _png_chunks(data)), limits)
+            _check_sizes(path, ((kind == b"eXIf", size) for kind, _, size in png_chunks(data)), limits)
         elif data.startswith(b"RIFF"):
-            _check_sizes(path, ((kind == b"EXIF", size) for kind, size in _riff_chunks(data)), limits)
+            _check_sizes(path, ((kind == b"EXIF", size) for kind, _, size in riff_chunks(data)), limits)
         elif data.startswith(b"GIF8"):
             _check_sizes(path, _gif_blocks(data), limits)
         elif data[4:8] == b"ftyp":
@@ -93,19 +93,21 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = begin + max(size, 0 if marker in _ALONE else 2)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, first byte, length) of the chunks of a PNG; struct.error where the last one is cut off."""
     at = 8
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
-        yield kind, min(size, len(data) - at)
+        yield kind, at + 8, min(size, len(data) - at)
         at += 12 + size
 
 
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+def riff_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, first byte, length) of the chunks of a WebP; struct.error where the last one is cut off."""
     at = 12
     while at < len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
-        yield kind, min(size, len(data) - at)
+        yield kind, at + 8, min(size, len(data) - at)
         at += 8 + size + size % 2
 
 
@@ -150,13 +152,13 @@ def _table(flags: int) -> int:
 
 def _exif_items(data: bytes) -> Iterator[int]:
     """Bytes of each EXIF item of an AVIF or HEIC, from the tables of its meta box (ISO/IEC 14496-12, 8.11)."""
-    meta = next((body for kind, body in _boxes(data) if kind == b"meta"), b"")
-    tables = dict(_boxes(meta[4:]))
+    meta = next((body for kind, body in boxes(data) if kind == b"meta"), b"")
+    tables = dict(boxes(meta[4:]))
     wanted = set(_item_ids(tables.get(b"iinf", b""), b"Exif"))
     yield from (size for item, size in _item_sizes(tables.get(b"iloc", b"")) if item in wanted)
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, content) of the boxes that `data` is made of."""
     at, count = 0, 0
     while at + 8 <= len(data) and count < MAX_PIECES:
@@ -173,7 +175,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _item_ids(table: bytes, kind: bytes) -> Iterator[int]:
     """The numbers of the items of a kind that an item information box lists."""
     wide = table[:1] != b"\0"
-    for name, entry in _boxes(table[8 if wide else 6 :]):
+    for name, entry in boxes(table[8 if wide else 6 :]):
         if name == b"infe" and entry[0] >= 2:
             item, protection = struct.unpack_from(">HH" if entry[0] == 2 else ">IH", entry, 4)
             begin = 8 if entry[0] == 2 else 10

@@ -18,3 +18,12 @@ def check_pixels(path: Path, size: tuple[int, int], limits: Limits, advice: str 
         raise MediaError(
             f"{path} is {width} x {height}: the longest side may be {limits.longest_side} pixels; {advice}"
         )
+
+
+def check_pictures(path: Path, count: int, limits: Limits) -> None:
+    """Refuse an animation of more than so many pictures, with MediaError."""
+    if count > limits.animation_frames:
+        raise MediaError(
+            f"{path} is an animation of more than {limits.animation_frames} pictures: convert it to MP4, or make it "
+            "shorter"
+        )

@@ -14,7 +14,18 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.containers import clip_zero, decode, open_media, sound_note, sound_stream
+from fantasyportrait.media.channels import stereo_matrix
+from fantasyportrait.media.containers import (
+    clip_zero,
+    decode,
+    open_media,
+    packet_end,
+    packets,
+    sound_note,
+    sound_stream,
+)
+from fantasyportrait.media.limiter import limited
+from fantasyportrait.media.picture_clips import is_picture
 from fantasyportrait.media.timeline import Fill, round_half_up
 from fantasyportrait.schema.limits import PRIVATE, Limits
 
@@ -25,7 +36,6 @@ _BLOCK = SAMPLE_RATE // 10
 _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
-_KNEE = 0.7
 _RATES = (4_000, 768_000)
 SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
 """Reads one file's sound from a start in seconds on, as `read_sound` does."""
@@ -35,7 +45,8 @@ SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
 class SoundSource:
     """The sound of `path` from `start_s` for `length_s`, the span whose pictures are used, repeated as they are.
 
-    `frame_s` is the length of an output frame: ping-pong turns round on a frame.
+    `frame_s` is the length of an output frame: ping-pong turns round on a frame. It is silent for `delay_s` before.
+    `levels` are (seconds of the result, factor), ascending, between which its loudness goes evenly; none for as it is.
     """
 
     path: Path
@@ -43,54 +54,75 @@ class SoundSource:
     length_s: Fraction
     fill: Fill = "hold"
     frame_s: Fraction = Fraction(1, 25)
+    delay_s: Fraction = Fraction(0)
+    levels: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0:
+        if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0 or self.delay_s < 0:
             raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
 
 
-def has_sound(path: Path, limits: Limits = PRIVATE) -> bool:
-    """Whether the file has a sound track that can be read. Raises MediaError where it cannot be opened, and for a codec
-    that is not allowed."""
+def sound_length_s(path: Path, limits: Limits = PRIVATE) -> Fraction:
+    """Seconds of sound in a file from its beginning, that of its pictures if it has any; 0 without a sound track.
+
+    Packets are counted, since headers guess. Raises MediaError for a file that cannot be read, for a picture, and for a
+    codec that is not allowed.
+    """
+    if is_picture(path, limits):
+        raise MediaError(f"{path} is a picture, which has no sound: choose another file, or the sound none")
     with open_media(path, limits) as container:
         note = sound_note(container, path)
         if note is not None:
             raise MediaError(note)
-        return sound_stream(container) is not None
+        stream = sound_stream(container)
+        if stream is None:
+            return Fraction(0)
+        zero = clip_zero(path, limits)
+        ends = (packet_end(packet, stream) for packet in packets(container, stream, []) if packet is not None)
+        return max(Fraction(0), max((end for end in ends if end is not None), default=zero) - zero)
 
 
 def sound_blocks(
     sources: Sequence[SoundSource], duration_s: Fraction, read: SoundReader | None = None
 ) -> Iterator[Block]:
-    """The mix of `sources`, float32 (n, 2) at 48 kHz within -1 to 1, `duration_s` long to the sample.
+    """The mix of `sources`, float32 (n, 2) at 48 kHz, `duration_s` long to the sample.
 
-    A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a held last frame.
-    `read` decodes the files: `read_sound` in this process where it is None.
+    What would be louder than -1 dBTP is turned down without distortion (see `media.limiter`), the rest is the sum of
+    the sources' samples. A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a
+    held last frame. `read` decodes the files: `read_sound` in this process where it is None.
     """
-    total = round_half_up(duration_s * SAMPLE_RATE)
-    voices = [_regular(_voice(source, total, read or read_sound), total) for source in sources]
+    return limited(_mix(sources, round_half_up(duration_s * SAMPLE_RATE), read or read_sound))
+
+
+def _mix(sources: Sequence[SoundSource], total: int, read: SoundReader) -> Iterator[Block]:
+    """The sum of all sources in blocks of 0.1 s."""
+    voices = [_regular(_voice(source, total, read), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
-        for voice in voices:
-            mix += next(voice)
-        yield _limit(mix) if len(voices) > 1 else mix.clip(-1, 1)
+        for voice, source in zip(voices, sources, strict=True):
+            mix += _levelled(next(voice), source, begin)
+        yield mix
 
 
-def _limit(mix: Block) -> Block:
-    """Leave what is quiet as it is, and bend peaks above the knee so that they stay under full scale."""
-    loud = np.abs(mix)
-    bent = _KNEE + (1 - _KNEE) * np.tanh((loud - _KNEE) / (1 - _KNEE))
-    return np.where(loud <= _KNEE, mix, np.copysign(bent, mix)).astype(np.float32)
+def _levelled(block: Block, source: SoundSource, begin: int) -> Block:
+    if not source.levels:
+        return block
+    seconds, factors = zip(*source.levels, strict=True)
+    level = np.interp(np.arange(begin, begin + len(block)) / SAMPLE_RATE, seconds, factors)
+    return np.asarray(block * level[:, None], np.float32)
 
 
 def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block]:
     """One source's samples for the whole timeline, in blocks of any size, `total` in all."""
     turn_s = max(source.frame_s, 2 * (source.length_s - source.frame_s))
     period_s = {"loop": source.length_s, "pingpong": turn_s}.get(source.fill)
-    begin, rounds = 0, 0
+    first = min(total, round_half_up(source.delay_s * SAMPLE_RATE))
+    yield from _silence(first)
+    begin, rounds = first, 0
     while begin < total:
         rounds += 1
-        end = total if period_s is None else max(begin + 1, min(total, round_half_up(rounds * period_s * SAMPLE_RATE)))
+        after_s = source.delay_s + rounds * (period_s or 0)
+        end = total if period_s is None else max(begin + 1, min(total, round_half_up(after_s * SAMPLE_RATE)))
         heard = min(end - begin, round_half_up(source.length_s * SAMPLE_RATE))
         with closing(read(source.path, Fraction(source.start_s))) as samples:
             yield from _faded(_exactly(samples, heard), heard)
@@ -112,8 +144,9 @@ def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRI
             _seek(container, stream, start - 1)
         given = 0
         for frame in _resampled(path, container, stream):
-            channels = frame.layout.nb_channels
-            block = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, channels).repeat(2 // channels, axis=1)
+            samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            block = samples @ stereo_matrix([channel.name for channel in frame.layout.channels])
             at = given
             if frame.pts is not None and frame.time_base is not None:
                 at = round_half_up((frame.pts * frame.time_base - start) * SAMPLE_RATE)
@@ -133,10 +166,7 @@ def _seek(container: InputContainer, stream: AudioStream, target: Fraction) -> N
 
 
 def _resampled(path: Path, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Interleaved float32 frames at 48 kHz, even where the stream changes its rate or channels.
-
-    Mono stays mono: the resampler would spread it at -3 dB. All else becomes stereo.
-    """
+    """Interleaved float32 frames at 48 kHz with their own channels, even where the stream changes its format."""
     resampler: AudioResampler | None = None
     shape: tuple[object, ...] = ()
     for frame in decode(container, stream, []):
@@ -144,10 +174,7 @@ def _resampled(path: Path, container: InputContainer, stream: AudioStream) -> It
         if resampler is None or kind != shape:
             _check_rate(path, frame.sample_rate)
             yield from resampler.resample(None) if resampler else ()
-            resampler, shape = (
-                AudioResampler("flt", "mono" if frame.layout.nb_channels == 1 else "stereo", SAMPLE_RATE),
-                kind,
-            )
+            resampler, shape = AudioResampler("flt", frame.layout, SAMPLE_RATE), kind
         yield from resampler.resample(frame)
     yield from resampler.resample(None) if resampler else ()
 

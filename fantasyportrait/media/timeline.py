@@ -13,7 +13,7 @@ from fantasyportrait.core.errors import RequestError
 
 Fill = Literal["loop", "hold", "pingpong"]
 
-MAX_RATE = 240
+MIN_RATE, MAX_RATE = 1, 240
 _NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120, 240))
 
 
@@ -44,14 +44,15 @@ def frame_count(duration_s: Fraction | float, rate: Fraction) -> int:
     return max(1, round_half_up(Fraction(duration_s) * rate))
 
 
-def fill_rows(length: int, total: int, fill: Fill) -> NDArray[np.int64]:
+def fill_rows(length: int, total: int, fill: Fill, delay: int = 0) -> NDArray[np.int64]:
     """Which of `length` rows each of `total` frames shows, int64 (total,).
 
-    `loop` starts again, `hold` stays at the last row, `pingpong` turns round without showing an end row twice.
+    `loop` starts again, `hold` stays at the last row, `pingpong` turns round without showing an end row twice. The
+    first row is held for `delay` frames before it plays.
     """
-    if length < 1 or total < 0:
-        raise RequestError(f"cannot lay {length} rows on {total} frames: a motion needs at least one row")
-    frames = np.arange(total, dtype=np.int64)
+    if length < 1 or total < 0 or delay < 0:
+        raise RequestError(f"cannot lay {length} rows on {total} frames after {delay}: a motion needs at least one row")
+    frames: NDArray[np.int64] = np.maximum(np.arange(total, dtype=np.int64) - delay, 0)
     if fill == "hold":
         return np.minimum(frames, length - 1)
     if fill == "loop":
@@ -72,6 +73,6 @@ def parse_rate(text: str) -> Fraction:
         rate = Fraction(0)
     if "." in text:
         rate = next((exact for exact in _NTSC if abs(exact - rate) < Fraction(1, 200)), rate)
-    if not 1 <= rate <= MAX_RATE:
-        raise RequestError(f'the frame rate "{text}" is out of range: it must lie between 1 and {MAX_RATE}')
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise RequestError(f'the frame rate "{text}" is out of range: it must lie between {MIN_RATE} and {MAX_RATE}')
     return rate

@@ -7,7 +7,7 @@ from fantasyportrait.core.geometry import fit_similarity, rotation_angles
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.neutral import relaxed
+from fantasyportrait.motion.neutral import at_rest, relaxed
 from fantasyportrait.motion.smoothing import smooth_landmarks
 
 # Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
@@ -34,6 +34,9 @@ def motion_of(
         mirror: swap left and right.
         reference: measure motion from the frame that looks most like this face (absolute motion) instead of from
             the person's most neutral frame (relative motion).
+
+    A track of one row, such as a picture's, has no other frame to be measured from: its motion is the expression
+    itself, from the same face at rest.
     """
     landmarks = smooth_landmarks(track.landmarks, smoothing)
     blendshapes, mouths = track.blendshapes, track.mouths
@@ -41,6 +44,8 @@ def motion_of(
         landmarks = mirrored_points(landmarks, track.size[0], canonical.mirror)
         blendshapes = mirrored_blendshapes(blendshapes)
         mouths = mouths[:, :, ::-1]
+    if len(landmarks) == 1:
+        return FaceMotion(*at_rest(landmarks[0], blendshapes[0], canonical), landmarks, blendshapes, mouths)
     if reference is None:
         cost = _expressiveness(landmarks, blendshapes, canonical)
     else:

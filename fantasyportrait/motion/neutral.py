@@ -9,27 +9,61 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import fit_similarity
 from fantasyportrait.faces.mesh import LIP_PAIRS, RIGID, CanonicalFace
-from fantasyportrait.motion.shapes import shape_basis
+from fantasyportrait.motion.shapes import indices, shape_basis
 
 _JAW_OPEN, _SMILE_LEFT, _SMILE_RIGHT = 25, 44, 45
 # A resting face scores up to this much smile, and its lips part by up to this share of the mouth's width.
 _RESTING_SMILE, _RESTING_GAP = 0.25, 0.06
+# What a single picture may express besides a smile and an open jaw, and how much of it resting faces score as well.
+_EXPRESSED = tuple(
+    row
+    for name in (
+        "browDown", "browInnerUp", "browOuterUp", "cheekPuff", "eyeWide", "mouthFrown", "mouthFunnel",
+        "mouthLowerDown", "mouthPucker", "mouthStretch", "mouthUpperUp", "noseSneer",
+    )
+    for row in indices(name)
+)  # fmt: skip
+_RESTING_SCORE, _FAINT_SMILE = 0.3, 0.1
+_BLINKS, _RESTING_BLINK = indices("eyeBlink"), 0.45
 
 
 def relaxed(
-    points: NDArray[np.float32], scores: NDArray[np.float32], canonical: CanonicalFace
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    canonical: CanonicalFace,
+    resting_smile: float = _RESTING_SMILE,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Landmarks (478, 3) and blendshapes (52,) of the same face without its smile and with its mouth shut."""
+    """Landmarks (478, 3) and blendshapes (52,) of the same face without its smile and with its mouth shut.
+
+    A smile score of `resting_smile` is left: some faces rest so.
+    """
     basis = shape_basis(canonical)
     onto = fit_similarity(canonical.points[RIGID], points[RIGID])
     calm, rest = points.astype(np.float64), scores.copy()
     for smile in (_SMILE_LEFT, _SMILE_RIGHT):
-        amount = max(float(scores[smile]) - _RESTING_SMILE, 0.0)
+        amount = max(float(scores[smile]) - resting_smile, 0.0)
         calm = calm - amount * onto.scale * basis[smile] @ onto.rotation.T
         rest[smile] -= amount
     calm, opened = mouth_shut(calm, canonical)
     rest[_JAW_OPEN] = max(float(rest[_JAW_OPEN]) - opened, 0.0)
     return calm.astype(np.float32), rest
+
+
+def at_rest(
+    points: NDArray[np.float32], scores: NDArray[np.float32], canonical: CanonicalFace
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Landmarks (478, 3) and blendshapes (52,) of the same face without any expression; its gaze and pose stay.
+
+    For a single picture, in which there is no calmer frame to measure from.
+    """
+    basis = shape_basis(canonical)
+    onto = fit_similarity(canonical.points[RIGID], points[RIGID])
+    calm, rest = points.astype(np.float64), scores.copy()
+    for row in (*_EXPRESSED, *_BLINKS):
+        amount = max(float(scores[row]) - (_RESTING_BLINK if row in _BLINKS else _RESTING_SCORE), 0.0)
+        calm = calm - amount * onto.scale * basis[row] @ onto.rotation.T
+        rest[row] -= amount
+    return relaxed(calm.astype(np.float32), rest, canonical, _FAINT_SMILE)
 
 
 def mouth_shut(points: NDArray[np.float64], canonical: CanonicalFace) -> tuple[NDArray[np.float64], float]:

@@ -121,7 +121,7 @@ class Animator:
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")
-        check_input(path)
+        check_input(path, "clip")
         cache = self.cache_dir or cache_folder()
 
         def tracked(turn: Turn) -> tuple[Track, ...]:

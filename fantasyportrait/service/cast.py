@@ -35,9 +35,11 @@ class ClipSource:
     """A driving clip and the person in it.
 
     Attributes:
-        path: the video file; text becomes a Path.
+        path: the video file, or a picture: an animated one is a clip, a still one an expression that is held; text
+            becomes a Path.
         person: 1, 2, 3 ... from left to right in the clip; None for the largest.
         start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
+        delay_s: when the clip begins in the result, in seconds; until then the face holds the clip's first frame.
         sha256: of the file when the request was run; it only serves to notice that the file has changed since.
     """
 
@@ -46,6 +48,7 @@ class ClipSource:
     start_s: float = 0.0
     end_s: float | None = None
     sha256: str | None = None
+    delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.person is not None:
@@ -58,6 +61,7 @@ class ClipSource:
                     f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
                     "the start"
                 )
+        check_number(f"delay of {self.path.name}", self.delay_s, 0, LONGEST_S)
         check_digest(f"sha256 of {self.path.name}", self.sha256)
 
 
@@ -130,8 +134,8 @@ def parse_role(text: str) -> Role:
 
     SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
     options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really
-    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end (seconds; clips only),
-    strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
+    only), strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
@@ -168,7 +172,7 @@ def parse_source(source: str, where: str, **cut: Any) -> Source:
     """The `SOURCE` of `parse_role`, with the fields of its clip; `where` begins the sentences of its `RequestError`."""
     is_clip = source not in _WORDS and not source.startswith("motion:")
     if cut and not is_clip:
-        raise RequestError(f"{where} gives person, start or end: only a clip has these, leave them out")
+        raise RequestError(f"{where} gives person, start, end or delay: only a clip has these, leave them out")
     if source in _WORDS:
         return _WORDS[source]
     if not is_clip:
@@ -219,11 +223,12 @@ def _flag(field: str, text: str) -> bool:
 
 
 _WORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
-_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s"}
+_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s", "delay": "delay_s"}
 _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "person": _whole,
     "start": _number,
     "end": _number,
+    "delay": _number,
     "strength": _number,
     "head": _flag,
     "eyes": _flag,
@@ -232,7 +237,7 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "mirror": _flag,
 }
 
-_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256")
+_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
 _ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
 
 

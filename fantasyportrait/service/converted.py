@@ -11,7 +11,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
 
 StrPath = str | os.PathLike[str]
-DurationWord = Literal["longest", "shortest"]
+DurationWord = Literal["longest", "shortest", "sound"]
 DURATION_WORDS: tuple[DurationWord, ...] = get_args(DurationWord)
 
 Taken = TypeVar("Taken", contravariant=True)
@@ -50,7 +50,7 @@ def as_path(value: object, name: str) -> Path:
     """The path of a file, from text or a path; `RequestError` that names the argument `name` for anything else."""
     path = as_folder(value, name)
     if not path.name:
-        raise RequestError(f"{name} is {str(value)!r}: give the path of a file")
+        raise RequestError(f"{name} is empty or a folder ({str(value)!r}): give the path of a file on this machine")
     return path
 
 

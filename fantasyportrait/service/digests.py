@@ -5,13 +5,18 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256, open_regular
+from fantasyportrait.media.inputs import check_file
 from fantasyportrait.service.cast import ClipSource
 from fantasyportrait.service.portrait import portrait_name
 from fantasyportrait.service.request import AnimationRequest
 
 
-def check_input(path: Path) -> None:
-    """Raise `MediaError` where `path` is no file that can be read: absent, a folder, a named pipe, a device."""
+def check_input(path: Path, what: str) -> None:
+    """Raise `MediaError` where `path`, given as `what` ("photo", "clip", "sound"), is no file that can be read.
+
+    Such are an address, a folder, a saved request, a named pipe, a device, and what is absent.
+    """
+    check_file(path, what)
     try:
         open_regular(path).close()
     except FileNotFoundError as error:

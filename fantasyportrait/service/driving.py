@@ -1,20 +1,23 @@
 """The driving stage: every clip of the cast tracked once, one person chosen for each role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
-from fantasyportrait.core.errors import FaceError
+from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.clips import ClipInfo
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.media.timeline import Timeline, frame_count
+from fantasyportrait.media.rates import nearest_standard
+from fantasyportrait.media.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count, round_half_up
 from fantasyportrait.schema.limits import PRIVATE
-from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.cast import LONGEST_S, ClipSource
+from fantasyportrait.service.checks import check_number
+from fantasyportrait.service.converted import DurationWord
+from fantasyportrait.service.request import AnimationRequest
 
 DEFAULT_DURATION_S = 4
 MISSING_S = Fraction(1, 2)
@@ -35,6 +38,38 @@ class DrivingClip:
 def clip_key(source: ClipSource) -> ClipKey:
     """The same for two sources that show the same frames, whoever is chosen in them."""
     return str(source.path), source.start_s, source.end_s
+
+
+def delay_frames(source: ClipSource, rate: Fraction) -> int:
+    """After how many frames of the result the clip begins."""
+    return round_half_up(Fraction(source.delay_s) * rate)
+
+
+def check_span(source: ClipSource, info: ClipInfo) -> None:
+    """Raise `RequestError` where a part is wanted of a still picture, which has no time."""
+    if info.still and (source.start_s or source.end_s is not None):
+        raise RequestError(f"{source.path} is a picture, which has no start and end: leave them out")
+
+
+def rate_for(
+    request: AnimationRequest, infos: Mapping[ClipKey, ClipInfo], decoder: Decoder
+) -> tuple[Fraction, list[str]]:
+    """The result's frames a second, and notes: the request's, or those of the first clip of its cast that moves.
+
+    Raises `RequestError` where only still pictures drive.
+    """
+    if isinstance(request.rate, Fraction):
+        return request.rate, []
+    path = next((clip.path for clip in request.clips if not infos[clip_key(clip)].still), None)
+    measured = None if path is None else decoder.own_rate(path)
+    if path is None or measured is None:
+        raise RequestError("rate is 'clip', but the cast's clips are still pictures: give frames a second, such as 25")
+    own, steady = measured
+    rate = min(max(own if steady else nearest_standard(own), Fraction(MIN_RATE)), Fraction(MAX_RATE))
+    if rate == own:
+        return rate, []
+    why = f"runs at {float(own):.4g} frames a second" if steady else f"varies around {float(own):.4g} frames a second"
+    return rate, [f"{path.name} {why}: the video has {float(rate):.5g}"]
 
 
 def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
@@ -58,9 +93,13 @@ def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
     return frame_count(max(end_s - source.start_s, 0.0), rate)
 
 
-def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float:
-    """Seconds of the used part of the clip at `rate`, by what the clip says of itself; `MediaError` if unreadable."""
-    return float(expected_frames(source, decoder.probe(source.path), rate) / rate)
+def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float | None:
+    """When the used part of the clip ends in a result of `rate`, in seconds, by what the clip says of its length.
+
+    None for a still picture, which does not decide how long a result is. Raises `MediaError` for an unreadable clip.
+    """
+    info = decoder.probe(source.path)
+    return None if info.still else float((delay_frames(source, rate) + expected_frames(source, info, rate)) / rate)
 
 
 def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track_rows) -> list[str]:
@@ -70,7 +109,10 @@ def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track
     """
     name = clip.source.path.name
     notes = [*clip.info.notes]
-    notes += [f"{name}, person {clip.track.person}: {text}" for text in report(clip.track, rate).warnings]
+    found = report(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
+    notes += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
+    if clip.info.still and clip.source.delay_s:
+        notes.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
@@ -87,14 +129,41 @@ def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track
     return notes
 
 
+def late_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
+    """A note for each clip whose delay lets it begin only after the end of the result."""
+    return [
+        f"{clip.source.path.name} begins at {clip.source.delay_s:g} s, after the end of the video "
+        f"({float(timeline.duration_s):.1f} s): face {clip.face} only shows its first frame"
+        for clip in clips
+        if not clip.info.still and delay_frames(clip.source, timeline.rate) >= timeline.frames
+    ]
+
+
+def last_frame(clip: DrivingClip, rate: Fraction) -> int:
+    """How many frames of a result have passed when the clip, begun after its delay, has been played once."""
+    return delay_frames(clip.source, rate) + len(clip.track)
+
+
 def timeline_for(
-    duration: float | Literal["longest", "shortest"], rate: Fraction, clips: Sequence[DrivingClip]
+    duration: float | DurationWord,
+    rate: Fraction,
+    clips: Sequence[DrivingClip],
+    sound_s: Fraction | None = None,
 ) -> Timeline:
-    """The result's timeline: a given length, or that of the longest or shortest clip; 4 s where there is no clip."""
+    """The result's timeline: a given length, that of the longest or shortest clip, or that of the sound, `sound_s`.
+
+    A clip's delay counts, a still picture does not; 4 s where there is no clip. Raises `RequestError` where the length
+    is that of a sound and there is none.
+    """
+    if duration == "sound":
+        if not sound_s:
+            raise RequestError("duration is 'sound', but no clip has sound: give a sound as file:PATH, or seconds")
+        check_number("the length of the sound", float(sound_s), 0, LONGEST_S)
+        return Timeline(rate, frame_count(sound_s, rate))
     if not isinstance(duration, str):
         return Timeline(rate, frame_count(duration, rate))
-    lengths = [len(clip.track) for clip in clips] or [frame_count(DEFAULT_DURATION_S, rate)]
-    return Timeline(rate, max(lengths) if duration == "longest" else min(lengths))
+    ends = [last_frame(clip, rate) for clip in clips if not clip.info.still] or [frame_count(DEFAULT_DURATION_S, rate)]
+    return Timeline(rate, max(ends) if duration == "longest" else min(ends))
 
 
 def _seen_area(track: Track) -> float:

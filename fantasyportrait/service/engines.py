@@ -19,7 +19,8 @@ from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.motion.from_track import motion_of
 from fantasyportrait.preview.engine import Part, render
-from fantasyportrait.service.cast import BuiltinSource, FreeSource, Role
+from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
+from fantasyportrait.service.driving import delay_frames
 from fantasyportrait.service.events import StageName
 from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import AnimationRequest
@@ -121,8 +122,7 @@ def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Pa
     role = part.role
     if role is None or motion is None:
         return Part(part.face, None)
-    fill = scene.request.fill if part.track is not None else "loop"
-    rows = fill_rows(len(motion), scene.timeline.frames, fill)
+    rows = part_rows(part, len(motion), scene)
     regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
     # A built-in motion has no pose of its own to take over.
     absolute = bool(scene.request.absolute) and part.track is not None
@@ -142,6 +142,17 @@ def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMoti
     return motion_of(
         part.track, canonical, smoothing=scene.request.smoothing, mirror=part.role.mirror, reference=reference
     )
+
+
+def part_rows(part: ScenePart, length: int, scene: Scene) -> NDArray[np.int64]:
+    """Which of the `length` rows of the part's motion each frame of the scene plays, int64 (frames,).
+
+    A clip begins after its delay and is filled as the request says; built-in motions loop.
+    """
+    source = None if part.role is None else part.role.source
+    if not isinstance(source, ClipSource):
+        return fill_rows(length, scene.timeline.frames, "loop")
+    return fill_rows(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))
 
 
 def turn_length(timeline: Timeline) -> int:

@@ -67,8 +67,11 @@ def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: flo
     """
     tracks = animator.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
-    notes = [*animator.decoder.probe(path).notes, *turn_note(path, animator.decoder.turn_of(path))]
-    notes += [f"person {track.person}: {text}" for track in tracks for text in report(track, RATE).warnings]
+    info = animator.decoder.probe(path)
+    notes = [*info.notes, *turn_note(path, animator.decoder.turn_of(path))]
+    for track in tracks:
+        found = report(track, None if info.still else RATE, (info.width, info.height))
+        notes += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
     with closing(animator.decoder.frames(path, RATE, start_s + float(shown / RATE))) as frames:

@@ -43,10 +43,10 @@ def pack(request: AnimationRequest, output: Path) -> Parcel:
     paths = output_paths(output)
     if not isinstance(request.portrait, Path):
         raise RequestError(f"portrait is {IN_MEMORY}, which is not sent to other machines: save it as a file")
-    inputs = list(dict.fromkeys(request.files))
-    check_place(paths, inputs)
-    for path in inputs:
-        check_input(path)
+    inputs = dict(request.inputs)
+    check_place(paths, list(inputs))
+    for path, what in inputs.items():
+        check_input(path, what)
     names = {path: _name(path) for path in inputs}
     saved, _ = record_inputs(request, clip_sha256(request.portrait))
     named = request.with_paths(lambda path: Path(names[path]) if path in names else path.resolve())

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.core.files import open_regular
@@ -29,6 +29,7 @@ from fantasyportrait.service.checks import (
 from fantasyportrait.service.converted import Converted, DurationWord, StrPath, as_duration, as_path, shown
 from fantasyportrait.service.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
 from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.service.sound_file import KIND, SoundFile, parse_sound_file
 
 SCHEMA = 1
 REQUEST_KEY = "description"
@@ -38,8 +39,10 @@ LARGEST_SIDE = 8192
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
 RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
-SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH"
+SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH[#start=SECONDS]"
 Rate = Fraction | float | str
+ClipRate = Literal["clip"]
+OWN_RATE: ClipRate = "clip"
 
 
 def read_rate(value: object, name: str = "rate") -> Fraction:
@@ -60,6 +63,16 @@ def read_rate(value: object, name: str = "rate") -> Fraction:
     raise RequestError(f"{name} is {shown(value)}: {RATE_RULE}")
 
 
+def as_rate(value: object, name: str) -> Fraction | ClipRate:
+    """What `read_rate` gives, or "clip" as it is. Raises `RequestError` that names the argument."""
+    if isinstance(value, str) and value == OWN_RATE:
+        return OWN_RATE
+    try:
+        return read_rate(value, name)
+    except RequestError as error:
+        raise RequestError(f"{error}, or '{OWN_RATE}' for those of the first clip") from error
+
+
 @dataclass(frozen=True)
 class AnimationRequest:
     """Everything that decides a result.
@@ -69,13 +82,14 @@ class AnimationRequest:
             `Photo`. A run saves the latter as a PNG beside its result, so that the saved request can read it.
         cast: one role a face, or its text on the command line; a face without a role stays still.
         engine: what turns the request into frames.
-        duration: of the result in seconds, or the longest or shortest clip of the cast.
-        rate: frames a second, exact: a whole number, a fraction, 29.97 and its kin (see `read_rate`), or text.
+        duration: of the result in seconds, or the longest or shortest clip of the cast with its delay, or the sound.
+        rate: frames a second, exact: a whole number, a fraction, 29.97 and its kin (see `read_rate`), or text; or
+            "clip": those of the first clip of the cast.
         fill: what a clip does that is shorter than the result.
         absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
             None for the engine's own way: relative in preview, absolute in wan, which was trained so.
         smoothing: of the driver's landmarks, 0 (none) to 1.
-        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH.
+        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH[#start=SECONDS].
         max_side: of the video, in pixels: preview reduces a larger photo to it, wan makes every photo so large; None
             for what the engine does best.
         side_by_side: also make a video of driving clips, source and result.
@@ -88,7 +102,7 @@ class AnimationRequest:
     cast: Converted[Role | str | Iterable[Role | str], tuple[Role, ...]] = Converted(as_cast)
     engine: str = "preview"
     duration: Converted[float | Fraction | str, float | DurationWord] = Converted(as_duration, "longest")
-    rate: Converted[Rate, Fraction] = Converted(read_rate, Fraction(25))
+    rate: Converted[Rate, Fraction | ClipRate] = Converted(as_rate, Fraction(25))
     fill: Fill = "loop"
     absolute: bool | None = None
     smoothing: float = 0.5
@@ -105,6 +119,8 @@ class AnimationRequest:
             raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
         if not isinstance(self.duration, str):
             check_number("duration", self.duration, 0.001, LONGEST_S)
+        if self.rate == OWN_RATE and not self.clips:
+            raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
         check_choice("fill", self.fill, FILLS)
         if self.absolute is not None:
             check_flag("absolute", self.absolute)
@@ -129,7 +145,15 @@ class AnimationRequest:
 
     def _check_sound(self) -> None:
         kind, colon, value = self.sound.partition(":") if isinstance(self.sound, str) else ("", "", "")
-        if (colon and kind == "file" and value) or (not colon and kind in ("auto", "mix", "none")):
+        if self.duration == "sound" and (kind == "none" or (kind != "file" and not self.clips)):
+            raise RequestError(
+                f"duration is 'sound', but the sound is {self.sound!r} and no clip is heard: give the sound as "
+                "file:PATH, or another duration"
+            )
+        if colon and kind == "file" and value:
+            parse_sound_file(self.sound)
+            return
+        if not colon and kind in ("auto", "mix", "none"):
             return
         if kind != "face" or not value.isdecimal():
             raise RequestError(f"sound is {self.sound!r}: give {SOUNDS}")
@@ -142,16 +166,26 @@ class AnimationRequest:
         return tuple(role.source for role in self.cast if isinstance(role.source, ClipSource))
 
     @property
+    def inputs(self) -> tuple[tuple[Path, str], ...]:
+        """The files that it reads, each with what it is given as: the portrait unless it is in memory, clips, sound."""
+        portrait = [(self.portrait, "photo")] if isinstance(self.portrait, Path) else []
+        sound = [] if self.sound_file is None else [(self.sound_file, "sound")]
+        return (*portrait, *((clip.path, "clip") for clip in self.clips), *sound)
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """The files that it reads: the portrait unless it is in memory, the clips, the sound."""
-        portrait = [self.portrait] if isinstance(self.portrait, Path) else []
-        sound = [] if self.sound_file is None else [self.sound_file]
-        return (*portrait, *(clip.path for clip in self.clips), *sound)
+        """The files of `inputs`."""
+        return tuple(path for path, _ in self.inputs)
+
+    @property
+    def own_sound(self) -> SoundFile | None:
+        """The file of `sound` and where it begins, where it names one."""
+        return parse_sound_file(self.sound) if self.sound.startswith(KIND) else None
 
     @property
     def sound_file(self) -> Path | None:
         """The file of `sound`, where it names one."""
-        return Path(self.sound.removeprefix("file:")) if self.sound.startswith("file:") else None
+        return None if self.own_sound is None else self.own_sound.path
 
     def with_paths(self, change: Callable[[Path], Path]) -> "AnimationRequest":
         """The same request with every path sent through `change`."""
@@ -161,7 +195,8 @@ class AnimationRequest:
             else role
             for role in self.cast
         )
-        sound = self.sound if self.sound_file is None else f"file:{change(self.sound_file).as_posix()}"
+        own = self.own_sound
+        sound = self.sound if own is None else str(replace(own, path=change(own.path)))
         folder = self.sampling.model_folder
         sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
         portrait = change(self.portrait) if isinstance(self.portrait, Path) else self.portrait

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,13 @@ from fantasyportrait.service.digests import check_input, record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
+    check_span,
     choose_person,
     clip_key,
     clip_notes,
     expected_frames,
+    late_notes,
+    rate_for,
     timeline_for,
 )
 from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Watch, canonical_face
@@ -38,7 +42,7 @@ from fantasyportrait.service.output import check_place, output_paths, publish, w
 from fantasyportrait.service.progress import Progress
 from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
-from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
 from fantasyportrait.service.space import check_space, result_bytes
 from fantasyportrait.service.upright_clips import turn_note
 from fantasyportrait.service.video_size import small_faces
@@ -85,9 +89,16 @@ class Run:
         self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
+        own_sound_s = self._own_sound_s()
+        rate, notes = rate_for(self._request, infos, self._animator.decoder)
+        self._note(notes)
         photo, faces = self._portrait(engine)
-        clips = self._driving(infos)
-        scene = self._scene(photo, faces, clips)
+        clips = self._driving(infos, rate)
+        sound_s = own_sound_s or heard_length_s(self._request, clips, rate)
+        timeline = timeline_for(self._request.duration, rate, clips, sound_s)
+        self._note(late_notes(clips, timeline))
+        self._note(sound_notes(self._request, clips, timeline, own_sound_s))
+        scene = self._scene(photo, faces, clips, timeline)
         self._check_space(scene)
         with workplace(self._paths) as folder:
             video = folder / self._paths.video.name
@@ -108,12 +119,27 @@ class Run:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
         request = self._request
         check_place(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
-        for path in request.files:
-            check_input(path)
+        for path, what in request.inputs:
+            check_input(path, what)
         decoder = self._animator.decoder
-        if request.sound_file is not None and not decoder.has_sound(request.sound_file):
-            raise MediaError(f"{request.sound_file} has no sound: choose another file, or the sound none")
-        return {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
+        infos = {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
+        for clip in request.clips:
+            check_span(clip, infos[clip_key(clip)])
+        return infos
+
+    def _own_sound_s(self) -> Fraction | None:
+        """Seconds of the sound that the request names as a file, from its start on; raises where there is none."""
+        sound = self._request.own_sound
+        if sound is None:
+            return None
+        length_s = self._animator.decoder.sound_length_s(sound.path)
+        if not length_s:
+            raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
+        if length_s <= sound.start_s:
+            raise RequestError(
+                f"the sound {sound.path} lasts {float(length_s):.2f} s: its start at {sound.start_s:g} s lies beyond"
+            )
+        return length_s - Fraction(sound.start_s)
 
     def _portrait(self, engine: Engine) -> tuple[Photo, tuple[MaskedFace, ...]]:
         """The photo at the size of the video, and its faces."""
@@ -148,10 +174,10 @@ class Run:
         resized = tuple(face.resized((width, height), size) for face in faces)
         return replace(photo, pixels=resize(photo.pixels, size)), resized
 
-    def _driving(self, infos: dict[ClipKey, ClipInfo]) -> tuple[DrivingClip, ...]:
+    def _driving(self, infos: dict[ClipKey, ClipInfo], rate: Fraction) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
         sources = {clip_key(source): source for source in self._request.clips}
-        expected = {key: expected_frames(source, infos[key], self._request.rate) for key, source in sources.items()}
+        expected = {key: expected_frames(source, infos[key], rate) for key, source in sources.items()}
         progress = self._stage("driving", sum(expected.values()))
         tracks: dict[ClipKey, tuple[Track, ...]] = {}
         before = 0
@@ -159,7 +185,7 @@ class Run:
             self._cancel.check()
             tracks[key] = self._animator.tracks(
                 source.path,
-                self._request.rate,
+                rate,
                 source.start_s,
                 source.end_s,
                 progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
@@ -174,14 +200,15 @@ class Run:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, self._request.rate, self._animator.decoder.limits.track_rows))
+            self._note(clip_notes(clip, rate, self._animator.decoder.limits.track_rows))
         return clips
 
-    def _scene(self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip]) -> Scene:
+    def _scene(
+        self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip], timeline: Timeline
+    ) -> Scene:
         roles = {role.face: role for role in self._request.cast}
         tracks = {clip.face: clip.track for clip in clips}
         parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
-        timeline = timeline_for(self._request.duration, self._request.rate, clips)
         return Scene(photo.pixels, parts, timeline, self._request)
 
     def _check_space(self, scene: Scene) -> None:

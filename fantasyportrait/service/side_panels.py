@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +13,27 @@ from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
-from fantasyportrait.service.cast import BuiltinSource, ClipSource
-from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
+from fantasyportrait.media.images import load_photo, resize
+from fantasyportrait.media.timeline import Timeline, fill_rows
+from fantasyportrait.service.annotate import draw_boxes, face_colour
+from fantasyportrait.service.cast import BuiltinSource
+from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key, delay_frames
 from fantasyportrait.service.engines import Scene
 from fantasyportrait.service.sketch import sketch
 
 Frame = NDArray[np.uint8]
 
 PANEL_SIDE = 640
-MOST_DRIVERS = 4
+SMALL_SIDE = 360
 CHUNK = 50
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the clips of one side by side are read: by what, and with sides up to how many pixels."""
+
+    decoder: Decoder
+    side: int
 
 
 def panels(
@@ -33,32 +44,71 @@ def panels(
     video: Path,
     on_frame: Callable[[int], None],
 ) -> list[Panel]:
-    """A panel for each of the first clips and built-in motions, one for the source and one for the result in `video`.
+    """A panel for each clip and built-in motion, one for the source and one for the result in `video`.
 
+    A driver's badges are the numbers of the faces that it drives, in their colours; the source shows them in boxes.
     `decoder` reads the clips; the result is our own file. `on_frame` is called with the number of every frame; what it
     raises ends the work.
     """
-    by_face = {clip.face: clip for clip in clips}
-    drivers: dict[ClipKey | str, tuple[str, Iterator[Frame], list[int]]] = {}
+    driven: dict[tuple[ClipKey, float], list[DrivingClip]] = {}
+    for clip in clips:
+        driven.setdefault((clip_key(clip.source), clip.source.delay_s), []).append(clip)
+    acted: dict[str, list[int]] = {}
     for part in scene.parts:
-        source = None if part.role is None else part.role.source
-        if isinstance(source, BuiltinSource):
-            drawn = sketch(source.name, scene.timeline, canonical)
-            drivers.setdefault(source.name, (source.name, drawn, []))[2].append(part.face.id)
-        elif isinstance(source, ClipSource):
-            frames = _clip_frames(by_face[part.face.id], decoder, scene.timeline, scene.request.fill)
-            drivers.setdefault(clip_key(source), (source.path.name, frames, []))[2].append(part.face.id)
-    driving = [
-        Panel(f"{', '.join(map(str, faces))}: {name}", frames, column="driving")
-        for name, frames, faces in list(drivers.values())[:MOST_DRIVERS]
-    ]
+        if part.role is not None and isinstance(part.role.source, BuiltinSource):
+            acted.setdefault(part.role.source.name, []).append(part.face.id)
+    reading = _Reading(decoder, PANEL_SIDE if len(driven) + len(acted) == 1 else SMALL_SIDE)
+    drivers = {min(clip.face for clip in group): _clip_panel(group, scene, reading) for group in driven.values()}
+    drivers |= {
+        faces[0]: _driver(name, faces, sketch(name, scene.timeline, canonical)) for name, faces in acted.items()
+    }
     result = _counted(_result_frames(video, scene.timeline), on_frame)
-    return [*driving, Panel("source", still=scene.pixels, column="source"), Panel("result", result)]
+    return [
+        *(drivers[face] for face in sorted(drivers)),
+        Panel("source", still=_numbered(scene), column="source"),
+        Panel("result", result),
+    ]
 
 
-def _clip_frames(clip: DrivingClip, decoder: Decoder, timeline: Timeline, fill: Fill) -> Iterator[Frame]:
-    """The clip's frames on the result's timeline, read forwards or in short reversed pieces, never held as a whole."""
-    rows = fill_rows(len(clip.track), timeline.frames, fill)
+def _driver(name: str, faces: Sequence[int], frames: Iterator[Frame]) -> Panel:
+    badges = tuple((str(face), face_colour(face)) for face in faces)
+    return Panel(name, frames, column="driving", badges=badges)
+
+
+def _clip_panel(group: Sequence[DrivingClip], scene: Scene, reading: _Reading) -> Panel:
+    """The panel of a clip; where one of several people drives, or several do, each is in the box of the face driven."""
+    clip, timeline = group[0], scene.timeline
+    delay = delay_frames(clip.source, timeline.rate)
+    rows = fill_rows(len(clip.track), timeline.frames, scene.request.fill, delay)
+    frames = _clip_frames(clip, timeline.rate, rows, reading)
+    if len({member.track.person for member in group}) > 1 or clip.source.person is not None:
+        frames = _boxed(frames, rows, group)
+    return _driver(_label(clip), [member.face for member in group], frames)
+
+
+def _label(clip: DrivingClip) -> str:
+    delay = f" (+{clip.source.delay_s:g} s)" if clip.source.delay_s and not clip.info.still else ""
+    return f"{clip.source.path.name}{delay}"
+
+
+def _boxed(frames: Iterator[Frame], rows: NDArray[np.int64], group: Sequence[DrivingClip]) -> Iterator[Frame]:
+    """The frames with a box around each person where it is seen, numbered as the face that it drives."""
+    for frame, row in zip(frames, rows, strict=False):
+        seen = [clip for clip in group if clip.track.valid[row]]
+        scale = frame.shape[1] / group[0].track.size[0]
+        yield draw_boxes(frame, [(clip.face, clip.track.boxes[row] * np.float32(scale)) for clip in seen])
+
+
+def _numbered(scene: Scene) -> Frame:
+    """The source at about the size in which it shows, with its faces' numbers."""
+    height, width = scene.pixels.shape[:2]
+    scale = min(1.0, SMALL_SIDE / height)
+    small = resize(scene.pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
+    return draw_boxes(small, [(part.face.id, part.face.box * np.float32(scale)) for part in scene.parts])
+
+
+def _clip_frames(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], reading: _Reading) -> Iterator[Frame]:
+    """The clip's frames of these rows, read forwards or in short reversed pieces, never held as a whole."""
     first = 0
     while first < len(rows):
         last = first + 1
@@ -66,24 +116,23 @@ def _clip_frames(clip: DrivingClip, decoder: Decoder, timeline: Timeline, fill: 
         longest = CHUNK if step < 0 else len(rows)
         while last < len(rows) and rows[last] - rows[last - 1] == step and last - first < longest:
             last += 1
-        yield from _piece(clip, decoder, timeline, rows[first:last], step)
+        yield from _piece(clip, rate, rows[first:last], step, reading)
         first = last
 
 
-def _piece(
-    clip: DrivingClip, decoder: Decoder, timeline: Timeline, rows: NDArray[np.int64], step: int
-) -> Iterator[Frame]:
+def _piece(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], step: int, reading: _Reading) -> Iterator[Frame]:
     """Frames of consecutive rows: ascending (step 1), descending (-1) or one held row (0)."""
     low, high = int(rows.min()), int(rows.max())
-    start_s = clip.source.start_s + float(low / timeline.rate)
-    with closing(decoder.frames(clip.source.path, timeline.rate, start_s, clip.source.end_s, PANEL_SIDE)) as timed:
-        source = (pixels for _, pixels in timed)
+    source = clip.source
+    start_s = source.start_s + float(low / rate)
+    with closing(reading.decoder.frames(source.path, rate, start_s, source.end_s, reading.side)) as timed:
+        frames = (pixels for _, pixels in timed)
         if step == 1:
-            yield from _held(source, len(rows))
+            yield from _held(frames, len(rows))
         elif step == -1:
-            yield from reversed(list(_held(source, high - low + 1)))
+            yield from reversed(list(_held(frames, high - low + 1)))
         else:
-            frame = next(source)
+            frame = next(frames)
             yield from (frame for _ in rows)
 
 

@@ -1,11 +1,14 @@
-"""Which clips are heard in the result."""
+"""Which clips are heard in the result, when, and what becomes of sound that does not fit it."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from fantasyportrait.media.sound import SoundSource
 from fantasyportrait.media.timeline import Timeline
-from fantasyportrait.service.driving import DrivingClip, clip_key
+from fantasyportrait.service.driving import DrivingClip, clip_key, delay_frames, last_frame
 from fantasyportrait.service.request import AnimationRequest
+
+_UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less
 
 
 def sound_sources(
@@ -13,23 +16,73 @@ def sound_sources(
 ) -> tuple[tuple[SoundSource, ...], list[str]]:
     """The sources to mix (none: a silent video without a sound track), and notes about what is missing.
 
-    A clip that drives two faces is heard once.
+    A clip that drives two faces is heard once, unless it begins at different times.
     """
     if request.sound == "none":
         return (), []
-    if request.sound_file is not None:
-        return (SoundSource(request.sound_file, 0.0, timeline.duration_s),), []
-    wanted = list(clips)
-    if request.sound.startswith("face:"):
-        wanted = [clip for clip in clips if clip.face == int(request.sound.removeprefix("face:"))]
-    heard = {clip_key(clip.source): clip for clip in wanted if clip.info.has_sound}
+    if request.own_sound is not None:
+        return (SoundSource(request.own_sound.path, request.own_sound.start_s, timeline.duration_s),), []
+    heard = heard_clips(request, clips)
     notes = []
     if not heard and request.sound != "auto":
+        wanted = _wanted(request, clips)
         names = ", ".join(sorted({clip.source.path.name for clip in wanted})) or "the cast"
         notes.append(f"{names} has no sound, so the result is silent")
-    return tuple(_source(clip, request, timeline) for clip in heard.values()), notes
+    return tuple(_source(clip, request, timeline) for clip in heard), notes
+
+
+def heard_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
+    """The clips whose sound the result has, each once for every time at which it begins."""
+    if request.sound == "none" or request.own_sound is not None:
+        return []
+    wanted = [clip for clip in _wanted(request, clips) if clip.info.has_sound]
+    return list({(clip_key(clip.source), clip.source.delay_s): clip for clip in wanted}.values())
+
+
+def heard_length_s(request: AnimationRequest, clips: Sequence[DrivingClip], rate: Fraction) -> Fraction | None:
+    """When the last of the heard clips has been played once, in seconds; None where none is heard."""
+    return max((last_frame(clip, rate) / rate for clip in heard_clips(request, clips)), default=None)
+
+
+def sound_notes(
+    request: AnimationRequest, clips: Sequence[DrivingClip], timeline: Timeline, file_s: Fraction | None
+) -> list[str]:
+    """What the user should know about sound that is longer or shorter than the video; `file_s`: of the own sound."""
+    video_s = timeline.duration_s
+    if request.own_sound is not None:
+        if file_s is None or abs(file_s - video_s) <= _UNNOTICED_S:
+            return []
+        begun = f" from {request.own_sound.start_s:g} s on" if request.own_sound.start_s else ""
+        end = "it is cut off at the end" if file_s > video_s else "the rest is silent"
+        name = request.own_sound.path.name
+        return [f"the sound of {name}{begun} lasts {float(file_s):.1f} s and the video {float(video_s):.1f} s: {end}"]
+    return [note for clip in heard_clips(request, clips) for note in _clip_note(clip, request, timeline)]
+
+
+def _clip_note(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> list[str]:
+    name, video_s = clip.source.path.name, float(timeline.duration_s)
+    end = last_frame(clip, timeline.rate)
+    end_s = float(end / timeline.rate)
+    if end - timeline.frames > _UNNOTICED_S * timeline.rate:
+        return [f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: it is cut off there"]
+    if timeline.frames - end <= _UNNOTICED_S * timeline.rate or request.fill == "loop":
+        return []
+    if request.fill == "hold":
+        return [
+            f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: its last frame is held in "
+            "silence"
+        ]
+    return [f"ping-pong plays the sound of {name} only forwards; backwards it is silent"]
+
+
+def _wanted(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
+    if request.sound.startswith("face:"):
+        return [clip for clip in clips if clip.face == int(request.sound.removeprefix("face:"))]
+    return list(clips)
 
 
 def _source(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> SoundSource:
     frame_s = 1 / timeline.rate
-    return SoundSource(clip.source.path, clip.source.start_s, len(clip.track) * frame_s, request.fill, frame_s)
+    delay_s = delay_frames(clip.source, timeline.rate) * frame_s
+    length_s = len(clip.track) * frame_s
+    return SoundSource(clip.source.path, clip.source.start_s, length_s, request.fill, frame_s, delay_s)

@@ -93,9 +93,13 @@ class UprightDecoder:
             for begin, end, pixels in frames:
                 yield begin, end, turned(pixels, turn)
 
-    def has_sound(self, path: Path) -> bool:
+    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
-        return self._decoder.has_sound(path)
+        return self._decoder.own_rate(path)
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """See `Decoder`."""
+        return self._decoder.sound_length_s(path)
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[NDArray[np.float32], None, None]:
         """See `Decoder`."""

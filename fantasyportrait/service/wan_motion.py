@@ -27,7 +27,7 @@ from fantasyportrait.motion.motion_nets import MotionNets
 from fantasyportrait.motion.regions import box_region, excursion, face_map, mask_region
 from fantasyportrait.preview.engine import Part, driven_landmarks, render
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
-from fantasyportrait.service.engines import Scene, ScenePart, canonical_face, turn_length
+from fantasyportrait.service.engines import Scene, ScenePart, canonical_face, part_rows, turn_length
 from fantasyportrait.service.library import example_photo
 
 Segmenter = Callable[[NDArray[np.uint8], Sequence[NDArray[np.float32]]], NDArray[np.bool_]]
@@ -111,9 +111,10 @@ class MotionMaker:
             mirror=part.role.mirror,
             cancel=take.cancel,
         )
-        if request.absolute is False:
+        # A picture's expression is all it has: measured from itself it would be none.
+        if request.absolute is False and len(code) > 1:
             code = code.relative_to(neutral_row(part.track, take.canonical), self._own(part, take))
-        rows = fill_rows(len(code), take.scene.timeline.frames, request.fill)
+        rows = part_rows(part, len(code), take.scene)
         reach = excursion(part.track.boxes[np.unique(rows)])
         return FaceDrive(part, code.take(_padded(rows, take.frames)), _mirrored(reach, part))
 

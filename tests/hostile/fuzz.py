@@ -122,10 +122,11 @@ def read(decoder: Decoder, kind: str, path: Path) -> None:
         return
     if kind == CLIP:
         decoder.probe(path)
+        decoder.own_rate(path)
         with closing(decoder.frames(path, max_side=960)) as frames:
             for _ in islice(frames, ROWS):
                 pass
-    elif not decoder.has_sound(path):
+    elif not decoder.sound_length_s(path):
         return
     with closing(decoder.sound(path)) as blocks:
         for _ in islice(blocks, BLOCKS):

@@ -96,6 +96,7 @@ def _clips() -> Iterator[Seed]:
         ("apng", ClipSpec("apng", "rgb24", options=())),
         ("wmv", ClipSpec("wmv2", options=())),
     ]
+    yield from ((CLIP, suffix, content) for _, suffix, content in _photos())  # pictures drive too
     frames = [picture(number) for number in range(8)]
     yield from _encoded(CLIP, ((suffix, lambda path, s=spec: make_clip(path, frames, s)) for suffix, spec in table))
 

@@ -19,7 +19,7 @@ from fantasyportrait.media import containers
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.sound import has_sound, read_sound
+from fantasyportrait.media.sound import read_sound, sound_length_s
 from fantasyportrait.schema.limits import PRIVATE, PUBLIC
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, quadrants, tone
 from tests.hostile.seeds import picture
@@ -124,7 +124,7 @@ def test_only_the_first_picture_of_an_animation_is_looked_at(tmp_path: Path) -> 
 
 def test_a_photo_takes_the_memory_that_its_kind_needs(tmp_path: Path) -> None:
     """Three bands of a progressive JPEG are held as coefficients too: 10 bytes a pixel."""
-    Image.fromarray(quadrants()).save(tmp_path / "a.jpg", progressive=True)
+    Image.fromarray(quadrants()).save(tmp_path / "a.jpg", progressive=True, subsampling=0)
     Image.fromarray(quadrants()).save(tmp_path / "b.jpg")
     limits = replace(PRIVATE, decoded_bytes=64 * 48 * 10 - 1)
     with pytest.raises(MediaError, match="when it is decoded"):
@@ -144,8 +144,8 @@ def test_files_are_refused_by_their_bytes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    for act in (load_photo, probe_clip, has_sound):
-        with pytest.raises(MediaError, match="not a file but a folder, a pipe or a device"):
+    for act in (load_photo, probe_clip, sound_length_s):
+        with pytest.raises(MediaError, match="it is a named pipe, not a regular file"):
             act(tmp_path / "a.png")
 
 
@@ -196,7 +196,7 @@ def test_sound_of_a_codec_that_is_not_listed_is_a_note(tmp_path: Path) -> None:
     assert not info.has_sound and info.notes == ("the sound of a.mkv is ac3, which is not read: convert it to AAC",)
     make_sound(tmp_path / "a.ac3", tone(0.2), "ac3")
     with pytest.raises(MediaError, match="ac3, which is not read"):
-        has_sound(tmp_path / "a.ac3")
+        sound_length_s(tmp_path / "a.ac3")
 
 
 @pytest.mark.parametrize(
@@ -242,6 +242,26 @@ def test_an_animation_of_too_many_pictures_does_not_drive(tmp_path: Path) -> Non
     with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
         list(LocalDecoder(limits).frames(tmp_path / "a.gif"))
     assert load_photo(tmp_path / "a.gif", limits).notes
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif"])
+def test_a_picture_that_moves_too_long_does_not_drive(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the number of its pictures before one is decoded, and by their times."""
+    pictures = [Image.fromarray(picture(number)) for number in range(12)]
+    path = tmp_path / f"a.{suffix}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=1000)
+    short = LocalDecoder(replace(PUBLIC, clip_length_s=5.0))
+    for read in (short.frames, short.own_frames):
+        with pytest.raises(MediaError, match=r"used for more than 5 s, and at most 5 s"):
+            list(read(path))
+    assert short.probe(path).duration_s == 12
+    monkeypatch.setattr(Image.Image, "load", lambda *_: next(refusing(AssertionError("it was decoded"))))
+    few = LocalDecoder(replace(PUBLIC, animation_frames=10))
+    for act in (few.probe, few.own_rate, lambda path: next(few.frames(path)), lambda path: next(few.own_frames(path))):
+        with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
+            act(path)
 
 
 def test_a_long_clip_is_used_in_part_only(tmp_path: Path) -> None:

@@ -272,10 +272,9 @@ def test_what_is_no_clip_says_so(tmp_path: Path, ten: Path) -> None:
     (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\n{ten}\n#EXT-X-ENDLIST\n")
     (tmp_path / "concat.txt").write_text(f"ffconcat version 1.0\nfile '{ten}'\n")
     (tmp_path / "half.mp4").write_bytes(ten.read_bytes()[:600])
-    av.VideoFrame.from_ndarray(counting(3)).to_image().save(tmp_path / "photo.png")
     make_sound(tmp_path / "sound.mp4", tone(0.5), "aac")
-    expected = dict.fromkeys(("text.mp4", "list.m3u8", "concat.txt", "half.mp4", "photo.png"), "not a video")
-    expected |= {"empty.mp4": "empty", "sound.mp4": "no picture", "missing.mp4": "check the path", ".": "cannot open"}
+    expected = dict.fromkeys(("text.mp4", "list.m3u8", "concat.txt", "half.mp4"), "not a video")
+    expected |= {"empty.mp4": "empty", "sound.mp4": "no picture", "missing.mp4": "check the path", ".": "folder"}
     for name, words in expected.items():
         for act in (probe_clip, lambda path: next(read_clip(path))):
             with pytest.raises(MediaError, match=words):
@@ -337,14 +336,14 @@ def test_frames_that_are_passed_over_do_not_depend_on_where_reading_goes_on(
 ) -> None:
     stamps = [Fraction(sum(gaps[:i]), 1000) for i in range(len(gaps) + 1)]
     timed = list(zip(stamps, [*stamps[1:], stamps[-1] + Fraction(1, 25)], range(len(stamps)), strict=True))
-    whole = list(_spaced(iter(timed), None, most))
+    whole = [shown for shown in _spaced(iter(timed), None, most) if shown is not None]
     assert whole[0][0] == 0 and whole[-1][1] == timed[-1][1]
     assert all(a[1] <= b[0] for a, b in pairwise(whole))
     assert len(whole) <= math.floor(timed[-1][0] * most) + 1
     if all(gap * most > 1000 for gap in gaps):
         assert len(whole) == len(timed)
     after = whole[stop % len(whole)][0]
-    rest = list(_spaced(iter(timed), after, most))
+    rest = [shown for shown in _spaced(iter(timed), after, most) if shown is not None]
     assert rest == whole[stop % len(whole) + 1 :]
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.compose import Panel, side_by_side
+from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.timeline import Timeline
-from tests.factories_media import counting, number_of, quadrants, tone
+from tests.factories_media import counting, grey, number_of, quadrants, tone
 
 
 def counted(frames: int, asked: list[int]) -> Iterator[NDArray[np.uint8]]:
@@ -51,6 +52,35 @@ def test_drivers_stand_on_each_other_and_heights_are_capped(tmp_path: Path) -> N
     assert 360 <= info.height <= 400
     frame = next(read_clip(tmp_path / "a.mp4"))
     assert frame[200, -30].min() > 180
+
+
+@pytest.mark.parametrize("drivers", [1, 3, 8, 12, 30])
+def test_any_number_of_drivers_has_room(tmp_path: Path, drivers: int) -> None:
+    """Each driver shows its own grey, nowhere under another panel, and a badge in its colour."""
+    levels = [40 + 6 * number for number in range(drivers)]
+    panels = [
+        Panel("a.mp4", iter([grey(level, 96, 54)] * 2), column="driving", badges=((str(level), (255, 0, 0)),))
+        for level in levels
+    ]
+    panels += [Panel("source", still=grey(0, 640, 360), column="source"), Panel("result", iter([grey(255, 640, 360)]))]
+    out = tmp_path / "out"
+    side_by_side(out, panels, Timeline(Fraction(25), 2))
+    frame = load_photo(out / "frame_000002.png").pixels
+    assert frame.shape[0] % 2 == frame.shape[1] % 2 == 0 and frame.shape[1] < 2400
+    for level in levels:
+        rows, columns = np.nonzero((frame == level).all(axis=2))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert height >= 80 and len(rows) == height * width
+    assert (frame == (255, 0, 0)).all(axis=2).sum() > 100 * drivers
+    assert (frame == 255).all(axis=2).sum() >= 640 * 360
+
+
+def test_a_frame_that_comes_again_is_not_drawn_again_and_shows(tmp_path: Path) -> None:
+    held = grey(90)
+    panels = [Panel("a", iter([held, held, grey(200), held])), Panel("b", iter([grey(20)]), column="driving")]
+    side_by_side(tmp_path / "out", panels, Timeline(Fraction(25), 5))
+    shown = [load_photo(path).pixels[50, -30, 0] for path in sorted((tmp_path / "out").iterdir())]
+    assert shown == [90, 90, 200, 90, 90]
 
 
 def test_a_panel_without_pictures_is_refused(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
-"""The mix lies on the timeline to the sample, follows its clip's repeats, and does not clip."""
+"""The mix lies on the timeline to the sample, follows its clip's repeats, and is not distorted."""
 
 import wave
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
+from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks, sound_length_s
+from fantasyportrait.media.timeline import Fill
 from tests.factories_media import ClipSpec, counting, make_clip, make_sound, tone
 
 
@@ -17,15 +21,37 @@ def mixed(*sources: SoundSource, seconds: Fraction | int = 1) -> NDArray[np.floa
     return np.concatenate(list(sound_blocks(sources, Fraction(seconds))))
 
 
+GAINS = {
+    "FL": (1, 0), "FR": (0, 1), "FC": (0.7071, 0.7071), "LFE": (0, 0),
+    "BL": (0.7071, 0), "BR": (0, 0.7071), "SL": (0.7071, 0), "SR": (0, 0.7071),
+}  # fmt: skip
+"""ITU-R BS.775: what a channel gives to left and right."""
+
+
+def distortion(mix: NDArray[np.float32], tones: Sequence[float]) -> float:
+    """Root of the energy that is none of the tones over theirs (THD+N), without the 2 ms ramps at both ends."""
+    mix = mix[100:-100]
+    times = np.arange(len(mix)) / SAMPLE_RATE
+    waves = np.stack([part(2 * np.pi * hertz * times) for hertz in tones for part in (np.sin, np.cos)], axis=1)
+    fitted = waves @ np.linalg.lstsq(waves, mix.astype(np.float64), rcond=None)[0]
+    return float(np.sqrt(((mix - fitted) ** 2).sum() / (fitted**2).sum()))
+
+
+def level_of(mix: NDArray[np.float32], hertz: float) -> float:
+    """Amplitude of one tone."""
+    wave = np.exp(2j * np.pi * hertz * np.arange(len(mix)) / SAMPLE_RATE)
+    return float(2 * abs(np.mean(mix * wave)))
+
+
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    """Half a second in which every sample tells its place: i / 24000."""
-    samples = np.repeat((np.arange(24_000, dtype=np.float32) / 24_000)[:, None], 2, axis=1)
+    """Half a second in which every sample tells its place, i / 48000: too quiet for the limiter."""
+    samples = np.repeat((np.arange(24_000, dtype=np.float32) / 48_000)[:, None], 2, axis=1)
     return make_sound(tmp_path / "ramp.wav", samples)
 
 
 def places(mix: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.round(mix[:, 0] * 24_000).astype(np.int64)
+    return np.round(mix[:, 0] * 48_000).astype(np.int64)
 
 
 def test_hold_plays_once_sample_by_sample(ramp: Path) -> None:
@@ -63,22 +89,80 @@ def test_one_frame_of_pingpong_and_a_tiny_loop_end(ramp: Path) -> None:
         assert len(mixed(SoundSource(ramp, 0.0, Fraction(1, 25), fill))) == SAMPLE_RATE
 
 
+@pytest.mark.parametrize("fill", ["hold", "loop", "pingpong"])
+def test_a_delay_is_silence_before_the_sound(ramp: Path, fill: Fill) -> None:
+    source = SoundSource(ramp, 0.0, Fraction(1, 5), fill, delay_s=Fraction(1, 2))
+    mix = mixed(source, seconds=2)
+    now = mixed(replace(source, delay_s=Fraction(0)), seconds=Fraction(3, 2))
+    assert not mix[:24_000].any() and (mix[24_000:] == now).all()
+    assert not mixed(replace(source, delay_s=Fraction(9)), seconds=2).any()
+
+
+def test_levels_change_the_loudness_over_the_result(tmp_path: Path) -> None:
+    path = make_sound(tmp_path / "tone.wav", tone(2, 440, 0.5))
+    levels = ((0.0, 1.0), (0.5, 1.0), (1.0, 0.2), (2.0, 0.2))
+    mix = mixed(SoundSource(path, 0.0, Fraction(2), levels=levels), seconds=2)
+    expected = tone(2, 440, 0.5) * np.interp(np.arange(96_000) / 48_000, *zip(*levels, strict=True))[:, None]
+    assert np.abs(mix - expected)[200:-200].max() < 1e-6
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("m4a", "aac"),
+                                               ("ogg", "libopus"), ("flac", "flac")])  # fmt: skip
+def test_the_length_of_a_sound(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = make_sound(tmp_path / f"a.{suffix}", tone(3.3), codec)
+    assert float(sound_length_s(path)) == pytest.approx(3.3, abs=0.06)
+    assert sound_length_s(make_clip(tmp_path / "mute.mp4", [counting(i) for i in range(5)])) == 0
+
+
 def test_the_length_is_exact(ramp: Path) -> None:
     duration = Fraction(1001 * 7, 30000)
     assert len(mixed(SoundSource(ramp, 0.0, duration), seconds=duration)) == round(duration * SAMPLE_RATE)
     assert mixed(seconds=1).shape == (SAMPLE_RATE, 2)
 
 
-def test_a_mix_keeps_its_head_room(tmp_path: Path) -> None:
+def test_a_mix_stays_under_full_scale_and_what_is_quiet_is_the_sum(tmp_path: Path) -> None:
     paths = [make_sound(tmp_path / f"{i}.wav", tone(1, 440, 0.9)) for i in range(3)]
     mix = mixed(*(SoundSource(path, 0.0, Fraction(1)) for path in paths))
-    assert 0.9 < np.abs(mix).max() < 1
+    assert 0.88 < np.abs(mix).max() < 0.9
     quiet = mixed(
         *(SoundSource(make_sound(tmp_path / f"q{i}.wav", tone(1, 440, 0.2)), 0.0, Fraction(1)) for i in (0, 1))
     )
     assert np.abs(quiet[1000:-1000] - 2 * tone(1, 440, 0.2)[1000:-1000]).max() < 1e-5
-    alone = mixed(SoundSource(paths[0], 0.0, Fraction(1)))
-    assert np.abs(alone[1000:-1000] - tone(1, 440, 0.9)[1000:-1000]).max() < 1e-6
+    alone = mixed(SoundSource(make_sound(tmp_path / "alone.wav", tone(1, 440, 0.8)), 0.0, Fraction(1)))
+    assert (alone[1000:-1000] == tone(1, 440, 0.8)[1000:-1000]).all()
+
+
+def test_two_full_scale_tones_mix_without_distortion(tmp_path: Path) -> None:
+    for tones in ((440, 1000), (440, 445), (60, 7000)):
+        paths = [make_sound(tmp_path / f"{hertz}.wav", tone(2, hertz, 1.0)) for hertz in tones]
+        mix = mixed(*(SoundSource(path, 0.0, Fraction(2)) for path in paths), seconds=2)
+        assert len(mix) == 2 * SAMPLE_RATE
+        assert distortion(mix[:, 0], tones) < 0.001
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "quad", "5.1", "5.1(side)", "7.1"])
+def test_every_layout_becomes_stereo_without_distortion(tmp_path: Path, layout: str) -> None:
+    """Channels of half scale: each tone arrives at the level of its coefficient, all turned down alike."""
+    names = [channel.name for channel in av.AudioLayout(layout).channels]
+    tones = [300 + 170 * number for number in range(len(names))]
+    samples = np.stack([tone(2, hertz, 0.5)[:, 0] for hertz in tones], axis=1)
+    path = make_sound(tmp_path / "sound.wav", samples, layout=layout)
+    mix = mixed(SoundSource(path, 0.0, Fraction(2)), seconds=2)
+    gains = np.array([[1.0, 1.0]]) if layout == "mono" else np.array([GAINS[name] for name in names])
+    for side in (0, 1):
+        assert distortion(mix[:, side], tones) < 0.001
+        levels = np.array([level_of(mix[:, side], hertz) for hertz in tones]) / 0.5
+        loudest = gains[:, side].max()
+        assert np.abs(levels / levels.max() - gains[:, side] / loudest).max() < 0.005
+
+
+def test_sound_that_is_no_number_is_silence(tmp_path: Path) -> None:
+    samples = tone(1, 440, 0.4)
+    samples[20_000:20_100] = np.nan
+    samples[30_000:30_100] = np.inf
+    mix = mixed(SoundSource(make_sound(tmp_path / "broken.wav", samples), 0.0, Fraction(1)))
+    assert np.isfinite(mix).all() and not mix[20_000:20_100].any()
+    assert (mix[1000:20_000] == samples[1000:20_000]).all()
 
 
 def test_clips_without_sound_are_silent_and_broken_ones_speak(tmp_path: Path) -> None:

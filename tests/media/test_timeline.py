@@ -21,6 +21,13 @@ def test_rows_exist_and_begin_at_the_first(length: int, total: int, fill: str) -
     assert (rows[:length] == np.arange(min(length, total))).all()
 
 
+@given(lengths, totals, st.integers(0, 500), st.sampled_from(["loop", "hold", "pingpong"]))
+def test_a_delay_holds_the_first_row(length: int, total: int, delay: int, fill: str) -> None:
+    rows = fill_rows(length, total, fill, delay)
+    assert len(rows) == total and not rows[:delay].any()
+    assert (rows[delay:] == fill_rows(length, max(0, total - delay), fill)).all()
+
+
 @given(lengths, totals)
 def test_a_loop_is_periodic(length: int, total: int) -> None:
     rows = fill_rows(length, total, "loop")

@@ -3,20 +3,35 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
-from fantasyportrait.core.errors import FaceError
+from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.faces.face import Track
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.media.decoder import LocalDecoder
+from fantasyportrait.media.images import save_image
 from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.driving import DrivingClip, choose_person, clip_notes, timeline_for
+from fantasyportrait.service.driving import (
+    DrivingClip,
+    check_span,
+    choose_person,
+    clip_key,
+    clip_notes,
+    late_notes,
+    rate_for,
+    timeline_for,
+)
 from fantasyportrait.service.request import AnimationRequest
-from fantasyportrait.service.soundtrack import sound_sources
+from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
+from tests.factories_media import ClipSpec, grey, make_clip
 
 RATE = Fraction(30000, 1001)
+UNEVEN = [sum(25 + (7 * step) % 20 for step in range(frame)) for frame in range(40)]  # 29 frames a second
 A, B = ClipSource(Path("a.mp4"), start_s=2.0), ClipSource(Path("b.mp4"))
 
 
@@ -35,6 +50,13 @@ def _track(person: int, frames: int = 4, side: float = 100, valid: bool = True) 
 
 def _clip(face: int, source: ClipSource, frames: int, has_sound: bool = True) -> DrivingClip:
     return DrivingClip(face, source, ClipInfo(source.path, 640, 480, RATE, 5.0, has_sound), _track(1, frames))
+
+
+def _still(face: int) -> DrivingClip:
+    source = ClipSource(Path("face.jpg"))
+    return DrivingClip(
+        face, source, ClipInfo(source.path, 640, 480, Fraction(25), 0.0, False, still=True), _track(1, 1)
+    )
 
 
 def test_the_largest_person_is_the_default() -> None:
@@ -70,6 +92,113 @@ def test_the_length_of_the_result() -> None:
     assert timeline_for(8, Fraction(25), clips).frames == 200
     assert timeline_for(60.0, RATE, clips).frames == 1798
     assert timeline_for("longest", Fraction(25), []).frames == 100
+
+
+def test_a_delay_counts_in_the_length_and_a_picture_does_not() -> None:
+    late = _clip(2, replace(B, delay_s=2.0), 60)
+    still = _still(3)
+    assert timeline_for("longest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 120)
+    assert timeline_for("shortest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 90)
+    assert timeline_for("longest", RATE, [still]) == timeline_for("shortest", RATE, [still]) == Timeline(RATE, 120)
+    assert timeline_for("sound", RATE, [late], Fraction(3)) == Timeline(RATE, 90)
+    with pytest.raises(RequestError, match="no clip has sound"):
+        timeline_for("sound", RATE, [late], None)
+    with pytest.raises(RequestError, match="the length of the sound is 90000"):
+        timeline_for("sound", RATE, [late], Fraction(90000))
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 200), st.booleans()), min_size=1, max_size=5))
+def test_the_longest_holds_every_clip_and_the_shortest_only_one(clips: list[tuple[float, int, bool]]) -> None:
+    """Every moving clip ends within the longest; a row past its delay is played in the shortest."""
+    made = [
+        _still(face) if still else _clip(face, replace(B, delay_s=delay_s), frames)
+        for face, (delay_s, frames, still) in enumerate(clips, 1)
+    ]
+    ends = [
+        round(Fraction(delay_s) * RATE + Fraction(1, 10**9)) + frames for delay_s, frames, still in clips if not still
+    ]
+    longest, shortest = (timeline_for(which, RATE, made).frames for which in ("longest", "shortest"))
+    assert (longest, shortest) == ((max(ends), min(ends)) if ends else (120, 120))
+
+
+def test_a_clip_that_begins_after_the_end_is_said() -> None:
+    late = _clip(2, replace(B, delay_s=4.0), 60)
+    assert late_notes([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
+        "b.mp4 begins at 4 s, after the end of the video (3.0 s): face 2 only shows its first frame"
+    ]
+    assert late_notes([late], Timeline(RATE, 130)) == []
+
+
+def test_a_picture_has_no_part_and_is_not_called_short() -> None:
+    still = _still(1)
+    assert not any("short" in note for note in clip_notes(still, RATE))
+    delayed = replace(still, source=replace(still.source, delay_s=2.0))
+    assert "face.jpg is a picture: its expression is held from the beginning" in " ".join(clip_notes(delayed, RATE))
+    check_span(still.source, still.info)
+    for part in ({"start_s": 1.0}, {"end_s": 2.0}):
+        with pytest.raises(RequestError, match="is a picture, which has no start and end"):
+            check_span(replace(still.source, **part), still.info)
+
+
+def test_sizes_are_pixels_of_the_file() -> None:
+    """Tracked at 640 px of 1280: a face of 60 px is one of 120 px in the file."""
+    clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), _track(1, 90, side=60))
+    assert any("only 120 px large: use a closer clip (160 px or more)" in note for note in clip_notes(clip, RATE))
+
+
+def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
+    picture = tmp_path / "face.png"
+    save_image(picture, grey(90))
+    spec = ClipSpec(rate=Fraction(24000, 1001))
+    exact = make_clip(tmp_path / "exact.mp4", [grey(90)] * 40, spec)
+    uneven = make_clip(tmp_path / "uneven.mkv", [grey(90)] * 40, ClipSpec(stamps=UNEVEN))
+    fast = make_clip(tmp_path / "fast.mp4", [grey(90)] * 40, ClipSpec(rate=Fraction(1000)))
+
+    def chosen(*paths: Path) -> tuple[Fraction, list[str]]:
+        cast = tuple(Role(face, ClipSource(path)) for face, path in enumerate(paths, 1))
+        request = AnimationRequest(Path("photo.png"), cast, rate="clip")
+        return rate_for(request, {clip_key(clip): probe_clip(clip.path) for clip in request.clips}, LocalDecoder())
+
+    assert chosen(exact, uneven) == chosen(picture, exact) == (Fraction(24000, 1001), [])
+    rate, (note,) = chosen(uneven, exact)
+    assert (
+        rate == Fraction(30000, 1001) and note == "uneven.mkv varies around 29.06 frames a second: the video has 29.97"
+    )
+    rate, (note,) = chosen(fast)
+    assert rate == 240 and note == "fast.mp4 runs at 1000 frames a second: the video has 240"
+    with pytest.raises(RequestError, match="still pictures"):
+        chosen(picture)
+
+
+def test_what_becomes_of_sound_that_does_not_fit_is_said() -> None:
+    request = AnimationRequest(Path("photo.png"), (Role(1, A), Role(2, B)), rate=RATE)
+    clips = [_clip(1, A, 60), _clip(2, replace(B, delay_s=1.0), 60, has_sound=False)]
+
+    def notes(frames: int, file_s: float | None = None, **changes: Any) -> list[str]:
+        exact = None if file_s is None else Fraction(file_s)
+        return sound_notes(replace(request, **changes), clips, Timeline(RATE, frames), exact)
+
+    assert notes(60) == notes(62) == notes(90) == notes(90, sound="none") == []
+    assert notes(30) == ["the sound of a.mp4 ends at 2.0 s and the video at 1.0 s: it is cut off there"]
+    (held,) = notes(90, fill="hold")
+    assert held.startswith("the sound of a.mp4 ends at 2.0 s and the video at 3.0 s") and "silence" in held
+    assert notes(90, fill="pingpong") == ["ping-pong plays the sound of a.mp4 only forwards; backwards it is silent"]
+    song = {"sound": "file:song.mp3#start=12.5"}
+    (cut,) = notes(90, 8.2, **song)
+    assert cut == "the sound of song.mp3 from 12.5 s on lasts 8.2 s and the video 3.0 s: it is cut off at the end"
+    assert notes(90, 1.5, **song)[0].endswith("lasts 1.5 s and the video 3.0 s: the rest is silent")
+    assert notes(90, 3.05, **song) == []
+
+
+def test_a_delayed_clip_is_heard_later_and_twice_if_it_begins_twice() -> None:
+    cast = (Role(1, B), Role(2, replace(B, delay_s=1.0)), Role(3, replace(B, person=2, delay_s=1.0)))
+    request = AnimationRequest(Path("photo.png"), cast, rate=RATE)
+    clips = [_clip(role.face, role.source, 60) for role in cast]  # type: ignore[arg-type]
+    sources, _ = sound_sources(request, clips, Timeline(RATE, 90))
+    assert [source.delay_s for source in sources] == [0, 30 / RATE]
+    assert heard_length_s(request, clips, RATE) == 90 / RATE
+    assert heard_length_s(replace(request, sound="face:1"), clips, RATE) == 60 / RATE
+    assert heard_length_s(replace(request, sound="none"), clips, RATE) is None
 
 
 def test_what_is_heard() -> None:

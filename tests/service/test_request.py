@@ -17,6 +17,7 @@ from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import FILLS, REQUEST_KEY, AnimationRequest, check_carried, from_json, load_request
+from fantasyportrait.service.sound_file import SoundFile, parse_sound_file
 
 SIMPLE = AnimationRequest(Path("photo.png"), (Role(1, ClipSource(Path("a.mp4"))),))
 
@@ -25,10 +26,10 @@ paths = paths.filter(lambda path: path.name)
 digests = st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)
 seconds = st.floats(0, 1000) | st.integers(0, 1000)
 clips = st.builds(
-    lambda path, person, start, more, digest: ClipSource(
-        path, person, start, start + more if more else None, digest
+    lambda path, person, start, more, digest, delay: ClipSource(
+        path, person, start, start + more if more else None, digest, delay
     ),
-    paths, st.none() | st.integers(1, 99), seconds, st.none() | st.floats(0.01, 100), digests,
+    paths, st.none() | st.integers(1, 99), seconds, st.none() | st.floats(0.01, 100), digests, seconds,
 )  # fmt: skip
 roles = st.builds(
     Role,
@@ -51,7 +52,7 @@ requests = st.builds(
     fill=st.sampled_from(FILLS),
     absolute=st.booleans(),
     smoothing=st.floats(0, 1),
-    sound=st.sampled_from(["auto", "mix", "none"]) | paths.map(lambda path: f"file:{path}"),
+    sound=st.sampled_from(["auto", "mix", "none"]) | st.builds(SoundFile, paths, seconds).map(str),
     max_side=st.integers(64, 8192),
     side_by_side=st.booleans(),
     portrait_sha256=digests,
@@ -61,6 +62,51 @@ requests = st.builds(
 @given(requests)
 def test_json_both_ways(request: AnimationRequest) -> None:
     assert from_json(request.to_json()) == request
+
+
+@pytest.mark.parametrize(
+    ("sound", "path", "start_s"),
+    [
+        ("file:song.mp3", "song.mp3", 0.0),
+        ("file:song.mp3#start=12.5", "song.mp3", 12.5),
+        ("file:take #3.mp3", "take #3.mp3", 0.0),
+        ("file:take #3.mp3#start=2", "take #3.mp3", 2.0),
+        ("file:C:\\a.mp3#start=2", "C:\\a.mp3", 2.0),
+        ("file:a#begin=2.mp3", "a#begin=2.mp3", 0.0),
+    ],
+)
+def test_a_sound_file_may_begin_later(sound: str, path: str, start_s: float) -> None:
+    request = replace(SIMPLE, sound=sound)
+    assert request.own_sound == SoundFile(Path(path), start_s) and request.sound_file == Path(path)
+    moved = request.with_paths(lambda given: Path("/there") / given)
+    assert moved.own_sound == SoundFile(Path("/there") / path, start_s)
+
+
+@given(paths, seconds)
+def test_a_sound_file_is_written_as_it_is_read(path: Path, start_s: float) -> None:
+    sound = SoundFile(path, start_s)
+    if start_s or parse_sound_file(f"file:{path}").start_s == 0:
+        assert parse_sound_file(str(sound)) == sound
+
+
+@given(st.text())
+def test_any_sound_is_a_request_or_a_request_error(text: str) -> None:
+    for sound in (text, f"file:{text}", f"file:a.mp3#start={text}"):
+        try:
+            assert replace(SIMPLE, sound=sound).sound == sound
+        except RequestError as error:
+            assert str(error)
+
+
+def test_the_rate_of_a_clip_and_the_length_of_a_sound_go_through_json() -> None:
+    request = replace(SIMPLE, rate="clip", duration="sound", sound="file:a.mp3#start=1.25")
+    assert from_json(request.to_json()) == request
+
+
+def test_a_request_of_before_has_no_delays() -> None:
+    data = json.loads(SIMPLE.to_json())
+    del data["cast"][0]["source"]["delay_s"]
+    assert from_json(json.dumps(data)) == SIMPLE
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner)
@@ -89,17 +135,29 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"portrait": np.zeros((512, 512))}, "portrait is a float64 array (512, 512): give uint8 RGB (H, W, 3)"),
         ({"portrait": np.zeros((3, 64, 64), np.uint8)}, "portrait is a uint8 array (3, 64, 64): give uint8 RGB"),
         ({"portrait": np.zeros((0, 64, 3), np.uint8)}, "portrait is a uint8 array (0, 64, 3)"),
+        ({"portrait": Path("")}, "portrait is empty or a folder"),
         ({"duration": 0}, "duration is 0"),
         ({"duration": float("nan")}, "duration is nan"),
-        ({"duration": "longst"}, "duration is 'longst' (did you mean longest?): give longest, shortest or a number"),
+        (
+            {"duration": "longst"},
+            "duration is 'longst' (did you mean longest?): give longest, shortest, sound or a number",
+        ),
         ({"duration": True}, "duration is True"),
         ({"duration": None}, "duration is None"),
+        ({"duration": "long"}, "longest, shortest"),
         ({"rate": None}, "rate is None: give frames a second from 1 to 240"),
         ({"rate": "fast"}, "rate is 'fast'"),
         ({"rate": True}, "rate is True"),
         ({"rate": float("inf")}, "rate is inf"),
         ({"rate": Fraction(0)}, "rate is Fraction(0, 1)"),
         ({"rate": Fraction(1000)}, "rate is Fraction(1000, 1)"),
+        ({"rate": "clips"}, "'clip'"),
+        ({"rate": "clip", "cast": (Role(1, BuiltinSource("smile")),)}, "the cast has no clip"),
+        ({"duration": "sound", "sound": "none"}, "no clip is heard"),
+        ({"duration": "sound", "cast": (Role(1, BuiltinSource("smile")),)}, "no clip is heard"),
+        ({"sound": "file:a.mp3#start=-1"}, "start of a.mp3 is -1"),
+        ({"sound": "file:a.mp3#start=soon"}, "give a number of seconds"),
+        ({"sound": "file:#start=2"}, "the path of a sound"),
         ({"fill": "repeat"}, "loop, hold, pingpong"),
         ({"absolute": 1}, "absolute"),
         ({"smoothing": 1.5}, "smoothing is 1.5"),

@@ -1,36 +1,45 @@
 """A clip's frames in the side-by-side video lie on the same rows as its motion."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.faces.face import HeadPose, MaskedFace
+from fantasyportrait.media.clips import ClipInfo, read_clip
+from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
 from fantasyportrait.service import side_panels
-from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.service.annotate import face_colour
+from fantasyportrait.service.cast import ClipSource, Role
 from fantasyportrait.service.driving import DrivingClip
-from fantasyportrait.service.engines import canonical_face
+from fantasyportrait.service.engines import Scene, ScenePart, canonical_face
+from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.sketch import sketch
+from tests.factories_media import grey, make_clip
 from tests.service.test_driving import _track
 
 RATE = Fraction(30000, 1001)
 
 
-@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]))
+@given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]), st.integers(0, 200))
 @settings(max_examples=60)
-def test_frames_follow_the_rows(length: int, total: int, fill: Fill) -> None:
+def test_frames_follow_the_rows(length: int, total: int, fill: Fill, delay: int) -> None:
     class Numbers(LocalDecoder):
         def frames(self, path: Path, rate: Fraction, start_s: float, *_: object) -> Iterator[tuple[float, int]]:  # type: ignore[override]
             yield from ((0.0, row) for row in range(round((start_s - 1.5) * rate), length))
 
     source = ClipSource(Path("a.mp4"), start_s=1.5)
     clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
-    frames = list(side_panels._clip_frames(clip, Numbers(), Timeline(RATE, total), fill))
-    assert np.array_equal(frames, fill_rows(length, total, fill))
+    rows = fill_rows(length, total, fill, delay)
+    reading = side_panels._Reading(Numbers(), 360)
+    assert np.array_equal(list(side_panels._clip_frames(clip, RATE, rows, reading)), rows)
 
 
 def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:
@@ -47,3 +56,59 @@ def test_a_built_in_motion_is_drawn(models_dir: Path) -> None:
     assert min(drawn) > 0.02
     assert max(drawn) < 0.2
     assert not np.array_equal(frames[0], frames[5])
+
+
+def _face(number: int) -> MaskedFace:
+    """A face of 20 px in a row of others; no landmark matters here."""
+    box = np.array([30 * number, 20, 30 * number + 20, 40], np.float32)
+    return MaskedFace(
+        number, box, np.zeros((478, 3), np.float32), np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0,
+        np.zeros((90, 400), np.uint8),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("faces", [1, 3, 8, 12])
+def test_every_driver_says_whom_it_drives(models_dir: Path, tmp_path: Path, faces: int) -> None:
+    """Each face has a clip of its own, but the last two of many share one, as two persons of it."""
+    cast, clips = [], []
+    for number in range(1, faces + 1):
+        shared = faces > 3 and number > faces - 2
+        path = tmp_path / f"{faces - 1 if shared else number}.mp4"
+        if not path.exists():
+            make_clip(path, [grey(100)] * 5)
+        source = ClipSource(path, person=number - faces + 2 if shared else None)
+        cast.append(Role(number, source))
+        info = ClipInfo(path, 64, 48, Fraction(25), 0.2, False)
+        track = replace(_track(source.person or 1, 5, side=30), size=(64, 48))
+        clips.append(DrivingClip(number, source, info, track))
+    request = AnimationRequest(Path("photo.png"), tuple(cast))
+    scene_faces = tuple(_face(number) for number in range(1, faces + 1))
+    parts = tuple(ScenePart(face, role, clip.track) for face, role, clip in zip(scene_faces, cast, clips, strict=True))
+    scene = Scene(np.full((90, 400, 3), 200, np.uint8), parts, Timeline(Fraction(25), 5), request)
+    video = make_clip(tmp_path / "result.mp4", [grey(50, 400, 90)] * 5)
+    counted: list[int] = []
+    made = panels(scene, clips, LocalDecoder(), canonical_face(models_dir), video, counted.append)
+    drivers = [panel for panel in made if panel.column == "driving"]
+    assert len(drivers) == (faces if faces <= 3 else faces - 1)
+    badges = [badge for panel in drivers for badge in panel.badges]
+    assert badges == [(str(number), face_colour(number)) for number in range(1, faces + 1)]
+    assert drivers[0].label == "1.mp4"
+    source = next(panel for panel in made if panel.column == "source")
+    assert source.still is not None
+    for number in range(1, faces + 1):
+        assert (source.still == face_colour(number)).all(axis=2).sum() > 50
+    if faces > 3:
+        frame = next(drivers[-1].frames)  # type: ignore[arg-type]
+        assert (frame == face_colour(faces)).all(axis=2).any()  # the box of the person
+    out = tmp_path / "out.side-by-side.mp4"
+    side_by_side(
+        out, panels(scene, clips, LocalDecoder(), canonical_face(models_dir), video, counted.append), scene.timeline
+    )
+    assert len(list(read_clip(out))) == 5 and counted[-5:] == [1, 2, 3, 4, 5]
+
+
+def test_a_delay_is_in_the_label() -> None:
+    source = ClipSource(Path("b.mp4"), delay_s=4.0)
+    clip = DrivingClip(2, source, ClipInfo(source.path, 64, 48, RATE, 1.0, False), _track(1, 5))
+    assert side_panels._label(clip) == "b.mp4 (+4 s)"
+    assert side_panels._label(replace(clip, info=replace(clip.info, still=True))) == "b.mp4"

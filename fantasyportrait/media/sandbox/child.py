@@ -135,8 +135,11 @@ class _Server:
             return {"shape": self._put(photo.pixels), "notes": photo.notes}
         if what == "probe":
             return _told(self._decoder.probe(path))
-        if what == "has_sound":
-            return {"has_sound": self._decoder.has_sound(path)}
+        if what == "own_rate":
+            found = self._decoder.own_rate(path)
+            return {"rate": None} if found is None else {"rate": str(found[0]), "steady": found[1]}
+        if what == "sound_length_s":
+            return {"length_s": str(self._decoder.sound_length_s(path))}
         damage: list[str] = []
         if what == "sound":
             self._steps = self._sound(path, request)

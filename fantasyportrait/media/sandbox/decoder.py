@@ -13,8 +13,9 @@ from typing import Any
 
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
-from fantasyportrait.media.clips import ClipInfo, Pixels
+from fantasyportrait.media.clips import FINEST_RATE, ClipInfo, Pixels
 from fantasyportrait.media.images import Photo
+from fantasyportrait.media.inputs import check_file
 from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.sandbox.channel import Message, carries_files
 from fantasyportrait.media.sandbox.pool import ChildPool
@@ -51,7 +52,7 @@ class SandboxDecoder:
 
     def photo(self, path: Path) -> Photo:
         """See `Decoder`."""
-        with self._child(path) as (child, descriptor):
+        with self._child(path, "photo") as (child, descriptor):
             answer = child.ask({"do": "photo", "path": str(path)}, descriptor)
             _raise(answer, child)
             pixels = child.array(answer.get("shape"), self._limits.pixels)
@@ -61,17 +62,26 @@ class SandboxDecoder:
 
     def probe(self, path: Path) -> ClipInfo:
         """See `Decoder`."""
-        with self._child(path) as (child, descriptor):
-            answer = child.ask({"do": "probe", "path": str(path)}, descriptor)
-            _raise(answer, child)
+        with self._answer(path, "probe") as (answer, child):
             return _clip_info(path, answer, child)
 
-    def has_sound(self, path: Path) -> bool:
+    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
-        with self._child(path) as (child, descriptor):
-            answer = child.ask({"do": "has_sound", "path": str(path)}, descriptor)
-            _raise(answer, child)
-            return answer.get("has_sound") is True
+        with self._answer(path, "own_rate") as (answer, child):
+            if "rate" in answer and answer["rate"] is None:
+                return None
+            rate, steady = _fraction(answer.get("rate"), child), answer.get("steady")
+            if rate <= 0 or rate.denominator > FINEST_RATE or type(steady) is not bool:
+                raise child.distrust()
+            return rate, steady
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """See `Decoder`."""
+        with self._answer(path, "sound_length_s") as (answer, child):
+            length_s = _fraction(answer.get("length_s"), child)
+            if length_s < 0:
+                raise child.distrust()
+            return length_s
 
     def frames(
         self,
@@ -128,9 +138,20 @@ class SandboxDecoder:
                     yield child.samples(answer["samples"])
 
     @contextmanager
-    def _child(self, path: Path, stream: bool = False) -> Iterator[tuple[Child, int | None]]:
+    def _answer(self, path: Path, act: str) -> Iterator[tuple[Message, Child]]:
+        """What a child answers at once to one question about a clip or sound."""
+        with self._child(path) as (child, descriptor):
+            answer = child.ask({"do": act, "path": str(path)}, descriptor)
+            _raise(answer, child)
+            yield answer, child
+
+    @contextmanager
+    def _child(
+        self, path: Path, what: str = "clip or sound", stream: bool = False
+    ) -> Iterator[tuple[Child, int | None]]:
         """A child and the open file; what the child ends with becomes one sentence."""
         lost = False
+        check_file(path, what)
         with open_file(path) as file:
             child = self._pool.take(stream)
             try:
@@ -199,16 +220,20 @@ def _fraction(value: Any, child: Child) -> Fraction:
 
 def _clip_info(path: Path, answer: Message, child: Child) -> ClipInfo:
     """What a child says of a clip, where each value is possible."""
-    width, height, has_sound = (answer.get(name) for name in ("width", "height", "has_sound"))
+    width, height = answer.get("width"), answer.get("height")
+    has_sound, still = answer.get("has_sound"), answer.get("still")
     duration_s = _finite(answer.get("duration_s"), child)
     rate = _fraction(answer.get("rate"), child)
     sides = all(type(side) is int and side >= 1 for side in (width, height))
-    if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool:
+    if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool or type(still) is not bool:
+        raise child.distrust()
+    if still and (duration_s or has_sound):
         raise child.distrust()
     known = {field.name for field in fields(ClipInfo)}
     if set(answer) != known:
         raise child.distrust()
-    return ClipInfo(path, width, height, rate, duration_s, has_sound, _texts(answer["notes"], child))  # type: ignore[arg-type]
+    notes = _texts(answer["notes"], child)
+    return ClipInfo(path, width, height, rate, duration_s, has_sound, notes, still)  # type: ignore[arg-type]
 
 
 def _sha256(descriptor: int) -> str:

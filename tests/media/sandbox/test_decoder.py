@@ -100,7 +100,24 @@ def cut_off(folder: Path) -> Path:
     return path
 
 
-CLIPS = [plain, turned, interlaced, hdr, uneven, webm, cut_off]
+def moving(suffix: str, cut: bool = False) -> MakeFile:
+    """Makes an animation of noise, the second half of which may be missing."""
+
+    def make(folder: Path) -> Path:
+        path = folder / f"moves{suffix}"
+        noise = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(6)]
+        pictures = [Image.fromarray(frame) for frame in noise]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[40, 90, 40, 60, 40, 40])
+        if cut:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path
+
+    return make
+
+
+VIDEOS = [plain, turned, interlaced, hdr, uneven, webm, cut_off]
+ANIMATIONS = [animation, *(moving(suffix) for suffix in (".png", ".avif", ".gif")), moving(".png", cut=True)]
+CLIPS = [*VIDEOS, *ANIMATIONS]
 
 
 @pytest.mark.parametrize("make", CLIPS)
@@ -132,10 +149,33 @@ def test_clips_in_their_own_times(
     assert told[LOCAL] == told[sandbox]
 
 
-@pytest.mark.parametrize("make", [plain, webm])
+@pytest.mark.parametrize("make", CLIPS)
+def test_rates(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
+    path = make(tmp_path)
+    measured = sandbox.own_rate(path)
+    assert measured == LOCAL.own_rate(path) and measured is not None
+
+
+@pytest.mark.parametrize("make", [rotated_jpeg, transparent, deep_grey, avif])
+def test_a_still_picture_is_a_clip_of_one_row(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
+    path = make(tmp_path)
+    for decoder in (LOCAL, sandbox):
+        info = decoder.probe(path)
+        assert info == LOCAL.probe(path) and info.still and decoder.own_rate(path) is None
+        ((own_time, shown),) = decoder.frames(path, Fraction(240), max_side=40)
+        ((begin, end, pixels),) = decoder.own_frames(path, max_side=40)
+        assert own_time == begin == 0 < end and max(pixels.shape) == 40
+        assert np.array_equal(shown, pixels) and np.array_equal(pixels, next(LOCAL.own_frames(path, max_side=40))[2])
+        assert list(decoder.own_frames(path, after=begin)) == []
+        with pytest.raises(MediaError, match="is a picture, which has no sound"):
+            decoder.sound_length_s(path)
+
+
+@pytest.mark.parametrize("make", [plain, webm, turned])
 def test_sound(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
     path = make(tmp_path)
-    assert sandbox.has_sound(path)
+    assert sandbox.sound_length_s(path) == LOCAL.sound_length_s(path)
+    assert (LOCAL.sound_length_s(path) > Fraction(1, 4)) == (make is not turned)
     for start_s in (Fraction(0), Fraction(1, 10), Fraction(9)):
         ours, theirs = (list(decoder.sound(path, start_s)) for decoder in (LOCAL, sandbox))
         assert [len(block) for block in ours] == [len(block) for block in theirs]
@@ -151,10 +191,12 @@ def test_a_far_start_is_sought(sandbox: SandboxDecoder, tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_the_same_sentence(sandbox: SandboxDecoder, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no clip\n" * 30)
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "saved.mp4").write_text('{"schema": 1, "portrait": "a.png", "cast": []}')
+    (tmp_path / "broken.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8 ")
     make_sound(tmp_path / "sound.wav", tone(0.2))
     make_clip(tmp_path / "a.wmv", [grey(3)] * 3, ClipSpec("wmv2", options=()))
-    for name in ("text.mp4", "empty.mp4", "sound.wav", "a.wmv", "missing.mp4", "."):
-        for act in ("photo", "probe", "frames", "sound"):
+    for name in ("text.mp4", "empty.mp4", "sound.wav", "a.wmv", "missing.mp4", "saved.mp4", "broken.webp", "."):
+        for act in ("photo", "probe", "frames", "own_frames", "own_rate", "sound_length_s", "sound"):
             said = []
             for decoder in (LOCAL, sandbox):
                 try:
@@ -178,6 +220,10 @@ def test_limits_are_those_of_the_decoder(tmp_path: Path) -> None:
         with pytest.raises(MediaError, match="at most 600 s or 4 frames"):
             list(decoder.frames(path))
         assert len(list(decoder.frames(path, end_s=0.16))) == 4
+        path = moving(".png")(tmp_path)
+        for act in (decoder.probe, decoder.own_rate, lambda path: next(decoder.own_frames(path))):
+            with pytest.raises(MediaError, match="longest side may be 60"):
+                act(path)
     finally:
         decoder.close()
 

@@ -240,6 +240,42 @@ def test_an_answer_that_cannot_be_right_ends_the_child(
         quick.photo(photo)
 
 
+INFO = {
+    "path": "a", "width": 4, "height": 4, "rate": "25", "duration_s": 1.0, "has_sound": False, "notes": [],
+    "still": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("act", "answer"),
+    [
+        ("probe", {**INFO, "width": 0}),
+        ("probe", {**INFO, "rate": "0"}),
+        ("probe", {**INFO, "duration_s": float("inf")}),
+        ("probe", {**INFO, "still": 1}),
+        ("probe", {**INFO, "still": True}),
+        ("probe", {**INFO, "more": 1}),
+        ("own_rate", {}),
+        ("own_rate", {"rate": "25"}),
+        ("own_rate", {"rate": "25", "steady": 1}),
+        ("own_rate", {"rate": "-25", "steady": True}),
+        ("own_rate", {"rate": "1/0", "steady": True}),
+        ("own_rate", {"rate": "25/1000000007", "steady": True}),
+        ("own_rate", {"rate": 25.0, "steady": True}),
+        ("sound_length_s", {}),
+        ("sound_length_s", {"length_s": "-1"}),
+        ("sound_length_s", {"length_s": "1e9"}),
+        ("sound_length_s", {"length_s": None}),
+    ],
+)
+def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
+    quick: SandboxDecoder, clip: Path, act: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Child, "ask", lambda *_: answer)
+    with pytest.raises(MediaError, match="gave an answer that cannot be right"):
+        getattr(quick, act)(clip)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\1{", b"\0\0\0\4null"])
 def test_bytes_that_are_no_message_end_the_child(data: bytes) -> None:
     import socket

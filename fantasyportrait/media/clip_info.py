@@ -1,0 +1,23 @@
+"""What a driving clip is, before it is read."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, whether it has sound, and what
+    the user should know of it.
+
+    A `still` picture is one frame without a length (0 s) and without a rate of its own.
+    """
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    duration_s: float
+    has_sound: bool
+    notes: tuple[str, ...] = ()
+    still: bool = False
