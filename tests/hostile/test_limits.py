@@ -99,24 +99,13 @@ def test_photos_refused_by_their_header(
     assert str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("exif", [b"II*\0\x08\0\0\0\0\0" + b"\0" * 150_000, b"Exif\0\0" * 30_000])
 def test_an_avif_with_much_exif_is_refused_before_pillow_sees_it(
-    tmp_path: Path, exif: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "a.avif").write_bytes(avif(b"II*\0\x08\0\0\0\0\0" + bytes(150_000)))
     monkeypatch.setattr(Image, "open", None)
-    data = avif(b"II*\0\x08\0\0\0\0\0" + b"\0" * 50)
-    (tmp_path / "a.avif").write_bytes(avif_with(data, len(exif)))
-    with pytest.raises(MediaError, match="KiB of metadata"):
+    with pytest.raises(MediaError, match="146 KiB of metadata"):
         load_photo(tmp_path / "a.avif")
-
-
-def avif_with(data: bytes, size: int) -> bytes:
-    """The AVIF with that length written for its EXIF item."""
-    for length in range(50, 80):
-        at = data.find(struct.pack(">I", length), data.index(b"iloc"), data.index(b"iinf"))
-        if at > 0:
-            return data[:at] + struct.pack(">I", size) + data[at + 4 :]
-    raise AssertionError("there is no such item")
 
 
 def test_photos_within_the_limits_are_read(tmp_path: Path) -> None:

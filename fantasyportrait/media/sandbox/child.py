@@ -34,7 +34,7 @@ _BUSY_S = 2.0
 _WATCH_S = 1.0
 _OPEN_FILES = 32
 # Pillow would import its plugins, and lcms, when the first file needs them.
-_WARM = ("Avif", "Gif", "Jpeg", "Mpo", "Png", "WebP")
+_WARM = ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +47,11 @@ def main(arguments: list[str]) -> None:
     importlib.import_module("PIL.ImageCms")
     try:
         first, _ = channel.receive()
-        limits = Limits(**{**first["limits"], "formats": tuple(first["limits"]["formats"])})
+        # JSON has no tuples.
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in first["limits"].items()
+        }
+        limits = Limits(**given)
         _bound()
         channel.send({"ready": True})
         _Server(channel, block, limits).serve()
