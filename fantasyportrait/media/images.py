@@ -23,6 +23,7 @@ from fantasyportrait.media.partial import partial_path, writing
 Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 40_000_000
+MAX_ANIMATION_FRAMES = 10_000
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 _ANIMATED = ("PNG", "WEBP", "AVIF", "GIF")
@@ -75,6 +76,8 @@ def animation_frames(path: Path, damage: list[str]) -> Iterator[tuple[Pixels, Fr
         _check_size(path, image)
         # A PNG may begin with a picture that only programs without animation show.
         frames = range(1 if getattr(image, "default_image", False) else 0, getattr(image, "n_frames", 1))
+        if len(frames) > MAX_ANIMATION_FRAMES:
+            raise MediaError(f"{path} has {len(frames)} frames: at most {MAX_ANIMATION_FRAMES} are read; cut it")
     with _told(path):
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     with image:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.media import images
 from fantasyportrait.media.clips import own_rate, probe_clip, read_clip, read_timed
 from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.picture_clips import is_picture
@@ -86,6 +87,12 @@ def test_an_animation_that_is_cut_off_says_so(tmp_path: Path) -> None:
     damage: list[str] = []
     assert 1 <= len(list(read_clip(tmp_path / "cut.png", damage=damage))) < 6
     assert "damaged or cut off" in damage[0] and "cut.png" in damage[0]
+
+
+def test_an_animation_of_too_many_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_ANIMATION_FRAMES", 3)
+    with pytest.raises(MediaError, match=r"long\.webp has 4 frames: at most 3 are read"):
+        probe_clip(animation(tmp_path / "long.webp", [40] * 4))
 
 
 def test_motion_jpeg_is_a_video_and_a_photo_of_a_phone_is_not(tmp_path: Path) -> None:
