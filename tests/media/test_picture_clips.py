@@ -1,6 +1,7 @@
 """Pictures in place of clips: a still is one frame, an animation keeps its own times; content decides, not names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fantasyportrait.core.errors import MediaError
 from fantasyportrait.media.clips import own_rate, probe_clip, read_clip, read_timed
 from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.picture_clips import is_picture
+from fantasyportrait.schema.limits import PRIVATE
 from tests.factories_media import ClipSpec, counting, make_clip, number_of, quadrants
 
 STILLS = [
@@ -94,6 +96,13 @@ def test_an_animation_that_is_cut_off_says_so(tmp_path: Path) -> None:
     damage: list[str] = []
     assert 1 <= len(list(read_clip(tmp_path / "cut.png", damage=damage))) < 6
     assert "damaged or cut off" in damage[0] and "cut.png" in damage[0]
+
+
+def test_an_animation_of_too_many_frames_is_refused(tmp_path: Path) -> None:
+    path = animation(tmp_path / "long.webp", [40] * 4)
+    with pytest.raises(MediaError, match=r"long\.webp is an animation of more than 3 pictures"):
+        probe_clip(path, replace(PRIVATE, animation_frames=3))
+    assert probe_clip(path, replace(PRIVATE, animation_frames=4)).duration_s == 0.16
 
 
 def test_motion_jpeg_is_a_video_and_a_photo_of_a_phone_is_not(tmp_path: Path) -> None:

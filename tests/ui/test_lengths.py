@@ -9,6 +9,7 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.media.decoder import LocalDecoder
+from fantasyportrait.media.images import save_image
 from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.service.request import AnimationRequest
 from tests.factories_media import grey, make_clip
@@ -68,3 +69,15 @@ def test_what_is_short_enough_is_tracked_and_passes(lengths: dict[float, Path]) 
     assert tracker.asked == list(lengths.values())
     check(tracker, [lengths[1.2]], end_s=0.8)
     check(tracker, [])
+
+
+def test_a_delay_counts_and_a_picture_does_not_hide_a_long_clip(lengths: dict[float, Path], tmp_path: Path) -> None:
+    save_image(tmp_path / "face.png", grey(0))
+    for duration in ("longest", "shortest"):
+        with pytest.raises(RequestError, match=f"the {duration} clip says that it lasts 1.2 s"):
+            check(Tracker(1), [tmp_path / "face.png", lengths[1.2]], duration)
+    with pytest.raises(RequestError, match=r"says that it lasts 1.2 s"):
+        check(Tracker(10), [lengths[0.4]], delay_s=0.8)
+    tracker = Tracker(10)
+    check(tracker, [tmp_path / "face.png", lengths[0.4]], delay_s=0.5)
+    assert tracker.asked == [lengths[0.4]]
