@@ -178,7 +178,7 @@ def test_own_uploads_are_used_by_whoever_sent_them(app: Served, visitor: Visitor
     other = Visitor(app.address)
     again = other.upload(clips["one"])
     assert again == stored, "one file, one path"
-    assert "is not a picture that can be read" in str(other.send("photo", {"path": stored, "meta": META}))
+    assert "is a video, not a photo" in str(other.send("photo", {"path": stored, "meta": META}))
 
 
 def test_an_upload_belongs_to_one_session(app: Served, visitor: Visitor, photo: Path, tmp_path: Path) -> None:

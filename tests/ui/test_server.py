@@ -64,7 +64,7 @@ def test_values_out_of_range_make_nothing(
     [
         {"engine": "magic"},
         {"steps": 500},
-        {"seed": -1},
+        {"seed": -2},
         {"portrait_guidance": 99},
         {"prompt": "x" * 5000},
         {"region": "/etc/hostname"},
