@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -59,12 +58,6 @@ def test_an_empty_text_is_no_path(command: Command, words: list[str], which: str
     """As a path it would be the current folder."""
     outcome = command(*words)
     assert (outcome.code, outcome.err) == (2, f"error: {which} is an empty text: give a value, or leave it out\n")
-
-
-@pytest.mark.parametrize("max_side", ["0", "-5", "999999999"])
-def test_faces_checks_its_max_side(command: Command, two_person: Path, max_side: str) -> None:
-    outcome = command("faces", two_person, "--max-side", max_side)
-    assert outcome.code == 2 and f"max_side is {max_side}: give a whole number from 64 to 8192" in outcome.err
 
 
 def test_version(command: Command) -> None:

@@ -43,7 +43,7 @@ class Report:
         files, read, refused: how many.
         faults: a line for each file that was neither read nor refused in one sentence in time.
         slowest_s, slowest: the longest that a file took, and which.
-        peak_mib: the largest resident memory of a process that decoded.
+        peak_mib: the largest resident memory of a child that decoded, or by how much this process grew at most.
         requests: what the loopback server was asked; left: what stays behind when all is closed.
         kinds: (read, refused) by kind and suffix.
     """
@@ -67,11 +67,11 @@ def fuzz(count: int, seed: int, local: bool = False, keep: Path | None = None) -
     report, begun = Report(), time.monotonic()
     with listening() as (address, report.requests), tempfile.TemporaryDirectory() as folder:
         made = seeds(address)
-        before = belongings()
+        before, used_mib = belongings(), _usage_mib(local)
         decoder: Decoder = LocalDecoder(PUBLIC) if local else SandboxDecoder(PUBLIC)
         for number in range(count):
             _one(number, seed, made, decoder, Path(folder), report, keep)
-        report.peak_mib = _peak_mib(decoder)
+        report.peak_mib = _peak_mib(decoder, used_mib)
         if isinstance(decoder, SandboxDecoder):
             decoder.close()
         report.left = _left(before)
@@ -191,11 +191,20 @@ def _left(before: Counter[str]) -> list[str]:
     return sorted(left)
 
 
-def _peak_mib(decoder: Decoder) -> int:
-    """Of the children that still live, or that have ended; of this process where it decodes itself."""
+def _usage_mib(local: bool) -> int:
+    """The largest resident memory so far of this process, or of its children that have ended."""
+    return resource.getrusage(resource.RUSAGE_SELF if local else resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+
+
+def _peak_mib(decoder: Decoder, before: int) -> int:
+    """Of the children, living or ended; where this process decodes itself, by how much its own peak grew.
+
+    `before` is `_usage_mib` from before: what else the process or its children did does not count.
+    """
+    after = _usage_mib(isinstance(decoder, LocalDecoder))
     if isinstance(decoder, LocalDecoder):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    peaks = [resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10]
+        return after - before
+    peaks = [after if after > before else 0]
     for child in decoder._pool._all if isinstance(decoder, SandboxDecoder) else ():
         for line in Path(f"/proc/{child.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM"):

@@ -79,7 +79,7 @@ def test_the_face_is_lost_below_a_probability(probability: float, seen: bool, tm
 
 def test_a_file_that_is_missing_damaged_or_another_net_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    with pytest.raises(WeightsError, match="missing: run"):
+    with pytest.raises(WeightsError, match="missing: fetch the model again"):
         PortraitLandmarkNet(path)
     path.write_bytes(b"no net at all")
     with pytest.raises(WeightsError, match="not an ONNX file"):
