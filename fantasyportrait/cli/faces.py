@@ -1,7 +1,6 @@
 """`fantasyportrait faces`: who is in a photo, or in a driving clip."""
 
 import json
-import mimetypes
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,23 +27,22 @@ def faces(
     from fantasyportrait.core.errors import RequestError
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.decoders import make_decoder
-    from fantasyportrait.service.listing import list_clip, list_photo
+    from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 
     animator = Animator(models_dir, decoder=make_decoder(PRIVATE, sandbox))
-    kind, _ = mimetypes.guess_type(file.name)
-    is_clip = kind is not None and kind.startswith("video/")
-    if not is_clip and (start is not None or end is not None):
+    shows_clip = is_clip(file)
+    if not shows_clip and (start is not None or end is not None):
         raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
-    listing = list_clip(animator, file, start or 0.0, end) if is_clip else list_photo(animator, file)
+    listing = list_clip(animator, file, start or 0.0, end) if shows_clip else list_photo(animator, file)
     if output:
         listing.save_picture(output)
     if as_json:
-        name = "persons" if is_clip else "faces"
+        name = "persons" if shows_clip else "faces"
         data = {"file": str(file), "size": list(listing.size), name: listing.rows, "notes": listing.notes}
         typer.echo(json.dumps(data, indent=2))
         return
     for row in listing.rows:
-        typer.echo(_line("person" if is_clip else "face", row))
+        typer.echo(_line("person" if shows_clip else "face", row))
     for note in listing.notes:
         typer.echo(f"note: {note}")
     if output:

@@ -1,5 +1,6 @@
 """Who is in a photo or in a clip, as rows that print, go into JSON, and number a picture."""
 
+import mimetypes
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.images import resize, save_image
+from fantasyportrait.media.picture_clips import is_picture
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 from fantasyportrait.service.upright_clips import turn_note
 
@@ -40,6 +42,14 @@ class Listing:
     def save_picture(self, path: Path) -> None:
         """Write the picture; `OutputError` where that fails."""
         save_image(path, self.picture)
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is listed as a clip: by its content, and by its name where that shows no picture."""
+    if is_picture(path):
+        return False
+    kind, _ = mimetypes.guess_type(path.name)
+    return kind is None or not kind.startswith("image/")
 
 
 def list_photo(animator: "Animator", path: Path) -> Listing:
