@@ -39,7 +39,7 @@ class UploadGate:
                 self._unclaimed[path] = self._unclaimed.get(path, 0) + 1
 
     def owns(self, session: str, path: object) -> bool:
-        """True if `path` is an upload of this session; one that nobody has named before becomes its own."""
+        """True if `path` is an upload of this session; one that no session has named before becomes its own."""
         if not isinstance(path, str) or not session:
             return False
         with self._lock:

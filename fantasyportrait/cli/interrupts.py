@@ -20,7 +20,7 @@ SHOW_CURSOR = "\033[?25h"
 
 
 class Interrupts:
-    """Hears the signals. `number` is the first one's, None before."""
+    """Records the signals. `number` is the first one's, None before."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -54,7 +54,7 @@ class Interrupts:
             os._exit(self.code)
 
     def hear_again(self, lost: Any) -> None:
-        """The hook for exceptions that nobody can catch: an interruption that was raised there is raised once more."""
+        """The hook for exceptions that cannot be caught: an interruption that was raised there is raised once more."""
         if self.number is None or not issubclass(lost.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
             return

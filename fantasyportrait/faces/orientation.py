@@ -35,7 +35,7 @@ def best_orientation(
     `read` gives the faces of a picture, `known` those of all pictures as they are, where they were read before.
     Other orientations are looked at only where no face stands upright, or clearly more lie than stand, and one is
     chosen only if it shows more than twice as many upright faces. So an upright picture costs nothing, and somebody
-    who lies beside somebody upright turns nothing.
+    who lies next to an upright person turns nothing.
     """
     if known is None:
         known = [face for picture in pictures for face in read(picture)]

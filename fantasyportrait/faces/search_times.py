@@ -10,7 +10,7 @@ Search = Literal["quick", "thorough", "newcomers"]
 _QUICK_EVERY = 16
 # For so long after somebody was lost, every frame is searched quickly.
 _MISSED_S = 2.0
-# Seconds between thorough searches, first and at most: nobody is followed; fewer than before; everybody.
+# Seconds between thorough searches, first and at most: none is followed; fewer than before; all.
 _NOBODY_S, _FEWER_S, _EVERYBODY_S = (1 / 32, 1.0), (0.25, 2.0), (2.0, 2.0)
 
 

@@ -112,7 +112,7 @@ class Watch:
     def _match(
         self, frame: int, shown: tuple[float, float], pixels: NDArray[np.uint8], seen: list[Sighting], cut: bool
     ) -> list[Reading]:
-        """Give each face seen to the person it fits; one that fits nobody is somebody new."""
+        """Assign each face to the person it fits; one that fits no person becomes a new one."""
         state, (time_s, length_s) = self.state, shown
         costs = np.array(
             [[person.cost(frame, time_s, sighting, cut) for sighting in seen] for person in state.people]

@@ -158,7 +158,7 @@ def read_frames(
 
     `after`: only frames that begin later. `most`: of frames nearer than 1 / `most` s some are passed over, and the one
     before lasts longer; which ones does not depend on `after` where that is the begin of a frame that was yielded.
-    What a damaged clip lost is told in `damage`. Raises MediaError for a clip that cannot be read.
+    What a damaged clip lost is added to `damage`. Raises MediaError for a clip that cannot be read.
     """
     for frame in read_frame_steps(path, after, most, max_side, damage, limits):
         if frame is not None:

@@ -27,7 +27,7 @@ def run_in_team(placement: Placement, lead: "Callable[[Team | None], T]") -> T |
     that nothing half done is left. Raises `RequestError` for torchrun without the flag, and the flag without torchrun.
     """
     if placement.parallel == "none" and os.environ.get("WORLD_SIZE", "1") == "1":
-        # Where nobody handles it yet, as the command line does.
+        # Where no handler is set yet, as the command line sets one.
         unheard = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         with _hearing({signal.SIGTERM: signal.default_int_handler} if unheard else {}):
             return lead(None)  # without torch, which the preview does not need

@@ -201,7 +201,7 @@ def _cast_of(clip: Path) -> str:
         if saved is not None:
             raise
         raise MediaError(
-            f"no request lies beside {clip} or in it, so its cast is not known: give the captions with --caption"
+            f"there is no request next to {clip} or in it, so its cast is not known: give the captions with --caption"
         ) from error
     played = [(role.face, _played(role)) for role in request.cast]
     return ", ".join(f"{face}: {source}" for face, source in played if source)

@@ -267,7 +267,7 @@ def load_request(path: StrPath) -> AnimationRequest:
     """
     path = as_path(path, "path")
     if _carries(path):
-        # Names alone, whoever made the video.
+        # Names alone: anyone may have made the video.
         return from_json(_carried_text(path)).with_paths(lambda given: path.parent / given.name)
     text, home = _saved_text(path), path.parent.resolve()
     # The system follows a link before it goes up from it: up is from where the link leads.

@@ -6,7 +6,7 @@ from fantasyportrait.faces.search_times import SearchTimes
 
 
 def thorough(followed: list[int], rate: int = 25) -> list[int]:
-    """Frames that are searched thoroughly where so many people are followed through each; a search finds nobody."""
+    """Frames that are searched thoroughly where so many people are followed through each; a search finds none."""
     times, found = SearchTimes(), []
     for frame, count in enumerate(followed):
         if times.search(frame, frame / rate, count, cut=False) in ("thorough", "newcomers"):

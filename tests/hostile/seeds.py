@@ -22,7 +22,7 @@ Seed = tuple[str, str, bytes]
 
 
 def seeds(address: str) -> list[Seed]:
-    """Every seed. `address` is a server that nobody may ask: some of the files name it."""
+    """Every seed. `address` is a server that must not be asked: some of the files name it."""
     made = [*_photos(), *_clips(), *_sounds(), *_links(address)]
     if len(made) < 35:
         raise RuntimeError(f"only {len(made)} seeds could be made")

@@ -156,7 +156,7 @@ def test_captions_from_names_and_from_casts(clips: tuple[Path, ...], tmp_path: P
     ) as writer:
         writer.write(plain(BLUE, 64, 64))
     assert _captions(Reel((tmp_path / "own.mp4",), captions="cast")) == ("1: talk, 2: laugh",)
-    with pytest.raises(MediaError, match=r"no request lies beside .*blue\.gif"):
+    with pytest.raises(MediaError, match=r"there is no request next to .*blue\.gif"):
         _captions(Reel(clips, captions="cast"))
 
 

@@ -25,7 +25,7 @@ COMPONENTS = ("photo", "clip", "webcam")
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
-    """A photo of one person, which nobody has uploaded."""
+    """A photo of one person, not uploaded yet."""
     return one_person(two_person, tmp_path_factory.mktemp("photo") / "one.png")
 
 

@@ -270,7 +270,7 @@ def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_perso
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A clip of one second that shows nobody, not uploaded yet."""
+    """A clip of one second without a person, not uploaded yet."""
     return make_clip(tmp_path / "clip.mp4", [grey(0)] * 25)
 
 

@@ -97,7 +97,7 @@ class ChildPool:
                 thread.join(_JOIN_S)
 
     def kill_overdue(self) -> None:
-        """Kill the children whose unit of work takes too long; whoever waits for them is answered at once."""
+        """Kill the children whose unit of work takes too long; the threads that wait for them return at once."""
         with self._changed:
             children = list(self._all)
         for child in children:

@@ -121,7 +121,7 @@ class Child:
             return True
 
     def kill(self) -> None:
-        """End the process; whoever waits for its answer gets ChildLost, and closes it."""
+        """End the process; a thread that waits for its answer gets ChildLost, and closes it."""
         self._process.kill()
 
     def close(self) -> None:
