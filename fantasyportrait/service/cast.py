@@ -179,7 +179,7 @@ def parse_source(source: str, where: str, **cut: Any) -> Source:
         return BuiltinSource(source.removeprefix("motion:"))
     if not source:
         raise RequestError(f"{where} names no file: write {GRAMMAR}")
-    return ClipSource(source, **cut)
+    return ClipSource(as_path(source, f"the clip in {where}"), **cut)
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
