@@ -4,6 +4,7 @@ JSON on purpose: what a child that was taken over sends back must not be able to
 """
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -57,9 +58,14 @@ class SocketChannel:
         """See `Channel`."""
         try:
             head, descriptors, _, _ = socket.recv_fds(self._connection, _LENGTH.size, 1)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+        try:
             head += self._exactly(_LENGTH.size - len(head)) if head else b""
             return _read(head, self._exactly), descriptors[0] if descriptors else None
-        except OSError as error:
+        except (OSError, ChannelClosed) as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
             raise ChannelClosed(str(error)) from error
 
     def close(self) -> None:

@@ -1,15 +1,15 @@
 """The decoder for files of strangers: everything is decoded in children, and what they say is checked here."""
 
-import math
 import os
 import re
+import sys
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
@@ -27,6 +27,7 @@ _ERRORS: dict[str, type[FantasyPortraitError]] = {
     error.__name__: error for error in (MediaError, RequestError, DependencyError)
 }
 _LONGEST_TEXT = 4000
+When = TypeVar("When")
 
 
 class SandboxDecoder:
@@ -63,7 +64,7 @@ class SandboxDecoder:
     def probe(self, path: Path) -> ClipInfo:
         """See `Decoder`."""
         with self._answer(path, "probe") as (answer, child):
-            return _clip_info(path, answer, child)
+            return _clip_info(path, answer, child, self._limits.pixels)
 
     def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
@@ -95,9 +96,8 @@ class SandboxDecoder:
         """See `Decoder`."""
         span = {"rate": str(rate), "start_s": float(start_s), "end_s": None if end_s is None else float(end_s)}
         request = {"do": "frames", "path": str(path), "max_side": max_side, **span}
-        with closing(self._pictures(path, request, damage)) as pictures:
-            for answer, pixels, child in pictures:
-                yield _finite(answer.get("time"), child), pixels
+        with closing(self._pictures(path, request, damage, _own_time)) as pictures:
+            yield from pictures
 
     def own_frames(
         self,
@@ -110,14 +110,24 @@ class SandboxDecoder:
         """See `Decoder`."""
         span = {name: None if value is None else str(value) for name, value in (("after", after), ("most", most))}
         request = {"do": "own_frames", "path": str(path), "max_side": max_side, **span}
-        with closing(self._pictures(path, request, damage)) as pictures:
-            for answer, pixels, child in pictures:
-                yield _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child), pixels
+        before = after
+
+        def shown(answer: Message, child: Child) -> tuple[Fraction, Fraction]:
+            nonlocal before
+            begin, end = _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child)
+            late = most is not None and before is not None and begin <= before  # else it could go on for ever
+            if late or begin > self._limits.clip_length_s:
+                raise child.distrust()
+            before = begin
+            return begin, end
+
+        with closing(self._pictures(path, request, damage, shown)) as pictures:
+            yield from ((begin, end, pixels) for (begin, end), pixels in pictures)
 
     def _pictures(
-        self, path: Path, request: Message, damage: list[str] | None
-    ) -> Generator[tuple[Message, Pixels, Child], None, None]:
-        """The answers that carry a picture, or show the last one again; with that picture."""
+        self, path: Path, request: Message, damage: list[str] | None, shown: Callable[[Message, Child], When]
+    ) -> Generator[tuple[When, Pixels], None, None]:
+        """What `shown` reads of each answer that carries a picture, or shows the last one again; with that picture."""
         last: Pixels | None = None
         with self._child(path, stream=True) as (child, descriptor):
             for answer in _answers(child, request, descriptor):
@@ -127,7 +137,7 @@ class SandboxDecoder:
                     continue
                 if answer["shape"] is not None or last is None:
                     last = child.array(answer["shape"], self._limits.pixels)
-                yield answer, last, child
+                yield shown(answer, child), last
 
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
         """See `Decoder`."""
@@ -202,8 +212,13 @@ def _texts(values: Any, child: Child) -> tuple[str, ...]:
     return tuple(value[:_LONGEST_TEXT] for value in values)
 
 
+def _own_time(answer: Message, child: Child) -> float:
+    return _finite(answer.get("time"), child)
+
+
 def _finite(value: Any, child: Child) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    # A whole number of JSON may have more digits than a float can hold.
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         raise child.distrust()
     return float(value)
 
@@ -218,13 +233,13 @@ def _fraction(value: Any, child: Child) -> Fraction:
     return Fraction(int(whole), int(part or 1))
 
 
-def _clip_info(path: Path, answer: Message, child: Child) -> ClipInfo:
+def _clip_info(path: Path, answer: Message, child: Child, most_pixels: int) -> ClipInfo:
     """What a child says of a clip, where each value is possible."""
     width, height = answer.get("width"), answer.get("height")
     has_sound, still = answer.get("has_sound"), answer.get("still")
     duration_s = _finite(answer.get("duration_s"), child)
     rate = _fraction(answer.get("rate"), child)
-    sides = all(type(side) is int and side >= 1 for side in (width, height))
+    sides = all(type(side) is int and 1 <= side <= most_pixels for side in (width, height))
     if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool or type(still) is not bool:
         raise child.distrust()
     if still and (duration_s or has_sound):

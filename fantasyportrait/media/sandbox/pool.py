@@ -31,7 +31,7 @@ class ChildPool:
         self._changed = threading.Condition()
         self._idle: list[Child] = []
         self._all: set[Child] = set()
-        self._places, self._streams = 0, 0
+        self._places, self._streams, self._filling = 0, 0, 0
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
         self._begin(_watch, weakref.ref(self), self._closed)
@@ -49,6 +49,11 @@ class ChildPool:
                 self._changed.wait()
             if self._closed.is_set():
                 raise MediaError("the program is ending: nothing more is read")
+            for dead in [child for child in self._idle if not child.alive]:  # ended by the system, for want of memory
+                self._idle.remove(dead)
+                self._all.discard(dead)
+                self._places -= 1
+                dead.close()
             child = self._idle.pop() if self._idle else None
             self._places += child is None
             self._streams += stream
@@ -130,20 +135,28 @@ class ChildPool:
         """Start children until so many wait."""
         while not self._closed.is_set():
             with self._changed:
-                if len(self._idle) >= idle or self._places >= self._most:
+                if len(self._idle) + self._filling >= idle or self._places >= self._most:
                     return
                 self._places += 1
+                self._filling += 1
             try:
                 child = self._start()
             except MediaError as error:
+                with self._changed:
+                    self._filling -= 1
                 logging.getLogger(__name__).warning("%s", error)
                 return
             with self._changed:
-                late = self._closed.is_set()
-                if not late:
+                self._filling -= 1
+                # Meanwhile others may have been given back.
+                keep = len(self._idle) < self._warm and not self._closed.is_set()
+                if keep:
                     self._idle.append(child)
+                else:
+                    self._all.discard(child)
+                    self._places -= 1
                 self._changed.notify_all()
-            if late:
+            if not keep:
                 child.close()
 
 

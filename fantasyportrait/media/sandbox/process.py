@@ -76,6 +76,11 @@ class Child:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """False once the process has ended. Only for a child that nobody asks at the same time."""
+        return self._process.poll() is None
+
     def ask(self, request: Message, descriptor: int | None = None) -> Message:
         """Send a request, with an open file for one that begins something, and wait for the answer: one unit of work.
 
@@ -148,8 +153,8 @@ class Child:
         if sys.platform == "linux":
             import resource
 
-            used_s = time.clock_gettime(~self.pid << 3 | 2)  # the clock of that process, see clock_getcpuclockid(3)
             with contextlib.suppress(OSError):  # it has died: the answer will say so
+                used_s = time.clock_gettime(~self.pid << 3 | 2)  # that process's clock, see clock_getcpuclockid(3)
                 resource.prlimit(self.pid, resource.RLIMIT_CPU, (int(used_s) + 1 + self._cpu_s, resource.RLIM_INFINITY))
 
     def _take(self, size: int) -> NDArray[np.uint8]:

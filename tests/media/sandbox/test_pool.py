@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,15 @@ def test_a_child_that_dies_while_it_waits_is_one_sentence_for_its_next_file(quic
         except MediaError as error:
             assert "crashed" in str(error)
     assert read >= 2
+
+
+def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(quick: SandboxDecoder, photo: Path) -> None:
+    assert wait_until(lambda: len(quick._pool._idle) == 2)
+    for child in quick._pool._idle:
+        os.kill(child.pid, signal.SIGKILL)
+        assert wait_until(lambda child=child: not child.alive)  # type: ignore[misc]
+    assert quick.photo(photo).pixels.shape == (48, 64, 3)
+    assert quick._pool._places == len(quick._pool._all) == 1
 
 
 def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> None:
@@ -201,6 +211,20 @@ def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(cl
         decoder.close()
 
 
+def test_no_more_children_wait_than_are_kept_warm(clip: Path) -> None:
+    decoder = SandboxDecoder(PUBLIC, ChildPool(PUBLIC, warm=1))
+    try:
+        threads = [threading.Thread(target=lambda: next(decoder.frames(clip))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wait_until(lambda: not decoder._pool._filling and not decoder._pool._streams)
+        assert len(decoder._pool._idle) == 1 and wait_until(lambda: len(decoder._pool._all) == 1)
+    finally:
+        decoder.close()
+
+
 def test_threads_share_it(clip: Path, photo: Path) -> None:
     decoder = SandboxDecoder(PUBLIC)
     read: list[Any] = []
@@ -251,6 +275,8 @@ INFO = {
     [
         ("probe", {**INFO, "width": 0}),
         ("probe", {**INFO, "rate": "0"}),
+        ("probe", {**INFO, "width": 10**400}),
+        ("probe", {**INFO, "duration_s": 10**400}),
         ("probe", {**INFO, "duration_s": float("inf")}),
         ("probe", {**INFO, "still": 1}),
         ("probe", {**INFO, "still": True}),
@@ -274,6 +300,50 @@ def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
     monkeypatch.setattr(Child, "ask", lambda *_: answer)
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
         getattr(quick, act)(clip)
+
+
+@pytest.mark.parametrize(
+    ("act", "wrong"),
+    [
+        ("frames", {"time": "x"}),
+        ("frames", {"time": 10**400}),
+        ("frames", {"time": float("nan")}),
+        ("own_frames", {"begin": "1e9"}),
+        ("own_frames", {"end_s": None}),
+        ("own_frames", {"begin": "100000"}),
+        ("own_frames", {"begin": "0"}),
+    ],
+)
+def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
+    quick: SandboxDecoder, clip: Path, act: str, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Child.ask
+
+    def lie(child: Child, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+        answer = ask(child, request, descriptor)
+        return {**answer, **wrong} if answer.keys() & wrong.keys() else answer
+
+    monkeypatch.setattr(Child, "ask", lie)
+    for _ in range(2):
+        with pytest.raises(MediaError, match="gave an answer that cannot be right"):
+            list(quick.frames(clip) if act == "frames" else quick.own_frames(clip, most=Fraction(32)))
+    assert quick._pool._streams == 0
+    assert wait_until(lambda: quick._pool._places == len(quick._pool._idle) == 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memory files")
+def test_an_open_file_beside_what_is_no_message_is_closed() -> None:
+    import socket
+
+    from fantasyportrait.media.sandbox.channel import ChannelClosed, SocketChannel
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, open(os.devnull) as file:
+        before = len(os.listdir("/proc/self/fd"))
+        socket.send_fds(theirs, [b"\xff\xff\xff\xff"], [file.fileno()])
+        with pytest.raises(ChannelClosed):
+            SocketChannel(ours).receive()
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\1{", b"\0\0\0\4null"])
