@@ -1,6 +1,7 @@
 """Driving clips that lie on their side or stand on their head: how to turn them, and a decoder that does."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -24,17 +25,20 @@ Pixels = NDArray[np.uint8]
 _SIDE = 960
 # Frames, spread over the clip, by which its orientation is decided.
 _LOOKS = 5
+# Many more than one request names: an app that runs for months must not grow.
+_REMEMBERED = 256
 
 
 class UprightDecoder:
     """Reads as `decoder` does, and turns the frames of clips that were found to lie on their side.
 
-    So everything that looks at a clip (its tracks, its motion codes, the side by side) sees it the same way round.
+    So everything that looks at a clip (its tracks, its motion codes, the side by side) sees it the same way round. A
+    file that takes another's place is another clip. The clips used last are remembered.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._turns: dict[Path, Turn] = {}
+        self._turns: OrderedDict[tuple[object, ...], Turn] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -44,13 +48,21 @@ class UprightDecoder:
 
     def turn_of(self, path: Path) -> Turn:
         """Degrees clockwise by which the clip's frames are turned."""
+        file = _identity(path)
         with self._lock:
-            return self._turns.get(path, 0)
+            if file not in self._turns:
+                return 0
+            self._turns.move_to_end(file)
+            return self._turns[file]
 
     def turn(self, path: Path, turn: Turn) -> None:
         """From now on the clip is turned so."""
+        file = _identity(path)
         with self._lock:
-            self._turns[path] = turn
+            self._turns[file] = turn
+            self._turns.move_to_end(file)
+            while len(self._turns) > _REMEMBERED:
+                self._turns.popitem(last=False)
 
     def photo(self, path: Path) -> Photo:
         """See `Decoder`."""
@@ -104,6 +116,15 @@ class UprightDecoder:
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[NDArray[np.float32], None, None]:
         """See `Decoder`."""
         return self._decoder.sound(path, start_s)
+
+
+def _identity(path: Path) -> tuple[object, ...]:
+    """What changes when another file takes its place, as far as the file system tells."""
+    try:
+        about = path.stat()
+    except OSError:  # reading it says so
+        return (path,)
+    return path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def turn_note(path: Path, turn: Turn) -> list[str]:

@@ -1,5 +1,6 @@
 """Clips that lie on their side or stand on their head are turned; others are read as they are, once."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,6 +77,23 @@ def test_the_decoder_turns_size_and_frames_and_keeps_repeated_ones(inputs: Input
     frames = [pixels for _, pixels in decoder.frames(inputs.talking, Fraction(100), 0.0, 0.2)]
     assert np.array_equal(frames[0], np.rot90(first, -1))
     assert len({id(frame) for frame in frames}) < len(frames)
+
+
+def test_a_file_in_the_place_of_a_turned_one_is_not_turned(inputs: Inputs, tmp_path: Path) -> None:
+    decoder = UprightDecoder(LocalDecoder())
+    clip = Path(shutil.copy(inputs.talking, tmp_path / "clip.mp4"))
+    decoder.turn(clip, 90)
+    assert decoder.turn_of(clip) == 90
+    clip.write_bytes(inputs.talking.read_bytes() + bytes(8))
+    assert decoder.turn_of(clip) == 0
+
+
+def test_turns_are_kept_of_the_clips_used_last_only(tmp_path: Path) -> None:
+    decoder = UprightDecoder(LocalDecoder())
+    for number in range(1000):
+        decoder.turn(tmp_path / str(number), 90)
+        assert decoder.turn_of(tmp_path / "0") == 90
+    assert len(decoder._turns) < 300 and decoder.turn_of(tmp_path / "999") == 90
 
 
 def test_the_sideways_case(cases_dir: Path) -> None:
