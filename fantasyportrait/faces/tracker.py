@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import FaceError
+from fantasyportrait.core.errors import FaceError, MediaError
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.numbering import LOOK_AHEAD_S, counts_after_s
@@ -72,6 +72,7 @@ def track_clip(
     decoder = decoder or LocalDecoder()
     info = decoder.probe(path)
     span = Span(path, rate, Fraction(start_s), None if end_s is None else Fraction(end_s), decoder.limits.track_rows)
+    _check_length(path, min(Fraction(info.duration_s), span.last), decoder.limits.clip_length_s)
     until = span.last + Fraction(LOOK_AHEAD_S)
     length = max(Fraction(0), min(Fraction(info.duration_s), span.last) - span.start)
     expected = min(frame_count(length, rate), decoder.limits.track_rows)
@@ -93,6 +94,15 @@ def track_clip(
     if progress is not None:
         progress(len(tracks[0]), len(tracks[0]))
     return tracks
+
+
+def _check_length(path: Path, last: Fraction, most_s: float) -> None:
+    """Refuse a part that ends too late, by what the clip says of its length, before anything is decoded."""
+    if last > most_s:
+        raise MediaError(
+            f"{path} would be analysed from its beginning to {float(last):.0f} s, and at most {most_s:.0f} s of a clip "
+            "are: give an earlier end, or cut it"
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from fantasyportrait.schema.limits import PRIVATE, Limits
 Pixels = NDArray[np.uint8]
 Shown = TypeVar("Shown")
 
+LOOK_BEYOND_S = 2
+"""Frames in their own times may be read so far beyond what may be used: who counts at its end shows itself later."""
 FINEST_RATE = 1_000_000
 """The largest denominator of a rate that was measured: what encodes video takes no finer one."""
 
@@ -184,7 +186,7 @@ def read_frame_steps(
                 yield None
                 continue
             begin, end, frame = shown
-            if begin > limits.clip_length_s:
+            if begin > limits.clip_length_s + LOOK_BEYOND_S:
                 raise _too_long(path, f"more than {limits.clip_length_s:.0f} s", limits)
             yield begin, end, clip.pixels(frame)
 

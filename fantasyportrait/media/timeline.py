@@ -39,6 +39,11 @@ def round_half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
+def rows_end_s(start_s: float, rows: int, rate: Fraction) -> float:
+    """Where so many rows from `start_s` on end, in seconds: read up to there, a clip gives just these."""
+    return float(Fraction(start_s) + rows / rate)
+
+
 def frame_count(duration_s: Fraction | float, rate: Fraction) -> int:
     """Frames nearest to `duration_s` seconds, at least one."""
     return max(1, round_half_up(Fraction(duration_s) * rate))

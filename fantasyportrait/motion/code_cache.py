@@ -15,6 +15,7 @@ from fantasyportrait.core.shelf import KEPT_S, Shelf, content_key
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import MAX_SIDE, TRACKER_VERSION
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.media.timeline import rows_end_s
 from fantasyportrait.motion.extract import extract_motion
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
@@ -58,8 +59,9 @@ def cached_motion(
     code = shelf.load(key, partial(_read, len(track)))
     if code is None:
         decoder = decoder or LocalDecoder()
-        with closing(decoder.frames(clip.path, clip.rate, clip.start_s, clip.end_s, MAX_SIDE)) as read:
-            frames = islice(read, decoder.limits.track_rows)
+        read_to_s = rows_end_s(clip.start_s, len(track), clip.rate)
+        with closing(decoder.frames(clip.path, clip.rate, clip.start_s, read_to_s, MAX_SIDE)) as read:
+            frames = islice(read, len(track))
             code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
         shelf.store(key, partial(_write, code))
     elif progress is not None:

@@ -14,6 +14,7 @@ from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
 from fantasyportrait.media.images import resize, save_image
 from fantasyportrait.media.picture_clips import is_picture
+from fantasyportrait.media.timeline import rows_end_s
 from fantasyportrait.service.annotate import annotate, annotate_tracks
 from fantasyportrait.service.upright_clips import turn_note
 
@@ -84,7 +85,8 @@ def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: flo
         notes += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
-    with closing(animator.decoder.frames(path, RATE, start_s + float(shown / RATE))) as frames:
+    span = rows_end_s(start_s, shown, RATE), rows_end_s(start_s, shown + 1, RATE)
+    with closing(animator.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
     return Listing(tracks[0].size, rows, (*notes, *([crowd] if crowd else [])), picture)

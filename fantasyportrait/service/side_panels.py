@@ -14,7 +14,7 @@ from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.images import load_photo, resize
-from fantasyportrait.media.timeline import Timeline, fill_rows
+from fantasyportrait.media.timeline import Timeline, fill_rows, rows_end_s
 from fantasyportrait.service.annotate import draw_boxes, face_colour
 from fantasyportrait.service.cast import BuiltinSource
 from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key, delay_frames
@@ -124,8 +124,8 @@ def _piece(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], step: int
     """Frames of consecutive rows: ascending (step 1), descending (-1) or one held row (0)."""
     low, high = int(rows.min()), int(rows.max())
     source = clip.source
-    start_s = source.start_s + float(low / rate)
-    with closing(reading.decoder.frames(source.path, rate, start_s, source.end_s, reading.side)) as timed:
+    start_s, end_s = rows_end_s(source.start_s, low, rate), rows_end_s(source.start_s, high + 1, rate)
+    with closing(reading.decoder.frames(source.path, rate, start_s, end_s, reading.side)) as timed:
         frames = (pixels for _, pixels in timed)
         if step == 1:
             yield from _held(frames, len(rows))

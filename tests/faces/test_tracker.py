@@ -249,6 +249,19 @@ def test_a_track_has_so_many_rows_at_most(tmp_path: Path, models_dir: Path, head
     assert len(track) == 20
 
 
+def test_a_part_that_ends_too_late_is_refused_before_anything_is_decoded(
+    tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "long.mp4", [paste(room(), heads[0], Place(160, 120))] * 50)
+    decoder = LocalDecoder(replace(PRIVATE, clip_length_s=1.0))
+    (track,) = track_clip(clip, end_s=1.0, models_dir=models_dir, decoder=decoder)  # though more is looked at
+    assert len(track) == 25
+    monkeypatch.delattr(LocalDecoder, "own_frames")
+    for start_s, end_s in ((0.0, None), (1.5, 1.6)):
+        with pytest.raises(MediaError, match=r"to 2 s, and at most 1 s of a clip are: give an earlier end"):
+            track_clip(clip, Fraction(25), start_s, end_s, models_dir=models_dir, decoder=decoder)
+
+
 @pytest.mark.parametrize("name", ["09_walks_in", "09_stands_there", "three_s", "s51"])
 def test_one_person_of_a_real_clip_is_followed(models_dir: Path, cases_dir: Path, name: str) -> None:
     (track,) = track_clip(cases_dir / f"{name}.mp4", models_dir=models_dir)

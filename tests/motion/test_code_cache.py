@@ -10,8 +10,10 @@ import pytest
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.faces.face import Track
+from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.motion.code_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.schema.limits import PRIVATE
 from tests.faces.factories import made_track
 from tests.factories_media import counting, make_clip
 
@@ -102,6 +104,12 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(clip: ClipSpan, track
     blocked = tmp_path / "a file, no folder"
     blocked.write_text("")
     assert len(cached_motion(clip, track, MotionNets(CountingEncoder(), "a"), cache_dir=blocked)) == 8
+
+
+def test_a_clip_longer_than_may_be_used_is_read_as_far_as_its_track(clip: ClipSpan, cache_dir: Path) -> None:
+    decoder = LocalDecoder(replace(PRIVATE, clip_length_s=0.2, track_rows=4))
+    nets = MotionNets(CountingEncoder(), "a")
+    assert len(cached_motion(clip, sized(made_track(4)), nets, cache_dir=cache_dir, decoder=decoder)) == 4
 
 
 def test_a_missing_clip_is_named(track: Track, cache_dir: Path, tmp_path: Path) -> None:

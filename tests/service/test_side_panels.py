@@ -14,15 +14,19 @@ from fantasyportrait.media.clips import ClipInfo, read_clip
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
+from fantasyportrait.schema.limits import PRIVATE
 from fantasyportrait.service import side_panels
+from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.annotate import face_colour
 from fantasyportrait.service.cast import ClipSource, Role
 from fantasyportrait.service.driving import DrivingClip
 from fantasyportrait.service.engines import Scene, ScenePart, canonical_face
+from fantasyportrait.service.listing import list_clip
 from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.sketch import sketch
 from tests.factories_media import grey, make_clip
+from tests.service.conftest import Inputs
 from tests.service.test_driving import _track
 
 RATE = Fraction(30000, 1001)
@@ -105,6 +109,17 @@ def test_every_driver_says_whom_it_drives(models_dir: Path, tmp_path: Path, face
         out, panels(scene, clips, LocalDecoder(), canonical_face(models_dir), video, counted.append), scene.timeline
     )
     assert len(list(read_clip(out))) == 5 and counted[-5:] == [1, 2, 3, 4, 5]
+
+
+def test_a_clip_longer_than_may_be_used_is_shown_and_listed_as_far_as_it_is_used(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    animator = Animator(decoder=LocalDecoder(replace(PRIVATE, clip_length_s=0.6, track_rows=10)))
+    request = AnimationRequest(inputs.photo, (Role(1, ClipSource(inputs.talking)),))
+    result = animator.animate(request, tmp_path / "out.mp4")
+    assert result.frames == 10 and result.side_by_side is not None
+    assert len(list(read_clip(result.side_by_side))) == 10
+    assert list_clip(animator, inputs.talking).rows[0]["frames"] == 10
 
 
 def test_a_delay_is_in_the_label() -> None:

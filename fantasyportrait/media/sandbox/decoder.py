@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
-from fantasyportrait.media.clips import FINEST_RATE, ClipInfo, Pixels
+from fantasyportrait.media.clips import FINEST_RATE, LOOK_BEYOND_S, ClipInfo, Pixels
 from fantasyportrait.media.images import Photo
 from fantasyportrait.media.inputs import check_file
 from fantasyportrait.media.opened import open_file
@@ -116,7 +116,7 @@ class SandboxDecoder:
             nonlocal before
             begin, end = _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child)
             late = most is not None and before is not None and begin <= before  # else it could go on for ever
-            if late or begin > self._limits.clip_length_s:
+            if late or begin > self._limits.clip_length_s + LOOK_BEYOND_S:
                 raise child.distrust()
             before = begin
             return begin, end
