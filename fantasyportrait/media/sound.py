@@ -36,6 +36,7 @@ _BLOCK = SAMPLE_RATE // 10
 _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
 _SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
 _SEEK_BEYOND_S = 3
+_LOUDEST = 1e6  # floats of damaged files would overflow when they are mixed
 _RATES = (4_000, 768_000)
 SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
 """Reads one file's sound from a start in seconds on, as `read_sound` does."""
@@ -145,7 +146,7 @@ def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRI
         given = 0
         for frame in _resampled(path, container, stream):
             samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels)
-            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0).clip(-_LOUDEST, _LOUDEST)
             block = samples @ stereo_matrix([channel.name for channel in frame.layout.channels])
             at = given
             if frame.pts is not None and frame.time_base is not None:

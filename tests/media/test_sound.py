@@ -165,6 +165,16 @@ def test_sound_that_is_no_number_is_silence(tmp_path: Path) -> None:
     assert (mix[1000:20_000] == samples[1000:20_000]).all()
 
 
+@pytest.mark.parametrize("layout", ["stereo", "5.1"])
+def test_a_mix_of_damaged_samples_that_are_far_too_loud_stays_finite(tmp_path: Path, layout: str) -> None:
+    samples = np.repeat(tone(3)[:, :1], av.AudioLayout(layout).nb_channels, axis=1)
+    samples[20_000:20_010] = 3e38
+    source = SoundSource(make_sound(tmp_path / "damaged.wav", samples, layout=layout), 0.0, Fraction(3))
+    mix = mixed(source, source, seconds=3)
+    assert np.isfinite(mix).all() and np.abs(mix).max() < 1
+    assert np.abs(mix[96_000:140_000]).max() > 0.5  # a second and a half later it is as it was
+
+
 def test_clips_without_sound_are_silent_and_broken_ones_speak(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "mute.mp4", [counting(i) for i in range(5)])
     assert not mixed(SoundSource(clip, 0.0, Fraction(1, 5), "loop")).any()

@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.media.clips import FINEST_RATE, LOOK_BEYOND_S, ClipInfo, Pixels
@@ -27,6 +29,7 @@ _ERRORS: dict[str, type[FantasyPortraitError]] = {
     error.__name__: error for error in (MediaError, RequestError, DependencyError)
 }
 _LONGEST_TEXT = 4000
+_LOUDEST = 1e9
 When = TypeVar("When")
 
 
@@ -145,7 +148,10 @@ class SandboxDecoder:
         with self._child(path, stream=True) as (child, descriptor):
             for answer in _answers(child, request, descriptor):
                 if "samples" in answer:
-                    yield child.samples(answer["samples"])
+                    samples = child.samples(answer["samples"])
+                    if not np.abs(samples).max(initial=0) <= _LOUDEST:  # also where one is not a number
+                        raise child.distrust()
+                    yield samples
 
     @contextmanager
     def _answer(self, path: Path, act: str) -> Iterator[tuple[Message, Child]]:

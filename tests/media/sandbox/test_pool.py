@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -20,7 +21,7 @@ from fantasyportrait.media.sandbox.decoder import SandboxDecoder
 from fantasyportrait.media.sandbox.pool import KEPT_FOR_PHOTOS, ChildPool
 from fantasyportrait.media.sandbox.process import Child
 from fantasyportrait.schema.limits import PUBLIC
-from tests.factories_media import counting, make_clip, quadrants
+from tests.factories_media import counting, make_clip, make_sound, quadrants, tone
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -329,6 +330,17 @@ def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
             list(quick.frames(clip) if act == "frames" else quick.own_frames(clip, most=Fraction(32)))
     assert quick._pool._streams == 0
     assert wait_until(lambda: quick._pool._places == len(quick._pool._idle) == 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_sound_that_cannot_be_right_ends_the_child(
+    quick: SandboxDecoder, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = make_sound(tmp_path / "a.wav", tone(0.5))
+    monkeypatch.setattr(Child, "samples", lambda *_: np.full((10, 2), value, np.float32))
+    with pytest.raises(MediaError, match="gave an answer that cannot be right"):
+        list(quick.sound(sound))
+    assert quick._pool._streams == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memory files")
