@@ -29,6 +29,8 @@ def faces(
     from fantasyportrait.service.decoders import make_decoder
     from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 
+    if output and output.resolve() == file.resolve():
+        raise RequestError(f"the picture with boxes would overwrite {file} itself: choose another --output")
     animator = Animator(models_dir, decoder=make_decoder(PRIVATE, sandbox))
     shows_clip = is_clip(file)
     if not shows_clip and (start is not None or end is not None):

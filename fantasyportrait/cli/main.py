@@ -56,7 +56,8 @@ def _run(given: Sequence[str], interrupts: Interrupts, debug: bool) -> int:
 def _check_no_empty_word(words: Sequence[str]) -> None:
     """Refuse "", mostly a shell variable that is not set: as a path it would be the current folder."""
     for before, word in zip(["", *words], words, strict=False):
-        flag = word[:-1] if word.startswith("--") and word.endswith("=") else before if not word else ""
+        name, equals, value = word.partition("=")
+        flag = name if word.startswith("--") and equals and not value else before if not word else ""
         if (not word or flag) and flag not in _MAY_BE_EMPTY:
             which = flag if flag.startswith("-") else "an argument"
             raise RequestError(f"{which} is an empty text: give a value, or leave it out")

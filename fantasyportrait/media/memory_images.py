@@ -23,7 +23,10 @@ def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
     if image.mode == "F" or 0 in image.size:
         raise RequestError(f"{name} is an image of mode {image.mode} and size {image.size}: {RULE}")
     notes: list[str] = []
-    pixels = upright_srgb(image, notes)
+    try:
+        pixels = upright_srgb(image, notes)
+    except Exception as error:  # closed, cut off, of a rare mode: Pillow raises as it likes
+        raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     return Photo(pixels, tuple(notes), digest)
 

@@ -24,7 +24,8 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.images import Photo
 from fantasyportrait.runtime.placement import Placement as Placement
 from fantasyportrait.service import events
-from fantasyportrait.service.checks import check_choice
+from fantasyportrait.service.cast import LONGEST_S
+from fantasyportrait.service.checks import check_choice, check_number
 from fantasyportrait.service.converted import StrPath, as_folder_or_none, as_path, shown
 from fantasyportrait.service.digests import check_input
 from fantasyportrait.service.engines import Engine, PreviewEngine
@@ -121,6 +122,9 @@ class Animator:
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")
+        check_number("start_s", start_s, 0, LONGEST_S)
+        if end_s is not None:
+            check_number("end_s", end_s, 0, LONGEST_S)
         check_input(path, "clip")
         cache = self.cache_dir or cache_folder()
 

@@ -1,26 +1,27 @@
 """Checks of a request's fields. Each raises `RequestError`: which field, its value, the rule."""
 
-import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
+from fantasyportrait.service.converted import shown
 
 
 def check_number(field: str, value: object, low: float, high: float) -> None:
     """A finite number within [low, high], also one of numpy's."""
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
-        raise RequestError(f"{field} is {value!r}: give a number from {low:g} to {high:g}")
+    # NaN lies in no range; a whole number may be too large for `math.isfinite`.
+    if not number or not low <= value <= high:  # type: ignore[operator]
+        raise RequestError(f"{field} is {shown(value)}: give a number from {low:g} to {high:g}")
 
 
 def check_whole(field: str, value: object, low: int, high: int) -> None:
     """A whole number within [low, high], also one of numpy's."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:  # type: ignore[operator]
-        raise RequestError(f"{field} is {value!r}: give a whole number from {low} to {high}")
+        raise RequestError(f"{field} is {shown(value)}: give a whole number from {low} to {high}")
 
 
 def check_flag(field: str, value: object) -> None:

@@ -1,5 +1,6 @@
 """Fields of frozen dataclasses that take what people have (text, a path, a list) and keep one checked type."""
 
+import math
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -81,14 +82,17 @@ def as_duration(value: object, name: str) -> float | DurationWord:
             words = ", ".join(DURATION_WORDS)
             raise RequestError(f"{name} is {value!r}{hint}: give {words} or a number of seconds") from error
     if isinstance(value, Fraction) or (isinstance(value, Real) and not isinstance(value, int)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf  # refused with the range
     return cast(float, value)  # whole numbers stay; what is no number is refused with the range
 
 
 def shown(value: object) -> str:
     """A wrong value in a message: arrays by dtype and shape, long ones cut, each with its type where that matters."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is not None and dtype is not None:
+    if shape and dtype is not None:  # numpy's numbers have an empty shape
         return f"a {dtype} array {tuple(shape)}"
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({type(value).__name__})"

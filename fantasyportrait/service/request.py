@@ -35,6 +35,8 @@ SCHEMA = 1
 REQUEST_KEY = "description"
 """Of a video's metadata, where its request is kept."""
 CARRIERS = (".mp4", ".webm", ".png")
+LONGEST_TEXT = 4 << 20
+"""Bytes of a saved request that are read."""
 LARGEST_SIDE = 8192
 DETECTORS = ("centerface", "published", "insightface")
 FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
@@ -243,7 +245,7 @@ def from_json(text: str) -> AnimationRequest:
     """Read what `to_json` wrote. Raises `RequestError` for other text, another schema, unknown keys, wrong values."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"the request is not JSON ({error}): give a file that was saved beside a result") from error
     names = [field.name for field in fields(AnimationRequest)]
     values = dict(check_keys("the request", data, ["schema", *names]))
@@ -268,10 +270,10 @@ def load_request(path: StrPath) -> AnimationRequest:
     path = as_path(path, "path")
     if _carries(path):
         # Names alone: anyone may have made the video.
-        return from_json(_carried_text(path)).with_paths(lambda given: path.parent / given.name)
-    text, home = _saved_text(path), path.parent.resolve()
+        return _read(_carried_text(path), path).with_paths(lambda given: path.parent / given.name)
+    request, home = _read(_saved_text(path), path), path.parent.resolve()
     # The system follows a link before it goes up from it: up is from where the link leads.
-    return from_json(text).with_paths(
+    return request.with_paths(
         lambda given: Path(os.path.normpath(home / given)) if ".." in given.parts else path.parent / given
     )
 
@@ -292,12 +294,27 @@ def _carries(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in CARRIERS
 
 
+def _read(text: str, path: Path) -> AnimationRequest:
+    """What `from_json` makes of the text of `path`, which its errors name."""
+    try:
+        return from_json(text)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from error
+
+
 def _saved_text(path: Path) -> str:
     try:
         with open_regular(path) as file:
-            return file.read().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"the request {path} cannot be read ({error}): give a file saved beside a result") from error
+            data = file.read(LONGEST_TEXT + 1)
+        if len(data) > LONGEST_TEXT:
+            raise ValueError("it is too large for one")
+        return data.decode("utf-8")
+    except (OSError, ValueError) as error:
+        why = "it is no text" if isinstance(error, UnicodeDecodeError) else error
+        raise RequestError(
+            f"the request {path} cannot be read ({why}): give a file saved beside a result, or a video of this program "
+            "(.mp4, .webm, a folder of PNG frames)"
+        ) from error
 
 
 def _carried_text(path: Path) -> str:
@@ -306,7 +323,7 @@ def _carried_text(path: Path) -> str:
         text = read_metadata(first).get(REQUEST_KEY)
     except MediaError as error:
         raise RequestError(f"the request in {path} cannot be read ({error}): give a file saved beside it") from error
-    if text is None:
+    if text is None or not text.lstrip().startswith("{"):  # other programs describe videos in words
         raise RequestError(f"{path} carries no request: give a video of this program, or a file saved beside one")
     return text
 

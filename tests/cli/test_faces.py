@@ -52,3 +52,14 @@ def test_a_photo_without_faces_says_what_was_noticed(command: Command, tmp_path:
     assert outcome.code == 4
     assert outcome.err.splitlines()[0] == "note: transparent parts were laid on white"
     assert outcome.err.splitlines()[1].startswith("error:") and "no face was found" in outcome.err
+
+
+def test_the_picture_with_boxes_never_replaces_the_photo(command: Command, tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "photo.png")
+    (tmp_path / "link.png").symlink_to("photo.png")
+    before = (tmp_path / "photo.png").read_bytes()
+    for file, output in (("photo.png", "photo.png"), ("link.png", "photo.png"), ("photo.png", "link.png")):
+        outcome = command("faces", tmp_path / file, "-o", tmp_path / output)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"would overwrite {tmp_path / file} itself" in outcome.err
+    assert (tmp_path / "photo.png").read_bytes() == before

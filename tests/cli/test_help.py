@@ -60,6 +60,11 @@ def test_an_empty_text_is_no_path(command: Command, words: list[str], which: str
     assert (outcome.code, outcome.err) == (2, f"error: {which} is an empty text: give a value, or leave it out\n")
 
 
+def test_a_text_that_ends_in_an_equals_sign_is_not_empty(command: Command) -> None:
+    outcome = command("reel", "nothing.mp4", "--title=E=")
+    assert "--title=E is an empty text" not in outcome.err and "nothing.mp4" in outcome.err
+
+
 def test_version(command: Command) -> None:
     assert command("--version").out.strip()
 

@@ -75,3 +75,14 @@ def test_a_pillow_image_is_turned_upright(tmp_path: Path) -> None:
 def test_an_image_of_floats_is_refused() -> None:
     with pytest.raises(RequestError, match="portrait is an image of mode F"):
         photo_in_memory(Image.new("F", (4, 4)), "portrait")
+
+
+def test_an_image_that_pillow_cannot_read_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    closed = Image.open(tmp_path / "whole.png")
+    closed.close()
+    for image in (closed, Image.open(tmp_path / "cut.png"), Image.new("La", (8, 8))):
+        with pytest.raises(RequestError, match=f"portrait is an image of mode {image.mode} that cannot be read"):
+            photo_in_memory(image, "portrait")

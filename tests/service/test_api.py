@@ -37,3 +37,9 @@ def test_faces_of_a_file_and_of_its_pixels_are_the_same(inputs: Inputs) -> None:
     assert [face.box.tolist() for face in of_file] == [face.box.tolist() for face in of_pixels]
     with pytest.raises(fp.RequestError, match="did you mean centerface"):
         fp.faces(inputs.pair, detector="center")
+
+
+@pytest.mark.parametrize(("span", "name"), [({"start_s": "1"}, "start_s is '1'"), ({"end_s": -1}, "end_s is -1")])
+def test_a_wrong_part_of_a_clip_is_named(inputs: Inputs, span: dict[str, float], name: str) -> None:
+    with pytest.raises(fp.RequestError, match=name):
+        fp.Animator().tracks(inputs.talking, **span)  # type: ignore[arg-type]

@@ -166,6 +166,12 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"sound": "file:"}, "sound is 'file:'"),
         ({"sound": None}, "sound is None"),
         ({"max_side": 12}, "max_side is 12"),
+        ({"max_side": 10**400}, "max_side is 1000"),
+        ({"smoothing": 10**400}, "smoothing is 1000"),
+        ({"smoothing": float("nan")}, "smoothing is nan"),
+        ({"smoothing": np.float32(2)}, "smoothing is np.float32(2.0)"),
+        ({"duration": 10**400}, "duration is 1000"),
+        ({"duration": Fraction(10**400)}, "duration is inf"),
         ({"max_side": 640.0}, "max_side is 640.0"),
         ({"side_by_side": None}, "side_by_side"),
         ({"engine": ""}, "engine"),
@@ -237,6 +243,7 @@ def test_a_picture_in_memory_is_part_of_a_request_but_not_of_its_json() -> None:
     [
         ("{", "not JSON"),
         ("[]", "must be an object"),
+        ("[" * 100_000, "not JSON"),
         ('{"schema": 2}', "schema 2"),
         ('{"schema": 1}', "portrait"),
         ('{"schema": 1, "colour": 3}', "unknown key 'colour'"),
@@ -307,3 +314,26 @@ def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="was made from passwd, which does not lie beside it"):
         check_carried(loaded, tmp_path / "a.mp4")
     assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()
+
+
+def test_wrong_requests_are_named_with_their_file(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("{")
+    with pytest.raises(RequestError, match=r"r\.json: the request is not JSON"):
+        load_request(tmp_path / "r.json")
+    with (tmp_path / "movie.mov").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RequestError, match=r"movie\.mov cannot be read \(it is too large"):
+        load_request(tmp_path / "movie.mov")
+    (tmp_path / "a.gif").write_bytes(b"GIF89a\x90")
+    with pytest.raises(RequestError, match=r"a\.gif cannot be read \(it is no text\): .* or a video of this program"):
+        load_request(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("My holidays", "carries no request"), ('{"made": "elsewhere"}', "a.mp4: the request has")]
+)
+def test_a_video_of_another_program_carries_no_request(tmp_path: Path, text: str, word: str) -> None:
+    with VideoWriter(tmp_path / "a.mp4", (16, 16), Fraction(25), metadata={REQUEST_KEY: text}) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(RequestError, match=word):
+        load_request(tmp_path / "a.mp4")
