@@ -78,7 +78,7 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """False once the process has ended. Only for a child that nobody asks at the same time."""
+        """False once the process has ended. Only for a child without a request under way."""
         return self._process.poll() is None
 
     def ask(self, request: Message, descriptor: int | None = None) -> Message:
