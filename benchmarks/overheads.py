@@ -31,10 +31,9 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel, side_by_side
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
@@ -42,15 +41,16 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.motion.regions import box_region, face_map
 from fantasyportrait.pipelines.colour import ColourMatch
 from fantasyportrait.pipelines.denoising import Context, WindowInputs
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, motion_inputs, token_labels
 from fantasyportrait.pipelines.portrait_pipeline import TEXT_ROWS, FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, TimeWindow, time_windows
-from fantasyportrait.pipelines.toy import toy_transformer_config
-from fantasyportrait.runtime.machine import GIB
-from fantasyportrait.runtime.probes import Rates, measure_rates
+from fantasyportrait.planning.machine import GIB
+from fantasyportrait.planning.probes import Rates, measure_rates
 from fantasyportrait.runtime.quiet import quiet_libraries
+from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.side_panels import PANEL_SIDE
+from fantasyportrait.testing.toy import toy_transformer_config
 
 HEIGHT, WIDTH, RATE = 480, 832, Fraction(25)
 STEPS, PASSES = 30, 2

@@ -6,12 +6,12 @@ import torch
 
 from benchmarks.measuring import Work
 from benchmarks.random_gguf import bits
-from fantasyportrait.pipelines.footprint import Configs, Networks
-from fantasyportrait.runtime.choose import obstacle
-from fantasyportrait.runtime.estimate import Estimate, estimate
-from fantasyportrait.runtime.job_needs import Footprint, JobSize, Surroundings
-from fantasyportrait.runtime.machine import measure_machine
-from fantasyportrait.runtime.probes import measure_rates
+from fantasyportrait.planning.choose import obstacle
+from fantasyportrait.planning.estimate import Estimate, estimate
+from fantasyportrait.planning.footprint import Configs, Networks
+from fantasyportrait.planning.job_needs import Footprint, JobSize, Surroundings
+from fantasyportrait.planning.machine import measure_machine
+from fantasyportrait.planning.probes import measure_rates
 from fantasyportrait.runtime.profiles import Profile
 
 # 16-bit products with sums in float32, TFLOP/s. Of an H100's 989 large products reach 800; the others are nominal.

@@ -24,8 +24,8 @@ import cv2
 
 from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo, save_image
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.preview.engine import Part, render

@@ -23,8 +23,8 @@ from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
-from fantasyportrait.media.images import load_photo
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.from_track import motion_of
 from fantasyportrait.preview.engine import Part, render

@@ -15,8 +15,8 @@ from benchmarks.measuring import Measured, RamWatch, Work, measure
 from benchmarks.predicting import Predicted, Predictor
 from benchmarks.random_model import LeftOut, random_pipeline, toy_configs
 from fantasyportrait.core.errors import FantasyPortraitError
-from fantasyportrait.pipelines.footprint import Configs, published_configs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.planning.footprint import Configs, published_configs
 from fantasyportrait.runtime.attention import choose_attention, set_attention
 from fantasyportrait.runtime.compute import COMPILER, check_compiled, compile_blocks, compute_settings
 from fantasyportrait.runtime.memory import free_memory

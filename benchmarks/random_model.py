@@ -22,12 +22,12 @@ from benchmarks.random_gguf import random_blocks
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.shapes import full_config
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.footprint import Configs
 from fantasyportrait.pipelines.loading import SHIFT
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_transformer_config
+from fantasyportrait.planning.footprint import Configs
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quantize import KEPT_WHOLE, loading_arguments, store_in_fp8
+from fantasyportrait.testing.toy import toy_transformer_config
 
 STD = 0.02
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"

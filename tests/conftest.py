@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.service.toy_model import make_toy
+from fantasyportrait.testing.toy_model import make_toy
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
+from tests.service.factories import acted, one_person, tone
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -22,8 +24,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # The diffusion engine cannot be installed before Python 3.11: there its tests are left out, elsewhere they must run.
 WITH_WAN = sys.version_info >= (3, 11)
-_OF_WAN = ["models", "parity", "pipelines", "runtime", "*/test_*wan*.py", "cli/test_machine.py"]
-collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "service/test_parallel.py", "service/test_presets.py"]
+_OF_WAN = ["models", "parity", "pipelines", "planning", "runtime", "*/test_*wan*.py", "cli/test_machine.py"]
+collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "workers/test_parallel.py", "schema/test_presets.py"]
 
 settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")
@@ -92,7 +94,7 @@ def toy_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> I
     """
     folder = tmp_path_factory.mktemp("models") / "toy"
     make_toy(folder)
-    from fantasyportrait.pipelines.footprint import Networks
+    from fantasyportrait.planning.footprint import Networks
 
     traced: dict[object, object] = {}
     real = Networks.activations
@@ -106,3 +108,29 @@ def toy_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Networks, "activations", activations)
         yield folder
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One and two people as photos; clips in which they act for a second, the first with sound."""
+
+    photo: Path
+    pair: Path
+    talking: Path
+    nodding_pair: Path
+    sound: Path
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, two_person: Path, models_dir: Path) -> Inputs:
+    """The inputs of this session's tests."""
+    folder = tmp_path_factory.mktemp("inputs")
+    photo = one_person(two_person, folder / "one.png")
+    sound = tone(folder / "tone.wav")
+    return Inputs(
+        photo,
+        two_person,
+        acted(photo, ("talk",), folder / "talking.mp4", sound),
+        acted(two_person, ("nod", "smile"), folder / "pair.mp4"),
+        sound,
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
-from fantasyportrait.weights.toy_onnx import write_toy_landmarks
+from fantasyportrait.testing.toy_onnx import write_toy_landmarks
 
 
 def toy_landmark_net(folder: Path) -> PortraitLandmarkNet:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.presets import PRESETS, preset_named, preset_of
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.schema.presets import PRESETS, preset_named, preset_of
+from fantasyportrait.schema.sampling import Sampling
 
 PREVIEW, WAN = "preview", "wan"
 ENGINES = (("Preview", PREVIEW), ("Wan", WAN))

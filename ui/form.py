@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
-from fantasyportrait.service.checks import check_choice
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
+from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
 
 CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"

@@ -5,29 +5,29 @@ from fractions import Fraction
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.animator import Animator
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.driving import stated_length_s
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.input_reader import InputReader
 from ui.engine_values import WAN
 
 
-def check_stated_length(animator: Animator, request: AnimationRequest, longest_s: float) -> None:
+def check_stated_length(inputs: InputReader, request: AnimationRequest, longest_s: float) -> None:
     """Raise `RequestError` where the clips, by what they say of their length, make the video longer than `longest_s`.
 
     Nothing is tracked for it. Raises `MediaError` for a clip that cannot be read.
     """
-    stated = [stated_length_s(clip, _rate(request), animator.decoder) for clip in request.clips]
+    stated = [stated_length_s(clip, _rate(request), inputs.decoder) for clip in request.clips]
     _refuse(request, [length_s for length_s in stated if length_s is not None], longest_s, "says that it lasts")
 
 
-def check_tracked_length(animator: Animator, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
+def check_tracked_length(inputs: InputReader, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
     """The same by the clips' tracks, as what is said may be wrong; the run finds them in the cache.
 
     Raises what tracking raises, and `Cancelled`.
     """
     rate = _rate(request)
-    moving = [clip for clip in request.clips if not animator.decoder.probe(clip.path).still]
-    tracks = [animator.tracks(clip.path, rate, clip.start_s, clip.end_s, cancel=cancel) for clip in moving]
+    moving = [clip for clip in request.clips if not inputs.decoder.probe(clip.path).still]
+    tracks = [inputs.tracks(clip.path, rate, clip.start_s, clip.end_s, cancel=cancel) for clip in moving]
     ends_s = [clip.delay_s + float(len(people[0]) / rate) for clip, people in zip(moving, tracks, strict=True)]
     _refuse(request, ends_s, longest_s, "lasts")
 

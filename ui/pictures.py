@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fantasyportrait.core.errors import FantasyPortraitError
-from fantasyportrait.service.annotate import face_colour
+from fantasyportrait.faces.annotate import face_colour
 from ui import words
 
 Pixels = NDArray[np.uint8]

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.schema.limits import PRIVATE, PUBLIC, Limits
-from fantasyportrait.service.animator import Animator, Placement
-from fantasyportrait.service.decoders import make_decoder
-from fantasyportrait.service.job_queue import JobQueue, LocalWorker
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.core.limits import PRIVATE, PUBLIC, Limits
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.sandbox.decoders import make_decoder
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.workshop import RESULTS_KEPT_S
 
 MACHINE = ("device", "profile", "precision", "attention", "compile", "vram_gib", "ram_gib")
@@ -72,7 +73,7 @@ class Settings:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
         if self.ray is None:
             return JobQueue([LocalWorker(animator)])
-        from fantasyportrait.service.ray_cluster import ray_queue
+        from fantasyportrait.workers.ray_cluster import ray_queue
 
         return ray_queue(self.ray)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fantasyportrait.service.annotate import FACE_COLOURS
+from fantasyportrait.faces.annotate import FACE_COLOURS
 from ui.pictures import css_colour
 
 MOST_COLOURED = 99

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fantasyportrait.service.events import StageName, Step
+from fantasyportrait.schema.events import StageName, Step
 
 TITLE = "FantasyPortrait"
 INTRODUCTION = (

@@ -14,8 +14,8 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
-from fantasyportrait.service.job_queue import JobQueue, LocalWorker
 from fantasyportrait.service.space import check_space
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.uploads import UploadGate
 
 RESULTS_KEPT_S = 6 * 3600.0

@@ -40,7 +40,7 @@ from fantasyportrait.cli.sampling_flags import (
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.schema.request import AnimationRequest
 
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
@@ -195,7 +195,7 @@ def animate(
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
     from fantasyportrait.service.output import free_path
-    from fantasyportrait.service.parallel import run_in_team
+    from fantasyportrait.workers.parallel import run_in_team
 
     request = request_from(given)
     place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
@@ -209,7 +209,8 @@ def animate(
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
     """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
-    from fantasyportrait.service.request import AnimationRequest, check_carried, load_request
+    from fantasyportrait.media.request_files import check_carried, load_request
+    from fantasyportrait.schema.request import AnimationRequest
 
     changes, sampling = _changes(given), sampling_changes(given)
     if "saved" in given:
@@ -229,8 +230,8 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the request that flags set, but for `sampling`."""
-    from fantasyportrait.service.cast import parse_role
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.schema.cast import parse_role
+    from fantasyportrait.schema.request import AnimationRequest
 
     changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
     if "photo" in given:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from fantasyportrait.core.errors import Cancelled
-from fantasyportrait.schema.limits import PRIVATE
+from fantasyportrait.core.limits import PRIVATE
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.animator import Placement
-    from fantasyportrait.service.events import Event, Result, StageName, Step
-    from fantasyportrait.service.parallel import Team
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.runtime.placement import Placement
+    from fantasyportrait.runtime.team import Team
+    from fantasyportrait.schema.events import Event, Result, StageName, Step
+    from fantasyportrait.schema.request import AnimationRequest
 
 TITLES: "dict[StageName, str]" = {
     "portrait": "photo",
@@ -40,9 +40,9 @@ def animate_with_progress(
 
     With `sandbox` the inputs are decoded in child processes.
     """
-    from fantasyportrait.service import events
+    from fantasyportrait.sandbox.decoders import make_decoder
+    from fantasyportrait.schema import events
     from fantasyportrait.service.animator import Animator
-    from fantasyportrait.service.decoders import make_decoder
 
     try:
         animator = Animator(models_dir, placement=placement, team=team, decoder=make_decoder(PRIVATE, sandbox))
@@ -75,7 +75,7 @@ def _display() -> "_Display":
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
     """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
-    from fantasyportrait.service.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Remark, Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
@@ -95,7 +95,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from fantasyportrait.service.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Remark, Stage, Step
 
     columns = (
         TextColumn("{task.description:<14}"),

@@ -52,8 +52,8 @@ def machine(
 ) -> None:
     """Say which profiles fit this machine, with the memory and time that a video would take."""
     settings = placement(locals())
+    from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.machine_report import machine_report
-    from fantasyportrait.service.sampling import Sampling
 
     given: dict[str, Any] = {"model": model, "preset": preset}
     sampling = Sampling(**sampling_changes({name: value for name, value in given.items() if value is not None}))

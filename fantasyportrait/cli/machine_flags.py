@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.animator import Placement
+    from fantasyportrait.runtime.placement import Placement
 
 Device = Annotated[
     str, typer.Option(help="[wan] A torch device such as cpu; auto takes the accelerator where there is one.")
@@ -55,6 +55,6 @@ RamGib = Annotated[
 
 def placement(given: Mapping[str, Any]) -> "Placement":
     """The flags of the machine among all of a command's, by name, as the engine takes them; raises `RequestError`."""
-    from fantasyportrait.service.animator import Placement
+    from fantasyportrait.runtime.placement import Placement
 
     return Placement(**{field.name: given[field.name] for field in fields(Placement) if field.name in given})

@@ -100,8 +100,8 @@ def sampling_changes(given: Mapping[str, Any]) -> dict[str, Any]:
 
     A preset sets several, and single flags beside it go before.
     """
-    from fantasyportrait.service.presets import preset_named
-    from fantasyportrait.service.sampling import Sampling
+    from fantasyportrait.schema.presets import preset_named
+    from fantasyportrait.schema.sampling import Sampling
 
     changes = preset_named(given["preset"]).changes if "preset" in given else {}
     changes |= {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
@@ -114,7 +114,7 @@ def sampling_changes(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(text: str) -> str:
     """A name stays; a folder becomes absolute, so that the saved request finds it from anywhere."""
-    from fantasyportrait.service.sampling import Sampling
+    from fantasyportrait.schema.sampling import Sampling
 
     folder = Sampling(model=text).model_folder
     return text if folder is None else folder.expanduser().resolve().as_posix()

@@ -20,7 +20,7 @@ from fantasyportrait.cli.machine_flags import (
 from fantasyportrait.core.errors import FantasyPortraitError
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.ray_fleet import Fleet
+    from fantasyportrait.workers.ray_fleet import Fleet
 
 TEND_S = 2.0
 EPILOG = """\b
@@ -55,8 +55,8 @@ def workers(
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
     machine = placement(locals())
-    from fantasyportrait.service.ray_cluster import join, leave
-    from fantasyportrait.service.ray_fleet import Crew, Fleet
+    from fantasyportrait.workers.ray_cluster import join, leave
+    from fantasyportrait.workers.ray_fleet import Crew, Fleet
 
     crew = Crew(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
     place = join(address, count or 1)
@@ -76,7 +76,7 @@ def workers(
 
 def _keep_up(fleet: "Fleet", address: str) -> None:
     """Look after the workers until Ctrl-C."""
-    from fantasyportrait.service.ray_cluster import rejoin
+    from fantasyportrait.workers.ray_cluster import rejoin
 
     said = ""
     while True:

@@ -13,7 +13,7 @@ from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.numbering import numbers
 from fantasyportrait.faces.readings import Segment
 from fantasyportrait.media.frame_rows import frame_rows
-from fantasyportrait.media.timeline import frame_count
+from fantasyportrait.schema.timeline import frame_count
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from fantasyportrait.faces.numbering import LOOK_AHEAD_S, counts_after_s
 from fantasyportrait.faces.readings import Reading, Segment
 from fantasyportrait.faces.rows import Span, tracks_of
 from fantasyportrait.faces.watch import Watch
-from fantasyportrait.media.clips import ClipInfo, Pixels, check_span
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import Pixels, check_span
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.timeline import frame_count
+from fantasyportrait.schema.timeline import frame_count
 
 # To be raised with every change that moves a landmark: cached readings of older versions are then no longer used.
 TRACKER_VERSION = 3

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.media.clip_info import ClipInfo as ClipInfo
 from fantasyportrait.media.frame_rows import frame_rows, nothing_decodes
 from fantasyportrait.media.picture_clips import is_picture, picture_frames, picture_info, picture_rate
-from fantasyportrait.media.timeline import frame_count
 from fantasyportrait.media.videos import open_video, video_info, video_rate
-from fantasyportrait.schema.limits import PRIVATE, Limits
+from fantasyportrait.schema.timeline import frame_count
 
 Pixels = NDArray[np.uint8]
 Shown = TypeVar("Shown")

@@ -16,10 +16,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.media.inputs import check_file
-from fantasyportrait.media.opened import open_file
-from fantasyportrait.media.sizes import check_pixels
-from fantasyportrait.schema.limits import PRIVATE, Limits
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.images.inputs import check_file
+from fantasyportrait.images.opened import open_file
+from fantasyportrait.images.sizes import check_pixels
 
 _VIDEO = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,ogg,gif,apng"

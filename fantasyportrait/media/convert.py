@@ -11,10 +11,10 @@ from av import VideoFrame
 from av.buffer import Buffer
 from numpy.typing import NDArray
 
+from fantasyportrait.core.limits import Limits
+from fantasyportrait.images.sizes import check_pixels
 from fantasyportrait.media.graphs import Pipe, chain
 from fantasyportrait.media.hdr import hdr_pipe, is_hdr
-from fantasyportrait.media.sizes import check_pixels
-from fantasyportrait.schema.limits import Limits
 
 _UNSPECIFIED = 2
 _HD = 1280

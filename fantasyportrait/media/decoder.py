@@ -6,10 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from fantasyportrait.media.clips import ClipInfo, Pixels, own_rate, probe_clip, read_frames, read_timed
-from fantasyportrait.media.images import Photo, load_photo
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.images.images import Photo, load_photo
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import Pixels, own_rate, probe_clip, read_frames, read_timed
 from fantasyportrait.media.sound import Block, read_sound, sound_length_s
-from fantasyportrait.schema.limits import PRIVATE, Limits
 
 
 class Decoder(Protocol):
@@ -25,7 +26,7 @@ class Decoder(Protocol):
         ...
 
     def photo(self, path: Path) -> Photo:
-        """The photo as `media.images.load_photo` reads it."""
+        """The photo as `images.images.load_photo` reads it."""
         ...
 
     def probe(self, path: Path) -> ClipInfo:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.media.timeline import round_half_up
+from fantasyportrait.schema.timeline import round_half_up
 
 Shown = TypeVar("Shown")
 

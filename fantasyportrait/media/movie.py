@@ -12,9 +12,9 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from fantasyportrait.media.partial import OutputFile
+from fantasyportrait.images.partial import OutputFile
 from fantasyportrait.media.sound import SAMPLE_RATE, Block
-from fantasyportrait.media.timeline import round_half_up
+from fantasyportrait.schema.timeline import round_half_up
 
 _THREADS = 2  # fixed: the encoders' bytes depend on it
 _X264 = {"preset": "veryfast", "crf": "18"}

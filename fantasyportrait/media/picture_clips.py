@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.media.animations import read_animation
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.images.animations import read_animation
+from fantasyportrait.images.images import load_photo, read_bytes, resize
+from fantasyportrait.images.inputs import PICTURE_BRANDS, first_bytes
+from fantasyportrait.images.opened import open_file
+from fantasyportrait.images.photo_header import gif_moves
 from fantasyportrait.media.clip_info import ClipInfo
-from fantasyportrait.media.images import load_photo, read_bytes, resize
-from fantasyportrait.media.inputs import PICTURE_BRANDS, first_bytes
-from fantasyportrait.media.opened import open_file
-from fantasyportrait.media.photo_header import gif_moves
 from fantasyportrait.media.rates import measured_rate
-from fantasyportrait.schema.limits import PRIVATE, Limits
 
 Pixels = NDArray[np.uint8]
 

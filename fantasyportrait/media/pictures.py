@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from fantasyportrait.images.partial import OutputFile
 from fantasyportrait.media.graphs import Pipe, chain, join
-from fantasyportrait.media.partial import OutputFile
-from fantasyportrait.media.timeline import round_half_up
+from fantasyportrait.schema.timeline import round_half_up
 
 _PALETTE_BYTES = 48 * 1024 * 1024
 _MAX_GIF_RATE = 50  # browsers slow anything faster down to 10

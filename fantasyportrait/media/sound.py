@@ -14,6 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.media.channels import stereo_matrix
 from fantasyportrait.media.containers import (
     clip_zero,
@@ -26,8 +27,7 @@ from fantasyportrait.media.containers import (
 )
 from fantasyportrait.media.limiter import limited
 from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.media.timeline import Fill, round_half_up
-from fantasyportrait.schema.limits import PRIVATE, Limits
+from fantasyportrait.schema.timeline import Fill, round_half_up
 
 SAMPLE_RATE = 48_000
 Block = NDArray[np.float32]

@@ -15,6 +15,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from fantasyportrait.core.limits import Limits
+from fantasyportrait.images.sizes import check_pictures
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.containers import (
     decode,
@@ -31,8 +33,6 @@ from fantasyportrait.media.frame_rows import nothing_decodes
 from fantasyportrait.media.graphs import Pipe, chain
 from fantasyportrait.media.pace import Pace, pace_note
 from fantasyportrait.media.rates import measured_rate
-from fantasyportrait.media.sizes import check_pictures
-from fantasyportrait.schema.limits import Limits
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)

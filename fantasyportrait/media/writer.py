@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.images.partial import partial_path, writing
 from fantasyportrait.media.movie import MovieSink
-from fantasyportrait.media.partial import partial_path, writing
 from fantasyportrait.media.pictures import FolderSink, GifSink
 from fantasyportrait.media.sound import Block
 

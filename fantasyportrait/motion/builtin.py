@@ -5,7 +5,6 @@ the same seconds look the same at every frame rate.
 """
 
 import zlib
-from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -20,12 +19,10 @@ from fantasyportrait.motion.acts import ACTS, GAZE, POSE, Act
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
 Floats = NDArray[np.float64]
 Controls = dict[str, Floats]
-
-MOTIONS: Mapping[str, str] = MappingProxyType({name: act.about for name, act in ACTS.items()})
-BUILTIN_MOTIONS = tuple(MOTIONS)
 
 BREATH_HZ = 0.27
 CLOSED_SCORE = 0.7  # what the blendshape net says of a closed eye, so that half closed is not read as closed

@@ -15,10 +15,10 @@ from fantasyportrait.core.shelf import KEPT_S, Shelf, content_key
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import MAX_SIDE, TRACKER_VERSION
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.timeline import rows_end_s
 from fantasyportrait.motion.extract import extract_motion
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.schema.timeline import rows_end_s
 
 _FEATURES = "features.npy"
 _VALID = "valid.npy"

@@ -8,10 +8,10 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.guidance import Guidance, Pass
 from fantasyportrait.pipelines.motion_inputs import MotionInputs
 from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.runtime.team import Team, fit_tokens
+from fantasyportrait.schema.guidance import Guidance, Pass
 
 # It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
 # and one would wait for the other for ever.

@@ -19,7 +19,6 @@ from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour import ColourMatch
 from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_velocity, ready_windows
-from fantasyportrait.pipelines.guidance import Guidance, needs_negative
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
 from fantasyportrait.pipelines.portrait_features import PortraitFeatures, to_tensor
@@ -32,6 +31,7 @@ from fantasyportrait.pipelines.time_windows import (
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
 from fantasyportrait.runtime.team import Team
+from fantasyportrait.schema.guidance import Guidance, needs_negative
 
 TEXT_ROWS = 512
 SIDE_MULTIPLE = 16

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.speedups import StepCache, set_lora, set_step_cache
@@ -22,6 +21,7 @@ from fantasyportrait.pipelines.time_windows import LONGEST_PASS_FRAMES, WINDOW_F
 from fantasyportrait.pipelines.vae_latents import in_tiles, vae_on_host
 from fantasyportrait.runtime.memory import free_memory, ran_out
 from fantasyportrait.runtime.team import Team
+from fantasyportrait.schema.guidance import Guidance
 
 Note = Callable[[str], None]
 StepWatch = Callable[[int, NDArray[np.uint8]], None]

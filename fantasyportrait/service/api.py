@@ -8,12 +8,13 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.face import Face
+from fantasyportrait.schema.cast import Role
+from fantasyportrait.schema.converted import StrPath
+from fantasyportrait.schema.events import Event, Result
+from fantasyportrait.schema.portrait import PortraitLike
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import Role
-from fantasyportrait.service.converted import StrPath
-from fantasyportrait.service.events import Event, Result
-from fantasyportrait.service.portrait import PortraitLike
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.input_reader import InputReader
 
 OPTIONS = tuple(
     field.name for field in fields(AnimationRequest) if field.name not in ("portrait", "cast", "portrait_sha256")
@@ -30,7 +31,7 @@ def faces(photo: PortraitLike, *, detector: str = "centerface", models_dir: StrP
 
     Raises `MediaError` for a photo that cannot be read, `FaceError` where no face is large enough.
     """
-    return Animator(models_dir).faces(photo, detector=detector)[1]
+    return InputReader(models_dir).faces(photo, detector=detector)[1]
 
 
 def animate(

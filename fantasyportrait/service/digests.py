@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256, open_regular
-from fantasyportrait.media.inputs import check_file
-from fantasyportrait.service.cast import ClipSource
-from fantasyportrait.service.portrait import portrait_name
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.images.inputs import check_file
+from fantasyportrait.schema.cast import ClipSource
+from fantasyportrait.schema.portrait import portrait_name
+from fantasyportrait.schema.request import AnimationRequest
 
 
 def check_input(path: Path, what: str) -> None:

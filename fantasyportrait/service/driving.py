@@ -7,17 +7,17 @@ from fractions import Fraction
 import numpy as np
 
 from fantasyportrait.core.errors import FaceError, RequestError
+from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.report import crowd_warning, report
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.media.rates import nearest_standard
-from fantasyportrait.media.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count, round_half_up
-from fantasyportrait.schema.limits import PRIVATE
-from fantasyportrait.service.cast import LONGEST_S, ClipSource
-from fantasyportrait.service.checks import check_number
-from fantasyportrait.service.converted import DurationWord
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import LONGEST_S, ClipSource, delay_frames
+from fantasyportrait.schema.checks import check_number
+from fantasyportrait.schema.converted import DurationWord
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count
 
 DEFAULT_DURATION_S = 4
 MISSING_S = Fraction(1, 2)
@@ -38,11 +38,6 @@ class DrivingClip:
 def clip_key(source: ClipSource) -> ClipKey:
     """The same for two sources that show the same frames, whoever is chosen in them."""
     return str(source.path), source.start_s, source.end_s
-
-
-def delay_frames(source: ClipSource, rate: Fraction) -> int:
-    """After how many frames of the result the clip begins."""
-    return round_half_up(Fraction(source.delay_s) * rate)
 
 
 def check_span(source: ClipSource, info: ClipInfo) -> None:

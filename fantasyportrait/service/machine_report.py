@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.core.optional import check_installed
+from fantasyportrait.core.places import cache_folder
+from fantasyportrait.engines.job_sizes import job_size, sampled_frames
+from fantasyportrait.engines.wan_model import WanModel, lora_file, prepare_model
 from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service.job_sizes import job_size, sampled_frames
-from fantasyportrait.service.places import cache_folder
-from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_model import WanModel, lora_file, prepare_model
+from fantasyportrait.schema.sampling import Sampling
 
 if TYPE_CHECKING:
-    from fantasyportrait.pipelines.fit import Fitter
-    from fantasyportrait.runtime.estimate import Estimate
-    from fantasyportrait.runtime.job_needs import JobSize
+    from fantasyportrait.planning.estimate import Estimate
+    from fantasyportrait.planning.fit import Fitter
+    from fantasyportrait.planning.job_needs import JobSize
 
 SIDE_MULTIPLE = 16
 Row = Mapping[str, str | float | bool]
@@ -60,7 +60,7 @@ def machine_report(
     from fantasyportrait.runtime.quiet import quiet_libraries
 
     with quiet_libraries():
-        from fantasyportrait.pipelines.fit import Fitter
+        from fantasyportrait.planning.fit import Fitter
 
         model, notes = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,20 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
+from fantasyportrait.engines.base import Engine, Frame, Scene, ScenePart, Watch, canonical_face
+from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.face import Face, MaskedFace, Track
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.faces.upright_clips import turn_note
+from fantasyportrait.images.images import Photo, even_size, resize, save_image
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
-from fantasyportrait.media.images import Photo, even_size, resize, save_image
+from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.sound import sound_blocks
-from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
-from fantasyportrait.service.cast import ClipSource
+from fantasyportrait.schema.cast import ClipSource
+from fantasyportrait.schema.events import Event, Frames, Note, Remark, Result, Stage, StageName
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.digests import check_input, record_inputs
 from fantasyportrait.service.driving import (
     ClipKey,
@@ -36,19 +41,12 @@ from fantasyportrait.service.driving import (
     rate_for,
     timeline_for,
 )
-from fantasyportrait.service.engines import Engine, Frame, Scene, ScenePart, Watch, canonical_face
-from fantasyportrait.service.events import Event, Frames, Note, Remark, Result, Stage, StageName
+from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.service.output import check_place, output_paths, publish, workplace
-from fantasyportrait.service.progress import Progress
-from fantasyportrait.service.request import REQUEST_KEY, AnimationRequest
 from fantasyportrait.service.side_panels import panels
 from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
 from fantasyportrait.service.space import check_space, result_bytes
-from fantasyportrait.service.upright_clips import turn_note
 from fantasyportrait.service.video_size import small_faces
-
-if TYPE_CHECKING:
-    from fantasyportrait.service.animator import Animator
 
 LOOK_EVERY_S = 0.5
 LOOK_SIDE = 512
@@ -60,13 +58,15 @@ class Run:
 
     def __init__(
         self,
-        animator: "Animator",
+        inputs: InputReader,
+        engine: Callable[[str], Engine],
         request: AnimationRequest,
         output: Path,
         cancel: CancelToken,
         emit: Callable[[Event], None],
     ) -> None:
-        self._animator, self._request, self._cancel, self._emit = animator, request, cancel, emit
+        self._inputs, self._engine, self._request = inputs, engine, request
+        self._cancel, self._emit = cancel, emit
         self._paths = output_paths(output)
         self._notes: list[str] = []
         self._watch = Watch(
@@ -85,12 +85,12 @@ class Run:
             raise
 
     def _made(self) -> Result:
-        engine = self._animator.engine(self._request.engine)
+        engine = self._engine(self._request.engine)
         self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
         own_sound_s = self._own_sound_s()
-        rate, notes = rate_for(self._request, infos, self._animator.decoder)
+        rate, notes = rate_for(self._request, infos, self._inputs.decoder)
         self._note(notes)
         photo, faces = self._portrait(engine)
         clips = self._driving(infos, rate)
@@ -121,7 +121,7 @@ class Run:
         check_place(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
         for path, what in request.inputs:
             check_input(path, what)
-        decoder = self._animator.decoder
+        decoder = self._inputs.decoder
         infos = {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
         for clip in request.clips:
             check_span(clip, infos[clip_key(clip)])
@@ -132,7 +132,7 @@ class Run:
         sound = self._request.own_sound
         if sound is None:
             return None
-        length_s = self._animator.decoder.sound_length_s(sound.path)
+        length_s = self._inputs.decoder.sound_length_s(sound.path)
         if not length_s:
             raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
         if length_s <= sound.start_s:
@@ -145,7 +145,7 @@ class Run:
         """The photo at the size of the video, and its faces."""
         progress = self._stage("portrait", 1)
         request = self._request
-        photo, faces = self._animator.faces(request.portrait, request.detector)
+        photo, faces = self._inputs.faces(request.portrait, request.detector)
         self._note(photo.notes)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
@@ -158,7 +158,7 @@ class Run:
         self._request, notes = record_inputs(request, photo.sha256)
         self._note(notes)
         photo, faces = self._at_video_size(engine, photo, faces)
-        masked = self._animator.masked(photo.pixels, faces)
+        masked = self._inputs.masked(photo.pixels, faces)
         progress.at(1)
         return photo, masked
 
@@ -183,7 +183,7 @@ class Run:
         before = 0
         for key, source in sources.items():
             self._cancel.check()
-            tracks[key] = self._animator.tracks(
+            tracks[key] = self._inputs.tracks(
                 source.path,
                 rate,
                 source.start_s,
@@ -191,7 +191,7 @@ class Run:
                 progress=lambda done, total, before=before: progress.at(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
-            self._note(turn_note(source.path, self._animator.decoder.turn_of(source.path)))
+            self._note(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
             before += expected[key]
         progress.at(progress.total)
         clips = tuple(
@@ -200,7 +200,7 @@ class Run:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, rate, self._animator.decoder.limits.track_rows))
+            self._note(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
         return clips
 
     def _scene(
@@ -250,8 +250,8 @@ class Run:
 
             side = video.parent / self._paths.side_by_side.name
             sound = self._sound(clips, scene.timeline)
-            canonical = canonical_face(self._animator.models_dir)
-            columns = panels(scene, clips, self._animator.decoder, canonical, video, on_frame)
+            canonical = canonical_face(self._inputs.models_dir)
+            columns = panels(scene, clips, self._inputs.decoder, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
         self._cancel.check()
         publish(video.parent, self._paths)
@@ -269,7 +269,7 @@ class Run:
         """A fresh stream of the result's sound, None where nothing is heard."""
         sources, notes = sound_sources(self._request, clips, timeline)
         self._note(notes)
-        read = self._animator.decoder.sound
+        read = self._inputs.decoder.sound
         return sound_blocks(sources, timeline.duration_s, read) if sources else None
 
     def _stage(self, name: StageName, total: int) -> Progress:

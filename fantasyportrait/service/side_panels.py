@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.engines.base import Scene
+from fantasyportrait.faces.annotate import draw_boxes, face_colour
 from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.images.images import load_photo, resize
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.media.images import load_photo, resize
-from fantasyportrait.media.timeline import Timeline, fill_rows, rows_end_s
-from fantasyportrait.service.annotate import draw_boxes, face_colour
-from fantasyportrait.service.cast import BuiltinSource
-from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key, delay_frames
-from fantasyportrait.service.engines import Scene
-from fantasyportrait.service.sketch import sketch
+from fantasyportrait.motion.sketch import sketch
+from fantasyportrait.schema.cast import BuiltinSource, delay_frames
+from fantasyportrait.schema.timeline import Timeline, fill_rows, rows_end_s
+from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 
 Frame = NDArray[np.uint8]
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from fantasyportrait.media.sound import SoundSource
-from fantasyportrait.media.timeline import Timeline
-from fantasyportrait.service.driving import DrivingClip, clip_key, delay_frames, last_frame
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import delay_frames
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
+from fantasyportrait.service.driving import DrivingClip, clip_key, last_frame
 
 _UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less
 

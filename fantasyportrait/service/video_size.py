@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import SMALLEST_FACE
-from fantasyportrait.service.request import LARGEST_SIDE
+from fantasyportrait.schema.request import LARGEST_SIDE
 
 Size = tuple[int, int]
 

@@ -7,11 +7,13 @@ import pytest
 
 from fantasyportrait.cli import display
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service import events
-from fantasyportrait.service.animator import Animator, Placement
-from fantasyportrait.service.cast import FreeSource, parse_role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import FreeSource, parse_role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.service.animator import Animator
 from tests.cli.conftest import Command
 
 WAN = ("--engine", "wan")

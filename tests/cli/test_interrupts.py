@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.cli.interrupts import GRACE_S, interruptible
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.fit import Plan
-from fantasyportrait.runtime.estimate import Estimate
-from fantasyportrait.runtime.job_needs import JobSize
-from fantasyportrait.runtime.machine import Machine
+from fantasyportrait.planning.estimate import Estimate
+from fantasyportrait.planning.fit import Plan
+from fantasyportrait.planning.job_needs import JobSize
+from fantasyportrait.planning.machine import Machine
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
 from tests.cli.conftest import Command
@@ -65,7 +65,7 @@ def test_rows_are_of_the_windows_that_a_request_gets(
         def table(self, job: JobSize) -> tuple[Estimate, ...]:
             return (Estimate(profile_of("stream"), False, float(job.longest_pass), 1, 1, 1, 1, 1),)
 
-    monkeypatch.setattr("fantasyportrait.pipelines.fit.Fitter", Planner)
+    monkeypatch.setattr("fantasyportrait.planning.fit.Fitter", Planner)
     for gib in ("8", "3"):
         done = command("machine", "--models-dir", tmp_path, "--frames", "201", "--vram-gib", gib, "--ram-gib", "60")
         assert done.code == 0 and " 81.0 GiB" in done.out

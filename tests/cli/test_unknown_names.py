@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 MOVED = ("--cast", "1=motion:nod")
 ANIMATE = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 PYTHON = (sys.executable, "-m", "fantasyportrait")
 STEP = re.compile(r"sampling: step (\d+) of (\d+)(, \d+ s left)?")

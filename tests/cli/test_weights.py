@@ -91,7 +91,7 @@ def test_make_toy_hands_its_folder_to_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made: list[Path] = []
-    service = ModuleType("fantasyportrait.service.toy_model")
+    service = ModuleType("fantasyportrait.testing.toy_model")
     service.make_toy = made.append  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, service.__name__, service)
     make_toy(tmp_path / "toy")

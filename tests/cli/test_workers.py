@@ -15,8 +15,8 @@ import pytest
 
 from fantasyportrait.cli import workers
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service import ray_cluster
-from fantasyportrait.service.worker_bench import PREFIX
+from fantasyportrait.workers import ray_cluster
+from fantasyportrait.workers.worker_bench import PREFIX
 from tests.cli.conftest import Command
 
 pytest.importorskip("ray")
@@ -24,9 +24,9 @@ START_S = 120.0
 RUN = """
 import sys
 from pathlib import Path
-from fantasyportrait.service.cast import BuiltinSource, Role
-from fantasyportrait.service.ray_cluster import ray_queue
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import BuiltinSource, Role
+from fantasyportrait.workers.ray_cluster import ray_queue
+from fantasyportrait.schema.request import AnimationRequest
 cast = (Role(1, BuiltinSource("nod")),)
 request = AnimationRequest(Path(sys.argv[2]), cast, duration=0.12, max_side=384, side_by_side=False)
 print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.finder import FaceFinder
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.images.images import load_photo
 
 Pixels = NDArray[np.uint8]
 # Squares around the two heads of the bundled photo.

@@ -15,8 +15,8 @@ from fantasyportrait.faces.finder import FaceFinder
 from fantasyportrait.faces.landmarks import Crop, head_pose
 from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.weights.toy_onnx import write_toy_detector
+from fantasyportrait.images.images import load_photo
+from fantasyportrait.testing.toy_onnx import write_toy_detector
 from tests.faces.scenes import room
 
 Pixels = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.landmarks import Crop
 from fantasyportrait.faces.published_detector import STRIDES, PublishedDetector, decode, letterbox, net_input, to_image
-from fantasyportrait.weights.toy_onnx import write_toy_detector
+from fantasyportrait.testing.toy_onnx import write_toy_detector
 from tests.factories_onnx import write_constant_net
 
 CELLS = (34 * 20, 17 * 10, 9 * 5)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, MediaError
+from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.cache import cached_tracks
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.tracker import track_clip
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.schema.limits import PRIVATE
 from tests.faces.scenes import Head, Place, paste, room, write_clip, write_stamped
 
 Heads = tuple[Head, Head]

@@ -22,10 +22,10 @@ from itertools import islice
 from pathlib import Path
 
 from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.media.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.limits import PUBLIC
+from fantasyportrait.sandbox.decoder import SandboxDecoder
 from tests.hostile.mutations import mutate
 from tests.hostile.seeds import CLIP, PHOTO, Seed, seeds
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PRIVATE, PUBLIC
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media import containers
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.sound import read_sound, sound_length_s
-from fantasyportrait.schema.limits import PRIVATE, PUBLIC
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, quadrants, tone
 from tests.hostile.seeds import picture
 

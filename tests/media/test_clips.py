@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.media.clips import _spaced, probe_clip, read_clip, read_frames
 from fantasyportrait.media.convert import FrameConverter
-from fantasyportrait.schema.limits import PRIVATE
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, number_of, quadrants, tone
 
 LOSSLESS = (("crf", "0"), ("preset", "ultrafast"))

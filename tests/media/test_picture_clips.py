@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import own_rate, probe_clip, read_clip, read_timed
-from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.schema.limits import PRIVATE
 from tests.factories_media import ClipSpec, counting, make_clip, number_of, quadrants
 
 STILLS = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks, sound_length_s
-from fantasyportrait.media.timeline import Fill
+from fantasyportrait.schema.timeline import Fill
 from tests.factories_media import ClipSpec, counting, make_clip, make_sound, tone
 
 

@@ -9,7 +9,7 @@ import torch
 from fantasyportrait.models.motion_adapter import FEATURES, MotionAdapter
 from fantasyportrait.models.motion_encoder import CropEncoder, MotionEncoder
 from fantasyportrait.models.shapes import adapter_shapes, encoder_shapes, full_config
-from fantasyportrait.pipelines.toy import toy_adapter, toy_encoder
+from fantasyportrait.testing.toy import toy_adapter, toy_encoder
 
 SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim": 16}
 

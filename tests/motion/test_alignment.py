@@ -16,7 +16,7 @@ from fantasyportrait.motion.alignment import (
     roll_of,
     to_image,
 )
-from fantasyportrait.weights.toy_onnx import toy_face
+from fantasyportrait.testing.toy_onnx import toy_face
 
 FIVE = np.array([[86.1, 60.5], [138.9, 59.8], [112.7, 93.7], [90.9, 118.1], [133.9, 117.6]])
 

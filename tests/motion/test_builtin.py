@@ -21,9 +21,11 @@ from fantasyportrait.faces.mesh import (
     CanonicalFace,
     read_canonical_face as read_face,
 )
-from fantasyportrait.motion.builtin import BUILTIN_MOTIONS, MOTIONS, builtin_motion
+from fantasyportrait.motion.acts import ACTS
+from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
 RATE = Fraction(25)
 STEP_CM = 1.3  # of any point in 1/25 s: the quickest part is the jaw's end in speech
@@ -77,7 +79,7 @@ def test_lids_and_lips_never_cross(name: str, canonical: CanonicalFace) -> None:
 
 
 @settings(max_examples=25)
-@given(st.sampled_from(BUILTIN_MOTIONS), st.integers(8, 400), st.sampled_from([12, 24, 25, 30, 50, 60]))
+@given(st.sampled_from(sorted(BUILTIN_MOTIONS)), st.integers(8, 400), st.sampled_from([12, 24, 25, 30, 50, 60]))
 def test_any_length_and_rate_has_no_seam_and_no_jerk(
     canonical: CanonicalFace, name: str, frames: int, rate: int
 ) -> None:
@@ -194,4 +196,8 @@ def test_unknown_names_and_empty_lengths_are_refused_in_words(canonical: Canonic
         builtin_motion("smil", 10, RATE, canonical)
     with pytest.raises(RequestError, match="at least one frame"):
         builtin_motion("smile", 0, RATE, canonical)
-    assert len(BUILTIN_MOTIONS) >= 14 and all(MOTIONS[name] and "\n" not in MOTIONS[name] for name in BUILTIN_MOTIONS)
+
+
+def test_every_built_in_motion_has_keys_and_one_line_about_it() -> None:
+    assert set(ACTS) == set(BUILTIN_MOTIONS) and len(BUILTIN_MOTIONS) >= 14
+    assert all(about and "\n" not in about for about in BUILTIN_MOTIONS.values())

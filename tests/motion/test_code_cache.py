@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.face import Track
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.motion.code_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
-from fantasyportrait.schema.limits import PRIVATE
 from tests.faces.factories import made_track
 from tests.factories_media import counting, make_clip
 

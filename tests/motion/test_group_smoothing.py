@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fantasyportrait.motion.group_smoothing import GROUPS, GroupSmoother, PointGroup, face_size
-from fantasyportrait.weights.toy_onnx import toy_face
+from fantasyportrait.testing.toy_onnx import toy_face
 
 SIZE = 260.0
 

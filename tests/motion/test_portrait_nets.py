@@ -13,7 +13,7 @@ from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.aligners import MeshAligner, NetAligner
 from fantasyportrait.motion.alignment import FIVE_OF_222
 from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet, coordinate_pairs
-from fantasyportrait.weights.toy_onnx import toy_face
+from fantasyportrait.testing.toy_onnx import toy_face
 from tests.factories_onnx import toy_landmark_net, write_constant_net
 
 INPUT = (1, 3, 128, 128)

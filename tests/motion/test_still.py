@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fantasyportrait.core.geometry import fit_similarity
+from fantasyportrait.engines.base import canonical_face
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening
 from fantasyportrait.motion.from_track import motion_of
 from fantasyportrait.motion.neutral import at_rest, mouth_shut
 from fantasyportrait.motion.shapes import indices, shape_basis
-from fantasyportrait.service.engines import canonical_face
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.denoising import Context, WindowInputs
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.pipelines.toy import toy_vae
+from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.testing.toy import toy_vae
 from tests.parity.cases import Cases
 from tests.parity.test_transformer import box_labels, context, driven, motion_of
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_adapter, toy_base, toy_transformer
+from fantasyportrait.testing.toy import toy_adapter, toy_base, toy_transformer
 
 HEIGHT, WIDTH = 64, 96
 

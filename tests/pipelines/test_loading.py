@@ -13,6 +13,7 @@ from transformers import UMT5EncoderModel
 
 import fantasyportrait
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.engines.wan_model import WanModel, prepare_model
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.gguf_transformer import MOTION_ATTENTION
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
@@ -20,7 +21,6 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_rows import PromptRows
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
-from fantasyportrait.service.wan_model import WanModel, prepare_model
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import driven
 

@@ -9,7 +9,7 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
 from fantasyportrait.pipelines.mapped_weights import mapped_folder
-from fantasyportrait.pipelines.toy import toy_transformer
+from fantasyportrait.testing.toy import toy_transformer
 
 
 @pytest.fixture

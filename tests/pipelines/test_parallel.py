@@ -16,9 +16,9 @@ from diffusers import FirstBlockCacheConfig
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.pipelines.denoising import most_passes, ready_windows
 from fantasyportrait.pipelines.following import LoadOrder, follow
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
@@ -26,7 +26,7 @@ from fantasyportrait.pipelines.video_job import FaceJob, VideoJob
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
 from fantasyportrait.runtime.team import Mode, Team, join_team, mode_of, spread
-from fantasyportrait.service.wan_model import prepare_model
+from fantasyportrait.schema.guidance import Guidance
 from tests.processes import start_processes
 
 CPU = torch.device("cpu")

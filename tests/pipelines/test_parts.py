@@ -6,10 +6,10 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.models.token_windows import latent_frames, token_windows
 from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.guidance import Guidance, needs_negative
 from fantasyportrait.pipelines.motion_inputs import listeners, motion_inputs, token_labels
 from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
-from fantasyportrait.pipelines.toy import toy_adapter
+from fantasyportrait.schema.guidance import Guidance, needs_negative
+from fantasyportrait.testing.toy import toy_adapter
 from tests.pipelines.conftest import driven
 
 

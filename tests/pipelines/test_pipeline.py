@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.guidance import Guidance
 from tests.pipelines.conftest import HEIGHT, WIDTH, driven
 
 Pixels = NDArray[np.uint8]

@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, WeightsError
+from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.speedups import set_lora, set_step_cache
-from fantasyportrait.pipelines.toy import toy_lora
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import profile_of
-from fantasyportrait.service.wan_model import prepare_model
+from fantasyportrait.testing.toy import toy_lora
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import driven
 

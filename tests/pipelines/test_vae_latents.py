@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
-from fantasyportrait.pipelines.toy import toy_vae
 from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_room, encode_video, vae_on_host
+from fantasyportrait.testing.toy import toy_vae
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from diffusers import AutoencoderKLWan
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_job
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.latent_preview import fit_rgb_map
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.video_job import FaceJob, Fixed, Note, VideoJob, sample_video
+from fantasyportrait.schema.guidance import Guidance
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ from fantasyportrait.faces.mesh import (
     mirrored_blendshapes,
     mirrored_points,
 )
-from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.regions import RegionWeights
 from fantasyportrait.preview.retarget import Pose, Retarget
 from fantasyportrait.preview.rig import Rig, build_rig
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from tests.preview.scene import SIZE, Scene, still_motion
 
 Points = NDArray[np.float64]

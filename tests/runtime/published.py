@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from fantasyportrait.pipelines.footprint import Networks, published_configs
-from fantasyportrait.runtime.job_needs import Activations, Footprint, JobSize, Need
+from fantasyportrait.planning.footprint import Networks, published_configs
+from fantasyportrait.planning.job_needs import Activations, Footprint, JobSize, Need
 
 RECORD = Path(__file__).with_name("published_needs.json")
 # Width, height, frames, and how many of them at once.

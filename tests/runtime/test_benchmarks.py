@@ -9,9 +9,9 @@ import torch
 from benchmarks import overheads, wan
 from benchmarks.predicting import Predictor
 from benchmarks.random_model import random_transformer, toy_configs
-from fantasyportrait.pipelines.footprint import Networks
-from fantasyportrait.pipelines.toy import toy_adapter
+from fantasyportrait.planning.footprint import Networks
 from fantasyportrait.runtime.profiles import profile_of
+from fantasyportrait.testing.toy import toy_adapter
 
 CPU = torch.device("cpu")
 TINY = ["--tiny", "--device", "cpu", "--json", "--steps", "2"]

@@ -12,9 +12,9 @@ from diffusers.hooks.group_offloading import ModuleGroup
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_transformer_config
 from fantasyportrait.runtime.place import place
 from fantasyportrait.runtime.profiles import Offload
+from fantasyportrait.testing.toy import toy_transformer_config
 from tests.pipelines.conftest import base_folder, driven, image, pipeline
 
 __all__ = ["base_folder", "image", "pipeline"]  # fixtures

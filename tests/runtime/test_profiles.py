@@ -10,13 +10,13 @@ import torch
 from diffusers.quantizers.bitsandbytes.bnb_quantizer import BnB4BitDiffusersQuantizer
 
 from fantasyportrait.core.errors import DependencyError, OutputError
+from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime import quantize
 from fantasyportrait.runtime.placement import Placement
 from fantasyportrait.runtime.profiles import PROFILES, profile_of
-from fantasyportrait.service.wan_model import prepare_model
 from tests.pipelines.conftest import driven, image, two_places
 
 __all__ = ["image", "two_places"]  # fixtures

@@ -18,16 +18,17 @@ from fantasyportrait.core.errors import FaceError, OutputError, RequestError
 from fantasyportrait.core.geometry import box_of
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
+from fantasyportrait.images.images import load_photo, resize, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.writer import VideoWriter
-from fantasyportrait.service import events
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import DRAWN_SEEDS, Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import DRAWN_SEEDS, Sampling
+from tests.conftest import Inputs
 from tests.faces.test_insightface_detector import FaceAnalysis, package
-from tests.service.conftest import Inputs
 
 __all__ = ["package"]  # a fixture
 
@@ -177,7 +178,7 @@ def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path:
 
 
 def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    photo, (face,) = animator.faces(inputs.photo)
+    photo, (face,) = animator.inputs.faces(inputs.photo)
     eyes = [box_of(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
     winking = []
     for mirror in (False, True):
@@ -192,7 +193,7 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
 
 def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
-    photo, faces = animator.faces(tmp_path / "odd.png")
+    photo, faces = animator.inputs.faces(tmp_path / "odd.png")
     assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.notes == ()
     request = AnimationRequest(tmp_path / "odd.png", (Role(1, BuiltinSource("nod")),), duration=0.2, side_by_side=False)
     result = animator.animate(request, tmp_path / "frames")
@@ -224,7 +225,7 @@ def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, i
     small = resize(np.ascontiguousarray(photo[:, width // 2 :]), (width // 4, height // 2))
     crowd[: small.shape[0], -small.shape[1] :] = small
     save_image(tmp_path / "crowd.png", crowd)
-    _, faces = animator.faces(tmp_path / "crowd.png")
+    _, faces = animator.inputs.faces(tmp_path / "crowd.png")
     large, little = sorted(faces, key=lambda face: -face.side)
     side = round(width * 56 / large.side)
     assert little.side * side / width < 45
@@ -255,7 +256,7 @@ def test_a_photo_without_a_usable_face_keeps_its_notes(animator: Animator, input
     alpha[0] = 0
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "small.png")
     with pytest.raises(FaceError, match=r"small\.png.*at least 50 px") as refused:
-        animator.faces(tmp_path / "small.png")
+        animator.inputs.faces(tmp_path / "small.png")
     assert refused.value.notes == ("transparent parts were laid on white",)
 
 
@@ -326,6 +327,6 @@ def test_insightface_is_named_with_its_licence(
     boxes = np.array([[228, 110, 375, 305], [697, 140, 885, 330]], np.float32)
     found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
     monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)
-    photo, faces = animator.faces(two_person, detector="insightface")
+    photo, faces = animator.inputs.faces(two_person, detector="insightface")
     assert len(faces) == 2 and LICENCE in photo.notes
-    assert LICENCE not in animator.faces(two_person)[0].notes
+    assert LICENCE not in animator.inputs.faces(two_person)[0].notes

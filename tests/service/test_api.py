@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import fantasyportrait as fp
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from fantasyportrait.images.images import load_photo
+from tests.conftest import Inputs
 
 
 def test_animate_in_one_call(inputs: Inputs, models_dir: Path, tmp_path: Path) -> None:
@@ -42,4 +42,4 @@ def test_faces_of_a_file_and_of_its_pixels_are_the_same(inputs: Inputs) -> None:
 @pytest.mark.parametrize(("span", "name"), [({"start_s": "1"}, "start_s is '1'"), ({"end_s": -1}, "end_s is -1")])
 def test_a_wrong_part_of_a_clip_is_named(inputs: Inputs, span: dict[str, float], name: str) -> None:
     with pytest.raises(fp.RequestError, match=name):
-        fp.Animator().tracks(inputs.talking, **span)  # type: ignore[arg-type]
+        fp.Animator().inputs.tracks(inputs.talking, **span)  # type: ignore[arg-type]

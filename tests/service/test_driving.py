@@ -11,11 +11,13 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.faces.face import Track
-from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.images.images import save_image
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import probe_clip
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.images import save_image
-from fantasyportrait.media.timeline import Timeline
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.driving import (
     DrivingClip,
     check_span,
@@ -26,7 +28,6 @@ from fantasyportrait.service.driving import (
     rate_for,
     timeline_for,
 )
-from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
 from tests.factories_media import ClipSpec, grey, make_clip
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 
 def _run(

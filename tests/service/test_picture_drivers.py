@@ -9,14 +9,14 @@ from PIL import Image
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.faces.mesh import lip_opening
+from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import own_rate, probe_clip, read_clip
-from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Inputs
 from tests.factories_media import make_sound, tone
-from tests.service.conftest import Inputs
 from tests.service.factories import one_person
 
 CASES = REPOSITORY.parent / "shared" / "cases"
@@ -34,7 +34,7 @@ def yawning(animator: Animator, two_person: Path, tmp_path_factory: pytest.TempP
     photo = one_person(two_person, folder / "photo.png", height=400)
     request = AnimationRequest(photo, (Role(1, BuiltinSource("yawn")),), duration=4.0, side_by_side=False)
     frames = list(read_clip(animator.animate(request, folder / "yawn.mp4").video))
-    opened = lip_opening(animator.tracks(folder / "yawn.mp4")[0].landmarks[..., :2])
+    opened = lip_opening(animator.inputs.tracks(folder / "yawn.mp4")[0].landmarks[..., :2])
     assert opened.max() > 0.25
     save_image(folder / "face.png", frames[int(opened.argmax())])
     return folder / "face.png"
@@ -46,7 +46,7 @@ def _frames(path: Path) -> np.ndarray:
 
 def _mouth(animator: Animator, path: Path) -> float:
     """Height over width of the inner lips in a picture."""
-    return float(lip_opening(animator.tracks(path)[0].landmarks[0, :, :2]))
+    return float(lip_opening(animator.inputs.tracks(path)[0].landmarks[0, :, :2]))
 
 
 @pytest.mark.parametrize("absolute", [None, True])

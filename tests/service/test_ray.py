@@ -15,20 +15,21 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.media.request_files import load_request
 from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service import events
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.events import Event
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.events import Event
-from fantasyportrait.service.job_queue import JobQueue
-from fantasyportrait.service.ray_cluster import AUTH_VARIABLE, ask, join, leave, remote_workers
-from fantasyportrait.service.ray_fleet import Crew, Fleet
-from fantasyportrait.service.remote_worker import RemoteWorker
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import Sampling
-from tests.service.conftest import Inputs
+from fantasyportrait.workers.job_queue import JobQueue
+from fantasyportrait.workers.ray_cluster import AUTH_VARIABLE, ask, join, leave, remote_workers
+from fantasyportrait.workers.ray_fleet import Crew, Fleet
+from fantasyportrait.workers.remote_worker import RemoteWorker
+from tests.conftest import Inputs
 
 ray = pytest.importorskip("ray")
 CPU = Placement(device="cpu")

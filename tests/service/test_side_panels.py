@@ -9,24 +9,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.engines.base import Scene, ScenePart, canonical_face
+from fantasyportrait.faces.annotate import face_colour
 from fantasyportrait.faces.face import HeadPose, MaskedFace
-from fantasyportrait.media.clips import ClipInfo, read_clip
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.timeline import Fill, Timeline, fill_rows
-from fantasyportrait.schema.limits import PRIVATE
+from fantasyportrait.motion.sketch import sketch
+from fantasyportrait.schema.cast import ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Fill, Timeline, fill_rows
 from fantasyportrait.service import side_panels
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.annotate import face_colour
-from fantasyportrait.service.cast import ClipSource, Role
 from fantasyportrait.service.driving import DrivingClip
-from fantasyportrait.service.engines import Scene, ScenePart, canonical_face
 from fantasyportrait.service.listing import list_clip
-from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.side_panels import panels
-from fantasyportrait.service.sketch import sketch
+from tests.conftest import Inputs
 from tests.factories_media import grey, make_clip
-from tests.service.conftest import Inputs
 from tests.service.test_driving import _track
 
 RATE = Fraction(30000, 1001)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.engines.preview import PreviewEngine
+from fantasyportrait.schema.cast import BuiltinSource, Role
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, Role
-from fantasyportrait.service.engines import PreviewEngine
-from fantasyportrait.service.request import AnimationRequest
 from fantasyportrait.service.space import result_bytes
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 
 def test_a_result_that_has_no_room_is_refused_before_it_is_rendered(
@@ -32,7 +32,7 @@ def test_a_result_takes_no_more_than_was_asked_for(inputs: Inputs, tmp_path: Pat
     request = AnimationRequest(inputs.pair, cast, duration=0.4)
     result = Animator(models_dir).animate(request, tmp_path / name)
     taken = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    height, width = Animator(models_dir).faces(inputs.pair)[0].pixels.shape[:2]
+    height, width = Animator(models_dir).inputs.faces(inputs.pair)[0].pixels.shape[:2]
     suffix = (tmp_path / name).suffix
     asked = result_bytes(suffix, (width, height), result.frames, result.seconds, side_by_side=True)
     assert taken < asked < 8_000_000 + 3 * taken

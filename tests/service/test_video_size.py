@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from fantasyportrait.faces.face import Face, HeadPose
-from fantasyportrait.media.images import even_size, multiple_size
-from fantasyportrait.service.request import LARGEST_SIDE
+from fantasyportrait.images.images import even_size, multiple_size
+from fantasyportrait.schema.request import LARGEST_SIDE
 from fantasyportrait.service.video_size import small_faces
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.images.images import load_photo, resize, save_image
 from tests.service.factories import acted, one_person, tone
 from tests.ui.browsing import CHROMIUM, FLAGS, WAIT_MS, opened
 from tests.ui.serving import Served, serve

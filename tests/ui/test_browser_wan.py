@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.images.images import load_photo, save_image
 from tests.ui.browsing import (
     PLAYS,
     POLL_MS,

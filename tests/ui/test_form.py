@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
-from fantasyportrait.service.presets import preset_named, preset_of
-from fantasyportrait.service.request import from_json
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource
+from fantasyportrait.schema.presets import preset_named, preset_of
+from fantasyportrait.schema.request import from_json
+from fantasyportrait.schema.sampling import Sampling
 from tests.ui.factories import card, engine, options
 from ui.engine_values import (
     CUSTOM,

@@ -8,10 +8,10 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.images.images import save_image
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.images import save_image
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
 from tests.factories_media import grey, make_clip
 from ui.lengths import check_stated_length, check_tracked_length
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fantasyportrait.core.errors import FaceError
-from fantasyportrait.service.events import Step
+from fantasyportrait.schema.events import Step
 from ui import pictures, words
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError, WeightsError
-from fantasyportrait.service import events
+from fantasyportrait.schema import events
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.job_queue import JobQueue
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.workers.job_queue import JobQueue
 from tests.factories_media import grey, make_clip
 from tests.ui.factories import card, engine, options, values
 from ui import words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fantasyportrait.service.events import Step
+from fantasyportrait.schema.events import Step
 from ui.words import step_text
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from fantasyportrait.pipelines.toy import toy_adapter, toy_base, toy_encoder, toy_transformer
+from fantasyportrait.testing.toy import toy_adapter, toy_base, toy_encoder, toy_transformer
 from fantasyportrait.weights.assemble import Network, WanNetworks
 from fantasyportrait.weights.published_files import ADAPTER_PICKLE, ENCODER_PICKLE, FACE_NETS, REPACK
 from fantasyportrait.weights.published_keys import published_key

@@ -9,7 +9,7 @@ gguf = pytest.importorskip("gguf")
 pytest.importorskip("diffusers")
 
 from fantasyportrait.core.errors import DependencyError, WeightsError  # noqa: E402
-from fantasyportrait.pipelines.toy import toy_transformer  # noqa: E402
+from fantasyportrait.testing.toy import toy_transformer  # noqa: E402
 from fantasyportrait.weights.gguf_file import read_gguf  # noqa: E402
 from tests.factories_gguf import write_gguf  # noqa: E402
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
-from fantasyportrait.service.library import MOTIONS
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, pictures, words
 from ui.cast import KeptCard, Portrait, Seen
@@ -61,7 +61,7 @@ def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidget
         clip, person, clip_seen = _clip_panel(kept, key, workshop)
         webcam, webcam_seen = _webcam_panel(kept, key, workshop)
         with gr.Column(elem_classes="panel-motion", key=key("motion panel")):
-            choices = [(f"{name}: {about}", name) for name, about in MOTIONS.items()]
+            choices = [(f"{name}: {about}", name) for name, about in BUILTIN_MOTIONS.items()]
             motion = gr.Dropdown(
                 choices, value=kept.motion or choices[0][1], label="Motion", interactive=True, key=key("motion")
             )
@@ -163,8 +163,8 @@ def _look(workshop: Workshop, session: str, given: str | None) -> Iterator[Seen]
     job = workshop.open_job(session)
     yield Seen(pictures.remark(f"Looking for faces in {path.name}"))
     try:
-        workshop.animator.tracks(path, cancel=workshop.token(session, job))
-        yield _found(path, list_clip(workshop.animator, path))
+        workshop.animator.inputs.tracks(path, cancel=workshop.token(session, job))
+        yield _found(path, list_clip(workshop.animator.inputs, path))
     except Cancelled:
         yield Seen(pictures.remark(f"{path.name} was not looked at; that is done when you press Animate"))
     except FantasyPortraitError as error:

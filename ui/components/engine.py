@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.service.presets import preset_of
-from fantasyportrait.service.sampling import LONGEST_PROMPT, Sampling
+from fantasyportrait.schema.presets import preset_of
+from fantasyportrait.schema.sampling import LONGEST_PROMPT, Sampling
 from ui import engine_values, form
 
 ENGINE_INFO = (

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
-from fantasyportrait.service.annotate import annotate
-from fantasyportrait.service.library import example_photo
+from fantasyportrait.core.places import example_photo
+from fantasyportrait.faces.annotate import annotate
 from ui import form, pictures, words
 from ui.cast import KeptCard, Portrait, keep
 from ui.components.card import CardWidgets
@@ -86,7 +86,7 @@ def _look(
 ) -> tuple[Any, ...]:
     """(picture with boxes, message, portrait)."""
     try:
-        photo, faces = workshop.animator.faces(path)
+        photo, faces = workshop.animator.inputs.faces(path)
     except FantasyPortraitError as error:
         refused = pictures.refused(error, [path])
         return _boxes(workshop, before), refused, replace(before, cards=cards) if before else None
@@ -102,7 +102,7 @@ def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
     if portrait is None or not portrait.path:
         return None
     try:
-        photo, faces = workshop.animator.faces(Path(portrait.path))
+        photo, faces = workshop.animator.inputs.faces(Path(portrait.path))
     except FantasyPortraitError:
         return None
     return annotate(photo.pixels, faces, SHOWN_SIDE)

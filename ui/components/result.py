@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.service.events import Result
-from fantasyportrait.service.request import load_request
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.schema.events import Result
 from ui import form, pictures, words
 
 

@@ -12,9 +12,9 @@ import gradio as gr
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
-from fantasyportrait.service import events
-from fantasyportrait.service.library import models_dir
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema import events
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.weights.store import models_dir
 from ui import form, pictures, words
 from ui.cast import Portrait
 from ui.components.card import CardWidgets, card_values
@@ -158,10 +158,10 @@ class Runner:
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
             yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
-            check_stated_length(self.workshop.animator, request, longest_s)
+            check_stated_length(self.workshop.animator.inputs, request, longest_s)
             if request.engine == WAN:
                 with self.workshop.measuring(token):
-                    check_tracked_length(self.workshop.animator, request, longest_s, token)
+                    check_tracked_length(self.workshop.animator.inputs, request, longest_s, token)
         output = self.workshop.new_result(session)
         happening = self.workshop.queue.events(request, output, token)
         said: list[str] = []
@@ -238,7 +238,7 @@ class Runner:
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""
-        models = self.workshop.animator.models_dir or models_dir()
+        models = self.workshop.animator.inputs.models_dir or models_dir()
         return [*form.places(request), models, *self.workshop.served]
 
     def _end(self, message: str) -> Updates:
