@@ -27,6 +27,7 @@ from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import DRAWN_SEEDS, Sampling
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.input_reader import InputReader
 from tests.conftest import Inputs
 from tests.faces.test_insightface_detector import FaceAnalysis, package
 
@@ -127,10 +128,10 @@ def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Input
         (lambda it, photo, out: it.animate(photo, out), "request is PosixPath"),
         (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), None), "output is None"),
         (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), ""), "output is ''"),
-        (lambda it, photo, out: it.faces(None), "portrait is None"),
-        (lambda it, photo, out: it.faces(photo, detector="centreface"), "did you mean centerface?"),
-        (lambda it, photo, out: it.tracks(7), "clip is 7"),
-        (lambda it, photo, out: it.tracks(photo, "fast"), "rate is 'fast'"),
+        (lambda it, photo, out: it.inputs.faces(None), "portrait is None"),
+        (lambda it, photo, out: it.inputs.faces(photo, detector="centreface"), "did you mean centerface?"),
+        (lambda it, photo, out: it.inputs.tracks(7), "clip is 7"),
+        (lambda it, photo, out: it.inputs.tracks(photo, "fast"), "rate is 'fast'"),
         (lambda it, photo, out: it.engine("wam"), "no engine 'wam' (did you mean wan?)"),
         (lambda it, photo, out: Animator(models_dir=3), "models_dir is 3"),
     ],
@@ -155,13 +156,13 @@ def test_a_clip_of_two_roles_is_tracked_once(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Path] = []
-    tracks = Animator.tracks
+    tracks = InputReader.tracks
 
-    def counted(self: Animator, clip: Path, *more: object, **options: object) -> object:
+    def counted(self: InputReader, clip: Path, *more: object, **options: object) -> object:
         calls.append(clip)
         return tracks(self, clip, *more, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Animator, "tracks", counted)
+    monkeypatch.setattr(InputReader, "tracks", counted)
     clip = inputs.nodding_pair
     cast = (Role(1, ClipSource(clip, person=2)), Role(2, ClipSource(clip, person=1)))
     animator.animate(AnimationRequest(inputs.pair, cast, duration=0.08, max_side=640), tmp_path / "out.mp4")
