@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         RequestError,
         WeightsError,
     )
-    from fantasyportrait.core.places import example_photo
+    from fantasyportrait.core.paths import example_photo
     from fantasyportrait.faces.face import Face
     from fantasyportrait.media.request_files import load_request
     from fantasyportrait.models.motion_adapter import MotionAdapter

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.testing.toy_model import make_toy
+from fantasyportrait.testing.tiny_model import make_tiny
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
 from tests.service.factories import acted, one_person, tone
 
@@ -87,26 +87,26 @@ def wan_packages() -> None:
 
 
 @pytest.fixture(scope="session")
-def toy_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A complete model of the diffusion engine at toy size, as `weights make-toy` writes it.
+def tiny_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A complete model of the diffusion engine at tiny size, as `weights make-tiny` writes it.
 
     What a job of one size needs is traced once in all tests: every animator of a test would do it anew.
     """
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    make_toy(folder)
-    from fantasyportrait.planning.footprint import Networks
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    make_tiny(folder)
+    from fantasyportrait.planning.meta_networks import MetaNetworks
 
     traced: dict[object, object] = {}
-    real = Networks.activations
+    real = MetaNetworks.activations
 
-    def activations(self: Networks, job: object) -> object:
+    def activations(self: MetaNetworks, job: object) -> object:
         key = (repr(self._configs), self._precision, job)
         if key not in traced:
             traced[key] = real(self, job)
         return traced[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Networks, "activations", activations)
+        patch.setattr(MetaNetworks, "activations", activations)
         yield folder
 
 

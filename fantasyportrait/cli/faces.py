@@ -25,7 +25,7 @@ def faces(
     Boxes of faces are pixels of the file. The persons of a clip have the same numbers in every part of it.
     """
     from fantasyportrait.core.errors import RequestError
-    from fantasyportrait.sandbox.decoders import make_decoder
+    from fantasyportrait.sandbox.decoder_factory import make_decoder
     from fantasyportrait.service.input_reader import InputReader
     from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 

@@ -23,7 +23,7 @@ def render_motion(
 ) -> None:
     """Render a built-in motion onto every face of a photo."""
     from fantasyportrait.cli.display import animate_with_progress, print_result
-    from fantasyportrait.core.places import example_photo
+    from fantasyportrait.core.paths import example_photo
     from fantasyportrait.schema.cast import BuiltinSource, Role
     from fantasyportrait.schema.request import AnimationRequest
     from fantasyportrait.service.input_reader import InputReader

@@ -21,7 +21,7 @@ asks for a token, set HF_TOKEN; there is no flag for it.
 
 def list_weights(models_dir: ModelsDir = None) -> None:
     """Name every model: its size, whether it is there, its licence, where it comes from, and what it is for."""
-    from fantasyportrait.weights.hub_record import hub_states
+    from fantasyportrait.weights.hub_manifest import hub_states
     from fantasyportrait.weights.store import models_dir as usual_folder, verify_models
 
     typer.echo(f"folder: {models_dir or usual_folder()}")
@@ -31,7 +31,7 @@ def list_weights(models_dir: ModelsDir = None) -> None:
     typer.echo("\nof the diffusion engine, each fetched by its name:")
     for state in hub_states(models_dir):
         row = state.source
-        typer.echo(f"{row.name:<20} {_size(row.about_bytes)}  {state.state:<8} {row.licence:<11} {row.repo}")
+        typer.echo(f"{row.name:<20} {_size(row.approx_bytes)}  {state.state:<8} {row.licence:<11} {row.repo}")
         typer.echo(f"{'':<41}{row.purpose}")
 
 
@@ -51,7 +51,7 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
 
     Needs no network. Large models that were never fetched are no error.
     """
-    from fantasyportrait.weights.hub_record import hub_states
+    from fantasyportrait.weights.hub_manifest import hub_states
     from fantasyportrait.weights.store import fetch_command, verify_models
 
     states = verify_models(models_dir)
@@ -69,11 +69,11 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
         raise WeightsError(f"not as they should be; run  {fetch_command(' '.join(bad), models_dir)}")
 
 
-def make_toy(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
-    """Write a toy model of the diffusion engine, complete: to try its whole path on a CPU. Its videos are noise."""
-    from fantasyportrait.testing.toy_model import make_toy as write_toy
+def make_tiny(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
+    """Write a tiny model of the diffusion engine, complete: to try its whole path on a CPU. Its videos are noise."""
+    from fantasyportrait.testing.tiny_model import make_tiny as write_tiny
 
-    write_toy(folder)
+    write_tiny(folder)
     typer.echo(folder)
 
 

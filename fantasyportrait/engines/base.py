@@ -16,12 +16,12 @@ from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
 from fantasyportrait.schema.cast import ClipSource, Role, delay_frames
 from fantasyportrait.schema.events import StageName
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.schema.timeline import Timeline, fill_rows
+from fantasyportrait.schema.timeline import Timeline, fill_indices
 from fantasyportrait.weights.store import model_path
 
 Frame = NDArray[np.uint8]
 # Longer videos repeat a built-in motion, which has no seam, so that memory does not grow with the length.
-LONGEST_TURN_S = 30
+MAX_LOOP_S = 30
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a look
-    at the result so far."""
+class EngineCallbacks:
+    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a
+    preview image at the result so far."""
 
     note: Callable[[str], None]
     remark: Callable[[str], None]
     stage: Callable[[StageName, int], Progress]
-    look: Callable[[Frame], None]
+    preview_image: Callable[[Frame], None]
 
 
 class Engine(Protocol):
@@ -77,7 +77,7 @@ class Engine(Protocol):
         """(width, height) of the frames for a photo of that size."""
         ...
 
-    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
+    def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
         ...
 
@@ -87,18 +87,18 @@ def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
     return read_canonical_face(model_path("face_geometry", folder=models_dir))
 
 
-def part_rows(part: ScenePart, length: int, scene: Scene) -> NDArray[np.int64]:
+def motion_frame_indices(part: ScenePart, length: int, scene: Scene) -> NDArray[np.int64]:
     """Which of the `length` rows of the part's motion each frame of the scene plays, int64 (frames,).
 
     A clip begins after its delay and is filled as the request says; built-in motions loop.
     """
     source = None if part.role is None else part.role.source
     if not isinstance(source, ClipSource):
-        return fill_rows(length, scene.timeline.frames, "loop")
-    return fill_rows(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))
+        return fill_indices(length, scene.timeline.frames, "loop")
+    return fill_indices(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))
 
 
-def turn_length(timeline: Timeline) -> int:
+def loop_length(timeline: Timeline) -> int:
     """Frames of a built-in motion's turn: the video's, or an equal part of it where that is long."""
-    turns = math.ceil(timeline.duration_s / LONGEST_TURN_S)
+    turns = math.ceil(timeline.duration_s / MAX_LOOP_S)
     return math.ceil(timeline.frames / turns)

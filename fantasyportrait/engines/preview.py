@@ -5,17 +5,25 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.engines.base import Frame, Scene, ScenePart, Watch, canonical_face, part_rows, turn_length
+from fantasyportrait.engines.base import (
+    EngineCallbacks,
+    Frame,
+    Scene,
+    ScenePart,
+    canonical_face,
+    loop_length,
+    motion_frame_indices,
+)
 from fantasyportrait.faces.mesh import CanonicalFace, mirrored_blendshapes, mirrored_points
 from fantasyportrait.images.images import even_size
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
-from fantasyportrait.motion.from_track import motion_of
+from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.preview.engine import Part, render
 from fantasyportrait.schema.cast import BuiltinSource, FreeSource
 from fantasyportrait.schema.request import AnimationRequest
 
-PREVIEW_SIDE = 1280
+PREVIEW_MAX_SIDE = 1280
 
 
 class PreviewEngine:
@@ -31,9 +39,9 @@ class PreviewEngine:
 
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
         """The photo's own size, reduced where a side is longer than `max_side` (default 1280), both sides even."""
-        return even_size(width, height, max_side or PREVIEW_SIDE)
+        return even_size(width, height, max_side or PREVIEW_MAX_SIDE)
 
-    def render(self, scene: Scene, cancel: CancelToken, watch: Watch) -> Generator[Frame, None, None]:
+    def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
         parts = [_preview_part(part, scene, canonical) for part in scene.parts]
@@ -45,7 +53,7 @@ def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Pa
     role = part.role
     if role is None or motion is None:
         return Part(part.face, None)
-    rows = part_rows(part, len(motion), scene)
+    rows = motion_frame_indices(part, len(motion), scene)
     regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
     # A built-in motion has no pose of its own to take over.
     absolute = bool(scene.request.absolute) and part.track is not None
@@ -57,12 +65,12 @@ def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMoti
     if part.role is None or part.role.source is None or isinstance(part.role.source, FreeSource):
         return None
     if isinstance(part.role.source, BuiltinSource):
-        motion = builtin_motion(part.role.source.name, turn_length(scene.timeline), scene.timeline.rate, canonical)
+        motion = builtin_motion(part.role.source.name, loop_length(scene.timeline), scene.timeline.rate, canonical)
         return _mirrored(motion, canonical) if part.role.mirror else motion
     if part.track is None:
         raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
     reference = part.face if scene.request.absolute else None
-    return motion_of(
+    return motion_from_track(
         part.track, canonical, smoothing=scene.request.smoothing, mirror=part.role.mirror, reference=reference
     )
 

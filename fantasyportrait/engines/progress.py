@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from fantasyportrait.schema.events import Event, StageName, Step
 
-SHORTEST_WAIT_S = 0.1
-SETTLE_S = 0.5
+MIN_INTERVAL_S = 0.1
+WARMUP_S = 0.5
 
 
 class Progress:
-    """One stage's progress. `at` may be called for every frame; an event goes out at most ten times a second."""
+    """One stage's progress. `update` may be called for every frame; an event goes out at most ten times a second."""
 
     def __init__(
         self,
@@ -24,15 +24,15 @@ class Progress:
         self._last = float("-inf")
         self._first: tuple[int, float] | None = None
 
-    def at(self, done: int) -> None:
+    def update(self, done: int) -> None:
         """Say that `done` of `total` steps are made."""
         now = self._clock()
         done = min(done, self.total)
-        if done < self.total and now - self._last < SHORTEST_WAIT_S:
+        if done < self.total and now - self._last < MIN_INTERVAL_S:
             return
         self._last = now
         elapsed = now - self._begin
-        known = done > 0 and (elapsed >= SETTLE_S or done == self.total)
+        known = done > 0 and (elapsed >= WARMUP_S or done == self.total)
         self._emit(Step(self._stage, done, self.total, self._left(done, now) if known else None))
 
     def _left(self, done: int, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The diffusion engine's model: published files become one folder, and the nets that read motion from faces."""
+"""The diffusion engine's model: original files become one folder, and the nets that read motion from faces."""
 
 import json
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.optional import check_installed, require
 from fantasyportrait.engines.wan_motion import Segmenter
 from fantasyportrait.motion.motion_nets import MotionNets
-from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
+from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
-from fantasyportrait.weights.assemble import Network, WanNetworks, assemble
+from fantasyportrait.weights.assemble import NetworkSpec, WanNetworkSpecs, assemble
 from fantasyportrait.weights.gguf_file import read_gguf
-from fantasyportrait.weights.published_files import FACE_LANDMARKS
+from fantasyportrait.weights.original_files import FACE_LANDMARKS
 from fantasyportrait.weights.store import fetch_command, models_dir as usual_models_dir
-from fantasyportrait.weights.wan_sources import WanSources, wan_lora, wan_sources
+from fantasyportrait.weights.wan_paths import WanPaths, wan_lora, wan_paths
 
-# Beside the pickles of a model that is not of the published size; the published ones need none.
+# Beside the pickles of a model that is not of the original size; the original ones need none.
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
 ENCODER_WEIGHTS = "diffusion_pytorch_model.safetensors"
 SAM_FOLDER = "sam"
@@ -43,11 +43,11 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
     Nothing is opened or imported.
     """
     check_installed("diffusers", extra="wan", purpose="the wan engine")
-    sources = wan_sources(sampling.model, models_dir)
+    sources = wan_paths(sampling.model, models_dir)
     if sources.gguf is not None:
         check_installed("gguf", extra="gguf", purpose=f"the model {sampling.model}")
-    if sampling.alignment == "published":
-        check_installed("onnxruntime", extra="wan", purpose="alignment as published")
+    if sampling.alignment == "original":
+        check_installed("onnxruntime", extra="wan", purpose="alignment as in the original")
     if lora_file(sampling, models_dir) is not None:
         check_installed("peft", extra="wan", purpose=f"the LoRA {sampling.lora}")
     if sampling.region == "segment":
@@ -62,24 +62,24 @@ def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None
 def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
     """Make the assembled folder of a catalog name or a model folder, once; later calls find it.
 
-    Every published tensor is checked by name and shape. Raises `WeightsError` that names what is missing or wrong,
+    Every original tensor is checked by name and shape. Raises `WeightsError` that names what is missing or wrong,
     `DependencyError` without the packages of the extra `wan`.
     """
     require("diffusers", extra="wan", purpose="the wan engine")
-    sources = wan_sources(model, models_dir)
+    sources = wan_paths(model, models_dir)
     if sources.gguf is not None:
         read_gguf(sources.gguf)
     folder = assemble(sources, _networks(sources), sources.base.parent / f"assembled-{_name(sources)}")
     if sources.gguf is None and not (folder / "model_index.json").is_file():
-        from fantasyportrait.pipelines.loading import write_index
+        from fantasyportrait.pipelines.loading import write_model_index
 
-        write_index(folder, sources.base)
+        write_model_index(folder, sources.base)
     return WanModel(folder, sources.gguf)
 
 
 def motion_nets(model: WanModel, request: AnimationRequest) -> MotionNets:
-    """The motion encoder, and how the request has faces aligned: by the published net, which smooths as published, or
-    by the mesh with the request's smoothing."""
+    """The motion encoder, and how the request has faces aligned: by the original net, which smooths as in the
+    original, or by the mesh with the request's smoothing."""
     from fantasyportrait.models.motion_encoder import CropEncoder
 
     folder = model.folder / "motion_encoder"
@@ -94,7 +94,7 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
     """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is not there."""
     folder = _sam_folder(models_dir)
     from fantasyportrait.models.segment_anything import load_sam, segment
-    from fantasyportrait.runtime.quiet import quiet_libraries
+    from fantasyportrait.runtime.library_logging import quiet_libraries
 
     with quiet_libraries():
         sam = load_sam(str(folder))
@@ -113,8 +113,8 @@ def _sam_folder(models_dir: Path | None) -> Path:
     return folder
 
 
-def _networks(sources: WanSources) -> WanNetworks:
-    """Our networks for these files: sizes of the base's config, and published ones where the adapter says no other."""
+def _networks(sources: WanPaths) -> WanNetworkSpecs:
+    """Our networks for these files: sizes of the base's config, and original ones where the adapter says no other."""
     from fantasyportrait.models import shapes
     from fantasyportrait.models.motion_adapter import MotionAdapter
     from fantasyportrait.models.motion_encoder import MotionEncoder
@@ -124,10 +124,10 @@ def _networks(sources: WanSources) -> WanNetworks:
     encoder = shapes.full_config(MotionEncoder, _config(sources.adapter / ENCODER_CONFIG))
     stock = _config(sources.base / "transformer" / "config.json")
     transformer = shapes.full_config(FantasyPortraitTransformer3DModel, {**stock, "motion_dim": adapter["motion_dim"]})
-    return WanNetworks(
-        transformer=Network(shapes.transformer_shapes(transformer), transformer),
-        motion_adapter=Network(shapes.adapter_shapes(adapter), adapter),
-        motion_encoder=Network(shapes.encoder_shapes(encoder), encoder),
+    return WanNetworkSpecs(
+        transformer=NetworkSpec(shapes.transformer_shapes(transformer), transformer),
+        motion_adapter=NetworkSpec(shapes.adapter_shapes(adapter), adapter),
+        motion_encoder=NetworkSpec(shapes.encoder_shapes(encoder), encoder),
     )
 
 
@@ -144,5 +144,5 @@ def _config(path: Path) -> Mapping[str, Any]:
     return {key: value for key, value in content.items() if not key.startswith("_")}
 
 
-def _name(sources: WanSources) -> str:
+def _name(sources: WanPaths) -> str:
     return sources.base.name if sources.gguf is None else sources.gguf.stem

@@ -13,11 +13,11 @@ from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE, Limits
-from fantasyportrait.images.animation_times import picture_times
-from fantasyportrait.images.images import check_size, is_heic, read_bytes, told, upright_srgb
-from fantasyportrait.images.large_photos import Opened
+from fantasyportrait.images.animation_durations import frame_durations
+from fantasyportrait.images.images import as_media_error, check_size, is_heic, read_bytes, upright_srgb
+from fantasyportrait.images.large_jpegs import OpenedImage
 from fantasyportrait.images.photo_header import check_header
-from fantasyportrait.images.sizes import check_pictures
+from fantasyportrait.images.size_checks import check_frame_count
 
 Pixels = NDArray[np.uint8]
 _FORMATS = ("PNG", "WEBP", "AVIF")
@@ -44,18 +44,18 @@ class Animation:
         """Seconds of all pictures together."""
         return sum(self.times_s, Fraction(0))
 
-    def pictures(self, damage: list[str]) -> Iterator[tuple[Fraction, Fraction, Pixels]]:
+    def frames(self, damage: list[str]) -> Iterator[tuple[Fraction, Fraction, Pixels]]:
         """(begin, end, pixels) of each picture in seconds, uint8 (H, W, 3) upright sRGB on white.
 
         Where a later picture is damaged the animation ends, and `damage` says so. Raises MediaError where not even the
         first one can be read.
         """
-        with told(self.path, self.limits):
+        with as_media_error(self.path, self.limits):
             image = Image.open(io.BytesIO(self.data), formats=_formats(self.limits))
         with image:
             for number, (begin, length_s) in enumerate(zip(self.begins_s, self.times_s, strict=True)):
                 try:
-                    with told(self.path, self.limits):
+                    with as_media_error(self.path, self.limits):
                         image.seek(self.first + number)
                         image.load()
                         pixels = upright_srgb(image, [])
@@ -76,15 +76,15 @@ def read_animation(path: Path, limits: Limits = PRIVATE) -> Animation | None:
     if is_heic(path, data) or not (data.startswith((b"\x89PNG", b"RIFF")) or data[4:8] == b"ftyp"):
         return None
     check_header(path, data, limits)
-    with told(path, limits), Image.open(io.BytesIO(data), formats=_formats(limits)) as image:
-        check_size(path, Opened(image, image.size), limits)
+    with as_media_error(path, limits), Image.open(io.BytesIO(data), formats=_formats(limits)) as image:
+        check_size(path, OpenedImage(image, image.size), limits)
         count = getattr(image, "n_frames", 1)
         if count < 2:
             return None
-        check_pictures(path, count, limits)
+        check_frame_count(path, count, limits)
         # A PNG may begin with a picture that only programs without animation show.
         first = 1 if getattr(image, "default_image", False) else 0
-    return Animation(path, first, tuple(picture_times(data, count - first)), limits, data)
+    return Animation(path, first, tuple(frame_durations(data, count - first)), limits, data)
 
 
 def _formats(limits: Limits) -> list[str]:

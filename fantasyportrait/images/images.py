@@ -17,14 +17,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.core.optional import require
-from fantasyportrait.images.inputs import check_file, is_video_file
-from fantasyportrait.images.large_photos import Opened, coefficient_bytes, open_picture, reduced_note
-from fantasyportrait.images.opened import open_file
-from fantasyportrait.images.orientation import upright
-from fantasyportrait.images.partial import partial_path, writing
-from fantasyportrait.images.photo_header import check_header, gif_moves
-from fantasyportrait.images.scans import check_values, lab_to_srgb, opaque
-from fantasyportrait.images.sizes import check_pixels
+from fantasyportrait.images.atomic_write import atomic_path, output_errors
+from fantasyportrait.images.exif_orientation import upright
+from fantasyportrait.images.input_checks import check_file, is_video_file
+from fantasyportrait.images.input_file import open_file
+from fantasyportrait.images.large_jpegs import OpenedImage, coefficient_bytes, open_image, reduced_message
+from fantasyportrait.images.photo_header import check_header, is_animated_gif
+from fantasyportrait.images.size_checks import check_pixels
+from fantasyportrait.images.tiff_bmp import check_values, lab_to_srgb, opaque
 
 Pixels = NDArray[np.uint8]
 
@@ -55,7 +55,7 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
     notes: list[str] = []
-    with told(path, limits):
+    with as_media_error(path, limits):
         # In one expression, so that every step can let go of the picture before it.
         pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
     return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
@@ -71,7 +71,7 @@ def save_image(path: Path, pixels: Pixels) -> None:
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
-    with partial_path(path) as partial, writing(path):
+    with atomic_path(path) as partial, output_errors(path):
         Image.fromarray(pixels).save(partial, kind, **({} if kind == "PNG" else {"quality": 95}))
 
 
@@ -125,7 +125,7 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
 
 
 @contextmanager
-def told(path: Path, limits: Limits) -> Iterator[None]:
+def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
     """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
     try:
         with warnings.catch_warnings():
@@ -153,10 +153,10 @@ def told(path: Path, limits: Limits) -> Iterator[None]:
 def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes: list[str]) -> Image.Image:
     """The picture, upright, without the decoder that made it: some keep pictures of their own."""
     with ExitStack() as stack:
-        opened = open_picture(data, formats, limits)
+        opened = open_image(data, formats, limits)
         image = stack.enter_context(opened.image)
         check_size(path, opened, limits)
-        notes += reduced_note(path.name, opened, limits)
+        notes += reduced_message(path.name, opened, limits)
         notes += _first_of_several(path, image, data)
         check_values(path, image)
         image.load()
@@ -172,7 +172,7 @@ def is_heic(path: Path, data: bytes) -> bool:
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
 
-def check_size(path: Path, opened: Opened, limits: Limits) -> None:
+def check_size(path: Path, opened: OpenedImage, limits: Limits) -> None:
     """Refuse a picture that is over the limits, before it is decoded; raises MediaError."""
     width, height = opened.image.size
     advice = "scale it down" if isinstance(opened.image, JpegImageFile) else "scale it down, or save it as a JPEG"
@@ -187,16 +187,16 @@ def check_size(path: Path, opened: Opened, limits: Limits) -> None:
 
 def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
     """A sentence about an animation, or a scan of several pages, of which the first picture is used."""
-    if _moves(image, data):
+    if _is_animated(image, data):
         return [f"{path.name} is an animation: its first picture is used"]
     pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
     return [f"{path.name} has {pages} pages: the first is used"] if pages > 1 else []
 
 
-def _moves(image: Image.Image, data: bytes) -> bool:
+def _is_animated(image: Image.Image, data: bytes) -> bool:
     """Whether it is an animation, by its header: Pillow would walk through a whole GIF to count."""
     if image.format == "GIF":
-        return gif_moves(data)
+        return is_animated_gif(data)
     return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
 
 

@@ -13,7 +13,7 @@ from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import Limits
 
 # Pieces of a file that Pillow walks one by one in Python: real photos have hundreds of PNG chunks, or tens of segments.
-MAX_PIECES = 50_000
+MAX_CHUNKS = 50_000
 _JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _ALONE = {0x01, 0xD8}
 _END, _SCAN, _EXIF_SEGMENT, _COMMENT = 0xD9, 0xDA, 0xE1, 0xFE
@@ -37,10 +37,10 @@ def check_header(path: Path, data: bytes, limits: Limits) -> None:
         return
 
 
-def gif_moves(data: bytes) -> bool:
+def is_animated_gif(data: bytes) -> bool:
     """Whether a GIF holds a second picture, seen without decoding the first."""
     try:
-        return sum(1 for kind, _ in _gif_pieces(data) if kind == _GIF_PICTURE) > 1
+        return sum(1 for kind, _ in _gif_chunks(data) if kind == _GIF_PICTURE) > 1
     except (struct.error, IndexError):
         return False
 
@@ -48,7 +48,7 @@ def gif_moves(data: bytes) -> bool:
 def _check_jpeg(path: Path, data: bytes, limits: Limits) -> None:
     scans, exif = 0, 0
     for number, (marker, begin, size) in enumerate(_jpeg_segments(data)):
-        _check_pieces(path, number)
+        _check_chunks(path, number)
         scans += marker == _SCAN
         exif += size if marker == _EXIF_SEGMENT and data[begin : begin + 4] == b"Exif" else 0
         if scans > limits.jpeg_scans:
@@ -63,14 +63,14 @@ def _check_sizes(path: Path, pieces: Iterator[tuple[bool, int]], limits: Limits)
     """Bound the number of pieces, and the bytes of those that hold EXIF data (first item True)."""
     exif = 0
     for number, (is_exif, size) in enumerate(pieces):
-        _check_pieces(path, number)
+        _check_chunks(path, number)
         exif += size if is_exif else 0
         _check_exif(path, exif, limits)
 
 
-def _check_pieces(path: Path, number: int) -> None:
-    if number >= MAX_PIECES:
-        raise MediaError(f"{path} is cut into more than {MAX_PIECES} pieces, too many to be read safely: save it again")
+def _check_chunks(path: Path, number: int) -> None:
+    if number >= MAX_CHUNKS:
+        raise MediaError(f"{path} is cut into more than {MAX_CHUNKS} pieces, too many to be read safely: save it again")
 
 
 def _check_exif(path: Path, size: int, limits: Limits) -> None:
@@ -114,14 +114,14 @@ def riff_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _gif_blocks(data: bytes) -> Iterator[tuple[bool, int]]:
     """(whether it is a comment, its bytes) of the extensions before the second picture: Pillow reads no further."""
     pictures = 0
-    for kind, size in _gif_pieces(data):
+    for kind, size in _gif_chunks(data):
         pictures += kind == _GIF_PICTURE
         if pictures > 1:
             return
         yield kind == _GIF_COMMENT, size
 
 
-def _gif_pieces(data: bytes) -> Iterator[tuple[int, int]]:
+def _gif_chunks(data: bytes) -> Iterator[tuple[int, int]]:
     """(label of an extension, or the picture's mark; bytes in its sub-blocks), to the second picture's mark."""
     at = 13 + _table(data[10])
     pictures = 0
@@ -152,16 +152,16 @@ def _table(flags: int) -> int:
 
 def _exif_items(data: bytes) -> Iterator[int]:
     """Bytes of each EXIF item of an AVIF or HEIC, from the tables of its meta box (ISO/IEC 14496-12, 8.11)."""
-    meta = next((body for kind, body in boxes(data) if kind == b"meta"), b"")
-    tables = dict(boxes(meta[4:]))
+    meta = next((body for kind, body in iso_boxes(data) if kind == b"meta"), b"")
+    tables = dict(iso_boxes(meta[4:]))
     wanted = set(_item_ids(tables.get(b"iinf", b""), b"Exif"))
     yield from (size for item, size in _item_sizes(tables.get(b"iloc", b"")) if item in wanted)
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def iso_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, content) of the boxes that `data` is made of."""
     at, count = 0, 0
-    while at + 8 <= len(data) and count < MAX_PIECES:
+    while at + 8 <= len(data) and count < MAX_CHUNKS:
         size, kind = struct.unpack_from(">I4s", data, at)
         head = 8
         if size == 1:
@@ -175,7 +175,7 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _item_ids(table: bytes, kind: bytes) -> Iterator[int]:
     """The numbers of the items of a kind that an item information box lists."""
     wide = table[:1] != b"\0"
-    for name, entry in boxes(table[8 if wide else 6 :]):
+    for name, entry in iso_boxes(table[8 if wide else 6 :]):
         if name == b"infe" and entry[0] >= 2:
             item, protection = struct.unpack_from(">HH" if entry[0] == 2 else ">IH", entry, 4)
             begin = 8 if entry[0] == 2 else 10
@@ -192,7 +192,7 @@ def _item_sizes(table: bytes) -> Iterator[tuple[int, int]]:
     offset_size, length_size, base_size, index_size = sizes
     wide = 4 if version == 2 else 2
     count, at = _number(table, 6, wide), 6 + wide
-    for _ in range(min(count, MAX_PIECES)):
+    for _ in range(min(count, MAX_CHUNKS)):
         item = _number(table, at, wide)
         at += wide + (2 if version else 0) + 2 + base_size
         extents, at = _number(table, at, 2), at + 2

@@ -6,13 +6,13 @@ from pathlib import Path
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.core.files import open_regular
 from fantasyportrait.media.metadata import read_metadata
-from fantasyportrait.schema.converted import StrPath, as_path
+from fantasyportrait.schema.converters import StrPath, as_path
 from fantasyportrait.schema.request import AnimationRequest, from_json
 
 REQUEST_KEY = "description"
 """The key of a video's metadata that holds its request."""
-CARRIERS = (".mp4", ".webm", ".png")
-LONGEST_TEXT = 4 << 20
+EMBEDDING_SUFFIXES = (".mp4", ".webm", ".png")
+MAX_REQUEST_BYTES = 4 << 20
 """Bytes of a saved request that are read."""
 
 
@@ -23,9 +23,9 @@ def load_request(path: StrPath) -> AnimationRequest:
     for beside the video or the folder. Raises `RequestError`.
     """
     path = as_path(path, "path")
-    if _carries(path):
+    if _embeds_request(path):
         # Names alone: anyone may have made the video.
-        return _read(_carried_text(path), path).with_paths(lambda given: path.parent / given.name)
+        return _read(_embedded_text(path), path).with_paths(lambda given: path.parent / given.name)
     request, home = _read(_saved_text(path), path), path.parent.resolve()
     # The system follows a link before it goes up from it: up is from where the link leads.
     return request.with_paths(
@@ -33,9 +33,9 @@ def load_request(path: StrPath) -> AnimationRequest:
     )
 
 
-def check_carried(request: AnimationRequest, video: Path) -> None:
+def check_embedded(request: AnimationRequest, video: Path) -> None:
     """Raise `RequestError` where a request that `video` carries names a file that does not lie beside it."""
-    if not _carries(video):
+    if not _embeds_request(video):
         return
     for path in request.files:
         if path.parent == video.parent and not path.exists():
@@ -45,8 +45,8 @@ def check_carried(request: AnimationRequest, video: Path) -> None:
             )
 
 
-def _carries(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in CARRIERS
+def _embeds_request(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in EMBEDDING_SUFFIXES
 
 
 def _read(text: str, path: Path) -> AnimationRequest:
@@ -60,8 +60,8 @@ def _read(text: str, path: Path) -> AnimationRequest:
 def _saved_text(path: Path) -> str:
     try:
         with open_regular(path) as file:
-            data = file.read(LONGEST_TEXT + 1)
-        if len(data) > LONGEST_TEXT:
+            data = file.read(MAX_REQUEST_BYTES + 1)
+        if len(data) > MAX_REQUEST_BYTES:
             raise ValueError("it is too large for one")
         return data.decode("utf-8")
     except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ def _saved_text(path: Path) -> str:
         ) from error
 
 
-def _carried_text(path: Path) -> str:
+def _embedded_text(path: Path) -> str:
     first = min(path.glob("*.png"), default=path) if path.is_dir() else path
     try:
         text = read_metadata(first).get(REQUEST_KEY)

@@ -1,4 +1,4 @@
-"""What this machine has for the diffusion engine: memory that is free now, the card, installed packages."""
+"""What this machine has for the diffusion engine: memory that is free now, the GPU, installed packages."""
 
 import importlib.util
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fantasyportrait.core.optional import require
-from fantasyportrait.runtime.memory import card_room
+from fantasyportrait.runtime.memory import free_device_bytes
 from fantasyportrait.runtime.profiles import PROFILES
 
 GIB = float(2**30)
@@ -28,12 +28,12 @@ class Machine:
     Attributes:
         device: as torch writes it.
         kind: its type: cpu, mps, xpu ...
-        name: of the card or processor, for people.
+        name: of the GPU or processor, for people.
         vram_gib: free for us on the device; where device and processor share one memory, the same as `ram_gib`.
         ram_gib: free for us, within the limits of a container.
         capability: compute capability; None where the device has none.
         packages: those of the profiles' packages that are installed.
-        cards: accelerators of this kind.
+        device_count: accelerators of this kind.
         disk_gib: free where the model lies, for a copy of its transformer; endless where none has to be made.
     """
 
@@ -44,17 +44,17 @@ class Machine:
     ram_gib: float
     capability: tuple[int, int] | None = None
     packages: frozenset[str] = frozenset()
-    cards: int = 1
+    device_count: int = 1
     disk_gib: float = math.inf
 
     @property
-    def one_memory(self) -> bool:
+    def unified_memory(self) -> bool:
         """Whether device and processor share their memory."""
         return self.kind in ("cpu", "mps")
 
     def with_memory(self, vram_gib: float | None, ram_gib: float | None) -> "Machine":
         """The same with so much memory as is said, instead of what was found; of one memory both mean all of it."""
-        if self.one_memory:
+        if self.unified_memory:
             said = [gib for gib in (vram_gib, ram_gib) if gib is not None]
             vram_gib = ram_gib = min(said, default=None)
         return replace(
@@ -64,9 +64,9 @@ class Machine:
         )
 
     def shared_by(self, processes: int) -> "Machine":
-        """What each of so many may count on that work here at the same time, on cards of their own where there are."""
+        """What each of so many may count on that work here at the same time, on GPUs of their own where there are."""
         ram_gib = self.ram_gib / processes
-        return replace(self, ram_gib=ram_gib, vram_gib=ram_gib if self.one_memory else self.vram_gib)
+        return replace(self, ram_gib=ram_gib, vram_gib=ram_gib if self.unified_memory else self.vram_gib)
 
 
 def measure_machine(device: torch.device) -> Machine:
@@ -76,17 +76,17 @@ def measure_machine(device: torch.device) -> Machine:
     packages = frozenset(name for name in found if importlib.util.find_spec(name) is not None)
     if device.type in ("cpu", "mps"):
         name = "this computer's processor" if device.type == "cpu" else "this computer's graphics"
-        return Machine(str(device), device.type, name, ram, ram, None, packages, cards=1)
+        return Machine(str(device), device.type, name, ram, ram, None, packages, device_count=1)
     nvidia = torch.cuda.is_available()
     return Machine(
         device=str(device),
         kind=device.type,
         name=torch.cuda.get_device_name(device) if nvidia else f"the {device.type} device",
-        vram_gib=card_room(device) / GIB,
+        vram_gib=free_device_bytes(device) / GIB,
         ram_gib=ram,
         capability=torch.cuda.get_device_capability(device) if nvidia else None,
         packages=packages,
-        cards=torch.accelerator.device_count(),
+        device_count=torch.accelerator.device_count(),
     )
 
 

@@ -16,21 +16,21 @@ from fantasyportrait.core.optional import check_installed
 from fantasyportrait.images.images import even_size
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.rates import nearest_standard
+from fantasyportrait.media.frame_rates import nearest_standard
 from fantasyportrait.media.request_files import load_request
-from fantasyportrait.media.sound import SoundSource, sound_blocks
+from fantasyportrait.media.sound import SoundSegment, sound_blocks
 from fantasyportrait.media.writer import VideoWriter
-from fantasyportrait.reel.cards import caption, title_card, usable_font
 from fantasyportrait.reel.reel_scene import EXTRA, PURPOSE, Shot, reel_frames
+from fantasyportrait.reel.title_cards import caption, title_card, usable_font
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.sound_file import SoundFile
 from fantasyportrait.schema.timeline import Timeline, frame_count, round_half_up
 
-MOST_CLIPS = 50
-LONGEST_S = 1800
+MAX_CLIPS = 50
+MAX_DURATION_S = 1800
 TITLE_S, STILL_S = Fraction(3), Fraction(3)
-LARGEST_SIDE, FASTEST = 1920, Fraction(60)
+MAX_SIDE, FASTEST = 1920, Fraction(60)
 CAPTIONS = ("none", "name", "cast")
 _DUCKED, _DUCK_S = 0.25, 0.5
 _MUSIC_IN_S, _MUSIC_OUT_S = 0.5, 2.0
@@ -66,8 +66,8 @@ class Reel:
     font: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.clips) <= MOST_CLIPS:
-            raise RequestError(f"a reel of {len(self.clips)} clips cannot be made: give 1 to {MOST_CLIPS}")
+        if not 1 <= len(self.clips) <= MAX_CLIPS:
+            raise RequestError(f"a reel of {len(self.clips)} clips cannot be made: give 1 to {MAX_CLIPS}")
         check_number("fade", self.fade_s, 0, 5)
         check_number("music-volume", self.music_volume, 0, 1)
         if self.subtitle and not self.title:
@@ -143,12 +143,12 @@ def _check_output(reel: Reel, output: Path) -> None:
 
 def _canvas(infos: Sequence[ClipInfo]) -> tuple[int, int]:
     largest = max(infos, key=lambda info: info.width * info.height)
-    return even_size(largest.width, largest.height, LARGEST_SIDE)
+    return even_size(largest.width, largest.height, MAX_SIDE)
 
 
 def _rate(infos: Sequence[ClipInfo], decoder: Decoder) -> Fraction:
     """The fastest clip's rate, within what is made."""
-    measured = [decoder.own_rate(info.path) for info in infos]
+    measured = [decoder.native_rate(info.path) for info in infos]
     rates = [rate if steady else nearest_standard(rate) for rate, steady in filter(None, measured)]
     return min(max([*rates, Fraction(10)]), FASTEST) if rates else Fraction(25)
 
@@ -167,8 +167,8 @@ def _cuts(infos: Sequence[ClipInfo], rate: Fraction, fade: int, begin: int) -> l
         begin = max(0, begin - fade)
         cuts.append(Cut(info, begin, frames))
         begin += frames
-        if begin > LONGEST_S * rate:
-            raise RequestError(f"with {info.path} the reel lasts over {LONGEST_S // 60} minutes: leave clips out")
+        if begin > MAX_DURATION_S * rate:
+            raise RequestError(f"with {info.path} the reel lasts over {MAX_DURATION_S // 60} minutes: leave clips out")
     return cuts
 
 
@@ -203,22 +203,22 @@ def _cast_of(clip: Path) -> str:
         raise MediaError(
             f"there is no request next to {clip} or in it, so its cast is not known: give the captions with --caption"
         ) from error
-    played = [(role.face, _played(role)) for role in request.cast]
+    played = [(role.face, _source_label(role)) for role in request.cast]
     return ", ".join(f"{face}: {source}" for face, source in played if source)
 
 
-def _played(role: Role) -> str:
+def _source_label(role: Role) -> str:
     if isinstance(role.source, ClipSource):
         return role.source.path.stem
     return role.source.name if isinstance(role.source, BuiltinSource) else ""
 
 
-def _clip_sounds(cuts: Sequence[Cut], rate: Fraction, fade: int) -> Iterator[SoundSource]:
+def _clip_sounds(cuts: Sequence[Cut], rate: Fraction, fade: int) -> Iterator[SoundSegment]:
     for cut in cuts:
         if cut.info.has_sound:
             begin_s, length_s = cut.begin / rate, cut.frames / rate
             levels = _faded(float(begin_s), float(begin_s + length_s), float(fade / rate))
-            yield SoundSource(cut.info.path, 0.0, length_s, delay_s=begin_s, levels=levels)
+            yield SoundSegment(cut.info.path, 0.0, length_s, delay_s=begin_s, levels=levels)
 
 
 def _faded(begin_s: float, end_s: float, fade_s: float) -> Levels:
@@ -231,7 +231,7 @@ def _faded(begin_s: float, end_s: float, fade_s: float) -> Levels:
     return (*rise, *fall)
 
 
-def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder) -> list[SoundSource]:
+def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder) -> list[SoundSegment]:
     """The music, turned down while a clip is heard, faded in and out."""
     if reel.music is None:
         return []
@@ -243,7 +243,7 @@ def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder
     rate = timeline.rate
     heard = [(float(cut.begin / rate), float(cut.end / rate)) for cut in cuts if cut.info.has_sound]
     levels = music_levels(heard, float(timeline.duration_s), reel.music_volume)
-    return [SoundSource(reel.music.path, reel.music.start_s, length_s, "loop", 1 / rate, levels=levels)]
+    return [SoundSegment(reel.music.path, reel.music.start_s, length_s, "loop", 1 / rate, levels=levels)]
 
 
 def music_levels(heard: Sequence[tuple[float, float]], duration_s: float, volume: float) -> Levels:

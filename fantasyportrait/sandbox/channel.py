@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 
 MOST_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
-Message = dict[str, Any]
+Payload = dict[str, Any]
 
 
 class ChannelClosed(Exception):
@@ -23,11 +23,11 @@ class ChannelClosed(Exception):
 class Channel(Protocol):
     """A connection to one other process."""
 
-    def send(self, message: Message, descriptor: int | None = None) -> None:
+    def send(self, message: Payload, descriptor: int | None = None) -> None:
         """Send a message, with an open file where one is given. Raises ChannelClosed."""
         ...
 
-    def receive(self) -> tuple[Message, int | None]:
+    def receive(self) -> tuple[Payload, int | None]:
         """Wait for a message and the open file beside it. Raises ChannelClosed."""
         ...
 
@@ -42,7 +42,7 @@ class SocketChannel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def send(self, message: Message, descriptor: int | None = None) -> None:
+    def send(self, message: Payload, descriptor: int | None = None) -> None:
         """See `Channel`."""
         data = _packed(message)
         try:
@@ -54,15 +54,15 @@ class SocketChannel:
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
-    def receive(self) -> tuple[Message, int | None]:
+    def receive(self) -> tuple[Payload, int | None]:
         """See `Channel`."""
         try:
             head, descriptors, _, _ = socket.recv_fds(self._connection, _LENGTH.size, 1)
         except OSError as error:
             raise ChannelClosed(str(error)) from error
         try:
-            head += self._exactly(_LENGTH.size - len(head)) if head else b""
-            return _read(head, self._exactly), descriptors[0] if descriptors else None
+            head += self._receive_exactly(_LENGTH.size - len(head)) if head else b""
+            return _read(head, self._receive_exactly), descriptors[0] if descriptors else None
         except (OSError, ChannelClosed) as error:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -72,7 +72,7 @@ class SocketChannel:
         """See `Channel`."""
         self._connection.close()
 
-    def _exactly(self, size: int) -> bytes:
+    def _receive_exactly(self, size: int) -> bytes:
         parts = bytearray()
         while len(parts) < size:
             part = self._connection.recv(size - len(parts))
@@ -88,7 +88,7 @@ class PipeChannel:
     def __init__(self, reading: BinaryIO, writing: BinaryIO) -> None:
         self._reading, self._writing = reading, writing
 
-    def send(self, message: Message, descriptor: int | None = None) -> None:
+    def send(self, message: Payload, descriptor: int | None = None) -> None:
         """See `Channel`; a descriptor cannot be sent."""
         try:
             self._writing.write(_packed(message))
@@ -96,7 +96,7 @@ class PipeChannel:
         except (OSError, ValueError) as error:
             raise ChannelClosed(str(error)) from error
 
-    def receive(self) -> tuple[Message, int | None]:
+    def receive(self) -> tuple[Payload, int | None]:
         """See `Channel`."""
         try:
             return _read(self._reading.read(_LENGTH.size), self._reading.read), None
@@ -110,17 +110,17 @@ class PipeChannel:
                 file.close()
 
 
-def carries_files() -> bool:
+def can_send_files() -> bool:
     """Whether open files can be handed to a child here."""
     return sys.platform != "win32" and hasattr(socket, "send_fds")
 
 
-def _packed(message: Message) -> bytes:
+def _packed(message: Payload) -> bytes:
     data = json.dumps(message).encode()
     return _LENGTH.pack(len(data)) + data
 
 
-def _read(head: bytes, read: Any) -> Message:
+def _read(head: bytes, read: Any) -> Payload:
     if len(head) != _LENGTH.size:
         raise ChannelClosed("the other side has gone")
     (size,) = _LENGTH.unpack(head)

@@ -17,14 +17,14 @@ from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, M
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.limits import PUBLIC, Limits
 from fantasyportrait.images.images import Photo
-from fantasyportrait.images.inputs import check_file
-from fantasyportrait.images.opened import open_file
+from fantasyportrait.images.input_checks import check_file
+from fantasyportrait.images.input_file import open_file
 from fantasyportrait.media.clip_info import ClipInfo
-from fantasyportrait.media.clips import FINEST_RATE, LOOK_BEYOND_S, Pixels
+from fantasyportrait.media.clips import LOOKAHEAD_LIMIT_S, MAX_RATE_DENOMINATOR, Pixels
 from fantasyportrait.media.sound import Block
-from fantasyportrait.sandbox.channel import Message, carries_files
-from fantasyportrait.sandbox.pool import ChildPool
-from fantasyportrait.sandbox.process import Child, ChildLost
+from fantasyportrait.sandbox.channel import Payload, can_send_files
+from fantasyportrait.sandbox.decoder_process import DecoderLost, DecoderProcess
+from fantasyportrait.sandbox.pool import DecoderPool
 
 _ERRORS: dict[str, type[FantasyPortraitError]] = {
     error.__name__: error for error in (MediaError, RequestError, DependencyError)
@@ -41,9 +41,9 @@ class SandboxDecoder:
     `close` ends the children; so does the end of the program.
     """
 
-    def __init__(self, limits: Limits = PUBLIC, pool: ChildPool | None = None) -> None:
+    def __init__(self, limits: Limits = PUBLIC, pool: DecoderPool | None = None) -> None:
         self._limits = limits
-        self._pool = pool or ChildPool(limits)
+        self._pool = pool or DecoderPool(limits)
         self._closing = weakref.finalize(self, self._pool.close)
 
     @property
@@ -58,7 +58,7 @@ class SandboxDecoder:
     def photo(self, path: Path) -> Photo:
         """See `Decoder`."""
         with self._child(path, "photo") as (child, descriptor):
-            answer = child.ask({"do": "photo", "path": str(path)}, descriptor)
+            answer = child.call({"do": "photo", "path": str(path)}, descriptor)
             _raise(answer, child)
             pixels = child.array(answer.get("shape"), self._limits.pixels)
             # Of the file as it was decoded, and not by the child.
@@ -70,14 +70,14 @@ class SandboxDecoder:
         with self._answer(path, "probe") as (answer, child):
             return _clip_info(path, answer, child, self._limits.pixels)
 
-    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+    def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
-        with self._answer(path, "own_rate") as (answer, child):
+        with self._answer(path, "native_rate") as (answer, child):
             if "rate" in answer and answer["rate"] is None:
                 return None
             rate, steady = _fraction(answer.get("rate"), child), answer.get("steady")
-            if rate <= 0 or rate.denominator > FINEST_RATE or type(steady) is not bool:
-                raise child.distrust()
+            if rate <= 0 or rate.denominator > MAX_RATE_DENOMINATOR or type(steady) is not bool:
+                raise child.invalid_answer()
             return rate, steady
 
     def sound_length_s(self, path: Path) -> Fraction:
@@ -85,7 +85,7 @@ class SandboxDecoder:
         with self._answer(path, "sound_length_s") as (answer, child):
             length_s = _fraction(answer.get("length_s"), child)
             if length_s < 0:
-                raise child.distrust()
+                raise child.invalid_answer()
             return length_s
 
     def frames(
@@ -100,28 +100,30 @@ class SandboxDecoder:
         """See `Decoder`."""
         span = {"rate": str(rate), "start_s": float(start_s), "end_s": None if end_s is None else float(end_s)}
         request = {"do": "frames", "path": str(path), "max_side": max_side, **span}
-        with closing(self._pictures(path, request, damage, _own_time)) as pictures:
+        with closing(self._pictures(path, request, damage, _native_time)) as pictures:
             yield from pictures
 
-    def own_frames(
+    def native_frames(
         self,
         path: Path,
         after: Fraction | None = None,
-        most: Fraction | None = None,
+        max_rate: Fraction | None = None,
         max_side: int | None = None,
         damage: list[str] | None = None,
     ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
         """See `Decoder`."""
-        span = {name: None if value is None else str(value) for name, value in (("after", after), ("most", most))}
-        request = {"do": "own_frames", "path": str(path), "max_side": max_side, **span}
+        span = {
+            name: None if value is None else str(value) for name, value in (("after", after), ("max_rate", max_rate))
+        }
+        request = {"do": "native_frames", "path": str(path), "max_side": max_side, **span}
         before = after
 
-        def shown(answer: Message, child: Child) -> tuple[Fraction, Fraction]:
+        def shown(answer: Payload, child: DecoderProcess) -> tuple[Fraction, Fraction]:
             nonlocal before
             begin, end = _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child)
-            late = most is not None and before is not None and begin <= before  # else it could go on for ever
-            if late or begin > self._limits.clip_length_s + LOOK_BEYOND_S:
-                raise child.distrust()
+            late = max_rate is not None and before is not None and begin <= before  # else it could go on for ever
+            if late or begin > self._limits.clip_length_s + LOOKAHEAD_LIMIT_S:
+                raise child.invalid_answer()
             before = begin
             return begin, end
 
@@ -129,7 +131,7 @@ class SandboxDecoder:
             yield from ((begin, end, pixels) for (begin, end), pixels in pictures)
 
     def _pictures(
-        self, path: Path, request: Message, damage: list[str] | None, shown: Callable[[Message, Child], When]
+        self, path: Path, request: Payload, damage: list[str] | None, shown: Callable[[Payload, DecoderProcess], When]
     ) -> Generator[tuple[When, Pixels], None, None]:
         """What `shown` reads of each answer that carries a picture, or shows the last one again; with that picture."""
         last: Pixels | None = None
@@ -151,96 +153,96 @@ class SandboxDecoder:
                 if "samples" in answer:
                     samples = child.samples(answer["samples"])
                     if not np.abs(samples).max(initial=0) <= _LOUDEST:  # also where one is not a number
-                        raise child.distrust()
+                        raise child.invalid_answer()
                     yield samples
 
     @contextmanager
-    def _answer(self, path: Path, act: str) -> Iterator[tuple[Message, Child]]:
+    def _answer(self, path: Path, act: str) -> Iterator[tuple[Payload, DecoderProcess]]:
         """What a child answers at once to one question about a clip or sound."""
         with self._child(path) as (child, descriptor):
-            answer = child.ask({"do": act, "path": str(path)}, descriptor)
+            answer = child.call({"do": act, "path": str(path)}, descriptor)
             _raise(answer, child)
             yield answer, child
 
     @contextmanager
     def _child(
         self, path: Path, what: str = "clip or sound", stream: bool = False
-    ) -> Iterator[tuple[Child, int | None]]:
+    ) -> Iterator[tuple[DecoderProcess, int | None]]:
         """A child and the open file; what the child ends with becomes one sentence."""
         lost = False
         check_file(path, what)
         with open_file(path) as file:
-            child = self._pool.take(stream)
+            child = self._pool.acquire(stream)
             try:
-                yield child, file.fileno() if carries_files() else None
-            except ChildLost as error:
+                yield child, file.fileno() if can_send_files() else None
+            except DecoderLost as error:
                 lost = True
                 raise MediaError(
                     f"{path} cannot be read safely: what decodes it {error}; convert it, or make it smaller"
                 ) from error
             finally:
-                self._pool.give_back(child, stream, lost or not _closed(child))
+                self._pool.release(child, stream, lost or not _closed(child))
 
 
-def _closed(child: Child) -> bool:
+def _closed(child: DecoderProcess) -> bool:
     """Whether the child has let go of its file."""
     try:
-        child.ask({"do": "close"})
-    except ChildLost:
+        child.call({"do": "close"})
+    except DecoderLost:
         return False
     return True
 
 
-def _answers(child: Child, request: Message, descriptor: int | None) -> Iterator[Message]:
+def _answers(child: DecoderProcess, request: Payload, descriptor: int | None) -> Iterator[Payload]:
     """The answers to a request that has many, up to the end."""
-    _raise(child.ask(request, descriptor), child)
+    _raise(child.call(request, descriptor), child)
     while True:
-        answer = child.ask({"do": "next"})
+        answer = child.call({"do": "next"})
         _raise(answer, child)
         yield answer
         if "end" in answer:
             return
 
 
-def _raise(answer: Message, child: Child) -> None:
+def _raise(answer: Payload, child: DecoderProcess) -> None:
     """Raise the error that an answer carries, one of a few kinds."""
     error = answer.get("error")
     if error is None:
         return
     name, text = error if isinstance(error, list) and len(error) == 2 else (None, None)
     if name not in _ERRORS or not isinstance(text, str):
-        raise child.distrust()
+        raise child.invalid_answer()
     raise _ERRORS[name](text[:_LONGEST_TEXT])
 
 
-def _texts(values: Any, child: Child) -> tuple[str, ...]:
+def _texts(values: Any, child: DecoderProcess) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise child.distrust()
+        raise child.invalid_answer()
     return tuple(value[:_LONGEST_TEXT] for value in values)
 
 
-def _own_time(answer: Message, child: Child) -> float:
+def _native_time(answer: Payload, child: DecoderProcess) -> float:
     return _finite(answer.get("time"), child)
 
 
-def _finite(value: Any, child: Child) -> float:
+def _finite(value: Any, child: DecoderProcess) -> float:
     # A whole number of JSON may have more digits than a float can hold.
     if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
-        raise child.distrust()
+        raise child.invalid_answer()
     return float(value)
 
 
-def _fraction(value: Any, child: Child) -> Fraction:
+def _fraction(value: Any, child: DecoderProcess) -> Fraction:
     # Only what `str` makes of a fraction: an exponent would be a number of any length.
     if not isinstance(value, str) or not re.fullmatch("-?[0-9]{1,60}(/[0-9]{1,60})?", value):
-        raise child.distrust()
+        raise child.invalid_answer()
     whole, _, part = value.partition("/")
     if part and not int(part):
-        raise child.distrust()
+        raise child.invalid_answer()
     return Fraction(int(whole), int(part or 1))
 
 
-def _clip_info(path: Path, answer: Message, child: Child, most_pixels: int) -> ClipInfo:
+def _clip_info(path: Path, answer: Payload, child: DecoderProcess, most_pixels: int) -> ClipInfo:
     """What a child says of a clip, where each value is possible."""
     width, height = answer.get("width"), answer.get("height")
     has_sound, still = answer.get("has_sound"), answer.get("still")
@@ -248,12 +250,12 @@ def _clip_info(path: Path, answer: Message, child: Child, most_pixels: int) -> C
     rate = _fraction(answer.get("rate"), child)
     sides = all(type(side) is int and 1 <= side <= most_pixels for side in (width, height))
     if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool or type(still) is not bool:
-        raise child.distrust()
+        raise child.invalid_answer()
     if still and (duration_s or has_sound):
-        raise child.distrust()
+        raise child.invalid_answer()
     known = {field.name for field in fields(ClipInfo)}
     if set(answer) != known:
-        raise child.distrust()
+        raise child.invalid_answer()
     notes = _texts(answer["notes"], child)
     return ClipInfo(path, width, height, rate, duration_s, has_sound, notes, still)  # type: ignore[arg-type]
 

@@ -12,50 +12,55 @@ from collections.abc import Callable
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import Limits
-from fantasyportrait.sandbox.process import CPU_S, WALL_S, Child, ChildLost
+from fantasyportrait.sandbox.decoder_process import CPU_S, WALL_S, DecoderLost, DecoderProcess
 
-MOST = 32
-KEPT_FOR_PHOTOS = 4
+MAX_PROCESSES = 32
+RESERVED_FOR_PHOTOS = 4
 _WATCH_S = 0.1
 _JOIN_S = 10.0
 
 
-class ChildPool:
+class DecoderPool:
     """Children that decode. Threads may share it; `warm` of them are kept ready."""
 
     def __init__(
-        self, limits: Limits, warm: int = 2, most: int = MOST, cpu_s: int = CPU_S, wall_s: float = WALL_S
+        self,
+        limits: Limits,
+        warm: int = 2,
+        max_processes: int = MAX_PROCESSES,
+        cpu_s: int = CPU_S,
+        wall_s: float = WALL_S,
     ) -> None:
-        self._limits, self._warm, self._most = limits, warm, most
+        self._limits, self._warm, self._max_processes = limits, warm, max_processes
         self._cpu_s, self._wall_s = cpu_s, wall_s
         self._changed = threading.Condition()
-        self._idle: list[Child] = []
-        self._all: set[Child] = set()
-        self._places, self._streams, self._filling = 0, 0, 0
+        self._idle: list[DecoderProcess] = []
+        self._all: set[DecoderProcess] = set()
+        self._slots, self._streams, self._filling = 0, 0, 0
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._begin(_watch, weakref.ref(self), self._closed)
-        self._begin(self._fill, warm)
+        self._start_thread(_watchdog, weakref.ref(self), self._closed)
+        self._start_thread(self._fill, warm)
 
-    def take(self, stream: bool) -> Child:
+    def acquire(self, stream: bool) -> DecoderProcess:
         """A child for one file; `stream` for a clip or sound that is read on and on.
 
         Raises MediaError where too much is read at a time, or no process can be started.
         """
         with self._changed:
-            if stream and self._streams >= self._most - KEPT_FOR_PHOTOS:
+            if stream and self._streams >= self._max_processes - RESERVED_FOR_PHOTOS:
                 raise MediaError("too many clips are being read at the same time: try again in a minute")
-            while not self._closed.is_set() and not self._idle and self._places >= self._most:
+            while not self._closed.is_set() and not self._idle and self._slots >= self._max_processes:
                 self._changed.wait()
             if self._closed.is_set():
                 raise MediaError("the program is ending: nothing more is read")
             for dead in [child for child in self._idle if not child.alive]:  # ended by the system, for want of memory
                 self._idle.remove(dead)
                 self._all.discard(dead)
-                self._places -= 1
+                self._slots -= 1
                 dead.close()
             child = self._idle.pop() if self._idle else None
-            self._places += child is None
+            self._slots += child is None
             self._streams += stream
             empty = stream and not self._idle
         if child is None:
@@ -66,10 +71,10 @@ class ChildPool:
                     self._streams -= stream
                 raise
         if empty:
-            self._begin(self._fill, 1)  # a photo may come while the clip is read
+            self._start_thread(self._fill, 1)  # a photo may come while the clip is read
         return child
 
-    def give_back(self, child: Child, stream: bool, lost: bool) -> None:
+    def release(self, child: DecoderProcess, stream: bool, lost: bool) -> None:
         """The child is free again, or (`lost`) gone; `stream` as it was taken."""
         with self._changed:
             keep = not lost and len(self._idle) < self._warm and not self._closed.is_set()
@@ -77,13 +82,13 @@ class ChildPool:
                 self._idle.append(child)
             else:
                 self._all.discard(child)
-                self._places -= 1
+                self._slots -= 1
             self._streams -= stream
             self._changed.notify_all()
         if not keep:
             child.close()
         if lost:
-            self._begin(self._fill, self._warm)
+            self._start_thread(self._fill, self._warm)
 
     def close(self) -> None:
         """End all children, also those at work; safe to call twice."""
@@ -106,15 +111,15 @@ class ChildPool:
         with self._changed:
             children = list(self._all)
         for child in children:
-            child.overdue()
+            child.kill_if_overdue()
 
-    def _start(self) -> Child:
+    def _start(self) -> DecoderProcess:
         """A new child in a place that was counted already."""
         try:
-            child = Child(self._limits, self._cpu_s, self._wall_s)
-        except (OSError, ChildLost) as error:
+            child = DecoderProcess(self._limits, self._cpu_s, self._wall_s)
+        except (OSError, DecoderLost) as error:
             with self._changed:
-                self._places -= 1
+                self._slots -= 1
                 self._changed.notify_all()
             raise MediaError(
                 f"no process for reading files can be started ({error}): see whether memory is free"
@@ -123,7 +128,7 @@ class ChildPool:
             self._all.add(child)
         return child
 
-    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+    def _start_thread(self, work: Callable[..., None], *arguments: object) -> None:
         with self._changed:
             if self._closed.is_set():
                 return
@@ -135,9 +140,9 @@ class ChildPool:
         """Start children until so many wait."""
         while not self._closed.is_set():
             with self._changed:
-                if len(self._idle) + self._filling >= idle or self._places >= self._most:
+                if len(self._idle) + self._filling >= idle or self._slots >= self._max_processes:
                     return
-                self._places += 1
+                self._slots += 1
                 self._filling += 1
             try:
                 child = self._start()
@@ -154,13 +159,13 @@ class ChildPool:
                     self._idle.append(child)
                 else:
                     self._all.discard(child)
-                    self._places -= 1
+                    self._slots -= 1
                 self._changed.notify_all()
             if not keep:
                 child.close()
 
 
-def _watch(pool: "weakref.ref[ChildPool]", closed: threading.Event) -> None:
+def _watchdog(pool: "weakref.ref[DecoderPool]", closed: threading.Event) -> None:
     while not closed.wait(_WATCH_S):
         alive = pool()
         if alive is None:

@@ -1,4 +1,4 @@
-"""The names of the built-in motions. `motion.acts` holds their keys."""
+"""The names of the built-in motions. `motion.keyframe_motions` holds their keys."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -15,19 +15,19 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.checks import (
+    check_bool,
     check_choice,
-    check_digest,
-    check_flag,
+    check_integer,
     check_keys,
     check_number,
-    check_whole,
+    check_sha256,
 )
-from fantasyportrait.schema.converted import Converted, StrPath, as_path, shown
+from fantasyportrait.schema.converters import Converted, StrPath, as_path, format_value
 from fantasyportrait.schema.timeline import round_half_up
 
-LARGEST_ID = 999
-LONGEST_S = 24 * 3600.0
-GRAMMAR = (
+MAX_FACE_ID = 999
+MAX_DURATION_S = 24 * 3600.0
+CAST_SYNTAX = (
     "FACE=SOURCE, where SOURCE is the path of a clip, motion:NAME, still or free, for example 1=a.mp4 or 2=motion:smile"
 )
 
@@ -54,17 +54,17 @@ class ClipSource:
 
     def __post_init__(self) -> None:
         if self.person is not None:
-            check_whole(f"person of {self.path.name}", self.person, 1, LARGEST_ID)
-        check_number(f"start of {self.path.name}", self.start_s, 0, LONGEST_S)
+            check_integer(f"person of {self.path.name}", self.person, 1, MAX_FACE_ID)
+        check_number(f"start of {self.path.name}", self.start_s, 0, MAX_DURATION_S)
         if self.end_s is not None:
-            check_number(f"end of {self.path.name}", self.end_s, 0, LONGEST_S)
+            check_number(f"end of {self.path.name}", self.end_s, 0, MAX_DURATION_S)
             if self.end_s <= self.start_s:
                 raise RequestError(
                     f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
                     "the start"
                 )
-        check_number(f"delay of {self.path.name}", self.delay_s, 0, LONGEST_S)
-        check_digest(f"sha256 of {self.path.name}", self.sha256)
+        check_number(f"delay of {self.path.name}", self.delay_s, 0, MAX_DURATION_S)
+        check_sha256(f"sha256 of {self.path.name}", self.sha256)
 
 
 def delay_frames(source: ClipSource, rate: Fraction) -> int:
@@ -87,10 +87,10 @@ class FreeSource:
     """Nothing drives the face: the diffusion model moves it as it likes. The preview engine keeps it still."""
 
 
-Source = ClipSource | BuiltinSource | FreeSource | None
+DrivingSource = ClipSource | BuiltinSource | FreeSource | None
 
 
-def as_source(value: object, name: str) -> Source:
+def as_source(value: object, name: str) -> DrivingSource:
     """A source, or what the command line writes for one: a clip's path, motion:NAME, still or free. A Path is a clip.
 
     Raises `RequestError`.
@@ -99,9 +99,10 @@ def as_source(value: object, name: str) -> Source:
         return parse_source(value, f"the {name} {value!r}")
     if isinstance(value, os.PathLike):
         return ClipSource(value)
-    if not isinstance(value, Source):
+    if not isinstance(value, DrivingSource):
         raise RequestError(
-            f"{name} is {shown(value)}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, or text "
+            f"{name} is {format_value(value)}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, "
+            "or text "
             "such as a.mp4, motion:smile or still"
         )
     return value
@@ -121,7 +122,7 @@ class Role:
     """
 
     face: int
-    source: Converted[Source | StrPath, Source] = Converted(as_source)
+    source: Converted[DrivingSource | StrPath, DrivingSource] = Converted(as_source)
     strength: float = 1.0
     head: bool = True
     eyes: bool = True
@@ -130,10 +131,10 @@ class Role:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        check_whole("the face of a role", self.face, 1, LARGEST_ID)
+        check_integer("the face of a role", self.face, 1, MAX_FACE_ID)
         check_number(f"strength of face {self.face}", self.strength, 0, 2)
         for name in ("head", "eyes", "emotion", "mouth", "mirror"):
-            check_flag(f"{name} of face {self.face}", getattr(self, name))
+            check_bool(f"{name} of face {self.face}", getattr(self, name))
 
 
 def parse_role(text: str) -> Role:
@@ -146,7 +147,7 @@ def parse_role(text: str) -> Role:
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
-        raise RequestError(f"the cast {text!r} cannot be read: write {GRAMMAR}")
+        raise RequestError(f"the cast {text!r} cannot be read: write {CAST_SYNTAX}")
     source_text, options = _split_options(rest)
     values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
     cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
@@ -160,7 +161,7 @@ def as_cast(value: object, name: str) -> tuple[Role, ...]:
     """
     each = [value] if isinstance(value, Role | str) else value
     if not isinstance(each, Iterable) or isinstance(each, Mapping | bytes):
-        raise RequestError(f"{name} is {shown(value)}: give a list of roles, or of texts: {GRAMMAR}")
+        raise RequestError(f"{name} is {format_value(value)}: give a list of roles, or of texts: {CAST_SYNTAX}")
     return tuple(_as_role(role, f"{name}[{index}]") for index, role in enumerate(each))
 
 
@@ -168,31 +169,31 @@ def _as_role(value: object, name: str) -> Role:
     if isinstance(value, Role):
         return value
     if not isinstance(value, str):
-        raise RequestError(f"{name} is {shown(value)}: give a Role, or text: {GRAMMAR}")
+        raise RequestError(f"{name} is {format_value(value)}: give a Role, or text: {CAST_SYNTAX}")
     try:
         return parse_role(value)
     except RequestError as error:
         raise RequestError(f"{name}: {error}") from error
 
 
-def parse_source(source: str, where: str, **cut: Any) -> Source:
+def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
     """The `SOURCE` of `parse_role`, with the fields of its clip; `where` begins the sentences of its `RequestError`."""
-    is_clip = source not in _WORDS and not source.startswith("motion:")
+    is_clip = source not in _KEYWORDS and not source.startswith("motion:")
     if cut and not is_clip:
         raise RequestError(f"{where} gives person, start, end or delay: only a clip has these, leave them out")
-    if source in _WORDS:
-        return _WORDS[source]
+    if source in _KEYWORDS:
+        return _KEYWORDS[source]
     if not is_clip:
         return BuiltinSource(source.removeprefix("motion:"))
     if not source:
-        raise RequestError(f"{where} names no file: write {GRAMMAR}")
+        raise RequestError(f"{where} names no file: write {CAST_SYNTAX}")
     return ClipSource(as_path(source, f"the clip in {where}"), **cut)
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
     """The source, and the raw options behind its last `#`."""
     source, mark, tail = text.rpartition("#")
-    always = text in _WORDS or text.startswith(("motion:", *(f"{word}#" for word in _WORDS)))
+    always = text in _KEYWORDS or text.startswith(("motion:", *(f"{word}#" for word in _KEYWORDS)))
     if not mark or not (always or tail.partition("=")[0] in _OPTIONS):
         return text, {}
     options: dict[str, str] = {}
@@ -229,7 +230,7 @@ def _flag(field: str, text: str) -> bool:
     return words[text.lower()]
 
 
-_WORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
+_KEYWORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
 _CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s", "delay": "delay_s"}
 _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "person": _whole,
@@ -248,7 +249,7 @@ _CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
 _ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
 
 
-def role_to_data(role: Role) -> dict[str, Any]:
+def role_to_dict(role: Role) -> dict[str, Any]:
     """The role as plain JSON values; its source is "still", "free", {"motion": name} or {"clip": path, ...}."""
     data = asdict(replace(role, source=None))
     if isinstance(role.source, ClipSource):
@@ -261,17 +262,17 @@ def role_to_data(role: Role) -> dict[str, Any]:
     return data
 
 
-def role_from_data(data: object) -> Role:
-    """The inverse of `role_to_data`; `RequestError` for anything else."""
+def role_from_dict(data: object) -> Role:
+    """The inverse of `role_to_dict`; `RequestError` for anything else."""
     values = check_keys("a role", data, _ROLE_KEYS)
     if "face" not in values or "source" not in values:
         raise RequestError(f"the role {values!r} lacks its face or its source: give both")
-    return Role(**{**values, "source": _source_from_data(values["source"])})
+    return Role(**{**values, "source": _source_from_dict(values["source"])})
 
 
-def _source_from_data(data: object) -> Source:
-    if isinstance(data, str) and data in _WORDS:
-        return _WORDS[data]
+def _source_from_dict(data: object) -> DrivingSource:
+    if isinstance(data, str) and data in _KEYWORDS:
+        return _KEYWORDS[data]
     if isinstance(data, dict) and "motion" in data:
         return BuiltinSource(check_keys("a source", data, ("motion",))["motion"])
     values = dict(check_keys("a source", data, _CLIP_KEYS))

@@ -6,7 +6,7 @@ from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
-from fantasyportrait.schema.converted import shown
+from fantasyportrait.schema.converters import format_value
 
 
 def check_number(field: str, value: object, low: float, high: float) -> None:
@@ -14,17 +14,17 @@ def check_number(field: str, value: object, low: float, high: float) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     # NaN lies in no range; a whole number may be too large for `math.isfinite`.
     if not number or not low <= value <= high:  # type: ignore[operator]
-        raise RequestError(f"{field} is {shown(value)}: give a number from {low:g} to {high:g}")
+        raise RequestError(f"{field} is {format_value(value)}: give a number from {low:g} to {high:g}")
 
 
-def check_whole(field: str, value: object, low: int, high: int) -> None:
+def check_integer(field: str, value: object, low: int, high: int) -> None:
     """A whole number within [low, high], also one of numpy's."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:  # type: ignore[operator]
-        raise RequestError(f"{field} is {shown(value)}: give a whole number from {low} to {high}")
+        raise RequestError(f"{field} is {format_value(value)}: give a whole number from {low} to {high}")
 
 
-def check_flag(field: str, value: object) -> None:
+def check_bool(field: str, value: object) -> None:
     """True or False."""
     if not isinstance(value, bool):
         raise RequestError(f"{field} is {value!r}: give true or false")
@@ -36,7 +36,7 @@ def check_choice(field: str, value: object, choices: Sequence[str]) -> None:
         raise RequestError(f"{field} is {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}")
 
 
-def check_digest(field: str, value: object) -> None:
+def check_sha256(field: str, value: object) -> None:
     """A sha256 in hexadecimal, or None where it was not recorded yet."""
     if value is None:
         return

@@ -23,7 +23,7 @@ class Result:
         request: path of the JSON that re-runs it.
         notes: what the user should know about the inputs.
         frames: of the video.
-        seconds: the video's length.
+        duration_s: the video's length in seconds.
     """
 
     video: Path
@@ -31,14 +31,14 @@ class Result:
     request: Path
     notes: tuple[str, ...]
     frames: int
-    seconds: float
+    duration_s: float
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """The work has not begun: every worker is busy, and so many others are ahead in the line."""
+class Queued:
+    """The job waits for a worker; `position` jobs are ahead of it in the queue."""
 
-    ahead: int
+    position: int
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """`done` of `total` steps of a stage; `seconds_left` of the stage at its rate so far, None at first."""
+    """`done` of `total` steps of a stage; `remaining_s` of the stage at its rate so far, None at first."""
 
     stage: StageName
     done: int
     total: int
-    seconds_left: float | None
+    remaining_s: float | None
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Note:
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
-    """A look at the result while it is made: uint8 (H, W, 3) RGB, reduced."""
+class PreviewImage:
+    """A preview image of the result while it is made: uint8 (H, W, 3) RGB, reduced."""
 
-    frame: NDArray[np.uint8]
+    image: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ class Cancelled:
     """Stopped by the user; nothing was written."""
 
 
-Event = Waiting | Stage | Step | Remark | Note | Frames | Done | Failed | Cancelled
+Event = Queued | Stage | Step | Remark | Note | PreviewImage | Done | Failed | Cancelled

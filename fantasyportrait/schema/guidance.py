@@ -54,6 +54,6 @@ class Guidance:
         return tuple(each for each in guided if each.share != 0)
 
 
-def needs_negative(guidance: Guidance) -> bool:
+def needs_negative_prompt(guidance: Guidance) -> bool:
     """Whether any pass reads the negative text."""
     return guidance.text != 1

@@ -9,7 +9,7 @@ from PIL import Image
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.images.images import Photo
 from fantasyportrait.images.memory_images import RULE, photo_in_memory
-from fantasyportrait.schema.converted import StrPath, as_path, shown
+from fantasyportrait.schema.converters import StrPath, as_path, format_value
 
 Portrait = Path | Photo
 PortraitLike = StrPath | NDArray[np.uint8] | Image.Image | Photo
@@ -23,7 +23,7 @@ def as_portrait(value: object, name: str) -> Portrait:
     if isinstance(value, np.ndarray | Image.Image):
         return photo_in_memory(value, name)
     if hasattr(value, "shape"):
-        raise RequestError(f"{name} is {shown(value)}: {RULE} as a numpy array")
+        raise RequestError(f"{name} is {format_value(value)}: {RULE} as a numpy array")
     return as_path(value, name)
 
 

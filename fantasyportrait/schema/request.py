@@ -14,30 +14,30 @@ from typing import Any, Literal
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.images.images import Photo
-from fantasyportrait.schema.cast import LONGEST_S, ClipSource, Role, as_cast, role_from_data, role_to_data
+from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, Role, as_cast, role_from_dict, role_to_dict
 from fantasyportrait.schema.checks import (
+    check_bool,
     check_choice,
-    check_digest,
-    check_flag,
+    check_integer,
     check_keys,
     check_number,
-    check_whole,
+    check_sha256,
 )
-from fantasyportrait.schema.converted import Converted, DurationWord, StrPath, as_duration, as_path, shown
+from fantasyportrait.schema.converters import Converted, DurationMode, StrPath, as_duration, as_path, format_value
 from fantasyportrait.schema.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.schema.sound_file import KIND, SoundFile, parse_sound_file
-from fantasyportrait.schema.timeline import MAX_RATE, Fill, parse_rate
+from fantasyportrait.schema.timeline import MAX_RATE, FillMode, parse_rate
 
 SCHEMA = 1
-LARGEST_SIDE = 8192
-DETECTORS = ("centerface", "published", "insightface")
-FILLS: tuple[Fill, ...] = ("loop", "hold", "pingpong")
+MAX_SIDE = 8192
+DETECTORS = ("centerface", "original", "insightface")
+FILLS: tuple[FillMode, ...] = ("loop", "hold", "pingpong")
 RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH[#start=SECONDS]"
 Rate = Fraction | float | str
 ClipRate = Literal["clip"]
-OWN_RATE: ClipRate = "clip"
+CLIP_RATE: ClipRate = "clip"
 
 
 def read_rate(value: object, name: str = "rate") -> Fraction:
@@ -54,18 +54,18 @@ def read_rate(value: object, name: str = "rate") -> Fraction:
         if isinstance(value, str | Rational) and not isinstance(value, bool):
             return parse_rate(str(value))
     except (RequestError, ValueError, OverflowError) as error:
-        raise RequestError(f"{name} is {shown(value)}: {RATE_RULE}") from error
-    raise RequestError(f"{name} is {shown(value)}: {RATE_RULE}")
+        raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}") from error
+    raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}")
 
 
 def as_rate(value: object, name: str) -> Fraction | ClipRate:
     """What `read_rate` gives, or "clip" as it is. Raises `RequestError` that names the argument."""
-    if isinstance(value, str) and value == OWN_RATE:
-        return OWN_RATE
+    if isinstance(value, str) and value == CLIP_RATE:
+        return CLIP_RATE
     try:
         return read_rate(value, name)
     except RequestError as error:
-        raise RequestError(f"{error}, or '{OWN_RATE}' for those of the first clip") from error
+        raise RequestError(f"{error}, or '{CLIP_RATE}' for those of the first clip") from error
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class AnimationRequest:
     portrait: Converted[PortraitLike, Portrait] = Converted(as_portrait)
     cast: Converted[Role | str | Iterable[Role | str], tuple[Role, ...]] = Converted(as_cast)
     engine: str = "preview"
-    duration: Converted[float | Fraction | str, float | DurationWord] = Converted(as_duration, "longest")
+    duration: Converted[float | Fraction | str, float | DurationMode] = Converted(as_duration, "longest")
     rate: Converted[Rate, Fraction | ClipRate] = Converted(as_rate, Fraction(25))
-    fill: Fill = "loop"
+    fill: FillMode = "loop"
     absolute: bool | None = None
     smoothing: float = 0.5
     sound: str = "auto"
@@ -113,21 +113,21 @@ class AnimationRequest:
         if not isinstance(self.engine, str) or not self.engine:
             raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
         if not isinstance(self.duration, str):
-            check_number("duration", self.duration, 0.001, LONGEST_S)
-        if self.rate == OWN_RATE and not self.clips:
+            check_number("duration", self.duration, 0.001, MAX_DURATION_S)
+        if self.rate == CLIP_RATE and not self.clips:
             raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
         check_choice("fill", self.fill, FILLS)
         if self.absolute is not None:
-            check_flag("absolute", self.absolute)
+            check_bool("absolute", self.absolute)
         check_number("smoothing", self.smoothing, 0, 1)
         self._check_sound()
         if self.max_side is not None:
-            check_whole("max_side", self.max_side, 64, LARGEST_SIDE)
-        check_flag("side_by_side", self.side_by_side)
+            check_integer("max_side", self.max_side, 64, MAX_SIDE)
+        check_bool("side_by_side", self.side_by_side)
         check_choice("detector", self.detector, DETECTORS)
         if not isinstance(self.sampling, Sampling):
-            raise RequestError(f"sampling is {shown(self.sampling)}: give a Sampling")
-        check_digest("portrait_sha256", self.portrait_sha256)
+            raise RequestError(f"sampling is {format_value(self.sampling)}: give a Sampling")
+        check_sha256("portrait_sha256", self.portrait_sha256)
 
     def _check_cast(self) -> None:
         if not self.cast:
@@ -173,14 +173,14 @@ class AnimationRequest:
         return tuple(path for path, _ in self.inputs)
 
     @property
-    def own_sound(self) -> SoundFile | None:
+    def custom_sound(self) -> SoundFile | None:
         """The file of `sound` and where it begins, where it names one."""
         return parse_sound_file(self.sound) if self.sound.startswith(KIND) else None
 
     @property
     def sound_file(self) -> Path | None:
         """The file of `sound`, where it names one."""
-        return None if self.own_sound is None else self.own_sound.path
+        return None if self.custom_sound is None else self.custom_sound.path
 
     def with_paths(self, change: Callable[[Path], Path]) -> "AnimationRequest":
         """The same request with every path sent through `change`."""
@@ -190,7 +190,7 @@ class AnimationRequest:
             else role
             for role in self.cast
         )
-        own = self.own_sound
+        own = self.custom_sound
         sound = self.sound if own is None else str(replace(own, path=change(own.path)))
         folder = self.sampling.model_folder
         sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
@@ -207,7 +207,7 @@ class AnimationRequest:
         data: dict[str, Any] = {"schema": SCHEMA, **{field.name: getattr(self, field.name) for field in fields(self)}}
         data["portrait"] = self.portrait.as_posix()
         data["rate"] = str(self.rate)
-        data["cast"] = [role_to_data(role) for role in self.cast]
+        data["cast"] = [role_to_dict(role) for role in self.cast]
         data["sampling"] = asdict(self.sampling)
         return json.dumps(data, indent=2, default=_plain_number) + "\n"
 
@@ -247,7 +247,7 @@ def from_json(text: str) -> AnimationRequest:
         raise RequestError(f"the request has the schema {schema!r}, this version reads {SCHEMA}: make the request anew")
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
-    values["cast"] = tuple(role_from_data(role) for role in values["cast"])
+    values["cast"] = tuple(role_from_dict(role) for role in values["cast"])
     if "sampling" in values:
         known = [field.name for field in fields(Sampling)]
         values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))

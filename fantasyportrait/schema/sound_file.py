@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.checks import check_number
-from fantasyportrait.schema.converted import as_path
+from fantasyportrait.schema.converters import as_path
 
 KIND = "file:"
-LONGEST_START_S = 24 * 3600.0
+MAX_START_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SoundFile:
 
     def __post_init__(self) -> None:
         as_path(self.path, "the path of a sound")
-        check_number(f"start of {self.path.name}", self.start_s, 0, LONGEST_START_S)
+        check_number(f"start of {self.path.name}", self.start_s, 0, MAX_START_S)
 
     def __str__(self) -> str:
         start = f"#start={self.start_s:g}" if float(f"{self.start_s:g}") == self.start_s else f"#start={self.start_s!r}"

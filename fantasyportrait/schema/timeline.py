@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
 
-Fill = Literal["loop", "hold", "pingpong"]
+FillMode = Literal["loop", "hold", "pingpong"]
 
 MIN_RATE, MAX_RATE = 1, 240
 _NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120, 240))
@@ -39,7 +39,7 @@ def round_half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
-def rows_end_s(start_s: float, rows: int, rate: Fraction) -> float:
+def span_end_s(start_s: float, rows: int, rate: Fraction) -> float:
     """Where so many rows from `start_s` on end, in seconds: read up to there, a clip gives just these."""
     return float(Fraction(start_s) + rows / rate)
 
@@ -49,7 +49,7 @@ def frame_count(duration_s: Fraction | float, rate: Fraction) -> int:
     return max(1, round_half_up(Fraction(duration_s) * rate))
 
 
-def fill_rows(length: int, total: int, fill: Fill, delay: int = 0) -> NDArray[np.int64]:
+def fill_indices(length: int, total: int, fill: FillMode, delay: int = 0) -> NDArray[np.int64]:
     """Which of `length` rows each of `total` frames shows, int64 (total,).
 
     `loop` starts again, `hold` stays at the last row, `pingpong` turns round without showing an end row twice. The

@@ -6,48 +6,55 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
-from fantasyportrait.core.shelf import KEPT_S
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.engines.base import Engine
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.wan_engine import WanEngine
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
-from fantasyportrait.schema.converted import StrPath, as_path, shown
+from fantasyportrait.schema.converters import StrPath, as_path, format_value
 from fantasyportrait.schema.events import Event, Result
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.run import Run
+from fantasyportrait.service.request_runner import RequestRunner
 
 if TYPE_CHECKING:
-    from fantasyportrait.runtime.team import Team
+    from fantasyportrait.runtime.process_group import ProcessGroup
 
-POLL_S = 0.2
+POLL_INTERVAL_S = 0.2
 
 
 class Animator:
     """Runs requests. Holds the reader of their inputs and the engines; threads may share it.
 
-    `team` are the processes that share the diffusion engine's steps, see `workers.parallel`. `decoder` reads photos,
-    clips and sound, in this process where it is None. What was read of a clip and is not used for `cached_s` seconds
-    leaves the cache.
+    `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`. `decoder` reads
+    photos, clips and sound, in this process where it is None. What was read of a clip and is not used for
+    `cache_expiry_s` seconds leaves the cache.
     """
 
     def __init__(
         self,
         models_dir: StrPath | None = None,
         cache_dir: StrPath | None = None,
-        placement: Placement | None = None,
-        team: "Team | None" = None,
+        runtime_config: RuntimeConfig | None = None,
+        process_group: "ProcessGroup | None" = None,
         decoder: Decoder | None = None,
-        cached_s: float = KEPT_S,
+        cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
-        self.inputs = inputs = InputReader(models_dir, cache_dir, decoder, cached_s)
+        self.inputs = inputs = InputReader(models_dir, cache_dir, decoder, cache_expiry_s)
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(inputs.models_dir),
-            WanEngine(inputs.models_dir, inputs.cache_dir, placement or Placement(), inputs.decoder, team, cached_s),
+            WanEngine(
+                inputs.models_dir,
+                inputs.cache_dir,
+                runtime_config or RuntimeConfig(),
+                inputs.decoder,
+                process_group,
+                cache_expiry_s,
+            ),
         )
 
     def engine(self, name: str) -> Engine:
@@ -66,21 +73,21 @@ class Animator:
         output: StrPath,
         *,
         cancel: CancelToken | None = None,
-        watch: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> Result:
-        """Run the request in this thread and return its result; `watch` sees the events on the way.
+        """Run the request in this thread and return its result; `on_event` sees the events on the way.
 
         Raises a `FantasyPortraitError`; then nothing was written.
         """
         if not isinstance(request, AnimationRequest):
-            raise RequestError(f"request is {shown(request)}: give an AnimationRequest")
-        return Run(
+            raise RequestError(f"request is {format_value(request)}: give an AnimationRequest")
+        return RequestRunner(
             self.inputs,
             self.engine,
             request,
             as_path(output, "output"),
             cancel or CancelToken(),
-            watch or (lambda event: None),
+            on_event or (lambda event: None),
         ).result()
 
     def events(
@@ -96,7 +103,7 @@ class Animator:
 
         def work() -> None:
             try:
-                waiting.put(events.Done(self.animate(request, output, cancel=token, watch=waiting.put)))
+                waiting.put(events.Done(self.animate(request, output, cancel=token, on_event=waiting.put)))
             except Cancelled:
                 waiting.put(events.Cancelled())
             except FantasyPortraitError as error:
@@ -118,7 +125,7 @@ def _drain(waiting: "queue.Queue[Event | BaseException]") -> Iterator[Event]:
     """Yield events up to the last one."""
     while True:
         try:
-            event = waiting.get(timeout=POLL_S)  # a wait without end could not be interrupted on Windows
+            event = waiting.get(timeout=POLL_INTERVAL_S)  # a wait without end could not be interrupted on Windows
         except queue.Empty:
             continue
         if isinstance(event, BaseException):

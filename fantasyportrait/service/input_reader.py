@@ -8,31 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import FaceError
-from fantasyportrait.core.places import cache_folder
-from fantasyportrait.core.shelf import KEPT_S
-from fantasyportrait.faces.cache import cached_tracks
+from fantasyportrait.core.paths import default_cache_dir
+from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_turn
 from fantasyportrait.faces.face import Face, MaskedFace, Track
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.insightface_detector import LICENCE
-from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.faces.orientation import Turn
-from fantasyportrait.faces.upright_clips import UprightDecoder, clip_turn
+from fantasyportrait.faces.orientation import Rotation
+from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.schema.cast import LONGEST_S
+from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
-from fantasyportrait.schema.converted import StrPath, as_folder_or_none, as_path
+from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
-from fantasyportrait.service.digests import check_input
+from fantasyportrait.service.digests import check_input_file
 
 
 class InputReader:
     """Finds the faces of portraits and tracks the persons of driving clips. Threads may share it.
 
     `decoder` reads photos, clips and sound, in this process where it is None. A cached analysis of a clip that is not
-    used for `cached_s` seconds expires.
+    used for `cache_expiry_s` seconds expires.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class InputReader:
         models_dir: StrPath | None = None,
         cache_dir: StrPath | None = None,
         decoder: Decoder | None = None,
-        cached_s: float = KEPT_S,
+        cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
         self.models_dir = as_folder_or_none(models_dir, "models_dir")
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
         self.decoder = UprightDecoder(decoder or LocalDecoder())
-        self._cached_s = cached_s
+        self._cache_expiry_s = cache_expiry_s
 
     def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
         """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
@@ -61,9 +61,9 @@ class InputReader:
         if detector == "insightface":
             notes.append(LICENCE)
         try:
-            # A finder of its own for each photo: it loads in a moment, and serves one thread.
-            finder = FaceFinder(self.models_dir, detector)
-            pixels, faces = finder.find_upright(original.pixels, notes, self.decoder.limits.faces)
+            # A analyser of its own for each photo: it loads in a moment, and serves one thread.
+            analyser = FaceAnalyser(self.models_dir, detector)
+            pixels, faces = analyser.find_upright(original.pixels, notes, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
             refusal.notes = tuple(notes)
@@ -90,13 +90,13 @@ class InputReader:
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")
-        check_number("start_s", start_s, 0, LONGEST_S)
+        check_number("start_s", start_s, 0, MAX_DURATION_S)
         if end_s is not None:
-            check_number("end_s", end_s, 0, LONGEST_S)
-        check_input(path, "clip")
-        cache = self.cache_dir or cache_folder()
+            check_number("end_s", end_s, 0, MAX_DURATION_S)
+        check_input_file(path, "clip")
+        cache = self.cache_dir or default_cache_dir()
 
-        def tracked(turn: Turn) -> tuple[Track, ...]:
+        def tracked(turn: Rotation) -> tuple[Track, ...]:
             return cached_tracks(
                 path,
                 read_rate(rate),
@@ -105,7 +105,7 @@ class InputReader:
                 models_dir=self.models_dir,
                 decoder=self.decoder,
                 cache_dir=cache / f"turned-{turn}" if turn else cache,
-                expiry_s=self._cached_s,
+                expiry_s=self._cache_expiry_s,
                 progress=progress,
                 cancel=cancel,
             )

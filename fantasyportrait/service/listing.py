@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
+from fantasyportrait.faces.clip_orientation import turn_note
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.report import crowd_warning, report
-from fantasyportrait.faces.upright_clips import turn_note
+from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
-from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.schema.timeline import rows_end_s
+from fantasyportrait.media.image_clips import is_image
+from fantasyportrait.schema.timeline import span_end_s
 from fantasyportrait.service.input_reader import InputReader
 
 RATE = Fraction(25)
@@ -45,7 +45,7 @@ class Listing:
 
 def is_clip(path: Path) -> bool:
     """Whether a file is listed as a clip: by its content, and by its name where that shows no picture."""
-    if is_picture(path):
+    if is_image(path):
         return False
     kind, _ = mimetypes.guess_type(path.name)
     return kind is None or not kind.startswith("image/")
@@ -79,11 +79,11 @@ def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: floa
     info = inputs.decoder.probe(path)
     notes = [*info.notes, *turn_note(path, inputs.decoder.turn_of(path))]
     for track in tracks:
-        found = report(track, None if info.still else RATE, (info.width, info.height))
+        found = report_track(track, None if info.still else RATE, (info.width, info.height))
         notes += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
-    span = rows_end_s(start_s, shown, RATE), rows_end_s(start_s, shown + 1, RATE)
+    span = span_end_s(start_s, shown, RATE), span_end_s(start_s, shown + 1, RATE)
     with closing(inputs.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)

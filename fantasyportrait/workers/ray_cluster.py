@@ -21,24 +21,24 @@ from fantasyportrait.workers.remote_worker import RemoteWorker
 
 NAMESPACE = "fantasyportrait"
 PREFIX = "worker-"
-USAGE_VARIABLE, AUTH_VARIABLE = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"
+USAGE_ENV, AUTH_ENV = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"
 TOKEN_FILE_AT_HOME = Path("~/.ray/auth_token")
 # A cluster answers at once or not at all; a worker that loads a model holds Python up for some seconds.
-CONNECT_S = 5.0
-JOIN_S = 60.0
-ANSWER_S = 60.0
+SOCKET_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 60.0
+CALL_TIMEOUT_S = 60.0
 # What a job that waits for its turn may wait for: its listener would not see that it was cancelled.
-REJOIN_S = 10.0
-HELLO_S = 5.0
+REJOIN_TIMEOUT_S = 10.0
+HEARTBEAT_TIMEOUT_S = 5.0
 # Joining a cluster that does not answer blocks inside Ray for minutes, so another process tries it first.
-_TRY = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
+_PROBE_SCRIPT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
 
 
-def join(address: str | None, cpus: int = 1, patience_s: float = JOIN_S) -> str:
+def join(address: str | None, cpus: int = 1, timeout_s: float = JOIN_TIMEOUT_S) -> str:
     """Join the cluster at `address` (HOST:PORT, ray://HOST:PORT or auto), or start one on this machine (None).
 
     A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where no
-    cluster answers within `patience_s`, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
+    cluster answers within `timeout_s`, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
     to the terminal about errors alone.
     """
     if address is not None:
@@ -50,11 +50,11 @@ def join(address: str | None, cpus: int = 1, patience_s: float = JOIN_S) -> str:
         return str(ray.get_runtime_context().gcs_address)
     if address.startswith("ray://"):
         require("grpc", extra="ray", purpose="an address that begins with ray://")
-    _check_answers(address, patience_s)
+    _check_answers(address, timeout_s)
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # of many classes, some of them bare
-        raise RequestError(_refused(address, _reason(str(error)))) from error
+        raise RequestError(_join_error(address, _reason(str(error)))) from error
     return address
 
 
@@ -63,7 +63,7 @@ def leave() -> None:
     ray_package().shutdown()
 
 
-def rejoin(address: str, patience_s: float = JOIN_S) -> None:
+def rejoin(address: str, timeout_s: float = JOIN_TIMEOUT_S) -> None:
     """Join again where the connection has ended for good, as one from outside (ray://) does with the first machine.
 
     Raises `RequestError` as `join` does.
@@ -71,33 +71,33 @@ def rejoin(address: str, patience_s: float = JOIN_S) -> None:
     ray = ray_package()
     if not ray.is_initialized():
         ray.shutdown()  # of what is left of the old connection
-        join(address, patience_s=patience_s)
+        join(address, timeout_s=timeout_s)
 
 
 def ray_queue(address: str) -> JobQueue:
     """Join a cluster, and hand jobs to the workers that are there at the time. Raises `RequestError`."""
     join(address)
-    return JobQueue(refresh=_Workers(address).now)
+    return JobQueue(refresh=_ClusterWorkers(address).now)
 
 
-class _Workers:
+class _ClusterWorkers:
     """The workers of the cluster at an address, which a queue asks for every second."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._said = ""
+        self._last_error = ""
 
     def now(self) -> Sequence[RemoteWorker]:
         """None where the cluster is away; the log says so once."""
         try:
-            rejoin(self._address, REJOIN_S)
+            rejoin(self._address, REJOIN_TIMEOUT_S)
             found = remote_workers()
         except RequestError as error:
-            if str(error) != self._said:
+            if str(error) != self._last_error:
                 logging.getLogger(__name__).error("%s", error)
-            self._said = str(error)
+            self._last_error = str(error)
             return ()
-        self._said = ""
+        self._last_error = ""
         return found
 
 
@@ -123,18 +123,20 @@ def remote_workers() -> Sequence[RemoteWorker]:
 def ask(actor: Any, method: str, *arguments: object) -> Any:
     """The answer of an actor's method. Raises what it raises, and `WorkerLost` where no answer comes.
 
-    Whoever says no `hello` in some seconds may be still in the making, or be loading a model: that is `WorkerBusy`.
+    Whoever says no `heartbeat` in some seconds may be still in the making, or be loading a model: that is `WorkerBusy`.
     """
     ray = ray_package()
-    hello = method == "hello"
+    heartbeat = method == "heartbeat"
     try:
-        return ray.get(getattr(actor, method).remote(*arguments), timeout=HELLO_S if hello else ANSWER_S)
+        return ray.get(
+            getattr(actor, method).remote(*arguments), timeout=HEARTBEAT_TIMEOUT_S if heartbeat else CALL_TIMEOUT_S
+        )
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.GetTimeoutError as error:
-        if hello:
+        if heartbeat:
             raise WorkerBusy from error
-        raise WorkerLost(f"it did not answer for {ANSWER_S:.0f} s") from error
+        raise WorkerLost(f"it did not answer for {CALL_TIMEOUT_S:.0f} s") from error
     except Exception as error:  # no answer of the worker; from outside, Ray raises bare exceptions too
         raise WorkerLost("its process or machine ended, or the connection to it") from error
 
@@ -150,7 +152,7 @@ def kill(actor: Any) -> None:
 
 def ray_package() -> ModuleType:
     """Ray, imported with its usage statistics off; `DependencyError` where it is not installed."""
-    os.environ[USAGE_VARIABLE] = "0"
+    os.environ[USAGE_ENV] = "0"
     # Ray begins a cluster of its own where it is called without one: a job would wait there for ever.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     # Ray ends a process whose cluster has been away for a minute: the app is to say that no worker is there.
@@ -158,39 +160,43 @@ def ray_package() -> ModuleType:
     return require("ray", extra="ray", purpose="working on several machines")
 
 
-def _check_answers(address: str, patience_s: float) -> None:
-    """Raise `RequestError` where no cluster answers at the address within `patience_s`."""
-    host, port = _host(address)
+def _check_answers(address: str, timeout_s: float) -> None:
+    """Raise `RequestError` where no cluster answers at the address within `timeout_s`."""
+    host, port = _host_and_port(address)
     if address != "auto":
         if not host or not port.isdecimal():
             raise RequestError(f"the Ray address is {address!r}: give HOST:PORT, ray://HOST:PORT or auto")
         try:
-            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+            socket.create_connection((host, int(port)), timeout=SOCKET_TIMEOUT_S).close()
         except (OSError, OverflowError) as error:
-            raise RequestError(_refused(address, str(error))) from error
-    command = [sys.executable, "-c", _TRY, address]
+            raise RequestError(_join_error(address, str(error))) from error
+    command = [sys.executable, "-c", _PROBE_SCRIPT, address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
-        raise RequestError(_refused(address, f"no Ray cluster answered within {patience_s:.0f} s")) from error
+        raise RequestError(_join_error(address, f"no Ray cluster answered within {timeout_s:.0f} s")) from error
     if done.returncode:
-        raise RequestError(_refused(address, _reason(done.stderr)))
+        raise RequestError(_join_error(address, _reason(done.stderr)))
 
 
 def _use_token(address: str) -> None:
     """A cluster that Ray begins asks for the token that it keeps in the user's home. Ray gives it to an address only
     when it is told to, so here it is told for addresses of this machine."""
-    if AUTH_VARIABLE not in os.environ and TOKEN_FILE_AT_HOME.expanduser().is_file() and _is_here(_host(address)[0]):
-        os.environ[AUTH_VARIABLE] = "token"
+    if (
+        AUTH_ENV not in os.environ
+        and TOKEN_FILE_AT_HOME.expanduser().is_file()
+        and _is_this_machine(_host_and_port(address)[0])
+    ):
+        os.environ[AUTH_ENV] = "token"
 
 
-def _host(address: str) -> tuple[str, str]:
+def _host_and_port(address: str) -> tuple[str, str]:
     """Host and port as text; both empty where there are none."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     return host.strip("[]"), port
 
 
-def _is_here(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     """Whether the host is this machine: only an address of its own can be listened on."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
@@ -204,13 +210,11 @@ def _is_here(host: str) -> bool:
 def _reason(said: str) -> str:
     """Why Ray refused, out of all that it said."""
     if "AuthToken" in said or "AuthenticationError" in said:
-        return (
-            f"it asks for its token: set {AUTH_VARIABLE}=token, with the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
-        )
+        return f"it asks for its token: set {AUTH_ENV}=token, with the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
     return (said.strip().splitlines() or ["Ray gives no reason"])[-1]
 
 
-def _refused(address: str, reason: str) -> str:
+def _join_error(address: str, reason: str) -> str:
     return (
         f"the Ray cluster at {address} cannot be joined ({reason.rstrip('.')}): check the address, and that  "
         "fantasyportrait workers  or  ray start  runs there"

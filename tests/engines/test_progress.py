@@ -12,18 +12,18 @@ def test_the_time_left_follows_the_rate_so_far() -> None:
     progress = Progress(seen.append, "render", 100, clock=lambda: now[0])
     for done in range(101):
         now[0] = done * 0.04
-        progress.at(done)
+        progress.update(done)
     steps = [event for event in seen if isinstance(event, Step)]
     assert len(steps) < 45
-    assert steps[0].seconds_left is None
+    assert steps[0].remaining_s is None
     half = next(step for step in steps if step.done >= 50)
-    assert half.seconds_left == pytest.approx((100 - half.done) * 0.04)
-    assert (steps[-1].done, steps[-1].seconds_left) == (100, 0)
+    assert half.remaining_s == pytest.approx((100 - half.done) * 0.04)
+    assert (steps[-1].done, steps[-1].remaining_s) == (100, 0)
 
 
 def test_more_than_expected_is_not_more_than_all() -> None:
     seen: list[Event] = []
-    Progress(seen.append, "driving", 0).at(7)
+    Progress(seen.append, "driving", 0).update(7)
     assert isinstance(seen[0], Step)
     assert (seen[0].done, seen[0].total) == (1, 1)
 
@@ -35,6 +35,6 @@ def test_preparations_before_the_first_step_are_not_counted_for_ever() -> None:
     progress = Progress(seen.append, "sample", 10, clock=lambda: now[0])
     for done in range(1, 11):
         now[0] = 9.0 + done
-        progress.at(done)
-    left = [event.seconds_left for event in seen if isinstance(event, Step)]
+        progress.update(done)
+    left = [event.remaining_s for event in seen if isinstance(event, Step)]
     assert left == pytest.approx([90, *range(8, -1, -1)])

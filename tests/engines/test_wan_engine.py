@@ -1,4 +1,4 @@
-"""The diffusion engine from request to video, with a toy model whose every class is real."""
+"""The diffusion engine from request to video, with a tiny model whose every class is real."""
 
 import shutil
 import threading
@@ -14,16 +14,16 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.base import ScenePart
-from fantasyportrait.engines.job_sizes import sampled_frames
-from fantasyportrait.engines.wan_engine import POLL_S
+from fantasyportrait.engines.sampling_workload import sampled_frames
+from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
 from fantasyportrait.engines.wan_model import motion_nets, prepare_model
 from fantasyportrait.engines.wan_motion import _mirrored, _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.planning import ladder
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.planning import pipeline_manager
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.events import Event, Result
@@ -31,7 +31,7 @@ from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
 from tests.conftest import Inputs
-from tests.models.factories import toy_sam
+from tests.models.factories import tiny_sam
 
 SIDE = 128
 # Driven by its own portrait, so that no clip is tracked.
@@ -44,11 +44,11 @@ Known = dict[AnimationRequest, np.ndarray]
 @pytest.fixture(scope="module")
 def animator(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Animator:
     """One animator, so that the model is loaded once and motions are encoded once."""
-    return Animator(cache_dir=tmp_path_factory.mktemp("wan-cache"), placement=Placement(device="cpu"))
+    return Animator(cache_dir=tmp_path_factory.mktemp("wan-cache"), runtime_config=RuntimeConfig(device="cpu"))
 
 
 @pytest.fixture
-def job(inputs: Inputs, toy_model: Path) -> Job:
+def job(inputs: Inputs, tiny_model: Path) -> Job:
     """A request for the pair: five frames, two steps; changes by name, those of the sampling too."""
 
     def make(*roles: Role, photo: Path | None = None, **changes: object) -> AnimationRequest:
@@ -56,7 +56,7 @@ def job(inputs: Inputs, toy_model: Path) -> Job:
         sampling = {name: changes.pop(name) for name in list(changes) if name in names}
         cast = roles or (Role(1, ClipSource(inputs.talking)), Role(2, ClipSource(inputs.nodding_pair, person=2)))
         given = {"duration": 0.2, "max_side": SIDE, "side_by_side": False, "engine": "wan", **changes}
-        sampled = Sampling(**{"model": toy_model.as_posix(), "steps": 2, **sampling})
+        sampled = Sampling(**{"model": tiny_model.as_posix(), "num_inference_steps": 2, **sampling})
         return AnimationRequest(photo or inputs.pair, cast, sampling=sampled, **given)
 
     return make
@@ -154,9 +154,9 @@ def test_everybody_free_or_still(animator: Animator, job: Job, tmp_path: Path) -
         {"region": "head"},
         {"alignment": "mesh"},
         {"absolute": False},
-        {"text_guidance": 3.0, "prompt": "people talk", "negative_prompt": "people smile"},
-        {"portrait_guidance": 1.0},
-        {"guidance_end": 0.5},
+        {"guidance_scale": 3.0, "prompt": "people talk", "negative_prompt": "people smile"},
+        {"portrait_guidance_scale": 1.0},
+        {"portrait_guidance_end": 0.5},
     ],
     ids=["region", "alignment", "relative", "text", "no portrait guidance", "guidance on a part"],
 )
@@ -169,11 +169,12 @@ def test_every_option_reaches_the_frames(
 
 
 def test_regions_by_segment_anything(job: Job, models_dir: Path, tmp_path: Path) -> None:
-    """From the folder `sam` of the models folder; here a toy, so its masks are noise, but they reach the frames."""
+    """From the folder `sam` of the models folder; here a tiny model, so its masks are noise, but they reach the
+    frames."""
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
-    toy_sam().save_pretrained(folder / "sam")
-    animator = Animator(folder, tmp_path / "cache", Placement(device="cpu"))
+    tiny_sam().save_pretrained(folder / "sam")
+    animator = Animator(folder, tmp_path / "cache", RuntimeConfig(device="cpu"))
     _, segmented = run(animator, job(STILL, region="segment"), tmp_path / "segmented")
     _, boxes = run(animator, job(STILL), tmp_path / "boxes")
     assert segmented.shape == boxes.shape and (segmented != boxes).any()
@@ -197,7 +198,12 @@ def test_a_roles_options_reach_the_frames(
 
 def test_201_frames_through_windows(animator: Animator, job: Job, inputs: Inputs, tmp_path: Path) -> None:
     request = job(
-        Role(1, ClipSource(inputs.talking)), duration=201 / 25, steps=1, longest_pass=81, max_side=64, sound="none"
+        Role(1, ClipSource(inputs.talking)),
+        duration=201 / 25,
+        num_inference_steps=1,
+        max_window_frames=81,
+        max_side=64,
+        sound="none",
     )
     result, frames = run(animator, request, tmp_path / "long.mp4")
     assert result.frames == len(frames) == 201
@@ -206,24 +212,24 @@ def test_201_frames_through_windows(animator: Animator, job: Job, inputs: Inputs
 
 def test_stages_come_in_order_with_looks(animator: Animator, job: Job, tmp_path: Path) -> None:
     seen: list[Event] = []
-    animator.animate(job(steps=3), tmp_path / "out.mp4", watch=seen.append)
+    animator.animate(job(num_inference_steps=3), tmp_path / "out.mp4", on_event=seen.append)
     stages = [event.name for event in seen if isinstance(event, events.Stage)]
     assert stages == ["portrait", "driving", "model", "motion", "sample", "render", "finish"]
     begin = next(i for i, event in enumerate(seen) if isinstance(event, events.Stage) and event.name == "sample")
     end = next(i for i, event in enumerate(seen) if isinstance(event, events.Stage) and event.name == "render")
-    looks = [event.frame.shape for event in seen[begin:end] if isinstance(event, events.Frames)]
+    looks = [event.image.shape for event in seen[begin:end] if isinstance(event, events.PreviewImage)]
     assert looks == [(80 // 8 * 4, 128 // 8 * 4, 3)] * 3
 
 
 def test_cancel_while_sampling_leaves_nothing(animator: Animator, job: Job, tmp_path: Path) -> None:
     token = CancelToken()
 
-    def watch(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, events.Step) and event.stage == "sample":
             token.cancel()
 
     with pytest.raises(Cancelled):
-        animator.animate(job(steps=50), tmp_path / "out.mp4", cancel=token, watch=watch)
+        animator.animate(job(num_inference_steps=50), tmp_path / "out.mp4", cancel=token, on_event=on_event)
     assert not list(tmp_path.iterdir())
     run(animator, job(), tmp_path / "next.mp4")
 
@@ -232,12 +238,12 @@ def test_a_writer_that_fails_lets_the_next_request_in(animator: Animator, job: J
     """An error in the middle of the frames must not leave the engine locked."""
     failing = tmp_path / "out.mp4"
 
-    def watch(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, events.Stage) and event.name == "render":
             raise RuntimeError("the listener broke")
 
     with pytest.raises(RuntimeError):
-        animator.animate(job(), failing, watch=watch)
+        animator.animate(job(), failing, on_event=on_event)
     run(animator, job(), tmp_path / "next.mp4")
 
 
@@ -245,14 +251,14 @@ def test_a_model_that_is_not_there(animator: Animator, job: Job, tmp_path: Path)
     """Said before any clip is tracked."""
     seen: list[Event] = []
     with pytest.raises(WeightsError, match=r"weights fetch wan-720p"):
-        animator.animate(job(model="wan-720p"), tmp_path / "out.mp4", watch=seen.append)
+        animator.animate(job(model="wan-720p"), tmp_path / "out.mp4", on_event=seen.append)
     assert not seen
     with pytest.raises(WeightsError, match="there is no model"):
         animator.animate(job(model="./nowhere"), tmp_path / "out.mp4")
     with pytest.raises(WeightsError, match="Segment Anything is not in"):
         animator.animate(job(region="segment"), tmp_path / "out.mp4")
     with pytest.raises(RequestError, match="device is"):
-        Animator(placement=Placement(device="meta")).animate(job(), tmp_path / "out.mp4")
+        Animator(runtime_config=RuntimeConfig(device="meta")).animate(job(), tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
 
 
@@ -278,7 +284,7 @@ def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> No
         while not any(isinstance(event, events.Stage) and event.name == "model" for event in seen):
             assert waiting.is_alive()
             waiting.join(0.05)
-        waiting.join(3 * POLL_S)
+        waiting.join(3 * POLL_INTERVAL_S)
         assert waiting.is_alive()
         token.cancel()
         waiting.join(8)
@@ -291,11 +297,11 @@ def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> No
     run(animator, job(), tmp_path / "next.mp4")
 
 
-def test_one_model_at_a_time(job: Job, toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_model_at_a_time(job: Job, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first model is gone before the second is loaded."""
-    shutil.copytree(toy_model, tmp_path / "other", ignore=shutil.ignore_patterns("assembled-*"))
+    shutil.copytree(tiny_model, tmp_path / "other", ignore=shutil.ignore_patterns("assembled-*"))
     loaded, alive = [], []
-    real = ladder.load_pipeline
+    real = pipeline_manager.load_pipeline
 
     def load(*args: object) -> FantasyPortraitPipeline:
         alive.append(sum(model() is not None for model in loaded))
@@ -303,10 +309,10 @@ def test_one_model_at_a_time(job: Job, toy_model: Path, tmp_path: Path, monkeypa
         loaded.append(weakref.ref(pipeline.transformer))
         return pipeline
 
-    monkeypatch.setattr(ladder, "load_pipeline", load)
-    animator = Animator(cache_dir=tmp_path / "cache", placement=Placement(device="cpu"))
-    for number, model in enumerate((toy_model, toy_model, tmp_path / "other")):
-        run(animator, job(STILL, model=model.as_posix(), steps=1), tmp_path / str(number))
+    monkeypatch.setattr(pipeline_manager, "load_pipeline", load)
+    animator = Animator(cache_dir=tmp_path / "cache", runtime_config=RuntimeConfig(device="cpu"))
+    for number, model in enumerate((tiny_model, tiny_model, tmp_path / "other")):
+        run(animator, job(STILL, model=model.as_posix(), num_inference_steps=1), tmp_path / str(number))
     assert alive == [0, 0] and len(loaded) == 2
 
 
@@ -334,11 +340,11 @@ def test_a_built_in_motion_is_measured_from_rest(animator: Animator, job: Job, t
     assert (made[0] != made[2]).any()
 
 
-def test_smoothing_is_the_meshs(job: Job, toy_model: Path) -> None:
-    model = prepare_model(toy_model.as_posix())
+def test_smoothing_is_the_meshs(job: Job, tiny_model: Path) -> None:
+    model = prepare_model(tiny_model.as_posix())
     keys = [
         motion_nets(model, job(alignment=alignment, smoothing=smoothing)).key
-        for alignment in ("mesh", "published")
+        for alignment in ("mesh", "original")
         for smoothing in (0.0, 1.0)
     ]
     assert keys[0] != keys[1] and keys[2] == keys[3]

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from fantasyportrait.planning.machine import GIB, Machine, free_ram_gib, measure_machine
-from fantasyportrait.planning.probes import measure_rates
+from fantasyportrait.planning.throughput import measure_throughput
 
 CPU = torch.device("cpu")
 
 
 def test_the_processor_has_one_memory() -> None:
     found = measure_machine(CPU)
-    assert found.one_memory and found.kind == "cpu" and found.capability is None
+    assert found.unified_memory and found.kind == "cpu" and found.capability is None
     assert 0 < found.vram_gib == found.ram_gib < 100_000
     assert found.packages <= {"torchao", "bitsandbytes", "gguf"}
 
@@ -43,7 +43,7 @@ def test_a_machine_without_limits_has_what_the_system_says(tmp_path: Path) -> No
 
 
 def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
-    card = Machine("0", "card", "A Card", 23, 60, (8, 9))
+    card = Machine("0", "card", "A GPU", 23, 60, (8, 9))
     assert card.with_memory(None, None) == card
     assert card.with_memory(8, None) == replace(card, vram_gib=8) and card.with_memory(None, 99).ram_gib == 99
     one = Machine("mps", "mps", "one", 28, 28)
@@ -53,6 +53,6 @@ def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
 
 
 def test_the_processors_rates() -> None:
-    found = measure_rates(CPU, torch.float32)
+    found = measure_throughput(CPU, torch.float32)
     assert 0.0001 < found.tflops < 1000 and 0.01 < found.memory_gib_s < 10_000
-    assert found.link_gib_s == float("inf")
+    assert found.h2d_gib_s == float("inf")

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from fantasyportrait.core import optional
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, OutputError, RequestError
 from fantasyportrait.images.images import save_image
-from fantasyportrait.media.clips import own_rate, probe_clip, read_clip
+from fantasyportrait.media.clips import native_rate, probe_clip, read_clip
 from fantasyportrait.media.request_files import REQUEST_KEY
-from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
+from fantasyportrait.media.sound import SAMPLE_RATE, SoundSegment, sound_blocks
 from fantasyportrait.media.writer import VideoWriter
-from fantasyportrait.reel import cards
-from fantasyportrait.reel.cards import caption, title_card, usable_font
+from fantasyportrait.reel import title_cards
 from fantasyportrait.reel.reel import Reel, make_reel, music_levels
 from fantasyportrait.reel.reel_scene import fitted
+from fantasyportrait.reel.title_cards import caption, title_card, usable_font
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sound_file import SoundFile
@@ -71,7 +71,10 @@ def test_clips_of_any_size_and_rate_follow_one_another(clips: tuple[Path, ...], 
     timeline = make_reel(Reel(clips, title="Three", fade_s=0.4), tmp_path / "reel.mp4", lambda *step: done.append(step))
     assert timeline.frames == 75 + 3 * 50 - 3 * 10 and done[-1] == (195, 195)
     info = probe_clip(tmp_path / "reel.mp4")
-    assert (info.width, info.height, info.has_sound) == (192, 108, True) and own_rate(info.path) == (Fraction(25), True)
+    assert (info.width, info.height, info.has_sound) == (192, 108, True) and native_rate(info.path) == (
+        Fraction(25),
+        True,
+    )
     frames = frames_of(info.path)
     assert len(frames) == 195
     assert near(middle(frames[90]), RED) and near(middle(frames[130]), GREEN) and near(middle(frames[170]), BLUE, 30)
@@ -103,7 +106,7 @@ def test_the_sound_of_clips_fades_with_them_and_music_gives_way(clips: tuple[Pat
     reel = Reel(clips, title="Three", fade_s=0.4, music=SoundFile(music), music_volume=0.8)
     timeline = make_reel(reel, tmp_path / "reel.mp4")
     mix = np.concatenate(
-        list(sound_blocks([SoundSource(tmp_path / "reel.mp4", 0.0, timeline.duration_s)], timeline.duration_s))
+        list(sound_blocks([SoundSegment(tmp_path / "reel.mp4", 0.0, timeline.duration_s)], timeline.duration_s))
     )[:, 0]
 
     def level(hertz: float, at_s: float) -> float:
@@ -241,6 +244,6 @@ def test_a_font_must_have_every_letter(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert usable_font(("Title", "1/2 & more"), None) is None
     with pytest.raises(MediaError, match="is not a font"):
         usable_font(("a",), tmp_path / "no.ttf")
-    monkeypatch.setattr(cards, "_SYSTEM_FONTS", ())
+    monkeypatch.setattr(title_cards, "_SYSTEM_FONTS", ())
     with pytest.raises(RequestError, match="cannot draw the character '你'.*--font"):
         usable_font(("hello", "你好"), None)

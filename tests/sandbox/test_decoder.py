@@ -143,7 +143,7 @@ def test_clips_in_their_own_times(
 ) -> None:
     path = make(tmp_path)
     told: dict[Decoder, list[str]] = {LOCAL: [], sandbox: []}
-    ours, theirs = (list(decoder.own_frames(path, after, most, 40, damage)) for decoder, damage in told.items())
+    ours, theirs = (list(decoder.native_frames(path, after, most, 40, damage)) for decoder, damage in told.items())
     assert [row[:2] for row in ours] == [row[:2] for row in theirs]
     assert all(np.array_equal(a[2], b[2]) for a, b in zip(ours, theirs, strict=True))
     assert told[LOCAL] == told[sandbox]
@@ -152,8 +152,8 @@ def test_clips_in_their_own_times(
 @pytest.mark.parametrize("make", CLIPS)
 def test_rates(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
     path = make(tmp_path)
-    measured = sandbox.own_rate(path)
-    assert measured == LOCAL.own_rate(path) and measured is not None
+    measured = sandbox.native_rate(path)
+    assert measured == LOCAL.native_rate(path) and measured is not None
 
 
 @pytest.mark.parametrize("make", [rotated_jpeg, transparent, deep_grey, avif])
@@ -161,12 +161,12 @@ def test_a_still_picture_is_a_clip_of_one_row(sandbox: SandboxDecoder, tmp_path:
     path = make(tmp_path)
     for decoder in (LOCAL, sandbox):
         info = decoder.probe(path)
-        assert info == LOCAL.probe(path) and info.still and decoder.own_rate(path) is None
-        ((own_time, shown),) = decoder.frames(path, Fraction(240), max_side=40)
-        ((begin, end, pixels),) = decoder.own_frames(path, max_side=40)
-        assert own_time == begin == 0 < end and max(pixels.shape) == 40
-        assert np.array_equal(shown, pixels) and np.array_equal(pixels, next(LOCAL.own_frames(path, max_side=40))[2])
-        assert list(decoder.own_frames(path, after=begin)) == []
+        assert info == LOCAL.probe(path) and info.still and decoder.native_rate(path) is None
+        ((native_time, shown),) = decoder.frames(path, Fraction(240), max_side=40)
+        ((begin, end, pixels),) = decoder.native_frames(path, max_side=40)
+        assert native_time == begin == 0 < end and max(pixels.shape) == 40
+        assert np.array_equal(shown, pixels) and np.array_equal(pixels, next(LOCAL.native_frames(path, max_side=40))[2])
+        assert list(decoder.native_frames(path, after=begin)) == []
         with pytest.raises(MediaError, match="is a picture, which has no sound"):
             decoder.sound_length_s(path)
 
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_read_are_the_same_sentence(sandbox: SandboxDecoder
     make_sound(tmp_path / "sound.wav", tone(0.2))
     make_clip(tmp_path / "a.wmv", [grey(3)] * 3, ClipSpec("wmv2", options=()))
     for name in ("text.mp4", "empty.mp4", "sound.wav", "a.wmv", "missing.mp4", "saved.mp4", "broken.webp", "."):
-        for act in ("photo", "probe", "frames", "own_frames", "own_rate", "sound_length_s", "sound"):
+        for act in ("photo", "probe", "frames", "native_frames", "native_rate", "sound_length_s", "sound"):
             said = []
             for decoder in (LOCAL, sandbox):
                 try:
@@ -221,7 +221,7 @@ def test_limits_are_those_of_the_decoder(tmp_path: Path) -> None:
             list(decoder.frames(path))
         assert len(list(decoder.frames(path, end_s=0.16))) == 4
         path = moving(".png")(tmp_path)
-        for act in (decoder.probe, decoder.own_rate, lambda path: next(decoder.own_frames(path))):
+        for act in (decoder.probe, decoder.native_rate, lambda path: next(decoder.native_frames(path))):
             with pytest.raises(MediaError, match="longest side may be 60"):
                 act(path)
     finally:

@@ -19,8 +19,8 @@ from PIL import Image
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError
 from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.sandbox.decoder import SandboxDecoder
-from fantasyportrait.sandbox.pool import KEPT_FOR_PHOTOS, ChildPool
-from fantasyportrait.sandbox.process import Child
+from fantasyportrait.sandbox.decoder_process import DecoderProcess
+from fantasyportrait.sandbox.pool import RESERVED_FOR_PHOTOS, DecoderPool
 from tests.factories_media import counting, make_clip, make_sound, quadrants, tone
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
@@ -43,7 +43,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick() -> Iterator[SandboxDecoder]:
     """A decoder that waits three seconds for a unit of work."""
-    decoder = SandboxDecoder(PUBLIC, ChildPool(PUBLIC, wall_s=3))
+    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, wall_s=3))
     yield decoder
     decoder.close()
 
@@ -54,10 +54,10 @@ def children() -> set[int]:
     return {int(pid) for pid in listed.split() if Path(f"/proc/{pid}").exists()}
 
 
-def busy_child(decoder: SandboxDecoder) -> Child:
+def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
     """The one that works; others may be about to be ready."""
 
-    def busy() -> set[Child]:
+    def busy() -> set[DecoderProcess]:
         return decoder._pool._all.difference(decoder._pool._idle)
 
     assert wait_until(lambda: len(busy()) == 1)
@@ -116,7 +116,7 @@ def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(quick: Sa
 
 def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> None:
     Image.new("RGBA", (6300, 6300), (1, 2, 3, 4)).save(tmp_path / "large.png", compress_level=1)
-    decoder = SandboxDecoder(PUBLIC, ChildPool(PUBLIC, warm=1, cpu_s=0))
+    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, warm=1, cpu_s=0))
     try:
         if sys.platform == "linux":
             with pytest.raises(MediaError, match="of computing for one step"):
@@ -130,7 +130,7 @@ def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> No
 def test_a_bomb_finds_no_memory(tmp_path: Path) -> None:
     Image.new("L", (20_000, 20_000)).save(tmp_path / "bomb.png", compress_level=1)
     limits = replace(PUBLIC, pixels=10**9, longest_side=10**5, decoded_bytes=1 << 40)
-    decoder = SandboxDecoder(limits, ChildPool(limits, warm=1))
+    decoder = SandboxDecoder(limits, DecoderPool(limits, warm=1))
     try:
         with pytest.raises(MediaError, match="more memory"):
             decoder.photo(tmp_path / "bomb.png")
@@ -199,7 +199,7 @@ def test_a_photo_does_not_wait_for_clips(quick: SandboxDecoder, clip: Path, phot
 
 
 def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(clip: Path, photo: Path) -> None:
-    decoder = SandboxDecoder(PUBLIC, ChildPool(PUBLIC, most=KEPT_FOR_PHOTOS + 1))
+    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, max_processes=RESERVED_FOR_PHOTOS + 1))
     try:
         frames = decoder.frames(clip)
         next(frames)
@@ -213,7 +213,7 @@ def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(cl
 
 
 def test_no_more_children_wait_than_are_kept_warm(clip: Path) -> None:
-    decoder = SandboxDecoder(PUBLIC, ChildPool(PUBLIC, warm=1))
+    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, warm=1))
     try:
         threads = [threading.Thread(target=lambda: next(decoder.frames(clip))) for _ in range(4)]
         for thread in threads:
@@ -260,7 +260,7 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
 def test_an_answer_that_cannot_be_right_ends_the_child(
     quick: SandboxDecoder, photo: Path, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Child, "ask", lambda *_: answer)
+    monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
         quick.photo(photo)
 
@@ -282,13 +282,13 @@ INFO = {
         ("probe", {**INFO, "still": 1}),
         ("probe", {**INFO, "still": True}),
         ("probe", {**INFO, "more": 1}),
-        ("own_rate", {}),
-        ("own_rate", {"rate": "25"}),
-        ("own_rate", {"rate": "25", "steady": 1}),
-        ("own_rate", {"rate": "-25", "steady": True}),
-        ("own_rate", {"rate": "1/0", "steady": True}),
-        ("own_rate", {"rate": "25/1000000007", "steady": True}),
-        ("own_rate", {"rate": 25.0, "steady": True}),
+        ("native_rate", {}),
+        ("native_rate", {"rate": "25"}),
+        ("native_rate", {"rate": "25", "steady": 1}),
+        ("native_rate", {"rate": "-25", "steady": True}),
+        ("native_rate", {"rate": "1/0", "steady": True}),
+        ("native_rate", {"rate": "25/1000000007", "steady": True}),
+        ("native_rate", {"rate": 25.0, "steady": True}),
         ("sound_length_s", {}),
         ("sound_length_s", {"length_s": "-1"}),
         ("sound_length_s", {"length_s": "1e9"}),
@@ -298,7 +298,7 @@ INFO = {
 def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
     quick: SandboxDecoder, clip: Path, act: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Child, "ask", lambda *_: answer)
+    monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
         getattr(quick, act)(clip)
 
@@ -309,25 +309,25 @@ def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
         ("frames", {"time": "x"}),
         ("frames", {"time": 10**400}),
         ("frames", {"time": float("nan")}),
-        ("own_frames", {"begin": "1e9"}),
-        ("own_frames", {"end_s": None}),
-        ("own_frames", {"begin": "100000"}),
-        ("own_frames", {"begin": "0"}),
+        ("native_frames", {"begin": "1e9"}),
+        ("native_frames", {"end_s": None}),
+        ("native_frames", {"begin": "100000"}),
+        ("native_frames", {"begin": "0"}),
     ],
 )
 def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
     quick: SandboxDecoder, clip: Path, act: str, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = Child.ask
+    ask = DecoderProcess.call
 
-    def lie(child: Child, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+    def lie(child: DecoderProcess, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
         answer = ask(child, request, descriptor)
         return {**answer, **wrong} if answer.keys() & wrong.keys() else answer
 
-    monkeypatch.setattr(Child, "ask", lie)
+    monkeypatch.setattr(DecoderProcess, "call", lie)
     for _ in range(2):
         with pytest.raises(MediaError, match="gave an answer that cannot be right"):
-            list(quick.frames(clip) if act == "frames" else quick.own_frames(clip, most=Fraction(32)))
+            list(quick.frames(clip) if act == "frames" else quick.native_frames(clip, max_rate=Fraction(32)))
     assert quick._pool._streams == 0
     assert wait_until(lambda: quick._pool._places == len(quick._pool._idle) == 2)
 
@@ -337,7 +337,7 @@ def test_sound_that_cannot_be_right_ends_the_child(
     quick: SandboxDecoder, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = make_sound(tmp_path / "a.wav", tone(0.5))
-    monkeypatch.setattr(Child, "samples", lambda *_: np.full((10, 2), value, np.float32))
+    monkeypatch.setattr(DecoderProcess, "samples", lambda *_: np.full((10, 2), value, np.float32))
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
         list(quick.sound(sound))
     assert quick._pool._streams == 0

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.images.images import Photo
-from fantasyportrait.media.request_files import REQUEST_KEY, check_carried, load_request
+from fantasyportrait.media.request_files import REQUEST_KEY, check_embedded, load_request
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
@@ -78,9 +78,9 @@ def test_json_both_ways(request: AnimationRequest) -> None:
 )
 def test_a_sound_file_may_begin_later(sound: str, path: str, start_s: float) -> None:
     request = replace(SIMPLE, sound=sound)
-    assert request.own_sound == SoundFile(Path(path), start_s) and request.sound_file == Path(path)
+    assert request.custom_sound == SoundFile(Path(path), start_s) and request.sound_file == Path(path)
     moved = request.with_paths(lambda given: Path("/there") / given)
-    assert moved.own_sound == SoundFile(Path("/there") / path, start_s)
+    assert moved.custom_sound == SoundFile(Path("/there") / path, start_s)
 
 
 @given(paths, seconds)
@@ -313,7 +313,7 @@ def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
     loaded = load_request(tmp_path / "a.mp4")
     assert loaded.portrait == tmp_path / "passwd" and loaded.sound_file == tmp_path / "secret.wav"
     with pytest.raises(RequestError, match="was made from passwd, which does not lie beside it"):
-        check_carried(loaded, tmp_path / "a.mp4")
+        check_embedded(loaded, tmp_path / "a.mp4")
     assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
-from fantasyportrait.core.geometry import box_of
+from fantasyportrait.core.geometry import bounding_box
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
 from fantasyportrait.images.images import load_photo, resize, save_image
@@ -25,7 +25,7 @@ from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.schema.sampling import DRAWN_SEEDS, Sampling
+from fantasyportrait.schema.sampling import RANDOM_SEED_LIMIT, Sampling
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.input_reader import InputReader
 from tests.conftest import Inputs
@@ -58,13 +58,13 @@ def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: P
         steps = [event for event in seen if isinstance(event, events.Step) and event.stage == stage]
         assert [step.done for step in steps] == sorted(step.done for step in steps)
         assert steps[-1].done == steps[-1].total
-    looks = [event.frame for event in seen if isinstance(event, events.Frames)]
+    looks = [event.image for event in seen if isinstance(event, events.PreviewImage)]
     assert looks
     assert looks[0].shape == (288, 512, 3)
     assert [isinstance(event, events.Done | events.Failed | events.Cancelled) for event in seen].count(True) == 1
     assert isinstance(seen[-1], events.Done)
     result = seen[-1].result
-    assert (result.frames, result.seconds) == (25, 1.0)
+    assert (result.frames, result.duration_s) == (25, 1.0)
     assert "resized to 640 x 360" in result.notes[0]
     info = probe_clip(result.video)
     assert (info.width, info.height, info.has_sound, info.duration_s) == (640, 360, True, 1.0)
@@ -116,7 +116,7 @@ def test_a_picture_in_memory_leaves_nothing_where_the_run_fails(
 def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
     seed = load_request(result.request).sampling.seed
-    assert 0 <= seed < DRAWN_SEEDS
+    assert 0 <= seed < RANDOM_SEED_LIMIT
     assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.notes
     again = animator.animate(load_request(result.request), tmp_path / "again.mp4")
     assert load_request(again.request).sampling.seed == seed and not any("drawn" in note for note in again.notes)
@@ -180,7 +180,7 @@ def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path:
 
 def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     photo, (face,) = animator.inputs.faces(inputs.photo)
-    eyes = [box_of(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
+    eyes = [bounding_box(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
     winking = []
     for mirror in (False, True):
         role = Role(1, BuiltinSource("wink"), head=False, emotion=False, mouth=False, mirror=mirror)
@@ -273,7 +273,7 @@ def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_pat
     seen = []
     for event in animator.events(_request(inputs, duration=600), tmp_path / "out.mp4", token):
         seen.append(event)
-        if isinstance(event, events.Frames):
+        if isinstance(event, events.PreviewImage):
             token.cancel()
     assert isinstance(seen[-1], events.Cancelled)
     assert list(tmp_path.iterdir()) == []
@@ -282,7 +282,7 @@ def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_pat
 def test_who_stops_listening_stops_the_work(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     running = threading.active_count()
     stream = animator.events(_request(inputs, duration=600), tmp_path / "out.mp4")
-    assert any(isinstance(event, events.Frames) for event in stream)
+    assert any(isinstance(event, events.PreviewImage) for event in stream)
     stream.close()  # type: ignore[attr-defined]
     assert threading.active_count() == running
     assert list(tmp_path.iterdir()) == []
@@ -316,9 +316,9 @@ def test_a_bug_is_raised_and_leaves_nothing(
 
 def test_looks_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp_path: Path) -> None:
     seen: list[events.Event] = []
-    watch: Callable[[events.Event], None] = seen.append
-    animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", watch=watch)
-    assert sum(isinstance(event, events.Frames) for event in seen) <= 6
+    on_event: Callable[[events.Event], None] = seen.append
+    animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", on_event=on_event)
+    assert sum(isinstance(event, events.PreviewImage) for event in seen) <= 6
 
 
 def test_insightface_is_named_with_its_licence(

@@ -13,7 +13,7 @@ def test_animate_in_one_call(inputs: Inputs, models_dir: Path, tmp_path: Path) -
     seen: list[object] = []
     result = fp.animate(
         str(inputs.photo), ["1=motion:nod"], str(tmp_path / "out.mp4"),
-        models_dir=str(models_dir), watch=seen.append, duration=0.2, rate=10, side_by_side=False,
+        models_dir=str(models_dir), on_event=seen.append, duration=0.2, rate=10, side_by_side=False,
     )  # fmt: skip
     assert (result.video, result.frames) == (tmp_path / "out.mp4", 2)
     assert any(isinstance(event, fp.events.Stage) for event in seen)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from fantasyportrait.cli.workers import TEND_S
+from fantasyportrait.cli.workers import MONITOR_INTERVAL_S
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, MediaError
 from fantasyportrait.schema import events
@@ -20,9 +20,9 @@ from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.events import Event
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.workers import job_queue
-from fantasyportrait.workers.job_queue import PATIENCE_S, JobQueue, Worker, WorkerBusy, WorkerLost
-from fantasyportrait.workers.ray_cluster import ANSWER_S
-from fantasyportrait.workers.ray_fleet import READY_S
+from fantasyportrait.workers.job_queue import WORKER_TIMEOUT_S, JobQueue, Worker, WorkerBusy, WorkerLost
+from fantasyportrait.workers.ray_cluster import CALL_TIMEOUT_S
+from fantasyportrait.workers.ray_worker_pool import START_TIMEOUT_S
 
 REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
 WAIT_S = 10.0
@@ -64,9 +64,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def waits(happening: Generator[Event, None, None]) -> threading.Thread:
+def waits(event_stream: Generator[Event, None, None]) -> threading.Thread:
     """A thread that listens to the end."""
-    thread = threading.Thread(target=list, args=(happening,), daemon=True)
+    thread = threading.Thread(target=list, args=(event_stream,), daemon=True)
     thread.start()
     return thread
 
@@ -77,10 +77,10 @@ def test_first_come_first_served() -> None:
     queue = JobQueue([worker])
     threads, told = [], []
     for number in range(6):
-        happening = queue.events(REQUEST, Path(str(number)))
-        told.append(next(happening))
-        threads.append(waits(happening))
-    assert told == [events.Stage("portrait"), *(events.Waiting(ahead) for ahead in range(5))]
+        event_stream = queue.events(REQUEST, Path(str(number)))
+        told.append(next(event_stream))
+        threads.append(waits(event_stream))
+    assert told == [events.Stage("portrait"), *(events.Queued(position) for position in range(5))]
     go.set()
     for thread in threads:
         thread.join(WAIT_S)
@@ -92,7 +92,7 @@ def test_a_job_begins_once_more_on_another_worker() -> None:
     queue = JobQueue([first, second])
     assert run(queue) == [
         events.Stage("portrait"),
-        events.Remark("the worker a was lost (its process ended): the job begins again on another one"),
+        events.Remark("the worker a was lost (its process ended): the job restarts on another worker"),
         events.Stage("portrait"),
         done(Path("out")),
     ]
@@ -114,7 +114,7 @@ def test_a_second_loss_fails_and_no_worker_is_no_hang() -> None:
 def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
     class Dead(Pretender):
         def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-            raise WorkerLost("its process ended", begun=False)
+            raise WorkerLost("its process ended", started=False)
             yield
 
     queue = JobQueue([Dead("a"), Dead("b"), Dead("c"), Pretender("d")])
@@ -122,8 +122,8 @@ def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
 
 
 def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_queue, "REST_S", 0.1)
-    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
+    monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 0.1)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     refused: list[float] = []
 
     class Shared(Pretender):
@@ -136,7 +136,7 @@ def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypa
     worker = Shared()
     queue = JobQueue([worker])
     first, second = (queue.events(REQUEST, Path(name)) for name in ("first", "second"))
-    assert (next(first), next(second)) == (events.Waiting(0), events.Waiting(1))
+    assert (next(first), next(second)) == (events.Queued(0), events.Queued(1))
     threads = [waits(second), waits(first)]
     for thread in threads:
         thread.join(WAIT_S)
@@ -151,7 +151,7 @@ def test_a_job_that_was_refused_takes_another_worker_at_once() -> None:
     refusing, free = Pretender("a", busy), Pretender("b")
     queue = JobQueue([refusing, free])
     begun = time.monotonic()
-    assert run(queue)[-1] == done(Path("out")) and time.monotonic() - begun < job_queue.REST_S
+    assert run(queue)[-1] == done(Path("out")) and time.monotonic() - begun < job_queue.BUSY_BACKOFF_S
     token = CancelToken()
     only = JobQueue([refusing]).events(REQUEST, Path("out"), token)
     next(only)
@@ -160,36 +160,36 @@ def test_a_job_that_was_refused_takes_another_worker_at_once() -> None:
 
 
 def test_whoever_takes_the_place_of_a_lost_worker_is_waited_for() -> None:
-    assert PATIENCE_S >= ANSWER_S + READY_S + TEND_S
+    assert WORKER_TIMEOUT_S >= CALL_TIMEOUT_S + START_TIMEOUT_S + MONITOR_INTERVAL_S
 
 
 def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_queue, "REFRESH_S", 0.02)
-    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
+    monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.02)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     there: list[Worker] = []
-    queue = JobQueue(refresh=lambda: list(there), patience_s=5)
-    happening = queue.events(REQUEST, Path("out"))
-    assert next(happening) == events.Waiting(0)
+    queue = JobQueue(refresh=lambda: list(there), worker_timeout_s=5)
+    event_stream = queue.events(REQUEST, Path("out"))
+    assert next(event_stream) == events.Queued(0)
     lost = Pretender("a", losing)
     there.append(lost)
     late = threading.Timer(0.1, lambda: there.append(Pretender("b")))
     late.start()
     # The lost one is still listed, and does not come back.
-    assert list(happening)[-1] == done(Path("out")) and lost.begun == ["out"]
+    assert list(event_stream)[-1] == done(Path("out")) and lost.begun == ["out"]
     gone, new = Pretender("c"), Pretender("d")
     queue = JobQueue([gone], refresh=lambda: [new])
     assert isinstance(run(queue)[-1], events.Done) and (gone.begun, new.ended) == ([], ["out"])
     old, again = Pretender("e"), Pretender("e")
     queue = JobQueue([old], refresh=lambda: [again])
     assert isinstance(run(queue)[-1], events.Done) and not old.begun, "a worker is asked as it was listed last"
-    last = run(JobQueue(refresh=lambda: [], patience_s=0.3))[-1]
+    last = run(JobQueue(refresh=lambda: [], worker_timeout_s=0.3))[-1]
     assert isinstance(last, events.Failed)
 
 
 def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_queue, "REFRESH_S", 0.01)
-    monkeypatch.setattr(job_queue, "POLL_S", 0.01)
-    monkeypatch.setattr(job_queue, "LOST_S", 0.2)
+    monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(job_queue, "LOST_COOLDOWN_S", 0.2)
     lost: list[float] = []
 
     def once(output: Path, cancel: CancelToken) -> None:
@@ -198,7 +198,7 @@ def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch:
             raise WorkerLost("the connection to it ended")
 
     worker = Pretender("a", once)
-    assert run(JobQueue(refresh=lambda: [worker], patience_s=5))[-1] == done(Path("out"))
+    assert run(JobQueue(refresh=lambda: [worker], worker_timeout_s=5))[-1] == done(Path("out"))
     assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
 
 
@@ -211,7 +211,7 @@ def test_a_waiting_job_can_be_cancelled_and_holds_nobody_up() -> None:
     thread = waits(running)
     tokens = [CancelToken(), CancelToken()]
     listened, deaf = (queue.events(REQUEST, Path("waiting"), token) for token in tokens)
-    assert (next(listened), next(deaf)) == (events.Waiting(0), events.Waiting(1))
+    assert (next(listened), next(deaf)) == (events.Queued(0), events.Queued(1))
     for token in tokens:
         token.cancel()
     assert list(listened) == [events.Cancelled()]
@@ -232,10 +232,10 @@ def test_cancelling_and_errors_while_running_free_the_worker() -> None:
     queue = JobQueue([Pretender(act=until_cancelled)])
     for _ in range(2):
         token = CancelToken()
-        happening = queue.events(REQUEST, Path("out"), token)
-        next(happening)
+        event_stream = queue.events(REQUEST, Path("out"), token)
+        next(event_stream)
         token.cancel()
-        assert list(happening) == [events.Cancelled()]
+        assert list(event_stream) == [events.Cancelled()]
     assert isinstance(run(queue, "broken")[-1], events.Failed)
 
 
@@ -253,12 +253,12 @@ def test_a_loss_of_a_cancelled_job_is_no_retry() -> None:
 
 def test_who_stops_listening_frees_the_worker() -> None:
     queue = JobQueue([Pretender()])
-    happening = queue.events(REQUEST, Path("out"))
-    next(happening)
+    event_stream = queue.events(REQUEST, Path("out"))
+    next(event_stream)
     waiting = queue.events(REQUEST, Path("waiting"))
     next(waiting)
     waiting.close()
-    happening.close()
+    event_stream.close()
     assert run(queue) == [events.Stage("portrait"), done(Path("out"))]
 
 
@@ -296,12 +296,12 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
     everybody = JobQueue(list(there), refresh=lambda: list(there))
 
     def job(name: str) -> list[Event]:
-        happening = everybody.events(REQUEST, Path(name))
+        event_stream = everybody.events(REQUEST, Path(name))
         if fates[name] == "deaf":
-            next(happening)
-            happening.close()
+            next(event_stream)
+            event_stream.close()
             return []
-        return list(happening)
+        return list(event_stream)
 
     with ThreadPoolExecutor(jobs) as pool:
         told = dict(zip(fates, pool.map(job, fates), strict=True))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.workers import ray_cluster, ray_fleet
+from fantasyportrait.workers import ray_cluster, ray_worker_pool
 from fantasyportrait.workers.job_queue import WorkerBusy, WorkerLost
-from fantasyportrait.workers.ray_fleet import Crew, Fleet, share_of_cores
+from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool, threads_per_worker
 
 REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
 ADDRESS = "ray://first:10001"
@@ -100,16 +100,16 @@ class PretendedRay:
 def actor_named(name: str, answer: Any = None) -> Any:
     """An actor whose methods answer with its name, or with what is given."""
     method = SimpleNamespace(remote=lambda *arguments: name if answer is None else answer)
-    return SimpleNamespace(hello=method, close=method)
+    return SimpleNamespace(heartbeat=method, close=method)
 
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
     """A Ray in the place of the package."""
     made = PretendedRay()
-    for module in (ray_cluster, ray_fleet):
+    for module in (ray_cluster, ray_worker_pool):
         monkeypatch.setattr(module, "ray_package", lambda: made)
-    monkeypatch.delenv(ray_fleet.THREADS_VARIABLE, raising=False)
+    monkeypatch.delenv(ray_worker_pool.THREADS_ENV, raising=False)
     return made
 
 
@@ -125,7 +125,7 @@ def test_whatever_is_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Excepti
     ray.lost = lost
     actor = actor_named("worker-1")
     with pytest.raises(WorkerLost, match="the connection to it"):
-        ray_cluster.ask(actor, "hello")
+        ray_cluster.ask(actor, "heartbeat")
     ray_cluster.kill(actor)
     with pytest.raises(RequestError, match="the Ray cluster does not answer"):
         ray_cluster.remote_workers()
@@ -140,10 +140,12 @@ def test_what_the_worker_raises_is_an_answer(ray: PretendedRay) -> None:
 
 def test_a_worker_in_the_making_is_not_ready_and_not_lost(ray: PretendedRay) -> None:
     with pytest.raises(WorkerBusy):
-        ray_cluster.ask(actor_named("worker-1", TimeoutError()), "hello")
-    assert ray.waited == [ray_cluster.HELLO_S] and ray_cluster.HELLO_S < ray_cluster.ANSWER_S
+        ray_cluster.ask(actor_named("worker-1", TimeoutError()), "heartbeat")
+    assert (
+        ray.waited == [ray_cluster.HEARTBEAT_TIMEOUT_S] and ray_cluster.HEARTBEAT_TIMEOUT_S < ray_cluster.CALL_TIMEOUT_S
+    )
     with pytest.raises(WorkerLost):
-        ray_cluster.ask(actor_named("worker-1", LOST), "hello")
+        ray_cluster.ask(actor_named("worker-1", LOST), "heartbeat")
 
 
 def test_a_worker_that_has_just_ended_hides_no_other(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +167,7 @@ class Answering:
     def __init__(self) -> None:
         result = events.Result(Path("there.mp4"), None, Path("there.json"), (), 1, 0.04)
         self.answers = {
-            "hello": 1,
+            "heartbeat": 1,
             "claim": None,
             "receive": None,
             "start": {},
@@ -185,8 +187,8 @@ def test_the_queue_joins_again_when_the_connection_has_ended(
     """What is wrong is said once, however often it is tried, and a job that waits is not held up for long."""
     joined: list[float] = []
 
-    def join(address: str, patience_s: float = ray_cluster.JOIN_S) -> None:
-        joined.append(patience_s)
+    def join(address: str, timeout_s: float = ray_cluster.JOIN_TIMEOUT_S) -> None:
+        joined.append(timeout_s)
         if len(joined) > 1:
             assert ray.ended[0] == "connection", "what is left of the old one is closed first"
         if len(joined) in (2, 3):
@@ -195,75 +197,77 @@ def test_the_queue_joins_again_when_the_connection_has_ended(
         ray.actors = {"worker-1": Answering()} if len(joined) == 4 else {}
 
     monkeypatch.setattr(ray_cluster, "join", join)
-    for name in ("REFRESH_S", "POLL_S"):
+    for name in ("REFRESH_INTERVAL_S", "POLL_INTERVAL_S"):
         monkeypatch.setattr(f"fantasyportrait.workers.job_queue.{name}", 0.0)
     queue = ray_cluster.ray_queue(ADDRESS)
     ray.lost = LOST
     photo = tmp_path / "p.png"
     photo.write_bytes(b"a photo")
     happened = list(queue.events(replace(REQUEST, portrait=photo), tmp_path / "o.mp4"))
-    assert happened[0] == events.Waiting(0) and isinstance(happened[-1], events.Done)
+    assert happened[0] == events.Queued(0) and isinstance(happened[-1], events.Done)
     assert (tmp_path / "o.mp4").read_bytes() == b"video"
-    assert joined == [ray_cluster.JOIN_S, *[ray_cluster.REJOIN_S] * 3]
+    assert joined == [ray_cluster.JOIN_TIMEOUT_S, *[ray_cluster.REJOIN_TIMEOUT_S] * 3]
     assert [record.message for record in caplog.records] == ["the first machine is not there yet"]
 
 
 def test_a_fleet_outlives_its_cluster(ray: PretendedRay) -> None:
-    fleet = Fleet(Crew(Placement()))
-    before = fleet.start(2)
+    pool = WorkerPool(WorkerConfig(RuntimeConfig()))
+    before = pool.start(2)
     ray.lost = LOST
     for _ in range(2):
         with pytest.raises(FantasyPortraitError, match="the cluster does not answer"):
-            fleet.tend()
+            pool.replace_dead()
     ray.lost = None
-    gone, new = fleet.tend()
+    gone, new = pool.replace_dead()
     assert gone == () and len(new) == 2 and not set(new) & set(before)
     ray.lost = LOST
-    fleet.stop()
+    pool.stop()
 
 
 def test_those_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> None:
-    fleet = Fleet(Crew(Placement()))
-    before = fleet.start(2)
+    pool = WorkerPool(WorkerConfig(RuntimeConfig()))
+    before = pool.start(2)
     for name in before:
-        ray.actors[name].hello = actor_named(name, LOST).hello
+        ray.actors[name].heartbeat = actor_named(name, LOST).heartbeat
     ray.answers, ray.waited = [None, TimeoutError()], []
     with pytest.raises(RequestError, match="1 of 2 workers found no room"):
-        fleet.tend()
+        pool.replace_dead()
     ready, late = (options["name"] for options, _ in ray.made[-2:])
-    assert ray.waited.count(ray_fleet.READY_S) == 1 and ray.ended == [ray.actors[name] for name in (*before, late)]
-    gone, new = fleet.tend()
+    assert ray.waited.count(ray_worker_pool.START_TIMEOUT_S) == 1 and ray.ended == [
+        ray.actors[name] for name in (*before, late)
+    ]
+    gone, new = pool.replace_dead()
     assert gone == () and len(new) == 1
-    fleet.stop()
+    pool.stop()
     assert ray.actors[ready] in ray.ended
 
 
 def test_a_fleet_that_cannot_start_as_a_whole_leaves_nothing(ray: PretendedRay) -> None:
     ray.answers = [None, ValueError("first line\nthere is no package av")]
     with pytest.raises(FantasyPortraitError, match="^a worker could not start: there is no package av$"):
-        Fleet(Crew(Placement())).start(2)
+        WorkerPool(WorkerConfig(RuntimeConfig())).start(2)
     assert sorted(map(str, ray.ended)) == sorted(map(str, ray.actors.values()))
 
 
 def test_workers_without_a_card_stay_off_the_cards(ray: PretendedRay) -> None:
     ray.resources = {"CPU": 8.0, "GPU": 2.0}
-    Fleet(Crew(Placement(profile="stream"), gpus=0)).start(1)
-    Fleet(Crew(Placement(device="cpu"), gpus=0)).start(1)
-    Fleet(Crew(Placement(profile="stream"))).start()
+    WorkerPool(WorkerConfig(RuntimeConfig(profile="stream"), gpus=0)).start(1)
+    WorkerPool(WorkerConfig(RuntimeConfig(device="cpu"), gpus=0)).start(1)
+    WorkerPool(WorkerConfig(RuntimeConfig(profile="stream"))).start()
     made = [(options["num_gpus"], arguments[0]) for options, arguments in ray.made]
     assert made == [
-        (0, Placement(device="cpu", profile="stream")),
-        (0, Placement(device="cpu")),
-        (1, Placement(profile="stream")),
-        (1, Placement(profile="stream")),
+        (0, RuntimeConfig(device="cpu", profile="stream")),
+        (0, RuntimeConfig(device="cpu")),
+        (1, RuntimeConfig(profile="stream")),
+        (1, RuntimeConfig(profile="stream")),
     ]
     with pytest.raises(RequestError, match="--gpus-per-worker 0 .* --device is mps"):
-        Crew(Placement(device="mps"), gpus=0)
+        WorkerConfig(RuntimeConfig(device="mps"), gpus=0)
 
 
 def test_a_worker_computes_on_its_share_of_the_cores(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
     def threads(count: int) -> str | None:
-        Fleet(Crew(Placement())).start(count)
+        WorkerPool(WorkerConfig(RuntimeConfig())).start(count)
         environment = ray.made[-1][0].get("runtime_env", {"env_vars": {}})
         return environment["env_vars"].get("OMP_NUM_THREADS")
 
@@ -273,7 +277,7 @@ def test_a_worker_computes_on_its_share_of_the_cores(ray: PretendedRay, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("machines", "workers", "on_cards", "share"),
+    ("machines", "workers", "on_gpus", "share"),
     [
         ([{"CPU": 64.0, "GPU": 8.0}], 8, True, 8),
         ([{"CPU": 64.0, "GPU": 8.0}], 2, True, 32),
@@ -284,6 +288,6 @@ def test_a_worker_computes_on_its_share_of_the_cores(ray: PretendedRay, monkeypa
     ],
 )
 def test_the_machine_with_the_least_to_give_decides(
-    machines: list[dict[str, float]], workers: int, on_cards: bool, share: int
+    machines: list[dict[str, float]], workers: int, on_gpus: bool, share: int
 ) -> None:
-    assert share_of_cores(machines, workers, on_cards) == share
+    assert threads_per_worker(machines, workers, on_gpus) == share
