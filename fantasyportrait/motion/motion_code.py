@@ -35,16 +35,9 @@ class MotionCode:
         if self.valid.shape != (count,) or self.valid.dtype != np.bool_:
             raise ValueError(f"valid is {self.valid.dtype} of shape {self.valid.shape}, expected bool (T,)")
         for name, values in self._groups():
-            if values.shape != (count, FEATURE_GROUPS[name]) or values.dtype != np.float32:
-                raise ValueError(
-                    f"{name} is {values.dtype} of shape {values.shape}, expected float32 {(count, "
-                    ""
-                    ""
-                    ""
-                    ""
-                    ""
-                    "FEATURE_GROUPS[name])}"
-                )
+            expected = (count, FEATURE_GROUPS[name])
+            if values.shape != expected or values.dtype != np.float32:
+                raise ValueError(f"{name} is {values.dtype} of shape {values.shape}, expected float32 {expected}")
 
     @classmethod
     def from_features(cls, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> "MotionCode":
