@@ -51,13 +51,17 @@ def animate_with_progress(
             process_group=process_group,
             decoder=make_decoder(PRIVATE, sandbox),
         )
+        model = False
         with _display() as show, closing(animator.events(request, output)) as event_stream:
             for event in event_stream:
+                model = model or (isinstance(event, events.Stage) and event.name == "model")
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):
                     raise event.error
-                show(event)
+                # Kept messages are printed with the result; the model may run for hours, so its messages are shown now.
+                if model or not (isinstance(event, events.Message) and event.keep):
+                    show(event)
     except KeyboardInterrupt:
         raise Cancelled("stopped: nothing was written") from None
     raise Cancelled("stopped: nothing was written")
@@ -80,12 +84,12 @@ def _display() -> "_Display":
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
     """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
-    from fantasyportrait.schema.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Message, Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
             typer.echo(f"{TITLES[event.name]} ...", err=True)
-        elif isinstance(event, Remark):
+        elif isinstance(event, Message):
             typer.echo(event.text, err=True)
         elif isinstance(event, Step) and event.stage == "sample":
             left = f", {_time_left(event)}" if event.remaining_s is not None and event.done < event.total else ""
@@ -100,7 +104,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from fantasyportrait.schema.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Message, Stage, Step
 
     columns = (
         TextColumn("{task.description:<14}"),
@@ -116,7 +120,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
                 for done in bars.values():
                     progress.update(done, total=1, completed=1, left="")
                 bars[event.name] = progress.add_task(TITLES[event.name], total=None, left="")
-            elif isinstance(event, Remark):
+            elif isinstance(event, Message):
                 progress.console.print(event.text, markup=False, highlight=False)
             elif isinstance(event, Step):
                 progress.update(bars[event.stage], total=event.total, completed=event.done, left=_time_left(event))

@@ -1,5 +1,6 @@
 """What happens while a request runs, as data. A run ends with exactly one of Done, Failed, Cancelled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,17 +60,16 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """A sentence for now, such as how long it will take; the result's notes do not repeat it."""
+class Message:
+    """A sentence for the user; the run continues.
+
+    Attributes:
+        text: the sentence.
+        keep: whether the result's messages contain it; False for what matters only now, such as the time it will take.
+    """
 
     text: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """A sentence the user should read; the work goes on."""
-
-    text: str
+    keep: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,4 +98,5 @@ class Cancelled:
     """Stopped by the user; nothing was written."""
 
 
-Event = Queued | Stage | Step | Remark | Note | PreviewImage | Done | Failed | Cancelled
+Event = Queued | Stage | Step | Message | PreviewImage | Done | Failed | Cancelled
+MessageCallback = Callable[[Message], None]

@@ -25,7 +25,7 @@ from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.cast import ClipSource
-from fantasyportrait.schema.events import Event, Note, PreviewImage, Remark, Result, Stage, StageName
+from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.digests import add_input_digests, check_input_file
@@ -70,8 +70,7 @@ class RequestRunner:
         self._paths = output_paths(output)
         self._notes: list[str] = []
         self._callbacks = EngineCallbacks(
-            note=lambda text: self._note([text]),
-            remark=lambda text: self._emit(Remark(text)),
+            message=self._message,
             stage=self._stage,
             preview_image=lambda frame: self._emit(PreviewImage(_reduced(frame))),
         )
@@ -91,13 +90,13 @@ class RequestRunner:
         infos = self._check_inputs()
         custom_sound_s = self._custom_sound_s()
         rate, notes = choose_frame_rate(self._request, infos, self._inputs.decoder)
-        self._note(notes)
+        self._keep(notes)
         photo, faces = self._portrait(engine)
         clips = self._driving(infos, rate)
         sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
         timeline = build_timeline(self._request.duration, rate, clips, sound_s)
-        self._note(late_start_notes(clips, timeline))
-        self._note(sound_notes(self._request, clips, timeline, custom_sound_s))
+        self._keep(late_start_notes(clips, timeline))
+        self._keep(sound_notes(self._request, clips, timeline, custom_sound_s))
         scene = self._scene(photo, faces, clips, timeline)
         self._check_space(scene)
         with staging_folder(self._paths) as folder:
@@ -113,7 +112,7 @@ class RequestRunner:
         sampling = self._request.sampling.with_random_seed()
         if sampling != self._request.sampling:
             self._request = replace(self._request, sampling=sampling)
-            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+            self._keep([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
 
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Refuse what cannot work before anything slow is done; return what the clips are."""
@@ -146,7 +145,7 @@ class RequestRunner:
         progress = self._stage("portrait", 1)
         request = self._request
         photo, faces = self._inputs.faces(request.portrait, request.detector)
-        self._note(photo.notes)
+        self._keep(photo.notes)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
@@ -156,7 +155,7 @@ class RequestRunner:
                 "row, left to right"
             )
         self._request, notes = add_input_digests(request, photo.sha256)
-        self._note(notes)
+        self._keep(notes)
         photo, faces = self._at_video_size(engine, photo, faces)
         masked = self._inputs.masked(photo.pixels, faces)
         progress.update(1)
@@ -167,10 +166,10 @@ class RequestRunner:
         size = engine.frame_size(width, height, self._request.max_side)
         if size == (width, height):
             return photo, faces
-        self._note([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        self._keep([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
         moving = {role.face for role in self._request.cast if role.source is not None}
         cast = [face for face in faces if face.id in moving]
-        self._note(
+        self._keep(
             small_face_warnings(cast, (width, height), size, lambda side: engine.frame_size(width, height, side))
         )
         resized = tuple(face.resized((width, height), size) for face in faces)
@@ -193,7 +192,7 @@ class RequestRunner:
                 progress=lambda done, total, before=before: progress.update(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
-            self._note(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
+            self._keep(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
             before += expected[key]
         progress.update(progress.total)
         clips = tuple(
@@ -202,7 +201,7 @@ class RequestRunner:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
+            self._keep(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
         return clips
 
     def _scene(
@@ -270,7 +269,7 @@ class RequestRunner:
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
         """A fresh stream of the result's sound, None where nothing is heard."""
         sources, notes = sound_sources(self._request, clips, timeline)
-        self._note(notes)
+        self._keep(notes)
         read = self._inputs.decoder.sound
         return sound_blocks(sources, timeline.duration_s, read) if sources else None
 
@@ -279,11 +278,17 @@ class RequestRunner:
         self._emit(Stage(name))
         return Progress(self._emit, name, total)
 
-    def _note(self, texts: Iterable[str]) -> None:
+    def _keep(self, texts: Iterable[str]) -> None:
         for text in texts:
-            if text not in self._notes:
-                self._notes.append(text)
-                self._emit(Note(text))
+            self._message(Message(text))
+
+    def _message(self, message: Message) -> None:
+        """Emit the message, and keep it for the result; a kept one is emitted once."""
+        if not message.keep:
+            self._emit(message)
+        elif message.text not in self._notes:
+            self._notes.append(message.text)
+            self._emit(message)
 
 
 def _faces(count: int) -> str:

@@ -96,7 +96,7 @@ class RemoteWorker:
         self, job: str, event: Event, payload: JobPayload, remote_names: Mapping[str, str], cancel: CancelToken
     ) -> Event:
         """The event with this machine's files, which are fetched where it is the end."""
-        if isinstance(event, events.Note | events.Remark):
+        if isinstance(event, events.Message):
             return replace(event, text=localize_paths(event.text, remote_names, payload))
         if isinstance(event, events.Failed):
             return events.Failed(self._error(event.error, remote_names, payload))

@@ -188,7 +188,7 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_
         video = ends[0].result.video
         assert video == tmp_path / f"{number}.mp4" and len(list(read_clip(video))) == 5 and published[video] == 1
     again = [
-        event for happened in told for event in happened if isinstance(event, events.Remark) and "lost" in event.text
+        event for happened in told for event in happened if isinstance(event, events.Message) and "lost" in event.text
     ]
     assert len(again) == 1 and killed[0] in again[0].text and again[0] in told[10]
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == JOBS

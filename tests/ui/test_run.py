@@ -187,17 +187,17 @@ def shown(
     return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
 
 
-def test_remarks_and_notes_are_read_while_it_works(
+def test_messages_are_shown_while_it_works(
     runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = f"the worker <2> was lost with {two_person}, so the job begins again"
     event_stream = [
-        events.Remark("about 12 min on this card"),
-        # What is for now and for the result is told twice, and a job that begins again tells all of it again.
-        events.Remark("4 GiB are free, so it streams"),
-        events.Note("4 GiB are free, so it streams"),
-        events.Note(lost),
-        events.Remark("about 12 min on this card"),
+        events.Message("about 12 min on this card", keep=False),
+        events.Message("4 GiB are free, so it streams"),
+        events.Message(lost),
+        # A job that restarts on another worker emits its messages again.
+        events.Message("about 12 min on this card", keep=False),
+        events.Message("4 GiB are free, so it streams"),
         events.Cancelled(),
     ]
     first, second, third, last = shown(runner, two_person, event_stream, monkeypatch)

@@ -216,8 +216,8 @@ class AnimateHandlers:
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total
             yield {self.widgets.progress: html_snippets.progress_bar(strings.step_text(event), percent)}
-        elif isinstance(event, events.Remark | events.Note):
-            # What is both for now and for the result comes as both.
+        elif isinstance(event, events.Message):
+            # A job that restarts on another worker emits its messages again.
             if event.text not in said:
                 said.append(event.text)
                 texts = [strings.hide_paths(text, self._hidden(request)) for text in said]
