@@ -68,9 +68,9 @@ def animate_with_progress(
 
 
 def print_result(result: "Result") -> None:
-    """The result's files and notes, a line each, on stdout."""
-    for note in result.notes:
-        typer.echo(f"note: {note}")
+    """The result's files and messages, a line each, on stdout."""
+    for message in result.messages:
+        typer.echo(f"note: {message}")
     typer.echo(f"video: {result.video}")
     if result.side_by_side:
         typer.echo(f"side by side: {result.side_by_side}")

@@ -40,13 +40,13 @@ def faces(
         listing.save_picture(output)
     if as_json:
         name = "persons" if shows_clip else "faces"
-        data = {"file": str(file), "size": list(listing.size), name: listing.rows, "notes": listing.notes}
+        data = {"file": str(file), "size": list(listing.size), name: listing.rows, "messages": listing.messages}
         typer.echo(json.dumps(data, indent=2))
         return
     for row in listing.rows:
         typer.echo(_line("person" if shows_clip else "face", row))
-    for note in listing.notes:
-        typer.echo(f"note: {note}")
+    for message in listing.messages:
+        typer.echo(f"note: {message}")
     if output:
         typer.echo(f"picture: {output}")
 

@@ -72,7 +72,7 @@ def _report(error: BaseException, text: str, code: int, debug: bool) -> int:
 
     if debug:
         traceback.print_exception(error)
-    for note in getattr(error, "notes", ()):
-        typer.echo(f"note: {note}", err=True)
+    for message in getattr(error, "messages", ()):
+        typer.echo(f"note: {message}", err=True)
     typer.secho(f"error: {text}", fg="red", err=True)
     return code

@@ -6,11 +6,11 @@ class FantasyPortraitError(Exception):
 
     Attributes:
         exit_code: what the command line returns.
-        notes: sentences about the inputs that were read before; they are shown with the error.
+        messages: sentences about the inputs that were read before; they are shown with the error.
     """
 
     exit_code = 1
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 class RequestError(FantasyPortraitError):

@@ -74,7 +74,7 @@ def load_pipeline(
     if process_group is not None and process_group.size > 1 and choice.name != runtime_config.attention:
         raise RequestError(
             f"the first process computes attention by {runtime_config.attention}, which does not work here "
-            f"({choice.notes[0]}): choose --attention native"
+            f"({choice.messages[0]}): choose --attention native"
         )
     transformer = load_transformer(files, runtime_config, profile, on_message, cancel)
     cancel.check()
@@ -82,7 +82,7 @@ def load_pipeline(
         # Before placing and caching, whose hooks cannot be compiled.
         compile_blocks(transformer)
     set_attention_backend(transformer, choice)
-    for text in choice.notes:
+    for text in choice.messages:
         on_message(Message(text))
     pipeline = assemble_pipeline(transformer, files.folder)
     pipeline.process_group = process_group

@@ -151,7 +151,7 @@ class PipelineManager:
     ) -> FantasyPortraitPipeline:
         """The pipeline with that profile. The others load it too, once there is nothing left that could be refused."""
         choice = resolve_attention(self._files, self._runtime_config, profile, shared)
-        for text in choice.notes:
+        for text in choice.messages:
             on_message(Message(text))
         runtime_config = replace(self._runtime_config, attention=choice.name)
         if shared is None or shared.size == 1:

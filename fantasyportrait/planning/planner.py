@@ -82,8 +82,8 @@ class Planner:
                 raise
         shorter = replace(job, max_window_frames=WINDOW_FRAMES)
         plan = self._chosen(shorter)
-        note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
-        return replace(plan, sentence=f"{plan.sentence}; {note}")
+        message = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
+        return replace(plan, sentence=f"{plan.sentence}; {message}")
 
     def _chosen(self, job: Workload) -> ExecutionPlan:
         table = self.table(job)

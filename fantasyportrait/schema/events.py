@@ -22,7 +22,7 @@ class Result:
         video: the video's path, or a folder of PNG frames.
         side_by_side: path of the video of driving clips, source and result, where it was asked for.
         request: path of the JSON that re-runs it.
-        notes: what the user should know about the inputs.
+        messages: what the user should know about the inputs.
         frames: of the video.
         duration_s: the video's length in seconds.
     """
@@ -30,7 +30,7 @@ class Result:
     video: Path
     side_by_side: Path | None
     request: Path
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
     frames: int
     duration_s: float
 

@@ -36,12 +36,12 @@ def clip_sha256(path: Path) -> str:
 
 
 def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
-    """The request with the digests of its portrait and clips, and a note for each that had another one before."""
-    notes = []
+    """The request with the digests of its portrait and clips, and a message for each that had another one before."""
+    messages = []
 
     def compare(path: object, before: str | None, now: str) -> str:
         if before not in (None, now):
-            notes.append(f"{path} has changed since this request was made, so the result will differ")
+            messages.append(f"{path} has changed since this request was made, so the result will differ")
         return now
 
     known: dict[Path, str] = {}
@@ -55,4 +55,4 @@ def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)
     portrait = compare(portrait_name(request.portrait), request.portrait_sha256, portrait_sha256)
-    return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(notes))
+    return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(messages))

@@ -49,7 +49,7 @@ def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
 def choose_frame_rate(
     request: AnimationRequest, infos: Mapping[ClipKey, ClipInfo], decoder: Decoder
 ) -> tuple[Fraction, list[str]]:
-    """The result's frames a second, and notes: the request's, or those of the first clip of its cast that moves.
+    """The result's frames a second, and messages: the request's, or those of the first clip of its cast that moves.
 
     Raises `RequestError` where only still pictures drive.
     """
@@ -97,35 +97,35 @@ def reported_duration_s(source: ClipSource, rate: Fraction, decoder: Decoder) ->
     return None if info.still else float((delay_frames(source, rate) + expected_frames(source, info, rate)) / rate)
 
 
-def clip_notes(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
+def clip_messages(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
     """What the user should know about the clip and the chosen person, each with the clip's name.
 
     `max_rows`: how many rows a track may have.
     """
     name = clip.source.path.name
-    notes = [*clip.info.notes]
+    messages = [*clip.info.messages]
     found = report_track(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
-    notes += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
+    messages += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
     if clip.info.still and clip.source.delay_s:
-        notes.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
+        messages.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
         if len(clip.track) >= max_rows:
-            notes.append(
+            messages.append(
                 f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {max_rows} frames: "
                 "choose another part with start and end"
             )
         else:
-            notes.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+            messages.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
     crowd = crowd_warning(clip.track)
     if crowd:
-        notes.append(f"{name}: {crowd}")
-    return notes
+        messages.append(f"{name}: {crowd}")
+    return messages
 
 
-def late_start_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
-    """A note for each clip whose delay lets it begin only after the end of the result."""
+def late_start_messages(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
+    """A message for each clip whose delay lets it begin only after the end of the result."""
     return [
         f"{clip.source.path.name} begins at {clip.source.delay_s:g} s, after the end of the video "
         f"({float(timeline.duration_s):.1f} s): face {clip.face} only shows its first frame"

@@ -51,24 +51,24 @@ class InputReader:
         """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
 
         `portrait` is a path, or a picture in memory as a request takes it. Boxes and landmarks are pixels of that
-        picture, which has the size of the file unless a note says otherwise. Raises `MediaError` for an unreadable
-        photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
+        picture, which has the size of the file unless a message says otherwise. Raises `MediaError` for an unreadable
+        photo and `FaceError` where no face is large enough; its `messages` are those of the photo.
         """
         given = as_portrait(portrait, "portrait")
         check_choice("detector", detector, DETECTORS)
         original = self.decoder.photo(given) if isinstance(given, Path) else given
-        notes = list(original.notes)
+        messages = list(original.messages)
         if detector == "insightface":
-            notes.append(LICENCE)
+            messages.append(LICENCE)
         try:
             # A analyser of its own for each photo: it loads in a moment, and serves one thread.
             analyser = FaceAnalyser(self.models_dir, detector)
-            pixels, faces = analyser.find_upright(original.pixels, notes, self.decoder.limits.faces)
+            pixels, faces = analyser.find_upright(original.pixels, messages, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
-            refusal.notes = tuple(notes)
+            refusal.messages = tuple(messages)
             raise refusal from error
-        return Photo(pixels, tuple(notes), original.sha256), faces
+        return Photo(pixels, tuple(messages), original.sha256), faces
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
         """The faces with masks of their heads, at the size of `pixels`, an RGB picture (H, W, 3) that they lie in."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
-from fantasyportrait.faces.clip_orientation import turn_note
+from fantasyportrait.faces.clip_orientation import turn_messages
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
@@ -29,13 +29,13 @@ class Listing:
     Attributes:
         size: (width, height) of the picture that the boxes lie in, in pixels.
         rows: one JSON object for each face or person, with its id and xyxy box.
-        notes: sentences about the file.
+        messages: sentences about the file.
         picture: uint8 (H, W, 3) RGB with the numbered boxes.
     """
 
     size: tuple[int, int]
     rows: tuple[dict[str, Any], ...]
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
     picture: NDArray[np.uint8]
 
     def save_picture(self, path: Path) -> None:
@@ -52,7 +52,7 @@ def is_clip(path: Path) -> bool:
 
 
 def list_photo(inputs: InputReader, path: Path) -> Listing:
-    """The faces of a photo, in pixels of the file; a note says where it was read at another size."""
+    """The faces of a photo, in pixels of the file; a message says where it was read at another size."""
     photo, faces = inputs.faces(path)
     rows = tuple(
         {
@@ -65,7 +65,7 @@ def list_photo(inputs: InputReader, path: Path) -> Listing:
         for face in faces
     )
     height, width = photo.pixels.shape[:2]
-    return Listing((width, height), rows, photo.notes, annotate(photo.pixels, faces))
+    return Listing((width, height), rows, photo.messages, annotate(photo.pixels, faces))
 
 
 def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
@@ -77,17 +77,17 @@ def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: floa
     tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
     info = inputs.decoder.probe(path)
-    notes = [*info.notes, *turn_note(path, inputs.decoder.turn_of(path))]
+    messages = [*info.messages, *turn_messages(path, inputs.decoder.turn_of(path))]
     for track in tracks:
         found = report_track(track, None if info.still else RATE, (info.width, info.height))
-        notes += [f"person {track.person}: {text}" for text in found.warnings]
+        messages += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
     span = span_end_s(start_s, shown, RATE), span_end_s(start_s, shown + 1, RATE)
     with closing(inputs.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
-    return Listing(tracks[0].size, rows, (*notes, *([crowd] if crowd else [])), picture)
+    return Listing(tracks[0].size, rows, (*messages, *([crowd] if crowd else [])), picture)
 
 
 def _person(track: Track, start_s: float) -> dict[str, Any]:

@@ -31,14 +31,14 @@ class MachineReport:
         rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, reason.
         chosen: the profile that a request would get; None where nothing fits.
         verdict: what it would take, or why it cannot be done.
-        notes: what the figures rest on.
+        messages: what the figures rest on.
     """
 
     machine: str
     rows: tuple[Row, ...]
     chosen: str | None
     verdict: str
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 def machine_report(
@@ -62,7 +62,7 @@ def machine_report(
     with quiet_libraries():
         from fantasyportrait.planning.planner import Planner
 
-        model, notes = _model(sampling, models_dir)
+        model, messages = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         planner = Planner(folder, gguf, runtime_config, default_cache_dir())
         job = workload_of(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
@@ -72,8 +72,8 @@ def machine_report(
     memory = f"{here.ram_gib:.1f} GiB of memory free"
     where = f"{here.name}: {memory}" if here.unified_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
     if not any(each.measured for each in table):
-        notes.append("times are estimated: no video has been made on this machine yet")
-    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
+        messages.append("times are estimated: no video has been made on this machine yet")
+    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(messages))
 
 
 def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None, list[str]]:

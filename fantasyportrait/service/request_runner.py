@@ -16,7 +16,7 @@ from fantasyportrait.core.errors import FantasyPortraitError, MediaError, Reques
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, ScenePart, canonical_face
 from fantasyportrait.engines.progress import Progress
-from fantasyportrait.faces.clip_orientation import turn_note
+from fantasyportrait.faces.clip_orientation import turn_messages
 from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
@@ -38,15 +38,15 @@ from fantasyportrait.service.driving import (
     choose_frame_rate,
     choose_person,
     clip_key,
-    clip_notes,
+    clip_messages,
     expected_frames,
-    late_start_notes,
+    late_start_messages,
 )
 from fantasyportrait.service.face_size_check import small_face_warnings
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.service.output import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.service.side_by_side_panels import panels
-from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
+from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 
 PREVIEW_INTERVAL_S = 0.5
 PREVIEW_IMAGE_SIDE = 512
@@ -68,7 +68,7 @@ class RequestRunner:
         self._inputs, self._engine, self._request = inputs, engine, request
         self._cancel, self._emit = cancel, emit
         self._paths = output_paths(output)
-        self._notes: list[str] = []
+        self._messages: list[str] = []
         self._callbacks = EngineCallbacks(
             message=self._message,
             stage=self._stage,
@@ -76,11 +76,11 @@ class RequestRunner:
         )
 
     def result(self) -> Result:
-        """Run all stages. Raises a `FantasyPortraitError` with its notes, and then leaves nothing on the disk."""
+        """Run all stages. Raises a `FantasyPortraitError` with its messages, and then leaves nothing on the disk."""
         try:
             return self._run_stages()
         except FantasyPortraitError as error:
-            error.notes = tuple(dict.fromkeys([*self._notes, *error.notes]))
+            error.messages = tuple(dict.fromkeys([*self._messages, *error.messages]))
             raise
 
     def _run_stages(self) -> Result:
@@ -89,14 +89,14 @@ class RequestRunner:
         engine.check(self._request)
         infos = self._check_inputs()
         custom_sound_s = self._custom_sound_s()
-        rate, notes = choose_frame_rate(self._request, infos, self._inputs.decoder)
-        self._keep(notes)
+        rate, messages = choose_frame_rate(self._request, infos, self._inputs.decoder)
+        self._keep(messages)
         photo, faces = self._portrait(engine)
         clips = self._driving(infos, rate)
         sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
         timeline = build_timeline(self._request.duration, rate, clips, sound_s)
-        self._keep(late_start_notes(clips, timeline))
-        self._keep(sound_notes(self._request, clips, timeline, custom_sound_s))
+        self._keep(late_start_messages(clips, timeline))
+        self._keep(sound_messages(self._request, clips, timeline, custom_sound_s))
         scene = self._scene(photo, faces, clips, timeline)
         self._check_space(scene)
         with staging_folder(self._paths) as folder:
@@ -106,7 +106,9 @@ class RequestRunner:
             self._finish(scene, clips, video)
         side = self._paths.side_by_side if self._request.side_by_side else None
         length_s = float(scene.timeline.duration_s)
-        return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
+        return Result(
+            self._paths.video, side, self._paths.request, tuple(self._messages), scene.timeline.frames, length_s
+        )
 
     def _draw_seed(self) -> None:
         sampling = self._request.sampling.with_random_seed()
@@ -145,7 +147,7 @@ class RequestRunner:
         progress = self._stage("portrait", 1)
         request = self._request
         photo, faces = self._inputs.faces(request.portrait, request.detector)
-        self._keep(photo.notes)
+        self._keep(photo.messages)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
@@ -154,8 +156,8 @@ class RequestRunner:
                 f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
                 "row, left to right"
             )
-        self._request, notes = add_input_digests(request, photo.sha256)
-        self._keep(notes)
+        self._request, messages = add_input_digests(request, photo.sha256)
+        self._keep(messages)
         photo, faces = self._at_video_size(engine, photo, faces)
         masked = self._inputs.masked(photo.pixels, faces)
         progress.update(1)
@@ -192,7 +194,7 @@ class RequestRunner:
                 progress=lambda done, total, before=before: progress.update(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
-            self._keep(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
+            self._keep(turn_messages(source.path, self._inputs.decoder.turn_of(source.path)))
             before += expected[key]
         progress.update(progress.total)
         clips = tuple(
@@ -201,7 +203,7 @@ class RequestRunner:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._keep(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
+            self._keep(clip_messages(clip, rate, self._inputs.decoder.limits.track_rows))
         return clips
 
     def _scene(
@@ -268,8 +270,8 @@ class RequestRunner:
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
         """A fresh stream of the result's sound, None where nothing is heard."""
-        sources, notes = sound_sources(self._request, clips, timeline)
-        self._keep(notes)
+        sources, messages = sound_sources(self._request, clips, timeline)
+        self._keep(messages)
         read = self._inputs.decoder.sound
         return sound_blocks(sources, timeline.duration_s, read) if sources else None
 
@@ -286,8 +288,8 @@ class RequestRunner:
         """Emit the message, and keep it for the result; a kept one is emitted once."""
         if not message.keep:
             self._emit(message)
-        elif message.text not in self._notes:
-            self._notes.append(message.text)
+        elif message.text not in self._messages:
+            self._messages.append(message.text)
             self._emit(message)
 
 

@@ -246,12 +246,12 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        {"shape": [10**6, 10**6, 3], "notes": []},
-        {"shape": [-4, -4, 3], "notes": []},
-        {"shape": [4, 4, 4], "notes": []},
-        {"shape": [4.5, 4, 3], "notes": []},
-        {"shape": "none", "notes": []},
-        {"shape": [4, 4, 3], "notes": [7]},
+        {"shape": [10**6, 10**6, 3], "messages": []},
+        {"shape": [-4, -4, 3], "messages": []},
+        {"shape": [4, 4, 4], "messages": []},
+        {"shape": [4.5, 4, 3], "messages": []},
+        {"shape": "none", "messages": []},
+        {"shape": [4, 4, 3], "messages": [7]},
         {"error": ["SystemExit", "x"]},
         {"error": "x"},
         {},
@@ -266,7 +266,7 @@ def test_an_answer_that_cannot_be_right_ends_the_child(
 
 
 INFO = {
-    "path": "a", "width": 4, "height": 4, "rate": "25", "duration_s": 1.0, "has_sound": False, "notes": [],
+    "path": "a", "width": 4, "height": 4, "rate": "25", "duration_s": 1.0, "has_sound": False, "messages": [],
     "still": False,
 }  # fmt: skip
 

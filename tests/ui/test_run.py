@@ -67,7 +67,7 @@ def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -
     requests = {Path(last[runner.result.save_request]), *runner.sessions.results.rglob("*.json")}
     assert len(requests) == 2  # the one that is downloaded and the one beside the video
     assert all(str(two_person.parent) not in path.read_text(encoding="utf-8") for path in requests)
-    assert "0.40 s, 10 frames" in last[runner.result.notes]
+    assert "0.40 s, 10 frames" in last[runner.result.messages]
     assert last[runner.widgets.animate]["interactive"] and not last[runner.widgets.stop]["visible"]
 
 
