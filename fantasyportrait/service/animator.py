@@ -35,6 +35,9 @@ class Animator:
     `cache_expiry_s` seconds leaves the cache.
     """
 
+    name = "local"
+    """Its name as a worker of a `JobQueue`."""
+
     def __init__(
         self,
         models_dir: StrPath | None = None,
