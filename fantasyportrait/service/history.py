@@ -1,4 +1,4 @@
-"""Results kept for a while: one folder each, named by a random id, so that nobody can guess another's."""
+"""Stored results: one folder each, named by a random id that other visitors cannot guess."""
 
 import re
 import shutil
@@ -26,13 +26,13 @@ class Entry:
 
 
 class History:
-    """The results beneath one folder. Only folders named by an id of ours are looked at or deleted."""
+    """The results in one folder. Subfolders that are not named by such an id are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def new(self, name: str = "result.mp4") -> Path:
-        """Make a folder for a result, and return the path where its video shall go."""
+        """Make a folder for a result, and return the path for its video."""
         place = self.folder / uuid.uuid4().hex
         try:
             place.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Who is in a photo or in a clip, as rows that print, go into JSON, and number a picture."""
+"""The faces of a photo or the persons of a clip: rows for the terminal and JSON, and a picture with their numbers."""
 
 import mimetypes
 from contextlib import closing
@@ -24,10 +24,10 @@ RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found.
+    """The faces or persons of a file.
 
     Attributes:
-        size: (width, height) of the picture that the boxes lie in, in pixels.
+        size: (width, height) in pixels of the picture to which the boxes refer.
         rows: one JSON object for each face or person, with its id and xyxy box.
         messages: sentences about the file.
         picture: uint8 (H, W, 3) RGB with the numbered boxes.
@@ -44,7 +44,7 @@ class Listing:
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a file is listed as a clip: by its content, and by its name where that shows no picture."""
+    """Whether the file is a clip: it has no image content, and its name has no image suffix."""
     if is_image(path):
         return False
     kind, _ = mimetypes.guess_type(path.name)
@@ -52,7 +52,7 @@ def is_clip(path: Path) -> bool:
 
 
 def list_photo(inputs: InputReader, path: Path) -> Listing:
-    """The faces of a photo, in pixels of the file; a message says where it was read at another size."""
+    """The faces of a photo. Boxes are pixels of the file, unless a message reports that it was read at another size."""
     photo, faces = inputs.faces(path)
     rows = tuple(
         {
@@ -69,10 +69,10 @@ def list_photo(inputs: InputReader, path: Path) -> Listing:
 
 
 def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
-    """The persons of a clip who are seen from `start_s` to `end_s`, with their numbers in the whole clip.
+    """The persons who are visible from `start_s` to `end_s`, numbered as in the whole clip.
 
-    Boxes are pixels of the frames as they are tracked; a row's box is that of the first frame in which the person is
-    seen. The picture is the first frame in which most of them are seen together.
+    Boxes are pixels of the tracked frames, and a row's box is that of the person's first visible frame. The picture is
+    the first frame with the largest number of visible persons.
     """
     tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)

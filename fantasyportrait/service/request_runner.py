@@ -1,4 +1,4 @@
-"""One run of one request, stage by stage: portrait, driving, render, finish."""
+"""One run of a request in four stages: portrait, driving, render, finish."""
 
 import itertools
 import time
@@ -117,7 +117,7 @@ class RequestRunner:
             self._keep([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
 
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
-        """Refuse what cannot work before anything slow is done; return what the clips are."""
+        """Check the inputs before any slow stage; return the properties of the clips."""
         request = self._request
         check_output_paths(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
         for path, what in request.inputs:
@@ -129,7 +129,7 @@ class RequestRunner:
         return infos
 
     def _custom_sound_s(self) -> Fraction | None:
-        """Seconds of the sound that the request names as a file, from its start on; raises where there is none."""
+        """Seconds of the request's sound file from its start on, None without one; raises for a file without sound."""
         sound = self._request.custom_sound
         if sound is None:
             return None
@@ -226,7 +226,7 @@ class RequestRunner:
         height, width = scene.pixels.shape[:2]
         look_at = 0.0
         with closing(engine.render(scene, self._cancel, self._callbacks)) as frames:
-            # The first frame comes before the stage: an engine may have stages of its own until then.
+            # The engine may emit stages of its own before its first frame.
             first = next(frames)
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
@@ -241,7 +241,7 @@ class RequestRunner:
                         self._callbacks.preview_image(frame)
 
     def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
-        """The side-by-side video and the request, then all of it moved in place, the video last."""
+        """Write the side-by-side video and the request, then move all files in place."""
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
@@ -261,7 +261,7 @@ class RequestRunner:
         progress.update(progress.total)
 
     def _with_portrait_file(self, folder: Path) -> AnimationRequest:
-        """The request as it is saved: a picture in memory becomes a file beside the result, made in `folder`."""
+        """The request to save: a portrait in memory is written to `folder` and becomes a file beside the result."""
         if isinstance(self._request.portrait, Path):
             return self._request
         made = folder / self._paths.portrait.name
@@ -269,7 +269,7 @@ class RequestRunner:
         return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
-        """A fresh stream of the result's sound, None where nothing is heard."""
+        """A new stream of the result's sound, None without sound."""
         sources, messages = sound_sources(self._request, clips, timeline)
         self._keep(messages)
         read = self._inputs.decoder.sound

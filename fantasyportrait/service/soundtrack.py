@@ -1,4 +1,4 @@
-"""Which clips are heard in the result, when, and what becomes of sound that does not fit it."""
+"""The sound track: which clips contribute sound, when, and messages about sound of another length."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,7 +17,7 @@ def sound_sources(
 ) -> tuple[tuple[SoundSegment, ...], list[str]]:
     """The sources to mix (none: a silent video without a sound track), and messages about what is missing.
 
-    A clip that drives two faces is heard once, unless it begins at different times.
+    A clip that drives two faces is mixed once for each time at which it begins.
     """
     if request.sound == "none":
         return (), []
@@ -33,7 +33,7 @@ def sound_sources(
 
 
 def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
-    """The clips whose sound the result has, each once for every time at which it begins."""
+    """The clips with sound that are mixed, each once for every time at which it begins."""
     if request.sound == "none" or request.custom_sound is not None:
         return []
     wanted = [clip for clip in _wanted(request, clips) if clip.info.has_sound]
@@ -41,14 +41,14 @@ def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> li
 
 
 def audible_duration_s(request: AnimationRequest, clips: Sequence[DrivingClip], rate: Fraction) -> Fraction | None:
-    """When the last of the heard clips has been played once, in seconds; None where none is heard."""
+    """When the last of the mixed clips ends, played once, in seconds; None without any."""
     return max((end_frame(clip, rate) / rate for clip in audible_clips(request, clips)), default=None)
 
 
 def sound_messages(
     request: AnimationRequest, clips: Sequence[DrivingClip], timeline: Timeline, file_s: Fraction | None
 ) -> list[str]:
-    """What the user should know about sound that is longer or shorter than the video; `file_s`: of the own sound."""
+    """Messages about sound that is longer or shorter than the video; `file_s`: seconds of the request's sound file."""
     video_s = timeline.duration_s
     if request.custom_sound is not None:
         if file_s is None or abs(file_s - video_s) <= _UNNOTICED_S:
