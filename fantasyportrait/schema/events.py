@@ -1,4 +1,4 @@
-"""What happens while a request runs, as data. A run ends with exactly one of Done, Failed, Cancelled."""
+"""The events of a run, as data. A run ends with exactly one of Done, Failed, Cancelled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FantasyPortraitError
 
 StageName = Literal["portrait", "driving", "model", "motion", "sample", "render", "finish"]
-"""model, motion and sample are the diffusion engine's: loading it, encoding who drives, its steps."""
+"""model, motion and sample are stages of the diffusion engine: loading, encoding of the motion, denoising."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves on the disk.
+    """The files of a finished run.
 
     Attributes:
         video: the video's path, or a folder of PNG frames.
         side_by_side: path of the video of driving clips, source and result, where it was asked for.
         request: path of the JSON that re-runs it.
-        messages: what the user should know about the inputs.
-        frames: of the video.
+        messages: sentences for the user about the inputs and the run.
+        frames: number of frames of the video.
         duration_s: the video's length in seconds.
     """
 
@@ -74,7 +74,7 @@ class Message:
 
 @dataclass(frozen=True, eq=False)
 class PreviewImage:
-    """A preview image of the result while it is made: uint8 (H, W, 3) RGB, reduced."""
+    """A reduced preview image of the unfinished result: uint8 (H, W, 3) RGB."""
 
     image: NDArray[np.uint8]
 
@@ -88,14 +88,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing was written; the error's text says why and what to do."""
+    """The run failed and wrote nothing; the error says why and what to do."""
 
     error: FantasyPortraitError
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Stopped by the user; nothing was written."""
+    """The user stopped the run; nothing was written."""
 
 
 Event = Queued | Stage | Step | Message | PreviewImage | Done | Failed | Cancelled

@@ -98,7 +98,7 @@ def reported_duration_s(source: ClipSource, rate: Fraction, decoder: Decoder) ->
 
 
 def clip_messages(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
-    """Messages about the clip and the chosen person, each with the clip's name. `max_rows`: the limit of a track's rows."""
+    """Messages about the clip and the chosen person, each with the clip's name. `max_rows`: limit of a track's rows."""
     name = clip.source.path.name
     messages = [*clip.info.messages]
     found = report_track(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))

@@ -295,7 +295,7 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
 ) -> None:
     monkeypatch.setattr("ui.form.MAX_DURATION_S", 0.5)
     runner.sessions.uploads.register([str(clip)])
-    monkeypatch.setattr(runner.sessions.animator, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
+    monkeypatch.setattr(runner.sessions.animator.inputs, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
     given = options(length="longest")
     last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
     message = last[runner.widgets.message]
