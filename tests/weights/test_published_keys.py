@@ -1,13 +1,10 @@
 """Every published key has one name of ours and comes back from it; nothing else has one."""
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.weights.published_keys import Part, our_key, published_key, rename
+from tests.parity.cases import Cases
 
 PARTS: dict[str, Part] = {"adapter": "motion_adapter", "motion_encoder": "motion_encoder", "dit": "motion_attention"}
 BLOCKS, LAYERS = 40, 4
@@ -101,12 +98,9 @@ def test_many_strange_keys_are_counted() -> None:
 
 
 @pytest.mark.parametrize("listed", PARTS)
-def test_the_listed_keys_of_the_public_code(listed: str, repository: Path) -> None:
-    folder = Path(os.environ.get("PARITY_DIR") or repository.parent / "shared" / "parity")
-    if not (folder / "keys.json").is_file():
-        pytest.skip(f"no list of published keys in {folder}")
-    rows = json.loads((folder / "keys.json").read_text(encoding="utf-8"))[listed]
-    keys = [key for key, _, _ in rows if listed != "dit" or "ip_adapter" in key]
+def test_the_listed_keys_of_the_public_code(listed: str) -> None:
+    rows = Cases.from_environment().json("keys")[listed]
+    keys = [str(key) for key, _, _ in rows if listed != "dit" or "ip_adapter" in key]
     ours = rename(PARTS[listed], dict.fromkeys(keys))
     left_out = [key for key in keys if key not in {published_key(PARTS[listed], name) for name in ours}]
     assert left_out == (["mouth_embed.1.weight", "mouth_embed.1.bias"] if listed == "motion_encoder" else [])
