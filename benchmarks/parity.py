@@ -2,7 +2,7 @@
 
 python -m benchmarks.parity [folder of cases]
 
-Without a folder: the cases of PARITY_DIR, or the committed ones. PARITY_SALT is the salt of the weights, as for the tests.
+Without a folder: the cases of PARITY_DIR, or the committed ones. PARITY_SALT is the weights' salt, as for the tests.
 """
 
 import re

@@ -129,6 +129,28 @@ def test_two_people_keep_their_names_when_they_cross(
     assert not tracks[back].valid[23:25].any()
 
 
+def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
+    tmp_path: Path, models_dir: Path, heads: Heads
+) -> None:
+    """In one frame of the crossing a person's only possible face fits the other person better: both must be paired."""
+    light = heads[1]
+    dark = Head(np.asarray(light.pixels * 0.92, np.uint8), light.alpha)
+    left = np.array([84] * 8 + [144, 210] + [249] * 8, np.float64)
+    right = np.array([232] * 8 + [230, 188] + [133] * 8, np.float64)
+
+    def frame(i: int) -> NDArray[np.uint8]:
+        return paste(paste(room(), dark, Place(right[i], 118, 76)), light, Place(left[i], 110, 86))
+
+    clip = write_clip(tmp_path / "crossing.mp4", map(frame, range(18)), rate=15)
+    tracks = track_clip(clip, Fraction(15), models_dir=models_dir)
+    assert [track.person for track in tracks] == [1, 2]
+    apart = np.abs(left - right) > 50
+    for track, x in zip(tracks, (left, right), strict=True):
+        assert track.valid.all()
+        moved = track.landmarks[:, 1, 0] - track.landmarks[0, 1, 0]
+        np.testing.assert_allclose(moved[apart], (x - x[0])[apart], atol=6)
+
+
 def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     places = [Place(110 + 2.0 * i, 120, 140) for i in range(50)]
     frames = [room() if 20 <= i < 30 else paste(room(), heads[1], place) for i, place in enumerate(places)]
