@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.detect import Detection, Detector
-from fantasyportrait.faces.identity import assign
 from fantasyportrait.faces.landmarks import Crop
 from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.faces.mouths import mouth_patch
 from fantasyportrait.faces.numbering import Piece
-from fantasyportrait.faces.people import SAME_LOOK, Person, Sighting
+from fantasyportrait.faces.people import SAME_LOOK, Person, Sighting, assign_people
 from fantasyportrait.faces.readings import Reading
 from fantasyportrait.faces.search_times import Search
 from fantasyportrait.faces.watch_state import WatchState
@@ -117,7 +116,7 @@ class Watch:
         costs = np.array(
             [[person.cost(frame, time_s, sighting, cut) for sighting in seen] for person in state.people]
         ).reshape(len(state.people), len(seen))
-        owners = {column: state.people[row] for row, column in assign(costs)}
+        owners = {column: state.people[row] for row, column in assign_people(costs)}
         readings: list[Reading] = []
         present: list[Person] = []
         for index, sighting in enumerate(seen):

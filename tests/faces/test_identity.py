@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.identity import Appearance, assign
+from fantasyportrait.faces.people import assign_people
 
 
 def least_total(costs: NDArray[np.float64]) -> tuple[int, float]:
@@ -47,6 +48,20 @@ def test_assignment_of_many_rows_to_few_columns() -> None:
     costs[:54, 7] = costs[55:, 7] = np.inf
     costs[54, 0] = 0.05
     assert sorted(assign(costs)) == sorted(owners)
+
+
+@pytest.mark.parametrize(("costs", "pairs"), [
+    ([[0.10, 0.20], [0.15, np.inf]], [(0, 1), (1, 0)]),  # both can be there
+    ([[0.03, 0.70], [0.51, np.inf]], [(0, 0)]),  # person 0 did not move, and face 1 is a new person
+    ([[0.90, 1.20]], [(0, 0)]),  # sudden change of light
+    ([[0.90, np.inf], [0.20, 0.10]], [(0, 0), (1, 1)]),
+    ([[np.inf], [np.inf]], []),
+    ([], []),
+])  # fmt: skip
+def test_people_are_assigned_unless_a_face_is_rather_a_new_person(
+    costs: list[list[float]], pairs: list[tuple[int, int]]
+) -> None:
+    assert sorted(assign_people(np.array(costs).reshape(len(costs), -1 if costs else 2))) == pairs
 
 
 def test_looks_tell_people_apart_but_not_sizes_or_light(photo: NDArray[np.uint8], faces: tuple[Face, ...]) -> None:

@@ -151,6 +151,27 @@ def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
         np.testing.assert_allclose(moved[apart], (x - x[0])[apart], atol=6)
 
 
+def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
+    tmp_path: Path, models_dir: Path, heads: Heads
+) -> None:
+    """Person 1 stays; person 2 leaves, and 1.2 s later a third person comes to where person 2 was."""
+    first, second, third = (
+        Head(np.asarray(heads[1].pixels * light, np.uint8), heads[1].alpha) for light in (0.9, 0.84, 0.97)
+    )
+
+    def frame(i: int) -> NDArray[np.uint8]:
+        picture = paste(room(), first, Place(80, 120, 90))
+        if 12 <= i < 24:
+            return picture
+        return paste(picture, second if i < 12 else third, Place(240, 120, 90))
+
+    clip = write_clip(tmp_path / "newcomer.mp4", map(frame, range(40)), rate=10)
+    tracks = track_clip(clip, Fraction(10), models_dir=models_dir)
+    assert [int(track.valid.sum()) for track in tracks] == [40, 12, 16]
+    for track, x in zip(tracks, (80, 240, 240), strict=True):
+        assert np.abs(track.landmarks[:, 1, 0] - x).max() < 10
+
+
 def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     places = [Place(110 + 2.0 * i, 120, 140) for i in range(50)]
     frames = [room() if 20 <= i < 30 else paste(room(), heads[1], place) for i, place in enumerate(places)]
