@@ -1,4 +1,4 @@
-"""`fantasyportrait animate`: flags to a request, and the request to a video."""
+"""`fantasyportrait animate`: builds a request from flags and runs it."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -211,7 +211,7 @@ def animate(
 
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
-    """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
+    """The request from the given flags, by name: a new one, or a saved one with changes. Raises `RequestError`."""
     from fantasyportrait.media.request_files import check_embedded, load_request
     from fantasyportrait.schema.request import AnimationRequest
 
@@ -232,7 +232,7 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the request that flags set, but for `sampling`."""
+    """The fields of the request that the flags set, except `sampling`."""
     from fantasyportrait.schema.cast import parse_role
     from fantasyportrait.schema.request import AnimationRequest
 

@@ -1,4 +1,4 @@
-"""Progress and results on the terminal: bars where there is one, plain lines in a log."""
+"""Progress and results on the terminal: progress bars on a terminal, plain lines in a pipe or file."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def animate_with_progress(
     process_group: "ProcessGroup | None" = None,
     sandbox: bool = False,
 ) -> "Result":
-    """Run the request, show how far it is, and return its result; raises what went wrong.
+    """Run the request, show its progress on stderr, and return its result. Raises `FantasyPortraitError`.
 
     With `sandbox` the inputs are decoded in child processes.
     """
@@ -68,7 +68,7 @@ def animate_with_progress(
 
 
 def print_result(result: "Result") -> None:
-    """The result's files and messages, a line each, on stdout."""
+    """Print the result's messages and files, a line each, on stdout."""
     for message in result.messages:
         typer.echo(f"note: {message}")
     typer.echo(f"video: {result.video}")
@@ -83,7 +83,7 @@ def _display() -> "_Display":
 
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
-    """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
+    """Print a line on stderr for each stage, message and sampler step, which may take a minute."""
     from fantasyportrait.schema.events import Message, Stage, Step
 
     def show(event: "Event") -> None:
@@ -100,7 +100,7 @@ def _lines() -> Iterator[Callable[["Event"], None]]:
 
 @contextmanager
 def _bars() -> Iterator[Callable[["Event"], None]]:
-    """A bar on stderr for each stage, with the time left."""
+    """Show a progress bar on stderr for each stage, with the remaining time, and print messages above."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
