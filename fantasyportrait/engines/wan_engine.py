@@ -87,13 +87,13 @@ class WanEngine:
 
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
+        frames = sampled_frames(scene.timeline.frames)
+        spare = frames - scene.timeline.frames
+        if spare:
+            text = f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out"
+            callbacks.message(Message(text))
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
-            frames = sampled_frames(scene.timeline.frames)
-            spare = frames - scene.timeline.frames
-            if spare:
-                text = f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out"
-                callbacks.message(Message(text))
             cancel.check()
             loaded = self._model(scene.request.sampling)
             plan = loaded.pipeline_manager.ready(self._size(scene, frames), callbacks.message, cancel)

@@ -1,4 +1,4 @@
-"""The pipeline of one model on this machine: loaded as job and machine allow, and one profile lower if need be."""
+"""The pipeline of one model on this machine, loaded with the profile that fits, or a lower one if memory runs out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +25,9 @@ class PipelineManager:
     """Holds at most one pipeline, for one job at a time.
 
     Args:
-        files: of the model.
+        files: the model's files.
         runtime_config: this machine's settings; a named profile is the first one tried.
-        cache: folder of prompts' rows and of the times of earlier runs.
+        cache: folder of prompt embeddings and of step times of earlier runs.
         process_group: the processes that share each step; None works alone.
     """
 
@@ -47,13 +47,13 @@ class PipelineManager:
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
-        """The pipeline, placed; after `ready`."""
+        """The pipeline on its device; after `ready`."""
         if self._pipeline is None:
             raise RuntimeError("no pipeline is loaded: call ready first")
         return self._pipeline
 
     def ready(self, job: Workload, on_message: MessageCallback, cancel: CancelToken | None = None) -> ExecutionPlan:
-        """Load what the job asks for, unless what is loaded does for it.
+        """Load the pipeline that the plan selects, unless the loaded one fits the job.
 
         `on_message` gets the plan before anything is loaded, then each change of it. `cancel` is checked while the
         pipelines of the job are loaded. Raises `RequestError` for a job that fits no profile and for settings that
@@ -61,7 +61,7 @@ class PipelineManager:
         """
         self._cancel = cancel or CancelToken()
         if self._pipeline is None:
-            # Others may have come or gone since the last look.
+            # Free memory may have changed since the last measurement.
             self._planner.refresh()
         plan = self._planner.plan(job)
         shared = self._mode(job)
@@ -90,7 +90,7 @@ class PipelineManager:
         return True
 
     def record(self, step_s: float) -> None:
-        """Remember how long a step of this plan took, for the next estimate."""
+        """Record the seconds of a step with this plan, for later estimates."""
         self._planner.record(self._planned, step_s)
 
     @property
@@ -100,7 +100,7 @@ class PipelineManager:
         return self._plan
 
     def _mode(self, job: Workload) -> ProcessGroup | None:
-        """The process group as this job uses it."""
+        """The process group in the mode for this job."""
         if self._process_group is None or self._process_group.size == 1:
             return self._process_group
         mode = resolve_mode(self._runtime_config.parallel, self._process_group.size, job.max_passes)
@@ -124,7 +124,7 @@ class PipelineManager:
     def _load(self, plan: ExecutionPlan, shared: ProcessGroup | None, on_message: MessageCallback) -> None:
         """Load the plan's profile, or the first lower one that fits."""
         while True:
-            # The old one goes first: two of them do not fit.
+            # Free the old pipeline first: two do not fit.
             self._pipeline, self._plan, self._shared = None, plan, shared
             free_memory()
             profile = plan.estimate.profile
@@ -137,7 +137,7 @@ class PipelineManager:
                     raise
                 alone = shared is None or shared.size == 1
                 following = self._planner.fall_back(plan) if alone else None
-            # Outside of the handler, which keeps alive what did not fit.
+            # Outside of the handler, whose exception keeps the failed pipeline alive.
             if following is None:
                 raise RequestError(
                     f"the model does not fit into the memory of this device with the profile {profile.name}, and "
@@ -149,7 +149,7 @@ class PipelineManager:
     def _loaded(
         self, profile: Profile, shared: ProcessGroup | None, on_message: MessageCallback
     ) -> FantasyPortraitPipeline:
-        """The pipeline with that profile. The others load it too, once there is nothing left that could be refused."""
+        """The pipeline with that profile. The other processes load it too, after every check has passed."""
         choice = resolve_attention(self._files, self._runtime_config, profile, shared)
         for text in choice.messages:
             on_message(Message(text))
@@ -159,5 +159,5 @@ class PipelineManager:
         transformer_folder(self._files, runtime_config, profile, on_message, self._cancel)
         shared.broadcast_object(LoadCommand(self._files, runtime_config, profile, self._cache, shared.mode))
         shared.barrier()
-        # From here on nobody can stop before the others do.
+        # From here on no process can stop alone: the others would wait for it.
         return load_pipeline(self._files, runtime_config, profile, self._cache, shared, on_message)

@@ -244,7 +244,9 @@ def from_json(text: str) -> AnimationRequest:
     values = dict(check_keys("the request", data, ["schema", *names]))
     schema = values.pop("schema", None)
     if schema != SCHEMA:
-        raise RequestError(f"the request has the schema {schema!r}, this version reads {SCHEMA}: make the request anew")
+        raise RequestError(
+            f"the request has the schema {schema!r}, this version reads {SCHEMA}: create the request again"
+        )
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
     values["cast"] = tuple(role_from_dict(role) for role in values["cast"])

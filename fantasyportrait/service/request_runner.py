@@ -138,7 +138,8 @@ class RequestRunner:
             raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
         if length_s <= sound.start_s:
             raise RequestError(
-                f"the sound {sound.path} lasts {float(length_s):.2f} s: its start at {sound.start_s:g} s lies beyond"
+                f"the sound {sound.path} lasts {float(length_s):.2f} s and its start is {sound.start_s:g} s: choose an "
+                "earlier start"
             )
         return length_s - Fraction(sound.start_s)
 
