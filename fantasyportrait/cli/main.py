@@ -72,7 +72,7 @@ def _report(error: BaseException, text: str, code: int, debug: bool) -> int:
 
     if debug:
         traceback.print_exception(error)
-    for message in getattr(error, "messages", ()):
+    for message in error.messages if isinstance(error, FantasyPortraitError) else ():
         typer.echo(f"note: {message}", err=True)
     typer.secho(f"error: {text}", fg="red", err=True)
     return code
