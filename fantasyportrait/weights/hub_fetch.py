@@ -5,27 +5,31 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fantasyportrait.core.errors import OutputError, RequestError, WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.catalog import SMALL_MODELS
-from fantasyportrait.weights.hub import HubFile, Listing, download_file, is_offline, read_listing
+from fantasyportrait.weights.hub import download_file, is_offline, read_listing
 from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, with_needed
 from fantasyportrait.weights.hub_record import Fetched, FetchedFile, git_sha1, hub_state, write_record
 from fantasyportrait.weights.store import fetch_models, models_dir
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """One download: its row, the files that belong to it, and the bytes that are still to come."""
+    """One download: its row and folder, the hub's commit, the files that belong to it, the bytes still to come."""
 
     row: HubSource
     place: Path
-    listing: Listing
-    files: tuple[HubFile, ...]
+    commit: str
+    files: tuple["RepoSibling", ...]
     bytes_left: int
 
 
@@ -78,18 +82,18 @@ def _plan(row: HubSource, place: Path) -> _Plan:
         raise WeightsError(
             f"{row.name} is not complete in {place} and HF_HUB_OFFLINE forbids the hub: unset it to fetch"
         )
-    listing = read_listing(row.repo, row.revision)
-    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(file.path, want) for file in listing.files)]
+    info = read_listing(row.repo, row.revision)
+    commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or ()}
+    absent = [want for want in row.files if not fnmatch.filter(listed, want)]
     if absent:
-        raise WeightsError(
-            f"{row.repo} has no {absent[0]} at {listing.commit[:12]}: a newer version may know where it is"
-        )
-    wanted = [file for file in listing.files if any(fnmatch.fnmatchcase(file.path, want) for want in row.files)]
-    outside = [file.path for file in wanted if ".." in Path(file.path).parts or Path(file.path).is_absolute()]
+        raise WeightsError(f"{row.repo} has no {absent[0]} at {commit[:12]}: a newer version may know where it is")
+    wanted = [path for path in listed if any(fnmatch.fnmatchcase(path, want) for want in row.files)]
+    outside = [path for path in wanted if ".." in Path(path).parts or Path(path).is_absolute()]
     if outside:
         raise WeightsError(f"{row.repo} lists {outside[0]}, which leads out of the models folder: it is refused")
-    left = sum(file.size for file in wanted if _size(place / file.path) != file.size)
-    return _Plan(row, place, listing, tuple(wanted), left)
+    files = tuple(listed[path] for path in wanted)
+    left = sum(file.size or 0 for file in files if _size(place / file.rfilename) != file.size)
+    return _Plan(row, place, commit, files, left)
 
 
 def _check_space(plans: list[_Plan], place: Path, say: Say) -> None:
@@ -97,9 +101,10 @@ def _check_space(plans: list[_Plan], place: Path, say: Say) -> None:
     standing = next(path for path in (place, *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(standing).free
     for plan in plans:
+        whole = sum(file.size or 0 for file in plan.files)
         say(
-            f"{plan.row.name}: {_gb(plan.bytes_left)} of {_gb(sum(file.size for file in plan.files))} to fetch from "
-            f"{plan.row.repo} (commit {plan.listing.commit[:12]}, {plan.row.licence}) into {plan.place}; "
+            f"{plan.row.name}: {_gb(plan.bytes_left)} of {_gb(whole)} to fetch from "
+            f"{plan.row.repo} (commit {plan.commit[:12]}, {plan.row.licence}) into {plan.place}; "
             f"{_gb(free)} are free"
         )
     total = sum(plan.bytes_left for plan in plans)
@@ -111,24 +116,24 @@ def _check_space(plans: list[_Plan], place: Path, say: Say) -> None:
 
 
 def _fetch(plan: _Plan, say: Say) -> None:
-    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.listing.commit, {}))
+    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.commit, {}))
     verified: dict[str, FetchedFile] = {}
     for number, file in enumerate(plan.files, start=1):
-        say(f"{plan.row.name}: file {number} of {len(plan.files)}, {file.path} ({_gb(file.size)})")
-        verified[file.path] = _fetch_file(plan, file, say)
-    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.listing.commit, verified))
+        say(f"{plan.row.name}: file {number} of {len(plan.files)}, {file.rfilename} ({_gb(file.size or 0)})")
+        verified[file.rfilename] = _fetch_file(plan, file, say)
+    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.commit, verified))
 
 
-def _fetch_file(plan: _Plan, file: HubFile, say: Say) -> FetchedFile:
+def _fetch_file(plan: _Plan, file: "RepoSibling", say: Say) -> FetchedFile:
     """The file, fetched where it is not there yet, and once more where what is there is not the hub's."""
-    known = plan.place / file.path
+    known = plan.place / file.rfilename
     if known.is_file():
         right = _verified(known, file)
         if right is not None:
             return right
         say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it anew")
         known.unlink()
-    path = download_file(plan.listing, file, plan.place)
+    path = download_file(plan.row.repo, plan.commit, file.rfilename, plan.place)
     right = _verified(path, file)
     if right is None:
         path.unlink()
@@ -139,13 +144,13 @@ def _fetch_file(plan: _Plan, file: HubFile, say: Say) -> FetchedFile:
     return right
 
 
-def _verified(path: Path, file: HubFile) -> FetchedFile | None:
+def _verified(path: Path, file: "RepoSibling") -> FetchedFile | None:
     """Size and sha256 of the file if they are those of the hub."""
     size = path.stat().st_size
-    if size != file.size or (file.sha256 is None and file.git_sha1 and git_sha1(path) != file.git_sha1):
+    if size != file.size or (file.lfs is None and file.blob_id not in (None, git_sha1(path))):
         return None
     digest = file_sha256(path)
-    return FetchedFile(size, digest) if file.sha256 in (None, digest) else None
+    return FetchedFile(size, digest) if file.lfs is None or file.lfs.sha256 == digest else None
 
 
 def _size(path: Path) -> int:
