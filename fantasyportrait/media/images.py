@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from fantasyportrait.core.atomic_write import atomic_write, writing
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.optional import require
 from fantasyportrait.media.inputs import check_file, is_video_file
 from fantasyportrait.media.large_photos import Opened, coefficient_bytes, open_picture, reduced_note
 from fantasyportrait.media.opened import open_file
 from fantasyportrait.media.orientation import upright
-from fantasyportrait.media.partial import partial_path, writing
 from fantasyportrait.media.photo_header import check_header, gif_moves
 from fantasyportrait.media.scans import check_values, lab_to_srgb, opaque
 from fantasyportrait.media.sizes import check_pixels
@@ -71,8 +71,8 @@ def save_image(path: Path, pixels: Pixels) -> None:
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
-    with partial_path(path) as partial, writing(path):
-        Image.fromarray(pixels).save(partial, kind, **({} if kind == "PNG" else {"quality": 95}))
+    with writing(path), atomic_write(path) as made:
+        Image.fromarray(pixels).save(made, kind, **({} if kind == "PNG" else {"quality": 95}))
 
 
 def even_size(width: int, height: int, cap: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fantasyportrait.media.graphs import Pipe, chain, join
-from fantasyportrait.media.partial import OutputFile
+from fantasyportrait.media.output_file import OutputFile
 from fantasyportrait.media.timeline import round_half_up
 
 _PALETTE_BYTES = 48 * 1024 * 1024

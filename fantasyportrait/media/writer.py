@@ -1,7 +1,7 @@
 """Frames and sound out: the format follows the name, and the file appears whole or not at all."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +11,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.atomic_write import atomic_write, writing
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.media.movie import MovieSink
-from fantasyportrait.media.partial import partial_path, writing
 from fantasyportrait.media.pictures import FolderSink, GifSink
 from fantasyportrait.media.sound import Block
 
@@ -90,15 +90,16 @@ class VideoWriter:
 
     @contextmanager
     def _opened(self) -> Iterator[_Sink]:
-        with partial_path(self._path) as partial:
+        with ExitStack() as stack:
             with self._told():
-                sink = self._open(partial)
-            with closing(sink):
-                yield sink
-                if not self._frames:
-                    raise OutputError(f"cannot write {self._path}: there is not a single frame")
-                with self._told():
-                    sink.finish()
+                made = stack.enter_context(atomic_write(self._path))
+                sink = stack.enter_context(closing(self._open(made)))
+            yield sink
+            if not self._frames:
+                raise OutputError(f"cannot write {self._path}: there is not a single frame")
+            with self._told():
+                sink.finish()
+                stack.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
