@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.locked_folder import remove_stale
 from fantasyportrait.pipelines.footprint import Networks, folder_configs, published_configs
-from fantasyportrait.pipelines.mapped_weights import has_copy, sweep_halves
+from fantasyportrait.pipelines.mapped_weights import has_copy
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.runtime.choose import choose, estimates, lower
 from fantasyportrait.runtime.estimate import Estimate, Factor
@@ -147,11 +148,11 @@ class Fitter:
 
     def _disk_gib(self) -> float:
         """What the disk has left for the copy of the transformer that is mapped; endless where there is nothing to
-        copy, or the copy is there. Halves that a killed process has left are removed first."""
+        copy, or the copy is there. What a killed process left of one is removed first."""
         precision = precision_of(self._placement, device_of(self._placement))
         if self._folder is None or self._gguf is not None or has_copy(self._folder / "transformer", precision):
             return math.inf
-        sweep_halves(self._folder / "transformer", precision)
+        remove_stale(self._folder)
         return shutil.disk_usage(self._folder).free / GIB
 
     def _key(self, profile: Profile, job: JobSize) -> RunKey:

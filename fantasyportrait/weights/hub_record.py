@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource
@@ -88,11 +89,10 @@ def read_record(folder: Path) -> dict[str, Fetched]:
 def write_record(folder: Path, name: str, fetched: Fetched) -> None:
     """Put a download into the folder's record, in place of what that row had there. Raises `OutputError`."""
     rows = {key: asdict(row) for key, row in {**read_record(folder), name: fetched}.items()}
-    temporary = folder / f"{RECORD}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / RECORD)
+        with atomic_write(folder / RECORD) as made:
+            made.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{folder / RECORD} cannot be written ({error.strerror}): choose --models-dir") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.locked_folder import WORK_PREFIX, locked_folder
 from fantasyportrait.core.shelf import Shelf, content_key
 
 
@@ -81,12 +82,13 @@ def test_what_is_not_used_expires(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "young"]
 
 
-def test_halves_of_a_killed_process_go_later(tmp_path: Path) -> None:
-    for name, age in ((".half-dead", 7200), (".half-busy", 10)):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
-    Shelf(tmp_path, entries=1).store("key", partial(write, "key"))
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".half-busy", "key"]
+def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    dead = tmp_path / f"{WORK_PREFIX}0123456789ab"
+    dead.mkdir()
+    (dead / "owner.lock").touch()
+    with locked_folder(tmp_path) as busy:
+        Shelf(tmp_path, entries=1).store("key", partial(write, "key"))
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == [busy.name, "key"]
 
 
 @pytest.mark.parametrize("damage", ["byte", "more", "fewer", "sums"])

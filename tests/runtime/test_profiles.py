@@ -121,7 +121,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
     monkeypatch.setattr("fantasyportrait.pipelines.mapped_weights.save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*choose another profile"):
         mapped_folder(files.folder / "transformer", torch.float16, lambda _: None)
-    assert not [path for path in files.folder.iterdir() if path.name.startswith(".transformer")]
+    assert not [path for path in files.folder.iterdir() if path.name.startswith(".")]
 
 
 def test_names_are_the_users_and_cards_descend() -> None:
