@@ -84,7 +84,7 @@ def _plan(row: HubSource, place: Path) -> _Plan:
         )
     info = read_listing(row.repo, row.revision)
     commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or ()}
-    absent = [want for want in row.files if not fnmatch.filter(listed, want)]
+    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(path, want) for path in listed)]
     if absent:
         raise WeightsError(f"{row.repo} has no {absent[0]} at {commit[:12]}: a newer version may know where it is")
     wanted = [path for path in listed if any(fnmatch.fnmatchcase(path, want) for want in row.files)]
