@@ -25,15 +25,14 @@ def is_offline() -> bool:
     return bool(_library(".constants").HF_HUB_OFFLINE)
 
 
-def read_listing(repo: str, revision: str) -> "ModelInfo":
+def read_repo_info(repo: str, revision: str) -> "ModelInfo":
     """The repository at `revision`: its commit in `sha`, and in `siblings` the size and the digest of each file.
 
     The digest is `lfs.sha256` for a large file, `blob_id` (git's) for a small one. Raises `WeightsError`.
-
-    The library's dry run asks for every file by itself and returns no digests, so it is not used here.
     """
+    # The library's dry run sends a request for each file, returns no digests, and makes folders.
     api = _library().HfApi()
-    with _one_sentence(f"the list of files of {repo} at {revision}"):
+    with _translated_errors(f"the list of files of {repo} at {revision}"):
         info: ModelInfo = api.model_info(
             repo, revision=revision, files_metadata=True, timeout=LISTING_TIMEOUT_S, token=_token()
         )
@@ -49,7 +48,7 @@ def download_file(repo: str, commit: str, path: str, folder: Path) -> Path:
     Raises `WeightsError`, or `OutputError` where the disk is full or the folder is not writable.
     """
     library = _library()
-    with _one_sentence(f"{path} of {repo}"):
+    with _translated_errors(f"{path} of {repo}"):
         return Path(library.hf_hub_download(repo, path, revision=commit, local_dir=str(folder), token=_token()))
 
 
@@ -63,7 +62,7 @@ def _token() -> str | bool:
 
 
 @contextmanager
-def _one_sentence(what: str) -> Iterator[None]:
+def _translated_errors(what: str) -> Iterator[None]:
     """Turn whatever the network, the hub or the disk answers into an error of ours."""
     errors = _library(".errors")
     # The first base of the hub's own error is the root of its transport library, which differs between versions.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.core.atomic_write import atomic_write, writing
+from fantasyportrait.core.atomic_write import atomic_write, output_errors
 from fantasyportrait.core.errors import OutputError
 
 
@@ -64,5 +64,5 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_of_the_disk_names_the_file(error: OSError, words: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=f"cannot write .*a.mp4: {words}"), writing(tmp_path / "a.mp4"):
+    with pytest.raises(OutputError, match=f"cannot write .*a.mp4: {words}"), output_errors(tmp_path / "a.mp4"):
         raise error
