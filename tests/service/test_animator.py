@@ -310,7 +310,7 @@ def test_a_bug_is_raised_and_leaves_nothing(
     def broken(*_: object, **__: object) -> Iterator[None]:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(f"fantasyportrait.service.run.Run._{stage}", broken)
+    monkeypatch.setattr(f"fantasyportrait.service.request_runner.RequestRunner._{stage}", broken)
     with pytest.raises(ZeroDivisionError):
         list(animator.events(_request(inputs), tmp_path / "out.mp4"))
     assert list(tmp_path.iterdir()) == []
