@@ -200,11 +200,11 @@ def animate(
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given)
-    place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
+    path = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = runtime_config(given)
     result = run_distributed(
         machine,
-        lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
+        lambda process_group: animate_with_progress(request, path, models_dir, machine, process_group, sandbox),
     )
     if result is not None:
         print_result(result)

@@ -20,8 +20,8 @@ _ID_LENGTH = 12
 def locked_folder(parent: Path, prefix: str = WORK_PREFIX) -> Iterator[Path]:
     """A new folder `prefix` + 12 random digits in `parent` with mode 0700, removed at the end, also after an error.
 
-    Folders of dead processes with the same prefix are removed first; so is the folder of a killed process, by the next
-    call. Raises OSError where the folder cannot be created.
+    Folders that killed processes left there with the same prefix are removed first. Raises OSError where the new one
+    cannot be created.
     """
     remove_stale(parent, prefix)
     folder, lock = _create(parent, prefix)
