@@ -1,4 +1,4 @@
-"""`fantasyportrait animate`: builds a request from flags and runs it."""
+"""`fantasyportrait animate`: flags to a request, and the request to a video."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -200,18 +200,18 @@ def animate(
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given)
-    path = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
+    place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = runtime_config(given)
     result = run_distributed(
         machine,
-        lambda process_group: animate_with_progress(request, path, models_dir, machine, process_group, sandbox),
+        lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
     )
     if result is not None:
         print_result(result)
 
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
-    """The request from the given flags, by name: a new one, or a saved one with changes. Raises `RequestError`."""
+    """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
     from fantasyportrait.media.request_files import check_embedded, load_request
     from fantasyportrait.schema.request import AnimationRequest
 
@@ -232,7 +232,7 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the request that the flags set, except `sampling`."""
+    """The fields of the request that flags set, but for `sampling`."""
     from fantasyportrait.schema.cast import parse_role
     from fantasyportrait.schema.request import AnimationRequest
 

@@ -1,4 +1,4 @@
-"""`fantasyportrait machine`: memory and time of the diffusion engine on this machine."""
+"""`fantasyportrait machine`: does the diffusion engine run here, and how long does it take?"""
 
 import json
 from dataclasses import asdict
@@ -50,7 +50,7 @@ def machine(
     ram_gib: RamGib = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the profiles that fit this machine, with the memory and time of a video."""
+    """Say which profiles fit this machine, with the memory and time that a video would take."""
     settings = runtime_config(locals())
     from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.machine_report import machine_report

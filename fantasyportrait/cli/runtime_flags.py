@@ -1,4 +1,4 @@
-"""The flags of the runtime config: device, profile, precision and the like; a saved request does not contain them."""
+"""The flags that say where and how the diffusion engine computes; they are this machine's, never a request's."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -54,7 +54,7 @@ RamGib = Annotated[
 
 
 def runtime_config(given: Mapping[str, Any]) -> "RuntimeConfig":
-    """The `RuntimeConfig` from the given flags, by name; other flags are ignored. Raises `RequestError`."""
+    """The flags of the machine among all of a command's, by name, as the engine takes them; raises `RequestError`."""
     from fantasyportrait.runtime.runtime_config import RuntimeConfig
 
     return RuntimeConfig(**{field.name: given[field.name] for field in fields(RuntimeConfig) if field.name in given})

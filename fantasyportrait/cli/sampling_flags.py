@@ -1,4 +1,4 @@
-"""The flags of the diffusion engine: one for each field of `Sampling`, with the same name."""
+"""The flags of `wan`, the diffusion engine: one a field of `Sampling`, under the same name."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -98,9 +98,9 @@ MaxWindowFrames = Annotated[
 
 
 def sampling_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Sampling` that the given flags set, by name; other flags are ignored. Raises `RequestError`.
+    """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`.
 
-    A preset sets several fields, and single flags override it.
+    A preset sets several, and single flags beside it go before.
     """
     from fantasyportrait.schema.presets import get_preset
     from fantasyportrait.schema.sampling import Sampling
@@ -115,7 +115,7 @@ def sampling_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model(text: str) -> str:
-    """A name unchanged, a folder absolute, so that the saved request works from any folder."""
+    """A name stays; a folder becomes absolute, so that the saved request finds it from anywhere."""
     from fantasyportrait.schema.sampling import Sampling
 
     folder = Sampling(model=text).model_folder

@@ -83,8 +83,8 @@ class Planner:
                 raise
         shorter = replace(job, max_window_frames=WINDOW_FRAMES)
         plan = self._chosen(shorter)
-        message = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
-        return replace(plan, sentence=f"{plan.sentence}; {message}")
+        note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
+        return replace(plan, sentence=f"{plan.sentence}; {note}")
 
     def _chosen(self, job: Workload) -> ExecutionPlan:
         table = self.table(job)
