@@ -12,6 +12,7 @@ from fantasyportrait.runtime.estimate import Estimate
 from fantasyportrait.runtime.job_needs import JobSize
 from fantasyportrait.runtime.machine import Machine
 from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.probes import Rates
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
 from tests.cli.conftest import Command
 
@@ -29,14 +30,16 @@ def test_every_profile_has_a_row_and_one_is_chosen(command: Command, toy_model: 
     assert done.err == ""
 
 
-def test_json_and_presets(command: Command, toy_model: Path) -> None:
+def test_json_and_presets(command: Command, toy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both times are of one speed: what is measured on a busy machine differs from one command to the next.
+    monkeypatch.setattr("fantasyportrait.pipelines.fit.measure_rates", lambda *_: Rates(0.1, float("inf"), 10))
     reports = [
         json.loads(command("machine", "--model", toy_model.as_posix(), *TOY, "--preset", preset, "--json").out)
         for preset in ("draft", "faithful")
     ]
     assert [[row["profile"] for row in report["rows"]] for report in reports] == [list(PROFILE_NAMES)] * 2
     draft, faithful = (report["rows"][0] for report in reports)
-    assert draft["fits"] and draft["total_s"] <= faithful["total_s"]
+    assert draft["fits"] and draft["total_s"] < faithful["total_s"]
 
 
 def test_a_model_that_is_not_here_is_reckoned_as_published(command: Command, tmp_path: Path) -> None:

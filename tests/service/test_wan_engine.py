@@ -280,7 +280,7 @@ def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> No
         waiting.join(3 * POLL_S)
         assert waiting.is_alive()
         token.cancel()
-        waiting.join(8)
+        waiting.join(60)
         assert not waiting.is_alive()
     finally:
         engine._lock.release()

@@ -182,9 +182,9 @@ def test_cards_and_animate_are_shut_until_another_photo_is_drawn(page: Any, mirr
             page.wait_for_timeout(POLL_MS)
         assert page.evaluate(shut) == ["none", "none"]
         held.pop(0).continue_()
-    page.unroute("**/queue/join*")
     for request in held:
         request.continue_()
+    page.unroute("**/queue/join*")
     wait_for_other_cards(page, before)
     choose(page, 1, "Still")
     assert page.evaluate(shut) != ["none", "none"] and page.is_checked("#face-1 input[value=still]")

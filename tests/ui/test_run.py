@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections import namedtuple
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -97,7 +96,7 @@ def wait_for_endings() -> None:
     """Until the work of those who have gone has ended."""
     for thread in threading.enumerate():
         if thread.name == "fantasyportrait-ending":
-            thread.join(30)
+            thread.join(60)
 
 
 def test_a_visitor_who_goes_stops_the_work(runner: Runner, two_person: Path) -> None:
@@ -116,6 +115,7 @@ class SlowToStop:
     def __init__(self) -> None:
         self.token: CancelToken | None = None
         self.released = threading.Event()
+        self.ended = threading.Event()
 
     def events(
         self, _request: AnimationRequest, _output: Path, cancel: CancelToken
@@ -125,7 +125,8 @@ class SlowToStop:
         try:
             yield events.Stage("portrait")
         finally:
-            self.released.wait(5)
+            self.released.wait(60)
+            self.ended.set()
 
 
 def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_person: Path) -> None:
@@ -137,10 +138,8 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
     happening = work(runner, two_person, card(), card())
     while worker.token is None:
         next(happening)
-    begun_s = time.monotonic()
     happening.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - begun_s < 1
-    assert worker.token.cancelled
+    assert worker.token.cancelled and not worker.ended.is_set()
     # Its folder stays as long as the work may still write there.
     assert len(list(workshop.results.glob("*/*"))) == 1
     worker.released.set()
