@@ -9,7 +9,7 @@ from fantasyportrait.cli import main as command_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what  fantasyportrait app  does with these flags, and end the program with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(command_line.main(["app", *given], leaving=arguments is None))
+    sys.exit(command_line.main(["app", *given], exiting=arguments is None))
 
 
 if __name__ == "__main__":

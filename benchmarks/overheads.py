@@ -7,7 +7,7 @@ The large networks are left out: where the transformer, the decoder or the encod
 result of the right size comes back. Figures are medians of the runs.
 
 A job is 30 steps of two passes at the floor, the bare arithmetic of the transformer. What a job does on the CPU counts
-as measured here. What it does on the card is measured here too, and scaled by the ratio of the two: of their memory
+as measured here. What it does on the GPU is measured here too, and scaled by the ratio of the two: of their memory
 for what only moves numbers, of their float32 arithmetic for the motion adapter.
 """
 
@@ -31,39 +31,39 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel, side_by_side
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.models.motion_adapter import MotionAdapter
-from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
+from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.motion.regions import box_region, face_map
-from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.denoising import Context, WindowInputs
-from fantasyportrait.pipelines.guidance import Guidance
+from fantasyportrait.motion.face_map import box_region, face_map
+from fantasyportrait.pipelines.colour_match import ColourMatch
+from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, motion_inputs, token_labels
-from fantasyportrait.pipelines.portrait_pipeline import TEXT_ROWS, FantasyPortraitPipeline
+from fantasyportrait.pipelines.portrait_pipeline import MAX_SEQUENCE_LENGTH, FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, TimeWindow, time_windows
-from fantasyportrait.pipelines.toy import toy_transformer_config
-from fantasyportrait.runtime.machine import GIB
-from fantasyportrait.runtime.probes import Rates, measure_rates
-from fantasyportrait.runtime.quiet import quiet_libraries
-from fantasyportrait.service.side_panels import PANEL_SIDE
+from fantasyportrait.planning.machine import GIB
+from fantasyportrait.planning.throughput import Throughput, measure_throughput
+from fantasyportrait.runtime.library_logging import quiet_libraries
+from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.timeline import Timeline
+from fantasyportrait.service.side_by_side_panels import PANEL_SIDE
+from fantasyportrait.testing.tiny import tiny_transformer_config
 
 HEIGHT, WIDTH, RATE = 480, 832, Fraction(25)
 STEPS, PASSES = 30, 2
 TFLOP_A_PASS = 1692  # 32760 tokens: the window of 81 frames
-FEATURES = 554
+FEATURE_DIM = 554
 PICTURE = Path(__file__).parents[1] / "assets" / "two_people.png"
 SECOND_VIDEO = "the side by side, clips read again"
 Where = Literal["cpu", "memory", "arithmetic"]
 
 
 @dataclass(frozen=True)
-class Card:
-    """A card's nominal rates: 16-bit products and float32 arithmetic in TFLOP/s, memory in GB/s."""
+class Gpu:
+    """A GPU's nominal rates: 16-bit products and float32 arithmetic in TFLOP/s, memory in GB/s."""
 
     name: str
     tflops: float
@@ -72,14 +72,14 @@ class Card:
 
 
 # 800 of 989: what large products reach on an H100.
-CARDS = (Card("H100", 800, 67, 3350), Card("RTX 4090", 165, 82.6, 1008))
+GPUS = (Gpu("H100", 800, 67, 3350), Gpu("RTX 4090", 165, 82.6, 1008))
 
 
 @dataclass(frozen=True)
 class Cost:
     """One thing around the transformer: seconds each time on this CPU, how often a job does it, and where.
 
-    `where` says what the card's time goes by: cpu is not on the card.
+    `where` says what the GPU's time goes by: cpu is not on the GPU.
     """
 
     what: str
@@ -87,12 +87,12 @@ class Cost:
     where: Where = "cpu"
     times: int = 1
 
-    def job_s(self, card: Card, cpu: Rates) -> float:
-        """Seconds of a whole job with that card, by this CPU's rates."""
+    def job_s(self, gpu: Gpu, cpu: Throughput) -> float:
+        """Seconds of a whole job with that GPU, by this CPU's rates."""
         here = self.seconds * self.times
         if self.where == "memory":
-            return here * cpu.memory_gib_s * GIB / (card.memory_gb_s * 1e9)
-        return here * cpu.tflops / card.float32_tflops if self.where == "arithmetic" else here
+            return here * cpu.memory_gib_s * GIB / (gpu.memory_gb_s * 1e9)
+        return here * cpu.tflops / gpu.float32_tflops if self.where == "arithmetic" else here
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class Job:
     def windows(self) -> tuple[TimeWindow, ...]:
         """Of time, each of which every step goes through."""
         latents, length = latent_frames(self.frames), latent_frames(WINDOW_FRAMES)
-        return time_windows(latents, length, OVERLAP_FRAMES // FRAMES_A_LATENT)
+        return time_windows(latents, length, OVERLAP_FRAMES // FRAMES_PER_LATENT)
 
-    def floor_s(self, card: Card) -> float:
+    def floor_s(self, gpu: Gpu) -> float:
         """Seconds of all passes of all steps."""
-        return STEPS * PASSES * len(self.windows) * TFLOP_A_PASS / card.tflops
+        return STEPS * PASSES * len(self.windows) * TFLOP_A_PASS / gpu.tflops
 
 
 class StoredTransformer(FantasyPortraitTransformer3DModel):
@@ -129,11 +129,11 @@ class StoredDecoder(torch.nn.Module):
     def forward(self, latents: torch.Tensor, first_chunk: bool = False, **_: Any) -> torch.Tensor:
         """(1, 3, 1 or 4, 8 h, 8 w) in -1 to 1; its memory is touched by nobody before it is used."""
         height, width = (8 * side for side in latents.shape[-2:])
-        return torch.zeros(1, 3, 1 if first_chunk else FRAMES_A_LATENT, height, width)
+        return torch.zeros(1, 3, 1 if first_chunk else FRAMES_PER_LATENT, height, width)
 
 
 class StoredVae(AutoencoderKLWan):
-    """The published VAE's way with pictures, its two networks replaced."""
+    """The original VAE's way with pictures, its two networks replaced."""
 
     def __init__(self) -> None:
         super().__init__(base_dim=4, num_res_blocks=1, dim_mult=[1, 1, 1, 1])
@@ -145,7 +145,7 @@ class StoredVae(AutoencoderKLWan):
 
 
 class StoredAdapter(MotionAdapter):
-    """The published motion adapter, whose network gives the same tokens at once."""
+    """The original motion adapter, whose network gives the same tokens at once."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Token windows (B, F_lat, 97, 2048), the same tensor for the same shape."""
@@ -173,7 +173,7 @@ def motion_costs(
 
     where = torch.from_numpy(places())
     labels = token_labels(where)
-    features = torch.randn(job.faces, job.frames, FEATURES)
+    features = torch.randn(job.faces, job.frames, FEATURE_DIM)
     cut = [[DrivenFace(n + 1, rows[window.frames]) for n, rows in enumerate(features)] for window in job.windows]
     condition = torch.zeros(1, 20, job.windows[0].length, HEIGHT // 8, WIDTH // 8)
     inputs = [
@@ -200,19 +200,21 @@ def sampling_costs(
     length = windows[0].window.length
     pipeline.transformer.velocity = torch.randn(1, 16, length, *shape[3:], dtype=torch.bfloat16)
     noise = torch.randn(shape)
-    text, states = (torch.zeros(1, *size, dtype=torch.bfloat16) for size in ((TEXT_ROWS, 4096), (257, 1280)))
+    text, states = (torch.zeros(1, *size, dtype=torch.bfloat16) for size in ((MAX_SEQUENCE_LENGTH, 4096), (257, 1280)))
 
     def steps() -> None:
-        pipeline.denoise(noise, windows, Context(text, None, states), Guidance(), pipeline.prepare_timesteps(STEPS))
+        pipeline.denoise(
+            noise, windows, Conditioning(text, None, states), Guidance(), pipeline.prepare_timesteps(STEPS)
+        )
 
     def condition() -> None:
-        pipeline.prepare_condition(image, FRAMES_A_LATENT * (length - 1) + 1)
+        pipeline.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)
 
-    pipeline.latent_preview(noise)
+    pipeline.preview_image(noise)
     return [
         Cost("image condition, without the VAE's encoder", median(condition, runs)),
         Cost("a step without its passes", median(steps, runs) / STEPS, "memory", STEPS),
-        Cost("a look at the latents", median(lambda: pipeline.latent_preview(noise), runs), times=STEPS),
+        Cost("a preview image of the latents", median(lambda: pipeline.preview_image(noise), runs), times=STEPS),
     ]
 
 
@@ -226,17 +228,15 @@ def decoding_costs(job: Job, pipeline: FantasyPortraitPipeline, frames: NDArray[
 
     pipeline.vae.enable_tiling()
     costs = [Cost("decoding in tiles, without the decoder", median(decode, runs), "memory")]
-    planes = torch.from_numpy(frames[:FRAMES_A_LATENT]).permute(3, 0, 1, 2).contiguous()
+    planes = torch.from_numpy(frames[:FRAMES_PER_LATENT]).permute(3, 0, 1, 2).contiguous()
 
     def fetch() -> None:
         np.ascontiguousarray(planes.permute(1, 2, 3, 0).numpy())
 
-    costs.append(
-        Cost("four frames from the card, in the writer's order", median(fetch, runs), times=len(latents[0, 0]))
-    )
+    costs.append(Cost("four frames from the GPU, in the writer's order", median(fetch, runs), times=len(latents[0, 0])))
     if len(job.windows) > 1:
         match = ColourMatch(frames[0])
-        matched = median(lambda: match(frames[:FRAMES_A_LATENT]), runs)
+        matched = median(lambda: match(frames[:FRAMES_PER_LATENT]), runs)
         costs.append(Cost("colours kept, four frames", matched, times=len(latents[0, 0])))
     return costs
 
@@ -275,7 +275,7 @@ def moving_frames() -> NDArray[np.uint8]:
 def stored_pipeline(adapter: MotionAdapter) -> FantasyPortraitPipeline:
     """The pipeline with stored results instead of its large networks."""
     with quiet_libraries():  # about norms that bfloat16 does no good
-        transformer = StoredTransformer(**toy_transformer_config()).to(torch.bfloat16).eval()
+        transformer = StoredTransformer(**tiny_transformer_config()).to(torch.bfloat16).eval()
     pipeline = FantasyPortraitPipeline(
         transformer, adapter, StoredVae().eval(), FlowMatchEulerDiscreteScheduler(shift=5.0)
     )
@@ -309,9 +309,9 @@ def measured(jobs: Sequence[Job], runs: int, network: MotionAdapter) -> Iterator
         yield job, costs
 
 
-def shares(job: Job, costs: Sequence[Cost], cpu: Rates) -> dict[str, float]:
-    """What the costs are of the job's transformer time, by card."""
-    return {card.name: sum(cost.job_s(card, cpu) for cost in costs) / job.floor_s(card) for card in CARDS}
+def shares(job: Job, costs: Sequence[Cost], cpu: Throughput) -> dict[str, float]:
+    """What the costs are of the job's transformer time, by GPU."""
+    return {gpu.name: sum(cost.job_s(gpu, cpu) for cost in costs) / job.floor_s(gpu) for gpu in GPUS}
 
 
 def sums(costs: Sequence[Cost]) -> dict[str, list[Cost]]:
@@ -319,7 +319,7 @@ def sums(costs: Sequence[Cost]) -> dict[str, list[Cost]]:
     return {"together": [cost for cost in costs if cost.what != SECOND_VIDEO], f"with {SECOND_VIDEO}": list(costs)}
 
 
-def report(job: Job, costs: Sequence[Cost], cpu: Rates, as_json: bool) -> str:
+def report(job: Job, costs: Sequence[Cost], cpu: Throughput, as_json: bool) -> str:
     """One job's table, or its JSON in a line."""
     if as_json:
         rows = [dataclasses.asdict(cost) | {"shares": shares(job, [cost], cpu)} for cost in costs]
@@ -328,9 +328,9 @@ def report(job: Job, costs: Sequence[Cost], cpu: Rates, as_json: bool) -> str:
         return json.dumps(whole | {"costs": rows, "totals": totals, "cpu": dataclasses.asdict(cpu)})
     lines = [
         f"{HEIGHT}x{WIDTH}x{job.frames}, faces: {job.faces}, windows: {len(job.windows)}",
-        f"{'':<50}{'here':>11}{'times':>7}  {'in a job':<12}" + "".join(f"{card.name:>10}" for card in CARDS),
+        f"{'':<50}{'here':>11}{'times':>7}  {'in a job':<12}" + "".join(f"{gpu.name:>10}" for gpu in GPUS),
     ]
-    places = {"cpu": "on the CPU", "memory": "on the card", "arithmetic": "on the card"}
+    places = {"cpu": "on the CPU", "memory": "on the GPU", "arithmetic": "on the GPU"}
     parts = [(c.what, f"{c.seconds * 1e3:.1f} ms", str(c.times), places[c.where], [c]) for c in costs]
     for what, each, times, place, some in [*parts, *((name, "", "", "", some) for name, some in sums(costs).items())]:
         cells = "".join(f"{share:>10.2%}" for share in shares(job, some, cpu).values())
@@ -345,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="a line of JSON for each job")
     options = parser.parse_args(arguments)
     jobs = (Job(WINDOW_FRAMES, 1), Job(WINDOW_FRAMES, 3), Job(2 * WINDOW_FRAMES - 1, 3))
-    cpu = measure_rates(torch.device("cpu"), torch.float32)
+    cpu = measure_throughput(torch.device("cpu"), torch.float32)
     for job, costs in measured(jobs, options.runs, MotionAdapter().eval()):
         print(report(job, costs, cpu, options.json), flush=True)
 

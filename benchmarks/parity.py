@@ -16,11 +16,11 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fantasyportrait.models.motion_encoder import CROP_SIDE
-from fantasyportrait.pipelines.denoising import Context, WindowInputs
-from fantasyportrait.pipelines.guidance import Guidance
+from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.pipelines.toy import toy_vae
+from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.testing.tiny import tiny_vae
 from tests.parity.cases import Cases
 from tests.parity.networks import adapter_of, encoder_of, transformer_of
 from tests.parity.test_transformer import alone, box_labels, context, driven, motion_of, velocity
@@ -55,11 +55,11 @@ def rows(cases: Cases) -> Iterator[Row]:
             out = velocity(transformer, case, one, int(key.rsplit("_t", 1)[1]))
             yield f"transformer, {key}", largest(out, case[key]), 2e-4
     yield "transformer, two_faces", largest(velocity(transformer, case, two, 700), case["two_faces"]), 2e-4
-    pipeline = FantasyPortraitPipeline(transformer, adapter, toy_vae(), FlowMatchEulerDiscreteScheduler(shift=5.0))
+    pipeline = FantasyPortraitPipeline(transformer, adapter, tiny_vae(), FlowMatchEulerDiscreteScheduler(shift=5.0))
     pipeline.set_progress_bar_config(disable=True)
     told, guided = context(case), cases.arrays("guidance")
     negative = context({**guided, "image": case["image"]}, "negative_text")["encoder_hidden_states"]
-    texts = Context(told["encoder_hidden_states"], negative, told["encoder_hidden_states_image"])
+    texts = Conditioning(told["encoder_hidden_states"], negative, told["encoder_hidden_states_image"])
     latents, condition = (torch.from_numpy(case[name])[None] for name in ("latents", "condition"))
     window = WindowInputs(TimeWindow(0, latents.shape[2]), condition, two)
     for key in guided:

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.images.images import load_photo
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "two_people.png"
 # A square around one of its heads.
@@ -30,8 +30,8 @@ LEFT, TOP, SIDE = 650, 40, 280
 READ = """
 import sys, time
 from pathlib import Path
-from fantasyportrait.service.animator import Animator
-photo, faces = Animator().faces(Path(sys.argv[1]))
+from fantasyportrait.service.input_reader import InputReader
+photo, faces = InputReader().faces(Path(sys.argv[1]))
 print(photo.pixels.shape[1], photo.pixels.shape[0], len(faces))
 """
 

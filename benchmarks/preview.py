@@ -22,10 +22,10 @@ from pathlib import Path
 
 import cv2
 
-from fantasyportrait.faces.finder import FaceFinder
-from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.clip_tracking import track_clip
+from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo, save_image
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.preview.engine import Part, render
@@ -53,13 +53,13 @@ def bundled_inputs(folder: Path) -> Inputs:
     save_image(portrait, cv2.resize(crop, (512, 512), interpolation=cv2.INTER_AREA))
     clips = []
     small = cv2.resize(crop, (480, 480), interpolation=cv2.INTER_AREA)
-    finder = FaceFinder()
-    face = finder.masked(small, finder.find(small))[0]
+    analyser = FaceAnalyser()
+    face = analyser.masked(small, analyser.find(small))[0]
     for name in ("talk", "laugh"):
-        motion = builtin_motion(name, 250, RATE, finder.canonical)
+        motion = builtin_motion(name, 250, RATE, analyser.canonical)
         clips.append(folder / f"{name}.mp4")
         with VideoWriter(clips[-1], (480, 480), RATE) as writer:
-            for frame in render(small, [Part(face, motion)], 250, finder.canonical):
+            for frame in render(small, [Part(face, motion)], 250, analyser.canonical):
                 writer.write(frame)
     return Inputs(clips[0], clips[1], portrait, pair)
 
@@ -81,10 +81,10 @@ def analysis_fps(clip: Path) -> float:
 def render_fps(photo: Path, frames: int = 100) -> float:
     """Frames rendered in a second, every face moving; set-up of the photo left out."""
     pixels = load_photo(photo).pixels
-    finder = FaceFinder()
-    motion = builtin_motion("talk", frames + 1, RATE, finder.canonical)
-    parts = [Part(face, motion) for face in finder.masked(pixels, finder.find(pixels))]
-    stream = render(pixels, parts, frames + 1, finder.canonical)
+    analyser = FaceAnalyser()
+    motion = builtin_motion("talk", frames + 1, RATE, analyser.canonical)
+    parts = [Part(face, motion) for face in analyser.masked(pixels, analyser.find(pixels))]
+    stream = render(pixels, parts, frames + 1, analyser.canonical)
     next(stream)
     start = time.perf_counter()
     rendered = sum(1 for _ in stream)

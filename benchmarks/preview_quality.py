@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.clip_tracking import track_clip
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.faces.tracker import track_clip
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
-from fantasyportrait.media.images import load_photo
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.motion.from_track import motion_of
+from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.preview.engine import Part, render
 
 RATE = Fraction(25)
@@ -74,16 +74,16 @@ def signals_of(
 
 def correlations(media: Path, frames: int) -> list[dict[str, object]]:
     """One row a portrait and clip."""
-    finder, net = FaceFinder(), FaceModels().landmark_net()
-    reader, rows = Reader(net, finder.canonical), []
+    analyser, net = FaceAnalyser(), FaceModels().landmark_net()
+    reader, rows = Reader(net, analyser.canonical), []
     for portrait in ("woman.jpg", "man.jpeg"):
         pixels = load_photo(media / portrait).pixels
-        face = finder.masked(pixels, finder.find(pixels))[0]
+        face = analyser.masked(pixels, analyser.find(pixels))[0]
         for clip in SINGLE:
             track = track_clip(media / clip, RATE, 0.0, frames / float(RATE))[0]
-            motion = motion_of(track, finder.canonical)
-            result = list(render(pixels, [Part(face, motion)], len(motion), finder.canonical))
-            yaw = np.array([head_pose(row, finder.canonical).yaw for row in motion.landmarks])
+            motion = motion_from_track(track, analyser.canonical)
+            result = list(render(pixels, [Part(face, motion)], len(motion), analyser.canonical))
+            yaw = np.array([head_pose(row, analyser.canonical).yaw for row in motion.landmarks])
             driver, seen = signals_of(motion.landmarks, track.blendshapes, yaw), reader.signals(result, face.landmarks)
             row: dict[str, object] = {"portrait": portrait, "clip": clip}
             for name, least in LEAST_DEVIATION.items():
@@ -97,15 +97,15 @@ def correlations(media: Path, frames: int) -> list[dict[str, object]]:
 
 def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
     """The first frame animated by its own clip, against the clip and against the unmoved photo."""
-    finder, net = FaceFinder(), FaceModels().landmark_net()
-    reader, rows = Reader(net, finder.canonical), []
+    analyser, net = FaceAnalyser(), FaceModels().landmark_net()
+    reader, rows = Reader(net, analyser.canonical), []
     for clip in SINGLE:
         end = frames / float(RATE)
         true = list(read_clip(media / clip, RATE, 0.0, end))
         track = track_clip(media / clip, RATE, 0.0, end)[0]
-        face = finder.masked(true[0], finder.find(true[0]))[0]
-        motion = motion_of(track, finder.canonical, reference=face)
-        result = list(render(true[0], [Part(face, motion, absolute=True)], len(motion), finder.canonical))
+        face = analyser.masked(true[0], analyser.find(true[0]))[0]
+        motion = motion_from_track(track, analyser.canonical, reference=face)
+        result = list(render(true[0], [Part(face, motion, absolute=True)], len(motion), analyser.canonical))
         seen = reader.signals(result, face.landmarks)["points"][:, :468, :2]
         truth = track.landmarks[:, :468, :2]
         moved = np.linalg.norm(seen - truth, axis=2).mean()
@@ -123,10 +123,10 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
 
 def independence(media: Path) -> dict[str, int]:
     """How many pixels of face 1's head change when face 2's driver does; and of a still face at all."""
-    finder = FaceFinder()
+    analyser = FaceAnalyser()
     pixels = load_photo(media / "two_person.png").pixels
-    one, two = finder.masked(pixels, finder.find(pixels))
-    canonical = finder.canonical
+    one, two = analyser.masked(pixels, analyser.find(pixels))
+    canonical = analyser.canonical
     nod, laugh, talk = (builtin_motion(name, 25, RATE, canonical) for name in ("nod", "laugh", "talk"))
     first = render(pixels, [Part(one, talk), Part(two, nod)], 25, canonical)
     second = render(pixels, [Part(one, talk), Part(two, laugh)], 25, canonical)

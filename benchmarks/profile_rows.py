@@ -11,126 +11,126 @@ from typing import Any
 
 import torch
 
-from benchmarks.measuring import Measured, RamWatch, Work, measure
-from benchmarks.predicting import Predicted, Predictor
-from benchmarks.random_model import LeftOut, random_pipeline, toy_configs
+from benchmarks.measurement import BenchmarkCase, Measurement, RamMonitor, measure
+from benchmarks.prediction import Prediction, Predictor
+from benchmarks.random_model import SkippedProfile, random_pipeline, tiny_configs
 from fantasyportrait.core.errors import FantasyPortraitError
-from fantasyportrait.pipelines.footprint import Configs, published_configs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime.attention import choose_attention, set_attention
-from fantasyportrait.runtime.compute import COMPILER, check_compiled, compile_blocks, compute_settings
+from fantasyportrait.planning.meta_networks import ModelConfigs, original_configs
+from fantasyportrait.runtime.attention import select_attention, set_attention_backend
+from fantasyportrait.runtime.library_logging import quiet_libraries
 from fantasyportrait.runtime.memory import free_memory
-from fantasyportrait.runtime.place import device_of, place, precision_of
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.offload import apply_offload, resolve_device, resolve_dtype
 from fantasyportrait.runtime.profiles import Profile
-from fantasyportrait.runtime.quiet import quiet_libraries
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.runtime.torch_config import COMPILER, check_compile, compile_blocks, torch_settings
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Bench:
+class Setup:
     """What all rows of one process share."""
 
     profile: Profile
-    placement: Placement
+    runtime_config: RuntimeConfig
     device: torch.device
-    configs: Configs
+    configs: ModelConfigs
     options: argparse.Namespace
 
     @property
     def precision(self) -> torch.dtype:
         """In which the transformer computes."""
-        return precision_of(self.placement, self.device)
+        return resolve_dtype(self.runtime_config, self.device)
 
 
 def profile_rows(profile: Profile, options: argparse.Namespace) -> Iterator[Row]:
     """A row for each work of `options`, or one that says why there is none."""
-    placement = Placement(device=options.device, precision=options.precision, attention=options.attention)
-    configs = toy_configs() if options.tiny else published_configs()
-    bench = Bench(profile, placement, device_of(placement), configs, options)
+    runtime_config = RuntimeConfig(device=options.device, precision=options.precision, attention=options.attention)
+    configs = tiny_configs() if options.tiny else original_configs()
+    setup = Setup(profile, runtime_config, resolve_device(runtime_config), configs, options)
     try:
-        with compute_settings(bench.device, options.compile), quiet_libraries(), torch.no_grad():
-            yield from _measured(bench)
-    except (LeftOut, FantasyPortraitError) as error:
-        yield {"profile": profile.name, "left_out": str(error)}
+        with torch_settings(setup.device, options.compile), quiet_libraries(), torch.no_grad():
+            yield from _measured(setup)
+    except (SkippedProfile, FantasyPortraitError) as error:
+        yield {"profile": profile.name, "skipped": str(error)}
     except torch.OutOfMemoryError:
-        yield {"profile": profile.name, "left_out": "the model does not fit into the memory of this card"}
+        yield {"profile": profile.name, "skipped": "the model does not fit into the memory of this GPU"}
 
 
-def _measured(bench: Bench) -> Iterator[Row]:
-    """The pipeline built and placed once, then every work; the estimates come first, in the empty card."""
-    options = bench.options
+def _measured(setup: Setup) -> Iterator[Row]:
+    """The pipeline built and placed once, then every work; the estimates come first, in the empty GPU."""
+    options = setup.options
     if options.compile:
-        check_compiled(bench.profile, bench.device)
-    predictor = Predictor(bench.configs, bench.device, bench.precision)
-    works = [Work(*size, faces) for size in options.sizes for faces in options.faces]
-    predicted = {work: predictor.predict(bench.profile, work, options.steps, options.batch_passes) for work in works}
+        check_compile(setup.profile, setup.device)
+    predictor = Predictor(setup.configs, setup.device, setup.precision)
+    works = [BenchmarkCase(*size, faces) for size in options.sizes for faces in options.faces]
+    predicted = {work: predictor.predict(setup.profile, work, options.steps, options.batch_passes) for work in works}
     first = predicted[works[0]].estimate
-    if not first.possible or not (options.despite or any(each.estimate.fits for each in predicted.values())):
-        raise LeftOut(f"it {first.why}")
+    if not first.possible or not (options.force or any(each.estimate.fits for each in predicted.values())):
+        raise SkippedProfile(f"it {first.reason}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        with RamWatch() as ram:
+        with RamMonitor() as ram:
             begin = time.perf_counter()
-            pipeline, notes = _pipeline(bench, Path(folder))
+            pipeline, notes = _pipeline(setup, Path(folder))
             build_s = time.perf_counter() - begin
-        shared = _shared(bench, predictor) | {"build_s": build_s, "build_ram_gib": ram.peak_gib, "notes": notes}
+        shared = _shared(setup, predictor) | {"build_s": build_s, "build_ram_gib": ram.peak_gib, "notes": notes}
         for work in works:
             row = shared | {"size": work.size, "faces": work.faces}
             expected = predicted[work]
-            if not (expected.estimate.fits or options.despite):
-                yield row | {"left_out": f"it {expected.estimate.why}"}
+            if not (expected.estimate.fits or options.force):
+                yield row | {"skipped": f"it {expected.estimate.reason}"}
                 continue
-            figures = _try(bench, pipeline, work)
-            yield row | ({"left_out": figures} if isinstance(figures, str) else _figures(figures, expected))
+            figures = _try(setup, pipeline, work)
+            yield row | ({"skipped": figures} if isinstance(figures, str) else _figures(figures, expected))
 
 
-def _pipeline(bench: Bench, folder: Path) -> tuple[FantasyPortraitPipeline, list[str]]:
+def _pipeline(setup: Setup, folder: Path) -> tuple[FantasyPortraitPipeline, list[str]]:
     """Built, with its attention chosen, compiled if asked for, and placed; and what the attention has to say."""
-    pipeline = random_pipeline(bench.configs, bench.profile, bench.precision, bench.device, folder)
-    config, compiled = pipeline.transformer.config, bench.options.compile
-    choice = choose_attention(
-        *(bench.placement.attention, bench.device, bench.precision),
+    pipeline = random_pipeline(setup.configs, setup.profile, setup.precision, setup.device, folder)
+    config, compiled = pipeline.transformer.config, setup.options.compile
+    choice = select_attention(
+        *(setup.runtime_config.attention, setup.device, setup.precision),
         heads=config.num_attention_heads,
         head_dim=config.attention_head_dim,
         compiler=COMPILER if compiled else None,
     )
-    set_attention(pipeline.transformer, choice)
+    set_attention_backend(pipeline.transformer, choice)
     if compiled:
         compile_blocks(pipeline.transformer)
-    place(pipeline, bench.profile.offload, bench.device)
+    apply_offload(pipeline, setup.profile.offload, setup.device)
     free_memory()
     return pipeline, [choice.backend, *choice.notes]
 
 
-def _try(bench: Bench, pipeline: FantasyPortraitPipeline, work: Work) -> Measured | str:
+def _try(setup: Setup, pipeline: FantasyPortraitPipeline, work: BenchmarkCase) -> Measurement | str:
     """The figures, or why there are none."""
     try:
-        return measure(pipeline, work, bench.options.steps, bench.device, bench.options.batch_passes)
+        return measure(pipeline, work, setup.options.steps, setup.device, setup.options.batch_passes)
     except torch.OutOfMemoryError:
         pass  # what did not fit is kept alive until the handler is left
     free_memory()
-    return "it does not fit into the memory of this card"
+    return "it does not fit into the memory of this GPU"
 
 
-def _shared(bench: Bench, predictor: Predictor) -> Row:
+def _shared(setup: Setup, predictor: Predictor) -> Row:
     """What every row of a process says of the machine and of how it computes."""
     return {
-        "card": predictor.machine.name,
+        "gpu": predictor.machine.name,
         "torch": torch.__version__,
-        "profile": bench.profile.name,
-        "precision": str(bench.precision).removeprefix("torch."),
-        "compiled": bench.options.compile,
-        "batch_passes": bench.options.batch_passes,
-        "steps": bench.options.steps,
-        "toy": bench.options.tiny,
+        "profile": setup.profile.name,
+        "precision": str(setup.precision).removeprefix("torch."),
+        "compiled": setup.options.compile,
+        "batch_passes": setup.options.batch_passes,
+        "steps": setup.options.steps,
+        "tiny": setup.options.tiny,
         # Nothing has to move on the CPU, and JSON has no infinity.
-        "rates": {name: rate if isfinite(rate) else None for name, rate in asdict(predictor.rates).items()},
+        "throughput": {name: rate if isfinite(rate) else None for name, rate in asdict(predictor.throughput).items()},
         "nominal_tflops": predictor.nominal_tflops,
     }
 
 
-def _figures(found: Measured, predicted: Predicted) -> Row:
+def _figures(found: Measurement, predicted: Prediction) -> Row:
     """Measured beside predicted, and how far from the floors."""
     peaks, estimate = found.peaks.values(), predicted.estimate
     allocated, reserved = max(p.allocated_gib for p in peaks), max(p.reserved_gib for p in peaks)

@@ -25,7 +25,7 @@ class _Kind:
         return gguf.GGMLQuantizationType[self.name]
 
 
-# The first kind whose blocks fill a row is taken: toys have rows too short for the large ones.
+# The first kind whose blocks fill a row is taken: tiny models have rows too short for the large ones.
 _KINDS: MappingProxyType[str, tuple[_Kind, ...]] = MappingProxyType(
     {
         "gguf-q8": (_Kind("Q8_0", (2.7e-4,)),),

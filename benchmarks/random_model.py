@@ -1,4 +1,4 @@
-"""The whole pipeline with random weights, at the published sizes or as a toy: nothing is downloaded.
+"""The whole pipeline with random weights, at the original sizes or with a tiny model: nothing is downloaded.
 
 Weights come into being block by block where they belong, through the same functions and quantizers of diffusers that
 load real ones, so that what is measured is held in memory as a real model would be.
@@ -22,12 +22,12 @@ from benchmarks.random_gguf import random_blocks
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.shapes import full_config
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.footprint import Configs
-from fantasyportrait.pipelines.loading import SHIFT
+from fantasyportrait.pipelines.loading import FLOW_SHIFT
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_transformer_config
+from fantasyportrait.planning.meta_networks import ModelConfigs
 from fantasyportrait.runtime.profiles import Profile
-from fantasyportrait.runtime.quantize import KEPT_WHOLE, loading_arguments, store_in_fp8
+from fantasyportrait.runtime.quantization import MODULES_TO_NOT_CONVERT, enable_fp8_storage, pretrained_kwargs
+from fantasyportrait.testing.tiny import tiny_transformer_config
 
 STD = 0.02
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
@@ -35,15 +35,15 @@ _INDEX = "diffusion_pytorch_model.safetensors.index.json"
 _SPARE = 2**30
 
 
-class LeftOut(Exception):
+class SkippedProfile(Exception):
     """A profile cannot be measured on this machine; the sentence says why."""
 
 
-def toy_configs() -> Configs:
+def tiny_configs() -> ModelConfigs:
     """Small enough for a CPU; the numbers of tokens are those of the real one."""
-    return Configs(
-        name="toy",
-        transformer={**toy_transformer_config(), "motion_dim": 64},
+    return ModelConfigs(
+        name="tiny",
+        transformer={**tiny_transformer_config(), "motion_dim": 64},
         motion_adapter={"motion_dim": 64, "dim": 64, "num_layers": 1, "num_heads": 2, "head_dim": 32},
         vae={"base_dim": 4, "num_res_blocks": 1, "dim_mult": [1, 1, 1, 1]},
         image_encoder={
@@ -54,11 +54,11 @@ def toy_configs() -> Configs:
 
 
 def random_pipeline(
-    configs: Configs, profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
+    configs: ModelConfigs, profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
 ) -> FantasyPortraitPipeline:
     """The pipeline in the profile's numbers, not placed yet; `folder` takes the shards of a mapped transformer.
 
-    Raises `LeftOut`, `DependencyError` for a quantizer that is not installed, and `torch.OutOfMemoryError`.
+    Raises `SkippedProfile`, `DependencyError` for a quantizer that is not installed, and `torch.OutOfMemoryError`.
     """
     # On the device, where random numbers are drawn in a moment; then they wait for `place` like loaded ones.
     with torch.device(device):
@@ -72,14 +72,14 @@ def random_pipeline(
         transformer=random_transformer(configs.transformer, profile, precision, device, folder),
         motion_adapter=adapter,
         vae=vae,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=FLOW_SHIFT),
         image_encoder=vision,
         image_processor=CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side}),
     )
     pipeline.set_progress_bar_config(disable=True)
     rows = torch.randn(1, pipeline.transformer.config.text_dim, generator=torch.Generator().manual_seed(0))
     # The empty prompt has one row.
-    pipeline.prompt_rows = lambda prompt: rows
+    pipeline.prompt_encoder = lambda prompt: rows
     return pipeline
 
 
@@ -87,13 +87,13 @@ def random_transformer(
     config: Mapping[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, folder: Path
 ) -> FantasyPortraitTransformer3DModel:
     """The transformer alone; on the device where the profile leaves it there, else in the machine's memory."""
-    arguments = loading_arguments(profile, precision, device)
+    arguments = pretrained_kwargs(profile, precision, device)
     if profile.offload == "disk":
         transformer = _mapped(config, precision, device, folder)
     else:
         transformer = _filled(config, profile, precision, device, arguments.get("quantization_config"))
     if profile.weights == "fp8":
-        store_in_fp8(transformer, precision)
+        enable_fp8_storage(transformer, precision)
     return transformer.eval().requires_grad_(False)
 
 
@@ -112,7 +112,7 @@ def _filled(
         quantizer.validate_environment(torch_dtype=precision, device_map={"": device})
         names = dict(_numbers(transformer, kinds, torch.device("meta")))
         quantizer.preprocess_model(transformer, device_map={"": device}, keep_in_fp32_modules=kept, state_dict=names)
-    # bitsandbytes leaves its layers on the card, and model offload fetches them from there.
+    # bitsandbytes leaves its layers on the GPU, and model offload fetches them from there.
     home = device if profile.offload == "none" or profile.weights == "nf4" else torch.device("cpu")
     for part in _parts(transformer):
         state = dict(_numbers(transformer, kinds, device, part))
@@ -139,7 +139,7 @@ def _mapped(
     needed = sum(value.numel() for value in transformer.parameters()) * precision.itemsize + _SPARE
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise LeftOut(
+        raise SkippedProfile(
             f"its shards take {needed / 1e9:.0f} GB and {folder} has {free / 1e9:.0f} GB: name another one by --folder"
         )
     places = {}
@@ -189,4 +189,4 @@ def _numbers(
 
 
 def _whole(name: str) -> bool:
-    return bool(set(KEPT_WHOLE) & set(name.split(".")))
+    return bool(set(MODULES_TO_NOT_CONVERT) & set(name.split(".")))

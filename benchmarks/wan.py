@@ -1,15 +1,15 @@
-"""The diffusion engine on a card: the published sizes with random weights, profile by profile; nothing is downloaded.
+"""The diffusion engine on a GPU: the original sizes with random weights, profile by profile; nothing is downloaded.
 
     python -m benchmarks.wan [--profiles resident,stream] [--sizes 480x832x81,512x512x81] [--large] [--faces 1,3]
-                             [--steps 3] [--batch-passes] [--attention native] [--compile] [--despite] [--folder DIR]
+                             [--steps 3] [--batch-passes] [--attention native] [--compile] [--force] [--folder DIR]
                              [--json]
 
 Each row is printed as soon as it is measured, with --json as a line of JSON. Sizes are height x width x frames; the
 step's time is the median of all steps but the first. A step has two passes (portrait guidance 4). Its floor is the
-bare arithmetic of the passes: at the rate that this card reaches in large matrix products, and at its nominal rate.
+bare arithmetic of the passes: at the rate that this GPU reaches in large matrix products, and at its nominal rate.
 Each of several profiles has a process of its own, so that none meets another one's memory. A profile that is not
-possible here, or by its estimate does not fit (--despite tries it nevertheless), is left out with the reason. Without a
-CUDA card the program says so and exits with 3; --tiny --device cpu runs all of it as a toy.
+possible here, or by its estimate does not fit (--force tries it nevertheless), is left out with the reason. Without a
+CUDA GPU the program says so and exits with 3; --tiny --device cpu runs all of it with a tiny model.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from fantasyportrait.runtime.placement import ATTENTIONS, PRECISIONS
-from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
+from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
+from fantasyportrait.runtime.runtime_config import ATTENTIONS, PRECISIONS
 
-NO_CARD = 3
+NO_GPU = 3
 # The issue's targets first: a run that is cut short has them.
 ORDER = (
     "resident",
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _options(given)
     if not torch.cuda.is_available() and not options.tiny:
-        print("benchmarks.wan needs a CUDA card, and there is none: try --tiny --device cpu", file=sys.stderr)
-        return NO_CARD
+        print("benchmarks.wan needs a CUDA GPU, and there is none: try --tiny --device cpu", file=sys.stderr)
+        return NO_GPU
     if not options.json:
         print(" ".join(f"{name.replace('predicted', 'pred').replace('_', ' '):>{width}}" for name, width in COLUMNS))
     for row in rows(options, given):
@@ -59,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def rows(options: argparse.Namespace, given: Sequence[str]) -> Iterator[Row]:
     """A row for each profile and work, or one that says why there is none."""
     if len(options.profiles) == 1:
-        # Late: they talk while they load, and where there is no card one sentence is enough.
+        # Late: they talk while they load, and where there is no GPU one sentence is enough.
         from benchmarks.profile_rows import profile_rows
 
-        yield from profile_rows(profile_of(options.profiles[0]), options)
+        yield from profile_rows(get_profile(options.profiles[0]), options)
         return
     for name in options.profiles:
         yield from _in_its_own_process(name, given)
@@ -78,13 +78,13 @@ def _in_its_own_process(name: str, given: Sequence[str]) -> Iterator[Row]:
             else:  # a library that talks
                 print(line, end="", file=sys.stderr)
     if child.returncode:
-        yield {"profile": name, "left_out": f"its process ended with {child.returncode}: see its last words above"}
+        yield {"profile": name, "skipped": f"its process ended with {child.returncode}: see its last words above"}
 
 
 def _line(row: Row) -> str:
     """A row of the table."""
-    if "left_out" in row:
-        return f"{row['profile']:>14} {row.get('size', ''):>13} {row.get('faces', ''):>6}  left out: {row['left_out']}"
+    if "skipped" in row:
+        return f"{row['profile']:>14} {row.get('size', ''):>13} {row.get('faces', ''):>6}  left out: {row['skipped']}"
     cells = ("-" if row[name] is None else row[name] for name, _ in COLUMNS)
     texts = (f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells)
     return " ".join(f"{text:>{width}}" for text, (_, width) in zip(texts, COLUMNS, strict=True))
@@ -102,9 +102,9 @@ def _options(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--tiny", action="store_true", help="a toy of the model")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model")
     parser.add_argument("--folder", type=Path, help="for the shards of stream-disk, 35 GB; the system's temporary one")
-    parser.add_argument("--despite", action="store_true", help="try also what by its estimate does not fit")
+    parser.add_argument("--force", action="store_true", help="try also what by its estimate does not fit")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(given)
     options.sizes = options.sizes or _sizes(TINY if options.tiny else SIZES)
@@ -114,7 +114,7 @@ def _options(given: Sequence[str]) -> argparse.Namespace:
 
 
 def _profiles(text: str) -> list[str]:
-    return [profile_of(name).name for name in text.split(",")]
+    return [get_profile(name).name for name in text.split(",")]
 
 
 def _sizes(text: str) -> list[tuple[int, int, int]]:

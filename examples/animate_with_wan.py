@@ -2,8 +2,8 @@
 
 python examples/animate_with_wan.py MODEL [STEPS [SIDE [clip for the person on the left]]]
 
-MODEL is a name of `fantasyportrait weights list`, or the folder of a model (`fantasyportrait weights make-toy ./toy`);
-SIDE is the longest side of the video in pixels.
+MODEL is a name of `fantasyportrait weights list`, or the folder of a model (`fantasyportrait weights make-tiny
+./tiny`); SIDE is the longest side of the video in pixels.
 """
 
 import sys
@@ -18,7 +18,7 @@ def main(model: str, steps: str = "30", side: str = "720", left: str = "motion:t
     request = AnimationRequest(example_photo(), cast, duration=2, side_by_side=False)
     animator = Animator()
     print(animator.animate(request, "preview.mp4").video)
-    sampling = Sampling(model=model, steps=int(steps), seed=1)
+    sampling = Sampling(model=model, num_inference_steps=int(steps), seed=1)
     rendered = replace(request, engine="wan", max_side=int(side), sampling=sampling)
     print(animator.animate(rendered, "wan.mp4").video)
 

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from fantasyportrait import Animator
-from fantasyportrait.service.annotate import write_annotated
+from fantasyportrait import InputReader
+from fantasyportrait.faces.annotate import write_annotated
 
 
 def main() -> None:
     """Print every face, and save the photo with numbered boxes where a second path is given."""
-    photo, faces = Animator().faces(sys.argv[1])
+    photo, faces = InputReader().faces(sys.argv[1])
     for face in faces:
         left, top, right, bottom = face.box.round()
         place = f"x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f}"

@@ -24,19 +24,21 @@ if TYPE_CHECKING:
         RequestError,
         WeightsError,
     )
+    from fantasyportrait.core.paths import example_photo
     from fantasyportrait.faces.face import Face
+    from fantasyportrait.media.request_files import load_request
     from fantasyportrait.models.motion_adapter import MotionAdapter
     from fantasyportrait.models.motion_encoder import MotionEncoder
     from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
     from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-    from fantasyportrait.service import events
+    from fantasyportrait.schema import events
+    from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
+    from fantasyportrait.schema.events import Result
+    from fantasyportrait.schema.request import AnimationRequest
+    from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.api import animate, faces
-    from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role
-    from fantasyportrait.service.events import Result
-    from fantasyportrait.service.library import example_photo
-    from fantasyportrait.service.request import AnimationRequest, load_request
-    from fantasyportrait.service.sampling import Sampling
+    from fantasyportrait.service.input_reader import InputReader
 
 __version__ = "0.2.0.dev0"
 
@@ -54,6 +56,7 @@ __all__ = [
     "FantasyPortraitPipeline",
     "FantasyPortraitTransformer3DModel",
     "FreeSource",
+    "InputReader",
     "MediaError",
     "MotionAdapter",
     "MotionEncoder",
@@ -87,11 +90,13 @@ _MODULES = MappingProxyType(
         "pipelines.portrait_pipeline": ("FantasyPortraitPipeline",),
         "service.animator": ("Animator",),
         "service.api": ("animate",),
-        "service.cast": ("BuiltinSource", "ClipSource", "FreeSource", "Role"),
-        "service.events": ("Result",),
-        "service.library": ("example_photo",),
-        "service.request": ("AnimationRequest", "load_request"),
-        "service.sampling": ("Sampling",),
+        "service.input_reader": ("InputReader",),
+        "schema.cast": ("BuiltinSource", "ClipSource", "FreeSource", "Role"),
+        "schema.events": ("Result",),
+        "core.paths": ("example_photo",),
+        "media.request_files": ("load_request",),
+        "schema.request": ("AnimationRequest",),
+        "schema.sampling": ("Sampling",),
     }
 )
 """Where each public name lives, but for `events`, a module, and `faces`, which is a package as well."""
@@ -113,7 +118,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """Load one of the public names on its first use."""
         if name == "events":
-            return importlib.import_module("fantasyportrait.service.events")
+            return importlib.import_module("fantasyportrait.schema.events")
         for module, names in _MODULES.items():
             if name in names:
                 return getattr(importlib.import_module(f"fantasyportrait.{module}"), name)

@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.service.toy_model import make_toy
+from fantasyportrait.testing.tiny_model import make_tiny
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
+from tests.service.factories import acted, one_person, tone
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -22,8 +24,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # The diffusion engine cannot be installed before Python 3.11: there its tests are left out, elsewhere they must run.
 WITH_WAN = sys.version_info >= (3, 11)
-_OF_WAN = ["models", "parity", "pipelines", "runtime", "*/test_*wan*.py", "cli/test_machine.py"]
-collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "service/test_parallel.py", "service/test_presets.py"]
+_OF_WAN = ["models", "parity", "pipelines", "planning", "runtime", "*/test_*wan*.py", "cli/test_machine.py"]
+collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "workers/test_parallel.py", "schema/test_presets.py"]
 
 settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")
@@ -85,24 +87,50 @@ def wan_packages() -> None:
 
 
 @pytest.fixture(scope="session")
-def toy_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A complete model of the diffusion engine at toy size, as `weights make-toy` writes it.
+def tiny_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A complete model of the diffusion engine at tiny size, as `weights make-tiny` writes it.
 
     What a job of one size needs is traced once in all tests: every animator of a test would do it anew.
     """
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    make_toy(folder)
-    from fantasyportrait.pipelines.footprint import Networks
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    make_tiny(folder)
+    from fantasyportrait.planning.meta_networks import MetaNetworks
 
     traced: dict[object, object] = {}
-    real = Networks.activations
+    real = MetaNetworks.activations
 
-    def activations(self: Networks, job: object) -> object:
+    def activations(self: MetaNetworks, job: object) -> object:
         key = (repr(self._configs), self._precision, job)
         if key not in traced:
             traced[key] = real(self, job)
         return traced[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Networks, "activations", activations)
+        patch.setattr(MetaNetworks, "activations", activations)
         yield folder
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One and two people as photos; clips in which they act for a second, the first with sound."""
+
+    photo: Path
+    pair: Path
+    talking: Path
+    nodding_pair: Path
+    sound: Path
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, two_person: Path, models_dir: Path) -> Inputs:
+    """The inputs of this session's tests."""
+    folder = tmp_path_factory.mktemp("inputs")
+    photo = one_person(two_person, folder / "one.png")
+    sound = tone(folder / "tone.wav")
+    return Inputs(
+        photo,
+        two_person,
+        acted(photo, ("talk",), folder / "talking.mp4", sound),
+        acted(two_person, ("nod", "smile"), folder / "pair.mp4"),
+        sound,
+    )

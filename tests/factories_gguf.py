@@ -1,4 +1,4 @@
-"""A GGUF file of a toy transformer: original Wan key names, large matrices in Q8_0, as the hub's files have them."""
+"""A GGUF file of a tiny transformer: original Wan key names, large matrices in Q8_0, as the hub's files have them."""
 
 from pathlib import Path
 

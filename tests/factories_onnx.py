@@ -1,4 +1,4 @@
-"""ONNX files made in the test: the toy pair of face nets, and nets of any other shape."""
+"""ONNX files made in the test: the tiny pair of face nets, and nets of any other shape."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
-from fantasyportrait.weights.toy_onnx import write_toy_landmarks
+from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
+from fantasyportrait.testing.tiny_onnx import write_tiny_landmarks
 
 
-def toy_landmark_net(folder: Path) -> PortraitLandmarkNet:
-    """The toy landmark net, written to `folder` and loaded."""
-    write_toy_landmarks(folder / "face_landmark.onnx")
+def tiny_landmark_net(folder: Path) -> PortraitLandmarkNet:
+    """The tiny landmark net, written to `folder` and loaded."""
+    write_tiny_landmarks(folder / "face_landmark.onnx")
     return PortraitLandmarkNet(folder / "face_landmark.onnx")
 
 

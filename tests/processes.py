@@ -12,5 +12,5 @@ def start_processes(work: Callable[..., None], given: tuple[Any, ...], size: int
     What takes long to import is imported once for all of them, where that is possible.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    multiprocessing.set_forkserver_preload(["fantasyportrait.pipelines.loading", "fantasyportrait.service.wan_model"])
+    multiprocessing.set_forkserver_preload(["fantasyportrait.pipelines.loading", "fantasyportrait.engines.wan_model"])
     multiprocessing.start_processes(work, given, size, start_method=method)

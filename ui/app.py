@@ -8,32 +8,34 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fantasyportrait.core.errors import RequestError
-from ui import words
-from ui.doors import Doors
+from ui import strings
 from ui.layout import build_page
+from ui.middleware import RouteFilter
+from ui.sessions import RESULT_EXPIRY_S, SessionManager
 from ui.settings import Settings
-from ui.temporary import upload_folder
+from ui.temp_folder import upload_folder
 from ui.theme import style_sheet, theme
-from ui.uploads import MAX_UPLOAD_BYTES, UploadGate
-from ui.workshop import RESULTS_KEPT_S, Workshop
+from ui.uploads import MAX_UPLOAD_BYTES, UploadRegistry
 
-SWEEP_S = 600
-MAX_WAITING = 16
+CLEANUP_INTERVAL_S = 600
+MAX_QUEUE_SIZE = 16
 
 
-def build(workshop: Workshop) -> gr.Blocks:
-    """The app, not launched. All it knows of its visitors is in their sessions and in `workshop`."""
+def build(sessions: SessionManager) -> gr.Blocks:
+    """The app, not launched. All it knows of its visitors is in `sessions`."""
 
     def leave(request: gr.Request) -> None:
-        workshop.leave(request.session_hash or "")
+        sessions.leave(request.session_hash or "")
 
     # Results are sent from where they are: gradio would copy each into its temporary folder first.
-    gr.set_static_paths([workshop.results])
-    demo = gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(SWEEP_S, int(RESULTS_KEPT_S)))
+    gr.set_static_paths([sessions.results])
+    demo = gr.Blocks(
+        title=strings.TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(RESULT_EXPIRY_S))
+    )
     with demo:
-        build_page(workshop)
+        build_page(sessions)
         demo.unload(leave)
-    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=1, api_open=False)
+    demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo
 
 
@@ -43,31 +45,31 @@ def launch(settings: Settings) -> None:
     Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
-        # Each process would serve an app of its own, all of them on the same card.
+        # Each process would serve an app of its own, all of them on the same GPU.
         raise RequestError(
-            "torchrun is for  fantasyportrait animate: an app uses several cards through  fantasyportrait workers"
+            "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )
-    animator, model = settings.animator(), settings.found_model()
+    animator, model = settings.animator(), settings.resolve_model()
     queue = settings.queue(animator)
     with upload_folder() as uploads:
-        workshop = Workshop(settings.results, animator, model=model, queue=queue, uploads=UploadGate(uploads))
-        demo = build(workshop)
-        workshop.sweep_often(SWEEP_S)
+        sessions = SessionManager(settings.results, animator, model=model, queue=queue, uploads=UploadRegistry(uploads))
+        demo = build(sessions)
+        sessions.start_cleanup(CLEANUP_INTERVAL_S)
         try:
-            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(workshop))
+            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(sessions))
         except OSError as error:
             raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
         finally:
-            workshop.close()
+            sessions.close()
 
 
-def _launch_options(workshop: Workshop) -> dict[str, Any]:
+def _launch_options(sessions: SessionManager) -> dict[str, Any]:
     options: dict[str, Any] = {
         "theme": theme(),
         "css": style_sheet(),
-        "allowed_paths": [str(workshop.results)],
+        "allowed_paths": [str(sessions.results)],
         "max_file_size": MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Doors, gate=workshop.uploads, folders=workshop.served)]},
+        "app_kwargs": {"middleware": [Middleware(RouteFilter, registry=sessions.uploads, folders=sessions.served)]},
         "share": False,
         "show_error": False,
         "ssr_mode": False,

@@ -5,21 +5,21 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.presets import PRESETS, preset_named, preset_of
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.schema.presets import PRESETS, get_preset, match_preset
+from fantasyportrait.schema.sampling import Sampling
 
 PREVIEW, WAN = "preview", "wan"
 ENGINES = (("Preview", PREVIEW), ("Wan", WAN))
 REGIONS = (("Box of the face", "box"), ("Head", "head"), ("Segment Anything", "segment"))
-ALIGNMENTS = (("As published", "published"), ("478-point mesh", "mesh"))
+ALIGNMENTS = (("As in the original", "original"), ("478-point mesh", "mesh"))
 LORAS = (("None", "none"), ("lightx2v, for 4 steps", "lightx2v"))
 STEP_CACHES = (("None", "none"), ("First block", "first-block"))
 CUSTOM = "custom"
 PRESET_CHOICES = (*((preset.name.capitalize(), preset.name) for preset in PRESETS), ("Custom", CUSTOM))
 PRESET_FIELDS = (
-    "steps",
-    "portrait_guidance",
-    "text_guidance",
+    "num_inference_steps",
+    "portrait_guidance_scale",
+    "guidance_scale",
     "guidance_begins",
     "guidance_ends",
     "lora",
@@ -27,8 +27,8 @@ PRESET_FIELDS = (
     "cache_threshold",
 )
 """Of `EngineValues`: those that a preset decides."""
-MOST_STEPS = 60
-"""No visitor can keep the card busy for a day by typing a number."""
+MAX_STEPS = 60
+"""No visitor can keep the GPU busy for a day by typing a number."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class EngineValues:
     """The values of the engine's widgets, unchecked, in their order; guidance begins and ends at % of the steps."""
 
     engine: object
-    steps: object
+    num_inference_steps: object
     seed: object
-    portrait_guidance: object
-    text_guidance: object
+    portrait_guidance_scale: object
+    guidance_scale: object
     prompt: object
     negative_prompt: object
     region: object
@@ -55,26 +55,29 @@ def preset_values(name: str) -> dict[str, Any]:
     """What a preset sets, by the names of `PRESET_FIELDS`; nothing for a visitor's own settings."""
     if name == CUSTOM:
         return {}
-    given = preset_named(name).sampling
-    edges = {"guidance_begins": round(100 * given.guidance_start), "guidance_ends": round(100 * given.guidance_end)}
+    given = get_preset(name).sampling
+    edges = {
+        "guidance_begins": round(100 * given.portrait_guidance_start),
+        "guidance_ends": round(100 * given.portrait_guidance_end),
+    }
     return {field: edges[field] if field in edges else getattr(given, field) for field in PRESET_FIELDS}
 
 
 def preset_shown(values: Mapping[str, Any]) -> str:
     """The preset that the values of `PRESET_FIELDS` are, or `CUSTOM`."""
     try:
-        return preset_of(Sampling(**_fields(values))) or CUSTOM
+        return match_preset(Sampling(**_fields(values))) or CUSTOM
     except RequestError:
         # A number that is being typed; Animate says what is wrong with it.
         return CUSTOM
 
 
-def gives_up(name: str) -> str:
+def tradeoff(name: str) -> str:
     """What a preset gives up, in a sentence."""
-    return "Your own settings, as they stand below" if name == CUSTOM else preset_named(name).gives_up
+    return "Your own settings, as they stand below" if name == CUSTOM else get_preset(name).tradeoff
 
 
-def engine_of(values: EngineValues | None, model: str | None) -> str:
+def select_engine(values: EngineValues | None, model: str | None) -> str:
     """The engine's name; raises `RequestError` for one that this app does not offer."""
     if values is None or values.engine == PREVIEW:
         return PREVIEW
@@ -84,11 +87,11 @@ def engine_of(values: EngineValues | None, model: str | None) -> str:
     return WAN
 
 
-def sampling_of(values: EngineValues, model: str) -> Sampling:
+def build_sampling(values: EngineValues, model: str) -> Sampling:
     """How to sample, with the server's own model; raises `RequestError` for a value out of its range."""
     sampling = Sampling(model=model, **_fields(vars(values)))
-    if sampling.steps > MOST_STEPS:
-        raise RequestError(f"steps is {sampling.steps}: give at most {MOST_STEPS}")
+    if sampling.num_inference_steps > MAX_STEPS:
+        raise RequestError(f"num_inference_steps is {sampling.num_inference_steps}: give at most {MAX_STEPS}")
     return sampling
 
 
@@ -97,8 +100,8 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(Sampling)}
     return {
         **{name: value for name, value in values.items() if name in names},
-        "guidance_start": _share("begins", values["guidance_begins"]),
-        "guidance_end": _share("ends", values["guidance_ends"]),
+        "portrait_guidance_start": _share("begins", values["guidance_begins"]),
+        "portrait_guidance_end": _share("ends", values["guidance_ends"]),
     }
 
 

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource, Role, Source
-from fantasyportrait.service.checks import check_choice
-from fantasyportrait.service.request import AnimationRequest
-from ui.engine_values import PREVIEW, WAN, EngineValues, engine_of, sampling_of
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, DrivingSource, FreeSource, Role
+from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.request import AnimationRequest
+from ui.engine_values import PREVIEW, WAN, EngineValues, build_sampling, select_engine
 
 CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"
 KINDS = (("Clip", CLIP), ("Webcam", WEBCAM), ("Built-in motion", MOTION), ("Still", STILL))
 WAN_KINDS = (*KINDS, ("Left to the model", FREE))
-OWN_WAY = "own"
+ENGINE_DEFAULT = "own"
 REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
 REGION_NAMES = tuple(name for _, name in REGIONS)
 LENGTHS = ("longest", "shortest")
-LONGEST_S = 600
-LONGEST_WAN_S = 60
+MAX_DURATION_S = 600
+MAX_WAN_DURATION_S = 60
 """No visitor can keep the machine busy for a day by typing a number, or by the length of a clip."""
 
 
@@ -50,7 +50,7 @@ class OptionValues:
     side_by_side: object
 
 
-def request_of(
+def build_request(
     portrait: Path,
     cards: Mapping[int, CardValues],
     options: OptionValues,
@@ -61,7 +61,7 @@ def request_of(
 
     `model` is the server's model of the diffusion engine, None where it has none; no value can name another.
     """
-    engine = engine_of(chosen, model)
+    engine = select_engine(chosen, model)
     _check_moving(cards, engine)
     if str(options.sound).startswith("file:"):
         raise RequestError("the sound cannot be a file of the server: choose one of the sounds offered")
@@ -69,31 +69,31 @@ def request_of(
         "engine": engine,
         "duration": _duration(options.length, options.seconds, engine),
         "fill": options.fill,
-        "absolute": None if options.absolute == OWN_WAY else options.absolute,
+        "absolute": None if options.absolute == ENGINE_DEFAULT else options.absolute,
         "smoothing": options.smoothing,
         "sound": options.sound,
         "side_by_side": options.side_by_side,
     }
     # The preview does not look at the settings of Wan, which nobody sees then.
     if chosen is not None and model is not None and engine == WAN:
-        given["sampling"] = sampling_of(chosen, model)
-    cast = tuple(role_of(face, card, free=model is not None) for face, card in cards.items())
+        given["sampling"] = build_sampling(chosen, model)
+    cast = tuple(build_role(face, card, free=model is not None) for face, card in cards.items())
     return AnimationRequest(portrait, cast, **given)
 
 
-def admitted(face: int, card: CardValues, admit: Callable[[object], Path]) -> CardValues:
-    """The card with the files that count as `admit` gives them; raises `RequestError` where it refuses one."""
+def authorize_files(face: int, card: CardValues, authorize: Callable[[object], Path]) -> CardValues:
+    """The card with the files that count as `authorize` gives them; raises `RequestError` where it refuses one."""
     name = {CLIP: "clip", WEBCAM: "webcam"}.get(card.kind) if isinstance(card.kind, str) else None
     given = name and getattr(card, name)
     if name is None or not given:
         return card
     try:
-        return replace(card, **{name: str(admit(given))})
+        return replace(card, **{name: str(authorize(given))})
     except RequestError as error:
         raise RequestError(f"the clip of face {face} cannot be used: {error}") from error
 
 
-def role_of(face: int, card: CardValues, free: bool = False) -> Role:
+def build_role(face: int, card: CardValues, free: bool = False) -> Role:
     """The role of one face, which may be left to the model if `free`; raises `RequestError`."""
     if not isinstance(card.regions, Sequence) or not set(card.regions) <= set(REGION_NAMES):
         raise RequestError(f"face {face} follows {card.regions!r}: choose from {', '.join(REGION_NAMES)}")
@@ -103,7 +103,7 @@ def role_of(face: int, card: CardValues, free: bool = False) -> Role:
 
 def longest_s(engine: str) -> float:
     """How many seconds a video of that engine may last."""
-    return LONGEST_WAN_S if engine == WAN else LONGEST_S
+    return MAX_WAN_DURATION_S if engine == WAN else MAX_DURATION_S
 
 
 def portable(request: AnimationRequest) -> str:
@@ -114,7 +114,7 @@ def portable(request: AnimationRequest) -> str:
     return request.with_paths(lambda path: Path(path.name)).to_json()
 
 
-def places(request: AnimationRequest) -> list[Path]:
+def private_paths(request: AnimationRequest) -> list[Path]:
     """Where the server keeps the files of a request: nothing to tell a visitor."""
     model = request.sampling.model_folder
     return [*request.files, *([model] if model else [])]
@@ -132,7 +132,7 @@ def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:
         )
 
 
-def _source(face: int, card: CardValues, free: bool) -> Source:
+def _source(face: int, card: CardValues, free: bool) -> DrivingSource:
     if card.kind == STILL:
         return None
     if card.kind == MOTION:

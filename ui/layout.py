@@ -2,44 +2,44 @@
 
 import gradio as gr
 
-from ui import words
-from ui.cast import Portrait
+from ui import strings
+from ui.card_state import SessionPhoto
 from ui.components.card import render_card
 from ui.components.engine import render_engine
 from ui.components.options import bind_options, render_options
 from ui.components.photo import bind_photo, render_photo
 from ui.components.result import render_result
 from ui.components.run import bind_run, bind_stop, render_run
-from ui.workshop import Workshop
+from ui.sessions import SessionManager
 
 
-def build_page(workshop: Workshop) -> None:
+def build_page(sessions: SessionManager) -> None:
     """Place every component inside the current blocks, and wire it."""
-    gr.Markdown(words.INTRODUCTION, elem_id="introduction")
+    gr.Markdown(strings.INTRODUCTION, elem_id="introduction")
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=6, min_width=340):
             photo = render_photo()
             cast = gr.Column(elem_id="cast")
         with gr.Column(scale=5, min_width=340):
-            engine = None if workshop.model is None else render_engine()
+            engine = None if sessions.model is None else render_engine()
             options = render_options(engines=engine is not None)
             run = render_run()
             result = render_result()
 
     chosen = [*options.inputs(), *(engine.inputs() if engine else [])]
     bind_options(options, photo.portrait)
-    bind_stop(run, workshop)
+    bind_stop(run, sessions)
 
     with cast:
 
-        def cards(portrait: Portrait | None) -> None:
+        def cards(portrait: SessionPhoto | None) -> None:
             drawn = []
             if portrait is not None:
                 with gr.Row(elem_id="cards", key="cards"):
-                    drawn = [render_card(face, portrait, workshop) for face in range(1, len(portrait.thumbnails) + 1)]
-            bind_photo(photo, drawn, workshop)
+                    drawn = [render_card(face, portrait, sessions) for face in range(1, len(portrait.thumbnails) + 1)]
+            bind_photo(photo, drawn, sessions)
             # Also without a photo: a run goes on when its photo is taken away.
-            bind_run(run, photo.portrait, chosen, drawn, result, workshop)
+            bind_run(run, photo.portrait, chosen, drawn, result, sessions)
             # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
             gr.HTML("<i></i>", elem_id="ready", key="ready")
 

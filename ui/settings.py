@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.schema.limits import PRIVATE, PUBLIC, Limits
-from fantasyportrait.service.animator import Animator, Placement
-from fantasyportrait.service.decoders import make_decoder
-from fantasyportrait.service.job_queue import JobQueue, LocalWorker
-from fantasyportrait.service.sampling import Sampling
-from ui.workshop import RESULTS_KEPT_S
+from fantasyportrait.core.limits import PRIVATE, PUBLIC, Limits
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.sandbox.decoder_factory import make_decoder
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
+from ui.sessions import RESULT_EXPIRY_S
 
 MACHINE = ("device", "profile", "precision", "attention", "compile", "vram_gib", "ram_gib")
 
@@ -27,7 +28,7 @@ class Settings:
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
         public: whether strangers use it, which decides the limits; None: where it runs on a Hugging Face Space.
-        device, profile, precision, attention, compile, vram_gib, ram_gib: see `Placement`.
+        device, profile, precision, attention, compile, vram_gib, ram_gib: see `RuntimeConfig`.
     """
 
     host: str | None = None
@@ -45,7 +46,7 @@ class Settings:
     ram_gib: float | None = None
     public: bool | None = None
 
-    def placement(self) -> Placement:
+    def runtime_config(self) -> RuntimeConfig:
         """This machine's settings; raises `RequestError` for words that name none, and for any beside `ray`."""
         given = [f"--{name.replace('_', '-')}" for name in MACHINE if getattr(self, name) != getattr(Settings, name)]
         if self.ray is not None and given:
@@ -53,7 +54,7 @@ class Settings:
                 f"{', '.join(given)}: with --ray the workers choose, so give this to  fantasyportrait workers"
             )
         machine: dict[str, Any] = {name: getattr(self, name) for name in MACHINE}
-        return Placement(**machine)
+        return RuntimeConfig(**machine)
 
     @property
     def limits(self) -> Limits:
@@ -66,17 +67,17 @@ class Settings:
         # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
         decoder = make_decoder(self.limits, sandbox=True)
-        return Animator(models, placement=self.placement(), decoder=decoder, cached_s=RESULTS_KEPT_S)
+        return Animator(models, runtime_config=self.runtime_config(), decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
 
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
         if self.ray is None:
             return JobQueue([LocalWorker(animator)])
-        from fantasyportrait.service.ray_cluster import ray_queue
+        from fantasyportrait.workers.ray_cluster import ray_queue
 
         return ray_queue(self.ray)
 
-    def found_model(self) -> str | None:
+    def resolve_model(self) -> str | None:
         """The model, a folder made absolute; raises `RequestError` where there is no such folder.
 
         The folder of a cluster is on its workers' machines.

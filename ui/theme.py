@@ -4,10 +4,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from fantasyportrait.service.annotate import FACE_COLOURS
-from ui.pictures import css_colour
+from fantasyportrait.faces.annotate import FACE_COLOURS
+from ui.html_snippets import css_colour
 
-MOST_COLOURED = 99
+MAX_COLOURED = 99
 
 
 def theme() -> gr.themes.Base:
@@ -24,5 +24,5 @@ def style_sheet() -> str:
     """The app's style sheet, with a colour for each face."""
     sheet = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
     count = len(FACE_COLOURS)
-    colours = [f".face-{face} {{ --face: {css_colour(face)}; }}" for face in range(1, MOST_COLOURED + 1)]
+    colours = [f".face-{face} {{ --face: {css_colour(face)}; }}" for face in range(1, MAX_COLOURED + 1)]
     return "\n".join([sheet, f"/* {count} colours, repeated */", *colours])

@@ -1,4 +1,4 @@
-"""The one gate for files that the page names: a session uses what it uploaded itself, and nothing else."""
+"""The uploads of each session: the page may name files that its session uploaded, and no others."""
 
 import os
 import threading
@@ -13,12 +13,12 @@ MAX_PATH_LENGTH = 4096
 REFUSED = "this file is not here: it was not uploaded on this page, or it has expired; upload it again"
 
 
-class UploadGate:
+class UploadRegistry:
     """Which uploads there are, and whose each one is. Threads may share it.
 
-    Guarantees of `admit`: the path is one that the upload route returned; no other session has used it first; it lies
-    in the upload folder, no part of it is a symbolic link, and on the opened descriptor it is a regular file of at most
-    `max_bytes`. Every other path, present or not, gets the same error.
+    Guarantees of `authorize`: the path is one that the upload route returned; no other session has used it first; it
+    lies in the upload folder, no part of it is a symbolic link, and on the opened descriptor it is a regular file of
+    at most `max_bytes`. Every other path, present or not, gets the same error.
 
     The upload route is not told the session. So an upload belongs to the first session that names it: its path holds
     a digest of its content, and the server returns it to the uploader alone, who names it at once. The same file
@@ -29,14 +29,14 @@ class UploadGate:
         self.folder = folder.resolve()
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._unclaimed: dict[str, int] = {}
+        self._unowned: dict[str, int] = {}
         self._owners: dict[str, set[str]] = {}
 
-    def arrived(self, paths: Iterable[str]) -> None:
-        """Note uploads, as the server stored them."""
+    def register(self, paths: Iterable[str]) -> None:
+        """Register uploads by their paths on the server."""
         with self._lock:
             for path in paths:
-                self._unclaimed[path] = self._unclaimed.get(path, 0) + 1
+                self._unowned[path] = self._unowned.get(path, 0) + 1
 
     def owns(self, session: str, path: object) -> bool:
         """True if `path` is an upload of this session; one that no session has named before becomes its own."""
@@ -46,13 +46,13 @@ class UploadGate:
             owners = self._owners.get(path, set())
             if session in owners:
                 return True
-            if not self._unclaimed.get(path):
+            if not self._unowned.get(path):
                 return False
-            self._unclaimed[path] -= 1
+            self._unowned[path] -= 1
             self._owners[path] = owners | {session}
             return True
 
-    def admit(self, session: str, given: object) -> Path:
+    def authorize(self, session: str, given: object) -> Path:
         """The path of an upload of this session, given as a path or as gradio's description of a file.
 
         Raises `RequestError`, in the same words for everything that is refused.
@@ -66,15 +66,15 @@ class UploadGate:
             raise RequestError(REFUSED) from error
         return Path(path)
 
-    def sweep(self) -> None:
+    def remove_expired(self) -> None:
         """Forget uploads whose files have expired."""
         with self._lock:
-            for known in (self._unclaimed, self._owners):
+            for known in (self._unowned, self._owners):
                 for path in [path for path in known if not os.path.lexists(path)]:
                     del known[path]
 
     def _check_file(self, path: str) -> None:
-        """Raise OSError or ValueError where the file is not as `admit` says."""
+        """Raise OSError or ValueError where the file is not as `authorize` says."""
         if os.path.realpath(path) != path or not Path(path).is_relative_to(self.folder):
             raise ValueError(path)
         named = os.lstat(path)

@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from fantasyportrait.media.clips import read_clip
+from fantasyportrait.schema.cast import parse_role
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import parse_role
-from fantasyportrait.service.request import AnimationRequest
 
 HERE = Path(__file__).parent
 SIZE = (768, 432)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.machine_flags import (
+from fantasyportrait.cli.runtime_flags import (
     Attention,
     Compile,
     Device,
@@ -16,31 +16,31 @@ from fantasyportrait.cli.machine_flags import (
     Profile,
     RamGib,
     VramGib,
-    placement,
+    runtime_config,
 )
 from fantasyportrait.cli.sampling_flags import (
     Alignment,
     BatchPasses,
     CacheThreshold,
-    GuidanceSpan,
-    LongestPass,
+    FaceRegion,
+    GuidanceScale,
     Lora,
+    MaxWindowFrames,
     Model,
     NegativePrompt,
-    PortraitGuidance,
+    NumInferenceSteps,
+    PortraitGuidanceScale,
+    PortraitGuidanceSpan,
     Preset,
     Prompt,
-    Region,
     Seed,
     StepCache,
-    Steps,
-    TextGuidance,
-    sampling_changes,
+    sampling_overrides,
 )
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.schema.request import AnimationRequest
 
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
@@ -66,7 +66,7 @@ Presets of wan, by what they give up:
             faces: a look, motion may be weaker and detail coarser
   balanced  20 steps, a step cache, portrait guidance on the first 12 alone:
             small movements may be lost
-  faithful  as published, 30 steps of two passes: nothing but time
+  faithful  as in the original, 30 steps of two passes: nothing but time
 
 \b
 Examples:
@@ -99,7 +99,9 @@ Fps = Annotated[
     str | None,
     typer.Option(help="Frames a second, such as 25 or 30000/1001, or clip: the first clip's own. [default: 25]"),
 ]
-Fill = Annotated[str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")]
+FillMode = Annotated[
+    str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")
+]
 Absolute = Annotated[
     bool | None,
     typer.Option(
@@ -130,7 +132,7 @@ SideBySide = Annotated[
 Detector = Annotated[
     str | None,
     typer.Option(
-        metavar="centerface|published|insightface", help="What finds the faces of the photo. [default: centerface]"
+        metavar="centerface|original|insightface", help="What finds the faces of the photo. [default: centerface]"
     ),
 ]
 Engine = Annotated[str | None, typer.Option(metavar="preview|wan", help="What makes the frames. [default: preview]")]
@@ -154,7 +156,7 @@ def animate(
     overwrite: Overwrite = False,
     duration: Duration = None,
     fps: Fps = None,
-    fill: Fill = None,
+    fill: FillMode = None,
     absolute: Absolute = None,
     smoothing: Smoothing = None,
     sound: Sound = None,
@@ -167,19 +169,19 @@ def animate(
     model: Model = None,
     seed: Seed = None,
     preset: Preset = None,
-    steps: Steps = None,
-    portrait_guidance: PortraitGuidance = None,
-    text_guidance: TextGuidance = None,
-    guidance_span: GuidanceSpan = None,
+    num_inference_steps: NumInferenceSteps = None,
+    portrait_guidance_scale: PortraitGuidanceScale = None,
+    guidance_scale: GuidanceScale = None,
+    portrait_guidance_span: PortraitGuidanceSpan = None,
     prompt: Prompt = None,
     negative_prompt: NegativePrompt = None,
-    region: Region = None,
+    region: FaceRegion = None,
     alignment: Alignment = None,
     lora: Lora = None,
     step_cache: StepCache = None,
     cache_threshold: CacheThreshold = None,
     batch_passes: BatchPasses = None,
-    longest_pass: LongestPass = None,
+    max_window_frames: MaxWindowFrames = None,
     device: Device = "auto",
     profile: Profile = "auto",
     precision: Precision = "auto",
@@ -195,13 +197,14 @@ def animate(
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
     from fantasyportrait.service.output import free_path
-    from fantasyportrait.service.parallel import run_in_team
+    from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given)
     place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
-    machine = placement(given)
-    result = run_in_team(
-        machine, lambda team: animate_with_progress(request, place, models_dir, machine, team, sandbox)
+    machine = runtime_config(given)
+    result = run_distributed(
+        machine,
+        lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
     )
     if result is not None:
         print_result(result)
@@ -209,9 +212,10 @@ def animate(
 
 def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
     """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
-    from fantasyportrait.service.request import AnimationRequest, check_carried, load_request
+    from fantasyportrait.media.request_files import check_embedded, load_request
+    from fantasyportrait.schema.request import AnimationRequest
 
-    changes, sampling = _changes(given), sampling_changes(given)
+    changes, sampling = _changes(given), sampling_overrides(given)
     if "saved" in given:
         if "portrait" in changes:
             changes["portrait_sha256"] = None
@@ -221,7 +225,7 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
         request = AnimationRequest(**changes)
     request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
     if "saved" in given:
-        check_carried(request, given["saved"])
+        check_embedded(request, given["saved"])
     if sampling and request.engine == "preview":
         typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
     return request
@@ -229,8 +233,8 @@ def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the request that flags set, but for `sampling`."""
-    from fantasyportrait.service.cast import parse_role
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.schema.cast import parse_role
+    from fantasyportrait.schema.request import AnimationRequest
 
     changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
     if "photo" in given:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import Attention, Compile, Device, Precision, Profile, RamGib, VramGib
+from fantasyportrait.cli.runtime_flags import Attention, Compile, Device, Precision, Profile, RamGib, VramGib
 from fantasyportrait.core.optional import require
 
 
@@ -34,7 +34,7 @@ def app_command(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Work on a Ray cluster, see `fantasyportrait workers`. [default: here]",
+            help="Run the jobs on a Ray cluster, see `fantasyportrait workers`. [default: in this process]",
         ),
     ] = None,
     device: Device = "auto",

@@ -12,7 +12,7 @@ from fantasyportrait.cli.faces import faces
 from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
 from fantasyportrait.cli.motions import list_motions, render_motion
 from fantasyportrait.cli.reel import EPILOG as REEL_EPILOG, reel
-from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_toy, verify_weights
+from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_tiny, verify_weights
 from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
 from fantasyportrait.core.errors import Cancelled
 
@@ -62,11 +62,11 @@ def build_app() -> typer.Typer:
     motions.command("list")(list_motions)
     motions.command("render")(render_motion)
     tree.add_typer(motions, name="motions")
-    weights = typer.Typer(help="The model files: list, fetch, verify, make-toy.", **plain)  # type: ignore[arg-type]
+    weights = typer.Typer(help="The model files: list, fetch, verify, make-tiny.", **plain)  # type: ignore[arg-type]
     weights.command("list")(list_weights)
     weights.command("fetch", epilog=FETCH_EPILOG)(fetch_weights)
     weights.command("verify")(verify_weights)
-    weights.command("make-toy")(make_toy)
+    weights.command("make-tiny")(make_tiny)
     tree.add_typer(weights, name="weights")
     tree.command(epilog=MACHINE_EPILOG)(machine)
     tree.command("app")(app_command)

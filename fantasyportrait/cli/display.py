@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from fantasyportrait.core.errors import Cancelled
-from fantasyportrait.schema.limits import PRIVATE
+from fantasyportrait.core.limits import PRIVATE
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.animator import Placement
-    from fantasyportrait.service.events import Event, Result, StageName, Step
-    from fantasyportrait.service.parallel import Team
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.runtime.process_group import ProcessGroup
+    from fantasyportrait.runtime.runtime_config import RuntimeConfig
+    from fantasyportrait.schema.events import Event, Result, StageName, Step
+    from fantasyportrait.schema.request import AnimationRequest
 
 TITLES: "dict[StageName, str]" = {
     "portrait": "photo",
@@ -32,22 +32,27 @@ def animate_with_progress(
     request: "AnimationRequest",
     output: Path,
     models_dir: Path | None,
-    placement: "Placement | None" = None,
-    team: "Team | None" = None,
+    runtime_config: "RuntimeConfig | None" = None,
+    process_group: "ProcessGroup | None" = None,
     sandbox: bool = False,
 ) -> "Result":
     """Run the request, show how far it is, and return its result; raises what went wrong.
 
     With `sandbox` the inputs are decoded in child processes.
     """
-    from fantasyportrait.service import events
+    from fantasyportrait.sandbox.decoder_factory import make_decoder
+    from fantasyportrait.schema import events
     from fantasyportrait.service.animator import Animator
-    from fantasyportrait.service.decoders import make_decoder
 
     try:
-        animator = Animator(models_dir, placement=placement, team=team, decoder=make_decoder(PRIVATE, sandbox))
-        with _display() as show, closing(animator.events(request, output)) as happening:
-            for event in happening:
+        animator = Animator(
+            models_dir,
+            runtime_config=runtime_config,
+            process_group=process_group,
+            decoder=make_decoder(PRIVATE, sandbox),
+        )
+        with _display() as show, closing(animator.events(request, output)) as event_stream:
+            for event in event_stream:
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):
@@ -75,7 +80,7 @@ def _display() -> "_Display":
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
     """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
-    from fantasyportrait.service.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Remark, Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
@@ -83,7 +88,7 @@ def _lines() -> Iterator[Callable[["Event"], None]]:
         elif isinstance(event, Remark):
             typer.echo(event.text, err=True)
         elif isinstance(event, Step) and event.stage == "sample":
-            left = f", {_left(event)}" if event.seconds_left is not None and event.done < event.total else ""
+            left = f", {_time_left(event)}" if event.remaining_s is not None and event.done < event.total else ""
             typer.echo(f"{TITLES[event.stage]}: step {event.done} of {event.total}{left}", err=True)
 
     yield show
@@ -95,7 +100,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from fantasyportrait.service.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Remark, Stage, Step
 
     columns = (
         TextColumn("{task.description:<14}"),
@@ -114,13 +119,13 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
             elif isinstance(event, Remark):
                 progress.console.print(event.text, markup=False, highlight=False)
             elif isinstance(event, Step):
-                progress.update(bars[event.stage], total=event.total, completed=event.done, left=_left(event))
+                progress.update(bars[event.stage], total=event.total, completed=event.done, left=_time_left(event))
 
         yield show
 
 
-def _left(step: "Step") -> str:
-    return "" if step.seconds_left is None else f"{step.seconds_left:.0f} s left"
+def _time_left(step: "Step") -> str:
+    return "" if step.remaining_s is None else f"{step.remaining_s:.0f} s left"
 
 
 if TYPE_CHECKING:

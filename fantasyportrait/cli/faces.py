@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fantasyportrait.schema.limits import PRIVATE
+from fantasyportrait.core.limits import PRIVATE
 
 
 def faces(
@@ -25,17 +25,17 @@ def faces(
     Boxes of faces are pixels of the file. The persons of a clip have the same numbers in every part of it.
     """
     from fantasyportrait.core.errors import RequestError
-    from fantasyportrait.service.animator import Animator
-    from fantasyportrait.service.decoders import make_decoder
+    from fantasyportrait.sandbox.decoder_factory import make_decoder
+    from fantasyportrait.service.input_reader import InputReader
     from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 
     if output and output.resolve() == file.resolve():
         raise RequestError(f"the picture with boxes would overwrite {file} itself: choose another --output")
-    animator = Animator(models_dir, decoder=make_decoder(PRIVATE, sandbox))
+    inputs = InputReader(models_dir, decoder=make_decoder(PRIVATE, sandbox))
     shows_clip = is_clip(file)
     if not shows_clip and (start is not None or end is not None):
         raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
-    listing = list_clip(animator, file, start or 0.0, end) if shows_clip else list_photo(animator, file)
+    listing = list_clip(inputs, file, start or 0.0, end) if shows_clip else list_photo(inputs, file)
     if output:
         listing.save_picture(output)
     if as_json:

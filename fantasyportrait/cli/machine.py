@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.machine_flags import (
+from fantasyportrait.cli.runtime_flags import (
     Attention,
     Compile,
     Device,
@@ -15,9 +15,9 @@ from fantasyportrait.cli.machine_flags import (
     Profile,
     RamGib,
     VramGib,
-    placement,
+    runtime_config,
 )
-from fantasyportrait.cli.sampling_flags import Model, Preset, sampling_changes
+from fantasyportrait.cli.sampling_flags import Model, Preset, sampling_overrides
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def machine(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which profiles fit this machine, with the memory and time that a video would take."""
-    settings = placement(locals())
+    settings = runtime_config(locals())
+    from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.machine_report import machine_report
-    from fantasyportrait.service.sampling import Sampling
 
     given: dict[str, Any] = {"model": model, "preset": preset}
-    sampling = Sampling(**sampling_changes({name: value for name, value in given.items() if value is not None}))
+    sampling = Sampling(**sampling_overrides({name: value for name, value in given.items() if value is not None}))
     report = machine_report(sampling, _size(size), frames, faces, settings, models_dir)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))
@@ -74,7 +74,7 @@ def _lines(report: "MachineReport") -> list[str]:
         if row["fits"]:
             figures += f"{_time(row['step_s']):>11}{_time(row['total_s']):>11}"
         else:
-            figures += f"  {row['why']}"
+            figures += f"  {row['reason']}"
         lines.append(f"{mark} {row['profile']:<14}{figures}")
     return [*lines, "", report.verdict, *(f"note: {note}" for note in report.notes)]
 

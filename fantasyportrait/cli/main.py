@@ -3,26 +3,26 @@
 import sys
 from collections.abc import Sequence
 
-from fantasyportrait.cli.interrupts import Interrupts, interruptible
+from fantasyportrait.cli.signals import SignalHandler, handle_signals
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 
 _MAY_BE_EMPTY = ("--prompt", "--negative-prompt", "--title", "--subtitle", "--caption")
 
 
-def main(arguments: Sequence[str] | None = None, *, leaving: bool | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, exiting: bool | None = None) -> int:
     """Run the command line and return its exit code; an error becomes one sentence on stderr.
 
-    `leaving`: the process ends next, so later signals are ignored; by default where the arguments are the process's.
+    `exiting`: the process ends next, so later signals are ignored; by default where the arguments are the process's.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
-    with interruptible(arguments is None if leaving is None else leaving) as interrupts:
+    with handle_signals(arguments is None if exiting is None else exiting) as signal_handler:
         try:
-            code = _run(given, interrupts, debug)
-            interrupts.disarm()
+            code = _run(given, signal_handler, debug)
+            signal_handler.disarm()
         except KeyboardInterrupt as error:
-            code = _report(error, "stopped", interrupts.code, debug)
+            code = _report(error, "stopped", signal_handler.code, debug)
     return code
 
 
@@ -33,21 +33,23 @@ def app(arguments: Sequence[str], prog_name: str) -> None:
     build_app()(arguments, prog_name=prog_name)
 
 
-def _run(given: Sequence[str], interrupts: Interrupts, debug: bool) -> int:
+def _run(given: Sequence[str], signal_handler: SignalHandler, debug: bool) -> int:
     try:
         _check_no_empty_word(given)
         app(given, prog_name="fantasyportrait")
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else 0
         # A command that goes on until Ctrl-C has ended well by it.
-        return code if interrupts.number is None or (code == 0 and interrupts.code == 130) else interrupts.code
+        return (
+            code if signal_handler.number is None or (code == 0 and signal_handler.code == 130) else signal_handler.code
+        )
     except Cancelled as error:
-        return _report(error, str(error), interrupts.code, debug)
+        return _report(error, str(error), signal_handler.code, debug)
     except FantasyPortraitError as error:
         return _report(error, str(error), error.exit_code, debug)
     except Exception as error:  # the last resort: a bug is said in a sentence too
-        if interrupts.number is not None:
-            return _report(error, "stopped", interrupts.code, debug)
+        if signal_handler.number is not None:
+            return _report(error, "stopped", signal_handler.code, debug)
         text = f"unexpected error: {type(error).__name__}: {error} (run with --debug to see where)"
         return _report(error, text, 1, debug)
     return 0

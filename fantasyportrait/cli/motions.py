@@ -8,9 +8,9 @@ import typer
 
 def list_motions() -> None:
     """Name the built-in motions; use one as --cast FACE=motion:NAME."""
-    from fantasyportrait.service.library import MOTIONS
+    from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
-    for name, about in MOTIONS.items():
+    for name, about in BUILTIN_MOTIONS.items():
         typer.echo(f"{name:<12} {about}")
 
 
@@ -23,14 +23,14 @@ def render_motion(
 ) -> None:
     """Render a built-in motion onto every face of a photo."""
     from fantasyportrait.cli.display import animate_with_progress, print_result
-    from fantasyportrait.service.animator import Animator
-    from fantasyportrait.service.cast import BuiltinSource, Role
-    from fantasyportrait.service.library import example_photo
-    from fantasyportrait.service.request import AnimationRequest
+    from fantasyportrait.core.paths import example_photo
+    from fantasyportrait.schema.cast import BuiltinSource, Role
+    from fantasyportrait.schema.request import AnimationRequest
+    from fantasyportrait.service.input_reader import InputReader
 
     source = BuiltinSource(name)
     portrait = photo or example_photo()
-    _, faces = Animator(models_dir).faces(portrait)
+    _, faces = InputReader(models_dir).faces(portrait)
     cast = tuple(Role(face.id, source) for face in faces)
     request = AnimationRequest(portrait, cast, duration=duration, side_by_side=False)
     print_result(animate_with_progress(request, output, models_dir))

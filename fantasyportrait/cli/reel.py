@@ -55,9 +55,9 @@ def reel(
     font: FontFile = None,
 ) -> None:
     """Cut several videos into one, with a title card, cross-fades, captions and music."""
-    from fantasyportrait.service.reel import Reel, make_reel
-    from fantasyportrait.service.request import read_rate
-    from fantasyportrait.service.sound_file import parse_sound_file
+    from fantasyportrait.reel.reel import Reel, make_reel
+    from fantasyportrait.schema.request import read_rate
+    from fantasyportrait.schema.sound_file import parse_sound_file
 
     if caption and captions != "none":
         raise RequestError("--caption and --captions are both given: keep one of them")

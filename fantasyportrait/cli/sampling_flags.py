@@ -26,16 +26,18 @@ Preset = Annotated[
         "single settings of it. [default: faithful]",
     ),
 ]
-Steps = Annotated[int | None, typer.Option(help="[wan] Of the sampler; fewer are faster and rougher. [default: 30]")]
-PortraitGuidance = Annotated[
+NumInferenceSteps = Annotated[
+    int | None, typer.Option(help="[wan] Of the sampler; fewer are faster and rougher. [default: 30]")
+]
+PortraitGuidanceScale = Annotated[
     float | None,
     typer.Option(help="[wan] How strongly the drivers are followed; 1 halves the time. [default: 4]"),
 ]
-TextGuidance = Annotated[
+GuidanceScale = Annotated[
     float | None,
     typer.Option(help="[wan] How strongly the prompt is followed; above 1 takes longer. [default: 1]"),
 ]
-GuidanceSpan = Annotated[
+PortraitGuidanceSpan = Annotated[
     str | None,
     typer.Option(metavar="START:END", help="[wan] The part of the steps with portrait guidance. [default: 0:1]"),
 ]
@@ -43,7 +45,7 @@ Prompt = Annotated[str | None, typer.Option(help="[wan] What the video shows, in
 NegativePrompt = Annotated[
     str | None, typer.Option(help="[wan] What it shall not show; counts where text guidance is not 1.")
 ]
-Region = Annotated[
+FaceRegion = Annotated[
     str | None,
     typer.Option(
         metavar="box|head|segment",
@@ -54,8 +56,8 @@ Region = Annotated[
 Alignment = Annotated[
     str | None,
     typer.Option(
-        metavar="published|mesh",
-        help="[wan] What aligns the drivers' faces: the published net or the 478-point mesh. [default: published]",
+        metavar="original|mesh",
+        help="[wan] What aligns the drivers' faces: the original net or the 478-point mesh. [default: original]",
     ),
 ]
 Lora = Annotated[
@@ -87,7 +89,7 @@ BatchPasses = Annotated[
         "[default: what is faster here]",
     ),
 ]
-LongestPass = Annotated[
+MaxWindowFrames = Annotated[
     int | None,
     typer.Option(
         metavar="FRAMES", help="[wan] 4k + 1; longer videos are made in overlapping windows of 81. [default: 201]"
@@ -95,26 +97,26 @@ LongestPass = Annotated[
 ]
 
 
-def sampling_changes(given: Mapping[str, Any]) -> dict[str, Any]:
+def sampling_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`.
 
     A preset sets several, and single flags beside it go before.
     """
-    from fantasyportrait.service.presets import preset_named
-    from fantasyportrait.service.sampling import Sampling
+    from fantasyportrait.schema.presets import get_preset
+    from fantasyportrait.schema.sampling import Sampling
 
-    changes = preset_named(given["preset"]).changes if "preset" in given else {}
+    changes = get_preset(given["preset"]).changes if "preset" in given else {}
     changes |= {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
     if "model" in changes:
         changes["model"] = _model(changes["model"])
-    if "guidance_span" in given:
-        changes["guidance_start"], changes["guidance_end"] = _span(given["guidance_span"])
+    if "portrait_guidance_span" in given:
+        changes["portrait_guidance_start"], changes["portrait_guidance_end"] = _span(given["portrait_guidance_span"])
     return changes
 
 
 def _model(text: str) -> str:
     """A name stays; a folder becomes absolute, so that the saved request finds it from anywhere."""
-    from fantasyportrait.service.sampling import Sampling
+    from fantasyportrait.schema.sampling import Sampling
 
     folder = Sampling(model=text).model_folder
     return text if folder is None else folder.expanduser().resolve().as_posix()
@@ -129,4 +131,4 @@ def _span(text: str) -> tuple[float, float]:
 
 
 def _no_span(text: str) -> tuple[float, float]:
-    raise RequestError(f"--guidance-span is {text!r}: give START:END, shares of the steps, for example 0:0.6")
+    raise RequestError(f"--portrait-guidance-span is {text!r}: give START:END, shares of the steps, for example 0:0.6")

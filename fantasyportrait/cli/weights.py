@@ -21,7 +21,8 @@ asks for a token, set HF_TOKEN; there is no flag for it.
 
 def list_weights(models_dir: ModelsDir = None) -> None:
     """Name every model: its size, whether it is there, its licence, where it comes from, and what it is for."""
-    from fantasyportrait.service.library import hub_states, models_dir as usual_folder, verify_models
+    from fantasyportrait.weights.hub_manifest import hub_states
+    from fantasyportrait.weights.store import models_dir as usual_folder, verify_models
 
     typer.echo(f"folder: {models_dir or usual_folder()}")
     for small in verify_models(models_dir):
@@ -30,7 +31,7 @@ def list_weights(models_dir: ModelsDir = None) -> None:
     typer.echo("\nof the diffusion engine, each fetched by its name:")
     for state in hub_states(models_dir):
         row = state.source
-        typer.echo(f"{row.name:<20} {_size(row.about_bytes)}  {state.state:<8} {row.licence:<11} {row.repo}")
+        typer.echo(f"{row.name:<20} {_size(row.approx_bytes)}  {state.state:<8} {row.licence:<11} {row.repo}")
         typer.echo(f"{'':<41}{row.purpose}")
 
 
@@ -39,7 +40,7 @@ def fetch_weights(
     models_dir: ModelsDir = None,
 ) -> None:
     """Fetch the models that are missing (without names the small ones, 12 MB), and check every file."""
-    from fantasyportrait.service.library import fetch_named
+    from fantasyportrait.weights.hub_fetch import fetch_named
 
     for path in fetch_named(names or None, models_dir, lambda sentence: typer.echo(sentence, err=True)):
         typer.echo(path)
@@ -50,7 +51,8 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
 
     Needs no network. Large models that were never fetched are no error.
     """
-    from fantasyportrait.service.library import fetch_command, hub_states, verify_models
+    from fantasyportrait.weights.hub_manifest import hub_states
+    from fantasyportrait.weights.store import fetch_command, verify_models
 
     states = verify_models(models_dir)
     for row in states:
@@ -67,11 +69,11 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
         raise WeightsError(f"not as they should be; run  {fetch_command(' '.join(bad), models_dir)}")
 
 
-def make_toy(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
-    """Write a toy model of the diffusion engine, complete: to try its whole path on a CPU. Its videos are noise."""
-    from fantasyportrait.service.toy_model import make_toy as write_toy
+def make_tiny(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
+    """Write a tiny model of the diffusion engine, complete: to try its whole path on a CPU. Its videos are noise."""
+    from fantasyportrait.testing.tiny_model import make_tiny as write_tiny
 
-    write_toy(folder)
+    write_tiny(folder)
     typer.echo(folder)
 
 

@@ -1,4 +1,4 @@
-"""`fantasyportrait workers`: this machine, or a cluster of them, works for the app."""
+"""`fantasyportrait workers`: a pool of workers for the app, on this machine or a Ray cluster."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantasyportrait.cli.machine_flags import (
+from fantasyportrait.cli.runtime_flags import (
     Attention,
     Compile,
     Device,
@@ -15,14 +15,14 @@ from fantasyportrait.cli.machine_flags import (
     Profile,
     RamGib,
     VramGib,
-    placement,
+    runtime_config,
 )
 from fantasyportrait.core.errors import FantasyPortraitError
 
 if TYPE_CHECKING:
-    from fantasyportrait.service.ray_fleet import Fleet
+    from fantasyportrait.workers.ray_worker_pool import WorkerPool
 
-TEND_S = 2.0
+MONITOR_INTERVAL_S = 2.0
 EPILOG = """\b
 Without --address a cluster begins on this machine, for an app on this machine.
 For several machines, in a network of your own (whoever reaches a Ray cluster
@@ -42,8 +42,10 @@ def workers(
         str | None,
         typer.Option(metavar="ADDRESS", help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. [default: a new one]"),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="How many. [default: one a card, or 1 on a CPU]")] = None,
-    gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside cards.")] = 1,
+    num_workers: Annotated[
+        int | None, typer.Option(min=1, help="How many. [default: one a GPU, or 1 on a CPU]")
+    ] = None,
+    gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside GPUs.")] = 1,
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files on the workers' machines.")] = None,
     device: Device = "auto",
     profile: Profile = "auto",
@@ -53,37 +55,37 @@ def workers(
     vram_gib: VramGib = None,
     ram_gib: RamGib = None,
 ) -> None:
-    """Keep workers ready on a Ray cluster, one for each card, until Ctrl-C; the app hands them its jobs (--ray)."""
-    machine = placement(locals())
-    from fantasyportrait.service.ray_cluster import join, leave
-    from fantasyportrait.service.ray_fleet import Crew, Fleet
+    """Keep workers ready on a Ray cluster, one for each GPU, until Ctrl-C; the app hands them its jobs (--ray)."""
+    machine = runtime_config(locals())
+    from fantasyportrait.workers.ray_cluster import join, leave
+    from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
 
-    crew = Crew(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
-    place = join(address, count or 1)
-    fleet = Fleet(crew)
+    config = WorkerConfig(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
+    place = join(address, num_workers or 1)
+    pool = WorkerPool(config)
     try:
-        names = fleet.start(count)
-        _say(f"ready: {', '.join(names)}")
-        _say(f"use with:  fantasyportrait app --model wan-720p --ray {place}")
-        _say("Ctrl-C ends them")
-        _keep_up(fleet, place)
+        names = pool.start(num_workers)
+        _echo(f"ready: {', '.join(names)}")
+        _echo(f"use with:  fantasyportrait app --model wan-720p --ray {place}")
+        _echo("Ctrl-C ends them")
+        _monitor(pool, place)
     except KeyboardInterrupt:
-        _say("ending the workers")
+        _echo("ending the workers")
     finally:
-        fleet.stop()
+        pool.stop()
         leave()
 
 
-def _keep_up(fleet: "Fleet", address: str) -> None:
-    """Look after the workers until Ctrl-C."""
-    from fantasyportrait.service.ray_cluster import rejoin
+def _monitor(pool: "WorkerPool", address: str) -> None:
+    """Replace dead workers until Ctrl-C."""
+    from fantasyportrait.workers.ray_cluster import rejoin
 
     said = ""
     while True:
-        time.sleep(TEND_S)
+        time.sleep(MONITOR_INTERVAL_S)
         try:
             rejoin(address)
-            gone, new = fleet.tend()
+            gone, new = pool.replace_dead()
         except FantasyPortraitError as error:
             if str(error) != said:
                 typer.echo(f"note: {error}", err=True)
@@ -91,10 +93,10 @@ def _keep_up(fleet: "Fleet", address: str) -> None:
             continue
         said = ""
         if new:
-            typer.echo(f"note: {', '.join(gone) or 'the others'} ended; in their place: {', '.join(new)}", err=True)
+            typer.echo(f"note: {', '.join(gone) or 'the others'} ended; replaced by {', '.join(new)}", err=True)
 
 
-def _say(text: str) -> None:
+def _echo(text: str) -> None:
     """A line now, also where the output is a pipe that somebody watches."""
     typer.echo(text)
     sys.stdout.flush()

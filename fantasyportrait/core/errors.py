@@ -2,7 +2,7 @@
 
 
 class FantasyPortraitError(Exception):
-    """Base of every error that a user can mend.
+    """Base of every error that a user can fix.
 
     Attributes:
         exit_code: what the command line returns.

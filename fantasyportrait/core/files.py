@@ -50,7 +50,7 @@ def _check_regular(path: Path, mode: int) -> None:
         raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
 
 
-def user_cache() -> Path:
+def user_cache_dir() -> Path:
     """The program's folder in the user's cache, where the platform keeps it. It may not exist yet."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 
 
-class Similarity(NamedTuple):
+class SimilarityTransform(NamedTuple):
     """x -> scale * rotation @ x + shift, in 2 or 3 dimensions."""
 
     scale: float
@@ -24,7 +24,7 @@ class Similarity(NamedTuple):
         return np.asarray(self.scale * points @ self.rotation.T + self.shift, np.float64)
 
 
-def fit_similarity(source: Array, target: Array, weights: Array | None = None) -> Similarity:
+def estimate_similarity(source: Array, target: Array, weights: Array | None = None) -> SimilarityTransform:
     """Least-squares similarity of `source` onto `target`, both (N, D) (Umeyama 1991), optionally weighted (N,)."""
     w = np.ones(len(source)) if weights is None else np.asarray(weights, np.float64)
     w = w / w.sum()
@@ -38,7 +38,7 @@ def fit_similarity(source: Array, target: Array, weights: Array | None = None) -
     rotation = (u * signs) @ vt
     variance = float(w @ (centred_source**2).sum(axis=1))
     scale = float(singular @ signs) / max(variance, 1e-12)
-    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
+    return SimilarityTransform(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
 def rotation_matrix(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> NDArray[np.float64
     return np.asarray(about_z @ about_y @ about_x)
 
 
-def rotation_angles(rotation: Array) -> NDArray[np.float64]:
+def euler_angles(rotation: Array) -> NDArray[np.float64]:
     """(pitch, yaw, roll) in degrees of a rotation (3, 3): the inverse of `rotation_matrix` for |yaw| < 90."""
     yaw = np.arcsin(np.clip(-rotation[2, 0], -1.0, 1.0))
     pitch = np.arctan2(rotation[2, 1], rotation[2, 2])
@@ -59,7 +59,7 @@ def rotation_angles(rotation: Array) -> NDArray[np.float64]:
     return np.asarray(np.degrees([pitch, yaw, roll]))
 
 
-def box_of(points: Array) -> NDArray[np.float32]:
+def bounding_box(points: Array) -> NDArray[np.float32]:
     """Smallest xyxy box (4,) around points (N, >=2)."""
     xy = np.asarray(points)[:, :2]
     return np.concatenate([xy.min(axis=0), xy.max(axis=0)]).astype(np.float32)

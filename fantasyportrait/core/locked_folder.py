@@ -46,7 +46,7 @@ def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Wait until no other process is in this block with the same folder, where the system can lock a folder."""
     descriptor = None
     if sys.platform != "win32":

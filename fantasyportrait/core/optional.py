@@ -8,8 +8,8 @@ from types import ModuleType
 from fantasyportrait.core.errors import DependencyError
 
 # These, which the diffusion engine needs, are not installed on an older Python: diffusers does not exist for it.
-_OLDEST_PYTHON = (3, 11)
-_NEED_IT = frozenset(
+_MIN_PYTHON = (3, 11)
+_DIFFUSION_PACKAGES = frozenset(
     (
         "torch",
         "diffusers",
@@ -42,7 +42,7 @@ def check_installed(module: str, *, extra: str, purpose: str) -> None:
 def _missing(module: str, extra: str, purpose: str) -> DependencyError:
     package = module.split(".")[0]
     needs = f"{purpose} needs the package {package}, which "
-    if package in _NEED_IT and sys.version_info[:2] < _OLDEST_PYTHON:
-        oldest, here = (".".join(map(str, version)) for version in (_OLDEST_PYTHON, sys.version_info[:2]))
+    if package in _DIFFUSION_PACKAGES and sys.version_info[:2] < _MIN_PYTHON:
+        oldest, here = (".".join(map(str, version)) for version in (_MIN_PYTHON, sys.version_info[:2]))
         return DependencyError(f"{needs}needs Python {oldest} or later: install with one, this is Python {here}")
     return DependencyError(f'{needs}is not installed: run  pip install "fantasyportrait[{extra}]"')

@@ -81,7 +81,7 @@ class CenterFace:
             found.append(
                 Detection(box.astype(np.float32), float(heat[0, row, column]), (eyes * back).astype(np.float32))
             )
-        return suppress(found)
+        return non_max_suppression(found)
 
 
 class BlazeFace:
@@ -108,10 +108,10 @@ class BlazeFace:
             box = np.concatenate([centre - size / 2, centre + size / 2]) / ratio
             eyes = (boxes[0, i, 4:8].reshape(2, 2) + anchor) / ratio
             found.append(Detection(box.astype(np.float32), float(scores[i]), eyes.astype(np.float32)))
-        return suppress(found)
+        return non_max_suppression(found)
 
 
-def suppress(found: list[Detection], overlap: float = 0.3) -> list[Detection]:
+def non_max_suppression(found: list[Detection], overlap: float = 0.3) -> list[Detection]:
     """Non-maximum suppression, best first."""
     if not found:
         return []

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LANDMARKS = 478
-BLENDSHAPES = 52
+NUM_LANDMARKS = 478
+NUM_BLENDSHAPES = 52
 MOUTH_SIZE = (48, 80)
 
 
@@ -41,8 +41,8 @@ class Face:
     presence: float
 
     def __post_init__(self) -> None:
-        _check("landmarks", self.landmarks, (LANDMARKS, 3))
-        _check("blendshapes", self.blendshapes, (BLENDSHAPES,))
+        _check("landmarks", self.landmarks, (NUM_LANDMARKS, 3))
+        _check("blendshapes", self.blendshapes, (NUM_BLENDSHAPES,))
         _check("box", self.box, (4,))
 
     @property
@@ -79,8 +79,8 @@ class Track:
         landmarks: float32 (T, 478, 3), pixels of the clip's upright frames. Rows without a face are filled.
         blendshapes: float32 (T, 52), filled the same way.
         valid: bool (T,), False where the row was filled.
-        mouths: uint8 (N, 48, 80, 3) RGB, the mouth's inside (see `faces.mouths`) in each of N readings.
-        mouth_rows: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
+        mouths: uint8 (N, 48, 80, 3) RGB, the mouth's inside (see `faces.mouth_texture`) in each of N readings.
+        mouth_indices: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
         left_out: how many people of the clip have no track, as too many are seen.
     """
 
@@ -90,26 +90,26 @@ class Track:
     blendshapes: NDArray[np.float32]
     valid: NDArray[np.bool_]
     mouths: NDArray[np.uint8]
-    mouth_rows: NDArray[np.int64] | None = None
+    mouth_indices: NDArray[np.int64] | None = None
     left_out: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.landmarks)
-        _check("landmarks", self.landmarks, (count, LANDMARKS, 3))
-        _check("blendshapes", self.blendshapes, (count, BLENDSHAPES))
+        _check("landmarks", self.landmarks, (count, NUM_LANDMARKS, 3))
+        _check("blendshapes", self.blendshapes, (count, NUM_BLENDSHAPES))
         _check("valid", self.valid, (count,))
-        if self.mouth_rows is None:
+        if self.mouth_indices is None:
             _check("mouths", self.mouths, (count, *MOUTH_SIZE, 3))
         else:
             _check("mouths", self.mouths, (len(self.mouths), *MOUTH_SIZE, 3))
-            _check("mouth_rows", self.mouth_rows, (count,))
+            _check("mouth_indices", self.mouth_indices, (count,))
 
     def __len__(self) -> int:
         return len(self.landmarks)
 
     def mouth(self, row: int) -> NDArray[np.uint8]:
         """The mouth's inside in a row, uint8 (48, 80, 3)."""
-        return np.asarray(self.mouths[row if self.mouth_rows is None else self.mouth_rows[row]])
+        return np.asarray(self.mouths[row if self.mouth_indices is None else self.mouth_indices[row]])
 
     @cached_property
     def boxes(self) -> NDArray[np.float32]:

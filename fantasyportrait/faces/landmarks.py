@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import box_of, fit_similarity, rotation_angles
+from fantasyportrait.core.geometry import bounding_box, estimate_similarity, euler_angles
 from fantasyportrait.faces.detect import Detection
 from fantasyportrait.faces.face import HeadPose
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE, RIGID, CanonicalFace
@@ -43,7 +43,7 @@ class Crop:
         across = left_eye - right_eye
         roll = float(np.arctan2(across[1], across[0]))
         turn = _turn(-roll)
-        box = box_of(points @ turn.T)
+        box = bounding_box(points @ turn.T)
         centre = _turn(roll) @ np.array([box[0] + box[2], box[1] + box[3]]) / 2
         return cls(centre, _MARGIN * float(max(box[2] - box[0], box[3] - box[1])), roll)
 
@@ -104,8 +104,8 @@ class LandmarkNet:
 
 def head_pose(points: NDArray[np.float32], canonical: CanonicalFace) -> HeadPose:
     """Rotation of the canonical face onto landmarks (478, 3), by its rigid points."""
-    fit = fit_similarity(canonical.points[RIGID], points[RIGID])
-    return HeadPose(*(float(angle) for angle in rotation_angles(fit.rotation)))
+    fit = estimate_similarity(canonical.points[RIGID], points[RIGID])
+    return HeadPose(*(float(angle) for angle in euler_angles(fit.rotation)))
 
 
 def _turn(angle: float) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Array, box_of
+from fantasyportrait.core.geometry import Array, bounding_box
 from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.mesh import OVAL
 
@@ -100,7 +100,7 @@ class HeadMasks:
 
 def _window(landmarks: NDArray[np.float32], axes: FaceAxes, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Square around the head, inside the photo: 3 face widths, a little above the face's middle."""
-    box = box_of(landmarks)
+    box = bounding_box(landmarks)
     side = 1.5 * max(axes.width, axes.height * 0.8)
     middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 - axes.down * 0.1 * axes.height
     left, top = np.maximum(np.floor(middle - side), 0).astype(int)
@@ -142,7 +142,7 @@ def _nearest(
 
 
 def _distance(landmarks: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    box = box_of(landmarks)
+    box = bounding_box(landmarks)
     width = FaceAxes.of(landmarks).width
     away = np.hypot(x - (box[0] + box[2]) / 2, y - (box[1] + box[3]) / 2)
     return np.asarray(away / width, np.float32)

@@ -7,7 +7,7 @@ never depends on how far the analysis went. Numbers follow from that alone:
   less is taken for a ghost. At that moment, and never later, a face that looks like somebody known who is not in the
   picture with him is joined to him.
 - People are numbered in the order in which they begin to count. Those who begin within 0.5 s of the first of them
-  are numbered from left to right, by the place of their first sighting.
+  are numbered from left to right, by the place of their first observation.
 - A part of a clip lists those who are seen in it and who count by 0.5 s after its end. To know these numbers the clip
   is analysed up to 1 s after the part's end; what comes later cannot change them.
 """
@@ -16,43 +16,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-LOOK_AHEAD_S = 1.0
+LOOKAHEAD_S = 1.0
 _LATE_S = 0.5
 _TOGETHER_S = 0.5
-_COUNTS_S = 0.4
-_COUNTS_SHARE = 0.05
+_CONFIRM_S = 0.4
+_CONFIRM_SHARE = 0.05
 # Frame lengths add up to a little less than they should.
 _ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True)
-class Piece:
+class TrackletIdentity:
     """What numbers need of a face that was followed.
 
     Attributes:
         x: where it was first seen, in pixels.
-        counts_s: time from which it counts, infinite for what was not seen for long enough.
-        person: id of the piece whose number it has: its own, or that of the one it was joined to.
+        confirmed_s: time from which it counts, infinite for what was not seen for long enough.
+        person: id of the identity whose number it has: its own, or that of the one it was joined to.
     """
 
     x: float
-    counts_s: float
+    confirmed_s: float
     person: int
 
 
-def counts_after_s(clip_length_s: float) -> float:
+def confirm_after_s(clip_length_s: float) -> float:
     """For how long somebody must be seen to count, in a clip of that length."""
-    return min(_COUNTS_S, _COUNTS_SHARE * clip_length_s) - _ROUNDING_S
+    return min(_CONFIRM_S, _CONFIRM_SHARE * clip_length_s) - _ROUNDING_S
 
 
-def numbers(pieces: Mapping[int, Piece], end_s: float) -> dict[int, int]:
-    """The person's number for the id of each piece that counts in a part of the clip that ends at `end_s`."""
-    counting = {own: piece for own, piece in pieces.items() if isfinite(piece.counts_s)}
-    first = sorted((piece.counts_s, piece.x, own) for own, piece in counting.items() if piece.person == own)
+def person_numbers(identities: Mapping[int, TrackletIdentity], end_s: float) -> dict[int, int]:
+    """The person's number for the id of each identity that counts in a part of the clip that ends at `end_s`."""
+    counting = {own: identity for own, identity in identities.items() if isfinite(identity.confirmed_s)}
+    first = sorted(
+        (identity.confirmed_s, identity.x, own) for own, identity in counting.items() if identity.person == own
+    )
     order: list[int] = []
     while first:
         together = [entry for entry in first if entry[0] <= first[0][0] + _TOGETHER_S]
         order += [own for _, own in sorted((x, own) for _, x, own in together)]
         first = first[len(together) :]
     number = {own: place for place, own in enumerate(order, start=1)}
-    return {own: number[piece.person] for own, piece in counting.items() if piece.counts_s <= end_s + _LATE_S}
+    return {
+        own: number[identity.person] for own, identity in counting.items() if identity.confirmed_s <= end_s + _LATE_S
+    }

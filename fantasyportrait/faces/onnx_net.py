@@ -1,4 +1,4 @@
-"""A net in an ONNX file, run by onnxruntime: for the published face nets, which were made with it."""
+"""A net in an ONNX file, run by onnxruntime: for the original face nets, which were made with it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ class OnnxNet:
 
     def __init__(self, path: Path, input_shape: Sequence[int]) -> None:
         """Load `path`, which must take float32 of `input_shape`; a free dimension of the file fits any number."""
-        runtime = require("onnxruntime", extra="wan", purpose="running the published face nets")
+        runtime = require("onnxruntime", extra="wan", purpose="running the original face nets")
         if not path.is_file():
             raise WeightsError(f"{path} is missing: fetch the model again")
         self.path = path
@@ -30,7 +30,7 @@ class OnnxNet:
             found = ", ".join(f"{one.name} {one.shape}" for one in inputs)
             raise WeightsError(
                 f"{path} takes {found or 'nothing'}, but one input of {list(self._shape)} is expected: "
-                "it is another net, fetch the published file"
+                "it is another net, fetch the original file"
             )
         self._input = inputs[0].name
 
@@ -39,15 +39,15 @@ class OnnxNet:
         try:
             outputs = self._session.run(None, {self._input: values})
         except Exception as error:  # onnxruntime's own errors have no common base but this
-            raise WeightsError(f"{self.path} cannot be run ({error}): fetch the published file") from error
+            raise WeightsError(f"{self.path} cannot be run ({error}): fetch the original file") from error
         return [np.asarray(output, np.float32) for output in outputs]
 
-    def misfit(self, outputs: Sequence[NDArray[np.float32]], wanted: str) -> WeightsError:
+    def output_error(self, outputs: Sequence[NDArray[np.float32]], wanted: str) -> WeightsError:
         """The error for outputs that are not what was `wanted`."""
         shapes = ", ".join(str(list(output.shape)) for output in outputs)
         return WeightsError(
             f"{self.path} gives arrays of {shapes or 'no shape'}, but {wanted} are expected: "
-            "it is another net, fetch the published file"
+            "it is another net, fetch the original file"
         )
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from fantasyportrait.faces.landmarks import Crop, Landmarks
 
 Pixels = NDArray[np.uint8]
-Turn = Literal[0, 90, 180, 270]
+Rotation = Literal[0, 90, 180, 270]
 """Degrees clockwise."""
 
-TURNS: dict[Turn, str] = {
+ROTATION_NAMES: dict[Rotation, str] = {
     90: "90 degrees clockwise",
     180: "180 degrees",
     270: "90 degrees counter-clockwise",
@@ -22,14 +22,14 @@ TURNS: dict[Turn, str] = {
 # A head that leans is turned by less, and a picture that lies on its side shows heads turned by more.
 _UPRIGHT_DEGREES = 60.0
 _CLEARLY_MORE = 2
-_OTHERS: tuple[Turn, ...] = (90, 270, 180)
+_OTHERS: tuple[Rotation, ...] = (90, 270, 180)
 
 
 def best_orientation(
     pictures: Sequence[Pixels],
     read: Callable[[Pixels], Sequence[Landmarks]],
     known: Sequence[Landmarks] | None = None,
-) -> Turn:
+) -> Rotation:
     """How to turn pictures RGB (H, W, 3) of one camera (a photo, or frames of a clip) so that faces stand upright.
 
     `read` gives the faces of a picture, `known` those of all pictures as they are, where they were read before.
@@ -39,25 +39,25 @@ def best_orientation(
     """
     if known is None:
         known = [face for picture in pictures for face in read(picture)]
-    if stand_upright(known):
+    if are_upright(known):
         return 0
     upright = _upright(known)
-    best: Turn = 0
+    best: Rotation = 0
     most = _CLEARLY_MORE * upright
     for turn in _OTHERS:
-        count = sum(_upright(read(turned(picture, turn))) for picture in pictures)
+        count = sum(_upright(read(rotated(picture, turn))) for picture in pictures)
         if count > most:
             best, most = turn, count
     return best
 
 
-def stand_upright(faces: Sequence[Landmarks]) -> bool:
+def are_upright(faces: Sequence[Landmarks]) -> bool:
     """Whether there are upright faces, and not clearly more others."""
     upright = _upright(faces)
     return upright > 0 and len(faces) - upright <= _CLEARLY_MORE * upright
 
 
-def turned(pixels: Pixels, turn: Turn) -> Pixels:
+def rotated(pixels: Pixels, turn: Rotation) -> Pixels:
     """The picture (H, W, 3) turned clockwise."""
     return np.ascontiguousarray(np.rot90(pixels, -(turn // 90))) if turn else pixels
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.media.images import resize
+from fantasyportrait.images.images import resize
 from fantasyportrait.media.sound import Block
-from fantasyportrait.media.timeline import Timeline
 from fantasyportrait.media.writer import VideoWriter
+from fantasyportrait.schema.timeline import Timeline
 
 Pixels = NDArray[np.uint8]
 Column = Literal["driving", "source", "result"]

@@ -16,10 +16,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.media.inputs import check_file
-from fantasyportrait.media.opened import open_file
-from fantasyportrait.media.sizes import check_pixels
-from fantasyportrait.schema.limits import PRIVATE, Limits
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.images.input_checks import check_file
+from fantasyportrait.images.input_file import open_file
+from fantasyportrait.images.size_checks import check_pixels
 
 _VIDEO = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,ogg,gif,apng"
@@ -51,9 +51,9 @@ def open_media(path: Path, limits: Limits = PRIVATE) -> Iterator[InputContainer]
     with open_file(path) as file:
         _check_bytes(path, file.seek(0, 2), limits)
         file.seek(0)
-        with _told(path):
+        with _as_media_error(path):
             container = av.open(file, "r", options=_options(limits), io_open=_refuse, **_METADATA)
-        with container, _told(path):
+        with container, _as_media_error(path):
             yield container
 
 
@@ -77,7 +77,7 @@ def _codec_options(limits: Limits) -> dict[str, str]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_media_error(path: Path) -> Iterator[None]:
     """Turn what PyAV raises for broken and hostile files into one MediaError."""
     try:
         yield
@@ -118,7 +118,7 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
     return next((stream for stream in streams if stream.codec_context.codec.name in ALLOWED_CODECS), None)
 
 
-def sound_note(container: InputContainer, path: Path) -> str | None:
+def sound_message(container: InputContainer, path: Path) -> str | None:
     """A sentence where there is sound, but none that is read."""
     if not container.streams.audio or sound_stream(container) is not None:
         return None
@@ -126,7 +126,7 @@ def sound_note(container: InputContainer, path: Path) -> str | None:
     return f"the sound of {path.name} is {names}, which is not read: convert it to AAC"
 
 
-def need_video(container: InputContainer, path: Path, limits: Limits = PRIVATE) -> VideoStream:
+def require_video(container: InputContainer, path: Path, limits: Limits = PRIVATE) -> VideoStream:
     """`video_stream`, or MediaError where there is none."""
     stream = video_stream(container, path, limits)
     if stream is None:
@@ -206,21 +206,21 @@ def _tell(damage: list[str], container: InputContainer) -> None:
         damage.append(sentence)
 
 
-def stamp_of(frame: Any, stream: VideoStream | AudioStream) -> Fraction | None:
+def timestamp_of(frame: Any, stream: VideoStream | AudioStream) -> Fraction | None:
     """Time stamp of `frame` in seconds as the container counts, None where it carries none."""
     base = frame.time_base or stream.time_base
     return None if frame.pts is None or base is None else frame.pts * base
 
 
-def zero_of(container: InputContainer, stream: VideoStream | AudioStream) -> Fraction | None:
+def first_timestamp(container: InputContainer, stream: VideoStream | AudioStream) -> Fraction | None:
     """Time stamp of the stream's first frame, a clip's zero; None where frames carry no stamps. Moves the container."""
     frame = next(decode(container, stream, []), None)
-    return None if frame is None else stamp_of(frame, stream)
+    return None if frame is None else timestamp_of(frame, stream)
 
 
-def clip_zero(path: Path, limits: Limits = PRIVATE) -> Fraction:
+def clip_start(path: Path, limits: Limits = PRIVATE) -> Fraction:
     """Where a clip's time begins, in the container's seconds: its first picture, or its first sound without one."""
     with open_media(path, limits) as container:
         stream = video_stream(container, path, limits) or sound_stream(container)
-        zero = None if stream is None else zero_of(container, stream)
+        zero = None if stream is None else first_timestamp(container, stream)
         return zero or Fraction(0)

@@ -6,10 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from fantasyportrait.media.clips import ClipInfo, Pixels, own_rate, probe_clip, read_frames, read_timed
-from fantasyportrait.media.images import Photo, load_photo
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.images.images import Photo, load_photo
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import Pixels, native_rate, probe_clip, read_native_frames, read_resampled
 from fantasyportrait.media.sound import Block, read_sound, sound_length_s
-from fantasyportrait.schema.limits import PRIVATE, Limits
 
 
 class Decoder(Protocol):
@@ -25,7 +26,7 @@ class Decoder(Protocol):
         ...
 
     def photo(self, path: Path) -> Photo:
-        """The photo as `media.images.load_photo` reads it."""
+        """The photo as `images.images.load_photo` reads it."""
         ...
 
     def probe(self, path: Path) -> ClipInfo:
@@ -41,25 +42,25 @@ class Decoder(Protocol):
         max_side: int | None = None,
         damage: list[str] | None = None,
     ) -> Generator[tuple[float, Pixels], None, None]:
-        """(own time, RGB frame) for each row of the clip, as `media.clips.read_timed` reads it.
+        """(own time, RGB frame) for each row of the clip, as `media.clips.read_resampled` reads it.
 
         A frame that shows on several rows is the same array each time.
         """
         ...
 
-    def own_frames(
+    def native_frames(
         self,
         path: Path,
         after: Fraction | None = None,
-        most: Fraction | None = None,
+        max_rate: Fraction | None = None,
         max_side: int | None = None,
         damage: list[str] | None = None,
     ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
-        """(begin, end, RGB frame) in the clip's own times, as `media.clips.read_frames` reads it."""
+        """(begin, end, RGB frame) in the clip's own times, as `media.clips.read_native_frames` reads it."""
         ...
 
-    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
-        """(frames a second, whether that is constant), None for a still picture, as `media.clips.own_rate`."""
+    def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+        """(frames a second, whether that is constant), None for a still picture, as `media.clips.native_rate`."""
         ...
 
     def sound_length_s(self, path: Path) -> Fraction:
@@ -95,22 +96,22 @@ class LocalDecoder:
         damage: list[str] | None = None,
     ) -> Generator[tuple[float, Pixels], None, None]:
         """See `Decoder`."""
-        return read_timed(path, rate, start_s, end_s, max_side, damage, self.limits)
+        return read_resampled(path, rate, start_s, end_s, max_side, damage, self.limits)
 
-    def own_frames(
+    def native_frames(
         self,
         path: Path,
         after: Fraction | None = None,
-        most: Fraction | None = None,
+        max_rate: Fraction | None = None,
         max_side: int | None = None,
         damage: list[str] | None = None,
     ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
         """See `Decoder`."""
-        return read_frames(path, after, most, max_side, damage, self.limits)
+        return read_native_frames(path, after, max_rate, max_side, damage, self.limits)
 
-    def own_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+    def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
-        return own_rate(path, self.limits)
+        return native_rate(path, self.limits)
 
     def sound_length_s(self, path: Path) -> Fraction:
         """See `Decoder`."""

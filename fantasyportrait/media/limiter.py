@@ -25,7 +25,7 @@ _OVERSAMPLED = 4
 _TAPS = 32  # neighbours of a sample from which a value between two samples is interpolated
 
 
-def limited(blocks: Iterator[Block], ceiling: float = CEILING) -> Iterator[Block]:
+def limit_peaks(blocks: Iterator[Block], ceiling: float = CEILING) -> Iterator[Block]:
     """The same blocks, float32 (n, 2) at 48 kHz, with a true peak of at most `ceiling` (1 is full scale).
 
     Where no peak within 1.25 s is above it, the samples come back bit for bit. All blocks but the last must be of one

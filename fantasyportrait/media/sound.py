@@ -14,20 +14,20 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.channels import stereo_matrix
+from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.media.containers import (
-    clip_zero,
+    clip_start,
     decode,
     open_media,
     packet_end,
     packets,
-    sound_note,
+    sound_message,
     sound_stream,
 )
-from fantasyportrait.media.limiter import limited
-from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.media.timeline import Fill, round_half_up
-from fantasyportrait.schema.limits import PRIVATE, Limits
+from fantasyportrait.media.downmix import downmix_matrix
+from fantasyportrait.media.image_clips import is_image
+from fantasyportrait.media.limiter import limit_peaks
+from fantasyportrait.schema.timeline import FillMode, round_half_up
 
 SAMPLE_RATE = 48_000
 Block = NDArray[np.float32]
@@ -43,7 +43,7 @@ SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
 
 
 @dataclass(frozen=True)
-class SoundSource:
+class SoundSegment:
     """The sound of `path` from `start_s` for `length_s`, the span whose pictures are used, repeated as they are.
 
     `frame_s` is the length of an output frame: ping-pong turns round on a frame. It is silent for `delay_s` before.
@@ -53,7 +53,7 @@ class SoundSource:
     path: Path
     start_s: float
     length_s: Fraction
-    fill: Fill = "hold"
+    fill: FillMode = "hold"
     frame_s: Fraction = Fraction(1, 25)
     delay_s: Fraction = Fraction(0)
     levels: tuple[tuple[float, float], ...] = ()
@@ -69,22 +69,22 @@ def sound_length_s(path: Path, limits: Limits = PRIVATE) -> Fraction:
     Packets are counted, since headers guess. Raises MediaError for a file that cannot be read, for a picture, and for a
     codec that is not allowed.
     """
-    if is_picture(path, limits):
+    if is_image(path, limits):
         raise MediaError(f"{path} is a picture, which has no sound: choose another file, or the sound none")
     with open_media(path, limits) as container:
-        note = sound_note(container, path)
+        note = sound_message(container, path)
         if note is not None:
             raise MediaError(note)
         stream = sound_stream(container)
         if stream is None:
             return Fraction(0)
-        zero = clip_zero(path, limits)
+        zero = clip_start(path, limits)
         ends = (packet_end(packet, stream) for packet in packets(container, stream, []) if packet is not None)
         return max(Fraction(0), max((end for end in ends if end is not None), default=zero) - zero)
 
 
 def sound_blocks(
-    sources: Sequence[SoundSource], duration_s: Fraction, read: SoundReader | None = None
+    sources: Sequence[SoundSegment], duration_s: Fraction, read: SoundReader | None = None
 ) -> Iterator[Block]:
     """The mix of `sources`, float32 (n, 2) at 48 kHz, `duration_s` long to the sample.
 
@@ -92,20 +92,20 @@ def sound_blocks(
     the sources' samples. A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a
     held last frame. `read` decodes the files: `read_sound` in this process where it is None.
     """
-    return limited(_mix(sources, round_half_up(duration_s * SAMPLE_RATE), read or read_sound))
+    return limit_peaks(_mix(sources, round_half_up(duration_s * SAMPLE_RATE), read or read_sound))
 
 
-def _mix(sources: Sequence[SoundSource], total: int, read: SoundReader) -> Iterator[Block]:
+def _mix(sources: Sequence[SoundSegment], total: int, read: SoundReader) -> Iterator[Block]:
     """The sum of all sources in blocks of 0.1 s."""
-    voices = [_regular(_voice(source, total, read), total) for source in sources]
+    voices = [_rechunked(_segment_samples(source, total, read), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
         for voice, source in zip(voices, sources, strict=True):
-            mix += _levelled(next(voice), source, begin)
+            mix += _with_gain(next(voice), source, begin)
         yield mix
 
 
-def _levelled(block: Block, source: SoundSource, begin: int) -> Block:
+def _with_gain(block: Block, source: SoundSegment, begin: int) -> Block:
     if not source.levels:
         return block
     seconds, factors = zip(*source.levels, strict=True)
@@ -113,7 +113,7 @@ def _levelled(block: Block, source: SoundSource, begin: int) -> Block:
     return np.asarray(block * level[:, None], np.float32)
 
 
-def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block]:
+def _segment_samples(source: SoundSegment, total: int, read: SoundReader) -> Iterator[Block]:
     """One source's samples for the whole timeline, in blocks of any size, `total` in all."""
     turn_s = max(source.frame_s, 2 * (source.length_s - source.frame_s))
     period_s = {"loop": source.length_s, "pingpong": turn_s}.get(source.fill)
@@ -126,7 +126,7 @@ def _voice(source: SoundSource, total: int, read: SoundReader) -> Iterator[Block
         end = total if period_s is None else max(begin + 1, min(total, round_half_up(after_s * SAMPLE_RATE)))
         heard = min(end - begin, round_half_up(source.length_s * SAMPLE_RATE))
         with closing(read(source.path, Fraction(source.start_s))) as samples:
-            yield from _faded(_exactly(samples, heard), heard)
+            yield from _faded(_padded(samples, heard), heard)
         yield from _silence(end - begin - heard)
         begin = end
 
@@ -136,7 +136,7 @@ def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRI
 
     Gaps between time stamps are silence. Nothing comes where the file has no sound track, or where it has ended.
     """
-    start = clip_zero(path, limits) + start_s
+    start = clip_start(path, limits) + start_s
     with open_media(path, limits) as container:
         stream = sound_stream(container)
         if stream is None:
@@ -147,7 +147,7 @@ def read_sound(path: Path, start_s: Fraction = Fraction(0), limits: Limits = PRI
         for frame in _resampled(path, container, stream):
             samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, frame.layout.nb_channels)
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0).clip(-_LOUDEST, _LOUDEST)
-            block = samples @ stereo_matrix([channel.name for channel in frame.layout.channels])
+            block = samples @ downmix_matrix([channel.name for channel in frame.layout.channels])
             at = given
             if frame.pts is not None and frame.time_base is not None:
                 at = round_half_up((frame.pts * frame.time_base - start) * SAMPLE_RATE)
@@ -194,7 +194,7 @@ def _silence(samples: int) -> Iterator[Block]:
         yield np.zeros((min(_BLOCK, samples - begin), 2), np.float32)
 
 
-def _exactly(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
+def _padded(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
     """`blocks` cut, or followed by silence, to `samples` in all."""
     left = samples
     for block in blocks:
@@ -215,11 +215,11 @@ def _faded(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
         begin += len(block)
 
 
-def _regular(blocks: Iterator[Block], total: int) -> Iterator[Block]:
+def _rechunked(blocks: Iterator[Block], total: int) -> Iterator[Block]:
     """The same samples in blocks of 0.1 s; the last one is what is left."""
     parts: list[Block] = []
     held = 0
-    for block in _exactly(blocks, total):
+    for block in _padded(blocks, total):
         parts.append(block)
         held += len(block)
         if held < _BLOCK:

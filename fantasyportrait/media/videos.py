@@ -15,24 +15,24 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from fantasyportrait.core.limits import Limits
+from fantasyportrait.images.size_checks import check_frame_count
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.containers import (
     decode,
-    need_video,
+    first_timestamp,
     open_media,
     packets,
-    sound_note,
+    require_video,
+    sound_message,
     sound_stream,
-    stamp_of,
-    zero_of,
+    timestamp_of,
 )
-from fantasyportrait.media.convert import FrameConverter
-from fantasyportrait.media.frame_rows import nothing_decodes
-from fantasyportrait.media.graphs import Pipe, chain
-from fantasyportrait.media.pace import Pace, pace_note
-from fantasyportrait.media.rates import measured_rate
-from fantasyportrait.media.sizes import check_pictures
-from fantasyportrait.schema.limits import Limits
+from fantasyportrait.media.filter_graph import FilterGraph, filter_chain
+from fantasyportrait.media.frame_converter import FrameConverter
+from fantasyportrait.media.frame_rates import measured_rate
+from fantasyportrait.media.frame_resampling import nothing_decodes
+from fantasyportrait.media.timestamp_checks import FrameRateCheck, low_rate_message
 
 _SEEK_BEYOND_S = 3
 _CUT_OFF_S = Fraction(1, 2)
@@ -48,7 +48,7 @@ class OpenVideo(NamedTuple):
 
     frames: Iterator[TimedFrame]
     pixels: Callable[[VideoFrame], NDArray[np.uint8]]
-    stated_s: Fraction | None
+    header_length_s: Fraction | None
 
 
 @contextmanager
@@ -57,33 +57,33 @@ def open_video(
 ) -> Iterator[OpenVideo]:
     """Open the video; frames long before `start` are skipped. Raises MediaError where it cannot be read."""
     with open_media(path, limits) as container:
-        stream = need_video(container, path, limits)
+        stream = require_video(container, path, limits)
         converter = FrameConverter(path, limits, _pixel_aspect(stream), max_side)
-        frames = _from_zero(path, container, stream, start, damage, limits)
-        yield OpenVideo(frames, converter.pixels, _stated_length(container, stream))
+        frames = _timed_frames(path, container, stream, start, damage, limits)
+        yield OpenVideo(frames, converter.pixels, _header_length(container, stream))
 
 
 def video_info(path: Path, limits: Limits) -> ClipInfo:
     """Look at the video and decode its first frame. Raises MediaError where no frame can be read, and for one over the
     limits, as far as its header and time stamps say."""
     with open_media(path, limits) as container:
-        stream = need_video(container, path, limits)
-        note = pace_note(path, _stamps(path, limits))
+        stream = require_video(container, path, limits)
+        note = low_rate_message(path, _stamps(path, limits))
         frame = next(decode(container, stream, []), None)
         if frame is None:
             raise nothing_decodes(path)
         width, height = FrameConverter(path, limits, _pixel_aspect(stream)).upright_size(frame)
-        rate = _own_rate(stream)
-        duration_s = _stated_length(container, stream) or _counted_length(path, limits)
-        notes = tuple(text for text in (note, sound_note(container, path)) if text)
+        rate = _header_rate(stream)
+        duration_s = _header_length(container, stream) or _measured_length(path, limits)
+        notes = tuple(text for text in (note, sound_message(container, path)) if text)
         return ClipInfo(path, width, height, rate, float(duration_s), sound_stream(container) is not None, notes)
 
 
 def video_rate(path: Path, limits: Limits) -> tuple[Fraction, bool]:
     """(frames a second, whether that is constant) by the times of all packets; nothing is decoded."""
     with open_media(path, limits) as container:
-        stream = need_video(container, path, limits)
-        base, stated = stream.time_base or Fraction(1, 1000), _own_rate(stream)
+        stream = require_video(container, path, limits)
+        base, stated = stream.time_base or Fraction(1, 1000), _header_rate(stream)
         times = set()
         for number, (stamp, _) in enumerate(_timed_packets(container, stream), 1):
             _check_animation(path, container, number, limits)
@@ -91,21 +91,21 @@ def video_rate(path: Path, limits: Limits) -> tuple[Fraction, bool]:
         return measured_rate(sorted(times), stated, base) or (stated, True)
 
 
-def _from_zero(
+def _timed_frames(
     path: Path, container: InputContainer, stream: VideoStream, start: Fraction, damage: list[str], limits: Limits
 ) -> Iterator[TimedFrame]:
     """(begin, end, frame) in seconds since the clip's first frame; frames long before `start` are skipped."""
     zero: Fraction | None = None
     if start > _SEEK_BEYOND_S:
         with open_media(path, limits) as other:
-            zero = zero_of(other, need_video(other, path, limits))
-    frames = decode(container, stream, damage) if zero is None else _sought(container, stream, zero, start, damage)
-    step = 1 / _own_rate(stream)
+            zero = first_timestamp(other, require_video(other, path, limits))
+    frames = decode(container, stream, damage) if zero is None else _seek_frames(container, stream, zero, start, damage)
+    step = 1 / _header_rate(stream)
     end: Fraction | None = None
-    pace = Pace(path)
-    for number, frame in enumerate(_progressive(frames), 1):
+    rate_check = FrameRateCheck(path)
+    for number, frame in enumerate(_deinterlaced(frames), 1):
         _check_animation(path, container, number, limits)
-        stamp = stamp_of(frame, stream)
+        stamp = timestamp_of(frame, stream)
         if zero is None:
             zero = stamp or Fraction(0)
         begin = (end or Fraction(0)) if stamp is None else stamp - zero
@@ -114,14 +114,14 @@ def _from_zero(
             return
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
         end = begin + min(length, Fraction(_LONGEST_GAP_S))
-        pace.add(begin)
+        rate_check.add(begin)
         yield begin, end, frame
-    stated = _stated_length(container, stream)
+    stated = _header_length(container, stream)
     if end is not None and stated is not None and stated - end > _CUT_OFF_S:
         damage.append(f"{path} is cut off: it says {float(stated):.2f} s and holds {float(end):.2f} s")
 
 
-def _sought(
+def _seek_frames(
     container: InputContainer, stream: VideoStream, zero: Fraction, start: Fraction, damage: list[str]
 ) -> Iterator[VideoFrame]:
     """Frames from a key frame before `start`; from the beginning where the container cannot seek."""
@@ -132,15 +132,15 @@ def _sought(
             break
         frames = decode(container, stream, damage)
         first = next(frames, None)
-        stamp = None if first is None else stamp_of(first, stream)
+        stamp = None if first is None else timestamp_of(first, stream)
         if first is not None and stamp is not None and stamp <= zero + start:
             return itertools.chain([first], frames)
     return decode(container, stream, damage)
 
 
-def _progressive(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     """The same frames, interlaced ones made whole (bwdif needs both neighbours, so it runs before any is dropped)."""
-    pipe: Pipe | None = None
+    pipe: FilterGraph | None = None
     shape: tuple[object, ...] = ()
     for frame in frames:
         kind = (frame.width, frame.height, frame.format.name)
@@ -148,7 +148,7 @@ def _progressive(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             yield from pipe.drain(None)
             pipe = None
         if pipe is None and frame.interlaced_frame:
-            pipe, shape = chain(frame, ("bwdif", "mode=send_frame:deint=interlaced")), kind
+            pipe, shape = filter_chain(frame, ("bwdif", "mode=send_frame:deint=interlaced")), kind
         if pipe is None:
             yield frame
         else:
@@ -161,11 +161,11 @@ def _pixel_aspect(stream: VideoStream) -> float:
     return float(stream.sample_aspect_ratio or 1)
 
 
-def _own_rate(stream: VideoStream) -> Fraction:
+def _header_rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
-def _stated_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
+def _header_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Length in seconds by the header, None where there is none or only a guess."""
     if not any(name in container.format.name for name in _WITH_HEADER):
         return None
@@ -176,26 +176,26 @@ def _stated_length(container: InputContainer, stream: VideoStream) -> Fraction |
     return None
 
 
-def _counted_length(path: Path, limits: Limits) -> Fraction:
+def _measured_length(path: Path, limits: Limits) -> Fraction:
     """Length in seconds from the packets' stamps: what browsers record states none."""
     with open_media(path, limits) as container:
-        stream = need_video(container, path, limits)
+        stream = require_video(container, path, limits)
         first, last = Fraction(sys.maxsize), Fraction(0)
         for number, (stamp, length) in enumerate(_timed_packets(container, stream), 1):
             _check_animation(path, container, number, limits)
             first, last = min(first, stamp), max(last, stamp + length)
-        return max(last - first, 1 / _own_rate(stream))
+        return max(last - first, 1 / _header_rate(stream))
 
 
 def _check_animation(path: Path, container: InputContainer, pictures: int, limits: Limits) -> None:
     if container.format.name in _ANIMATIONS:
-        check_pictures(path, pictures, limits)
+        check_frame_count(path, pictures, limits)
 
 
 def _stamps(path: Path, limits: Limits) -> list[Fraction]:
     """Time stamps in seconds of the clip's first packets, in order of time; nothing is decoded."""
     with open_media(path, limits) as container:
-        stream = need_video(container, path, limits)
+        stream = require_video(container, path, limits)
         return sorted(stamp for stamp, _ in itertools.islice(_timed_packets(container, stream), _LOOK_AT_PACKETS))
 
 

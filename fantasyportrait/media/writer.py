@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import OutputError
-from fantasyportrait.media.movie import MovieSink
-from fantasyportrait.media.partial import partial_path, writing
-from fantasyportrait.media.pictures import FolderSink, GifSink
+from fantasyportrait.images.atomic_write import atomic_path, output_errors
+from fantasyportrait.media.image_sinks import FolderSink, GifSink
 from fantasyportrait.media.sound import Block
+from fantasyportrait.media.video_sink import VideoSink
 
 
 class _Sink(Protocol):
@@ -64,7 +64,7 @@ class VideoWriter:
         self._metadata = metadata or {}
         self._frames = 0
         self._sink: _Sink | None = None
-        self._opening = self._opened()
+        self._opening = self._sink_context()
 
     def __enter__(self) -> "VideoWriter":
         self._sink = self._opening.__enter__()
@@ -78,7 +78,7 @@ class VideoWriter:
             raise OutputError(
                 f"a frame of {frame.dtype} {frame.shape} does not fit a video of {self._size[0]} x {self._size[1]}"
             )
-        with self._told():
+        with self._as_output_error():
             self._sink.write(np.ascontiguousarray(frame))
         self._frames += 1
 
@@ -89,21 +89,21 @@ class VideoWriter:
         return self._opening.__exit__(kind, error, trace)
 
     @contextmanager
-    def _opened(self) -> Iterator[_Sink]:
-        with partial_path(self._path) as partial:
-            with self._told():
+    def _sink_context(self) -> Iterator[_Sink]:
+        with atomic_path(self._path) as partial:
+            with self._as_output_error():
                 sink = self._open(partial)
             with closing(sink):
                 yield sink
                 if not self._frames:
                     raise OutputError(f"cannot write {self._path}: there is not a single frame")
-                with self._told():
+                with self._as_output_error():
                     sink.finish()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_output_error(self) -> Iterator[None]:
         try:
-            with writing(self._path):
+            with output_errors(self._path):
                 yield
         except av.error.FFmpegError as error:
             raise OutputError(f"cannot write {self._path}: the encoder stopped ({error})") from error
@@ -113,4 +113,4 @@ class VideoWriter:
             return GifSink(partial, self._size, self._rate)
         if self._kind == "":
             return FolderSink(partial, self._metadata)
-        return MovieSink(partial, self._kind, self._size, self._rate, self._sound, self._metadata)
+        return VideoSink(partial, self._kind, self._size, self._rate, self._sound, self._metadata)

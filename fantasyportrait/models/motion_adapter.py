@@ -8,10 +8,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from fantasyportrait.models.resampler import Resampler
-from fantasyportrait.models.token_windows import FRAMES_A_LATENT, token_windows
+from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, token_windows
 
 # The groups of a frame's features, in their order, and how wide each is.
-FEATURES = ("head_pose", "eyes", "emotion", "mouth")
+FEATURE_GROUPS = ("head_pose", "eyes", "emotion", "mouth")
 FEATURE_DIMS = (6, 6, 30, 512)
 
 
@@ -26,7 +26,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         dim, num_layers, num_heads, head_dim: of the resamplers.
     """
 
-    # Published numbers are those of float32; the adapter runs once a video.
+    # Original numbers are those of float32; the adapter runs once a video.
     _keep_in_fp32_modules = ["projections", "norm", "resamplers"]  # noqa: RUF012 - diffusers' own way
 
     @register_to_config
@@ -41,10 +41,10 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         head_dim: int = 64,
     ) -> None:
         super().__init__()
-        unknown = [name for name, _ in augmented if name not in FEATURES]
+        unknown = [name for name, _ in augmented if name not in FEATURE_GROUPS]
         if unknown:
-            raise ValueError(f"augmented names {unknown[0]!r}: the feature groups are {', '.join(FEATURES)}")
-        widths = dict(zip(FEATURES, feature_dims, strict=True))
+            raise ValueError(f"augmented names {unknown[0]!r}: the feature groups are {', '.join(FEATURE_GROUPS)}")
+        widths = dict(zip(FEATURE_GROUPS, feature_dims, strict=True))
         self.projections = nn.ModuleDict({n: nn.Linear(width, motion_dim, bias=False) for n, width in widths.items()})
         self.norm = nn.LayerNorm(motion_dim)
         self.resamplers = nn.ModuleDict(
@@ -56,14 +56,14 @@ class MotionAdapter(ModelMixin, ConfigMixin):
 
     @property
     def token_groups(self) -> tuple[str, ...]:
-        """The group that each token of a frame comes from, in order: 24 names as published."""
+        """The group that each token of a frame comes from, in order: 24 names as in the original."""
         added = (name for name, tokens in self.config.augmented for _ in range(tokens))
-        return (*FEATURES, *added)
+        return (*FEATURE_GROUPS, *added)
 
     @property
     def window_tokens(self) -> int:
-        """Motion tokens of a face in one latent frame: 97 as published."""
-        return FRAMES_A_LATENT * len(self.token_groups) + 1
+        """Motion tokens of a face in one latent frame: 97 as in the original."""
+        return FRAMES_PER_LATENT * len(self.token_groups) + 1
 
     def frame_tokens(self, features: torch.Tensor) -> torch.Tensor:
         """Tokens (B, F, T, motion_dim) of features (B, F, 554): head pose | eyes | emotion | mouth.
@@ -73,8 +73,10 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         batch, frames, width = features.shape
         if width != sum(self.config.feature_dims):
             raise ValueError(f"features have {width} numbers a frame: {sum(self.config.feature_dims)} are needed")
-        groups = dict(zip(FEATURES, features.flatten(0, 1).split(tuple(self.config.feature_dims), dim=-1), strict=True))
-        plain = self.norm(torch.stack([self.projections[name](groups[name]) for name in FEATURES], dim=1))
+        groups = dict(
+            zip(FEATURE_GROUPS, features.flatten(0, 1).split(tuple(self.config.feature_dims), dim=-1), strict=True)
+        )
+        plain = self.norm(torch.stack([self.projections[name](groups[name]) for name in FEATURE_GROUPS], dim=1))
         added = [resampler(groups[name]) for name, resampler in self.resamplers.items()]
         return torch.cat([plain, *added], dim=1).unflatten(0, (batch, frames))
 
@@ -86,7 +88,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         """Bool (F_lat, 97): the tokens of a window that may be attended to when some groups are switched off.
 
         A group that `on` does not name is on. The zero tokens of the first window stay: they are part of the
-        published numbers.
+        original numbers.
         """
         flags = torch.tensor([on.get(name, True) for name in self.token_groups])
         rows = flags.float().reshape(1, 1, -1, 1).expand(1, frames, -1, 1)

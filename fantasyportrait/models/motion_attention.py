@@ -30,10 +30,10 @@ class MotionAttnProcessor(WanAttnProcessor):
         attention_mask: torch.Tensor | None = None,
         rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
         motion_hidden_states: torch.Tensor | None = None,
-        motion_mask: torch.Tensor | None = None,
-        motion_listens: torch.Tensor | None = None,
+        motion_attention_mask: torch.Tensor | None = None,
+        motion_query_mask: torch.Tensor | None = None,
         motion_scale: torch.Tensor | None = None,
-        frame_tokens: int = 0,
+        tokens_per_frame: int = 0,
     ) -> torch.Tensor:
         """Attend to text, image and motion.
 
@@ -43,10 +43,12 @@ class MotionAttnProcessor(WanAttnProcessor):
             encoder_hidden_states: (B, image + 512, D) image tokens, then text tokens.
             attention_mask, rotary_emb: None; the stock processor's arguments.
             motion_hidden_states: (B, F, K, C) motion tokens of each latent frame, or None.
-            motion_mask: bool (B, F, frame_tokens, K), True = may attend, every row with at least one True; None = all.
-            motion_listens: bool (B, F, frame_tokens, 1), False where a token gets no motion; None = all get some.
+            motion_attention_mask: bool (B, F, tokens_per_frame, K), True = may attend, every row with at least one
+                True; None = all.
+            motion_query_mask: bool (B, F, tokens_per_frame, 1), False where a token gets no motion; None = all get
+                some.
             motion_scale: (B, 1, K or 1, 1), how much each motion token gives.
-            frame_tokens: video tokens of one latent frame.
+            tokens_per_frame: video tokens of one latent frame.
         """
         if motion_hidden_states is None:
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
@@ -54,7 +56,7 @@ class MotionAttnProcessor(WanAttnProcessor):
             raise ValueError(
                 "motion attention takes neither attention_mask nor rotary_emb: Wan's cross-attention has none"
             )
-        motion = (motion_hidden_states, motion_mask, motion_listens, motion_scale)
+        motion = (motion_hidden_states, motion_attention_mask, motion_query_mask, motion_scale)
         image, text = encoder_hidden_states[:, :-TEXT_TOKENS], encoder_hidden_states[:, -TEXT_TOKENS:]
         query, key, value = _get_qkv_projections(attn, hidden_states, text)
         query = _heads(attn, attn.norm_q(query))
@@ -62,27 +64,27 @@ class MotionAttnProcessor(WanAttnProcessor):
         if attn.add_k_proj is not None:
             key, value = _get_added_kv_projections(attn, image)
             out = out + self._attend(query, _heads(attn, attn.norm_added_k(key)), _heads(attn, value))
-        out = out + self._listen(attn, query, motion, frame_tokens)
+        out = out + self._attend_motion(attn, query, motion, tokens_per_frame)
         return attn.to_out[1](attn.to_out[0](out))
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         out = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
         return out.flatten(2, 3).type_as(query)
 
-    def _listen(
+    def _attend_motion(
         self,
         attn: WanAttention,
         query: torch.Tensor,
         motion: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None],
-        frame_tokens: int,
+        tokens_per_frame: int,
     ) -> torch.Tensor:
         """The motion branch (B, L, D): each latent frame's queries against that frame's motion tokens."""
-        tokens, mask, listens, scale = motion
+        tokens, mask, query_mask, scale = motion
         batch, length = query.shape[:2]
-        first = self._first_token(length, tokens.shape[1] * frame_tokens)
+        first = self._first_token(length, tokens.shape[1] * tokens_per_frame)
         # A rank's part may begin and end inside a frame: pad it to whole frames, and cut the padding off again.
-        begin, end = first // frame_tokens, -(-(first + length) // frame_tokens)
-        before, after = first - begin * frame_tokens, end * frame_tokens - first - length
+        begin, end = first // tokens_per_frame, -(-(first + length) // tokens_per_frame)
+        before, after = first - begin * tokens_per_frame, end * tokens_per_frame - first - length
         if before or after:
             query = functional.pad(query, (0, 0, 0, 0, before, after))
         tokens = tokens[:, begin:end]
@@ -91,15 +93,15 @@ class MotionAttnProcessor(WanAttnProcessor):
             value = value * scale.type_as(value)
         # Flash and Sage refuse a mask that depends on the query, and varlen backends merge it over queries in silence.
         out = dispatch_attention_fn(
-            query.unflatten(1, (end - begin, frame_tokens)).flatten(0, 1),
+            query.unflatten(1, (end - begin, tokens_per_frame)).flatten(0, 1),
             _heads(attn, attn.to_k_motion(tokens).flatten(0, 1)),
             _heads(attn, value.flatten(0, 1)),
             attn_mask=None if mask is None else mask[:, begin:end].flatten(0, 1).unsqueeze(1),
             backend=AttentionBackendName.NATIVE,
         )
         out = out.flatten(2, 3).type_as(query).unflatten(0, (batch, end - begin))
-        if listens is not None:
-            out = out * listens[:, begin:end]
+        if query_mask is not None:
+            out = out * query_mask[:, begin:end]
         return out.flatten(1, 2)[:, before : before + length]
 
     def _first_token(self, length: int, total: int) -> int:

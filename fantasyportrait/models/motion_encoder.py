@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from fantasyportrait.models.motion_adapter import FEATURE_DIMS, FEATURES
+from fantasyportrait.models.motion_adapter import FEATURE_DIMS, FEATURE_GROUPS
 
 CROP_SIDE = 224
 
@@ -99,7 +99,7 @@ class Backbone(nn.Module):
 
 
 class MotionEncoder(ModelMixin, ConfigMixin):
-    """Crops to features. The arguments are the network's widths; their defaults are the published ones."""
+    """Crops to features. The arguments are the network's widths; their defaults are the original ones."""
 
     _keep_in_fp32_modules = ["backbone", "heads", "embeddings"]  # noqa: RUF012 - diffusers' own way
 
@@ -124,10 +124,10 @@ class MotionEncoder(ModelMixin, ConfigMixin):
                     nn.BatchNorm1d(embedding_dim),
                     nn.Linear(embedding_dim, embedding_dim),
                 )
-                for name in FEATURES
+                for name in FEATURE_GROUPS
             }
         )
-        named = zip(FEATURES[:-1], feature_dims[:-1], strict=True)
+        named = zip(FEATURE_GROUPS[:-1], feature_dims[:-1], strict=True)
         self.embeddings = nn.ModuleDict({name: nn.Linear(embedding_dim, width) for name, width in named})
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
@@ -138,7 +138,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
         read = {name: head(embedding) for name, head in self.heads.items()}
         for name, layer in self.embeddings.items():
             read[name] = layer(functional.relu(read[name]))
-        return torch.cat([read[name] for name in FEATURES], dim=1)
+        return torch.cat([read[name] for name in FEATURE_GROUPS], dim=1)
 
 
 class CropEncoder:

@@ -1,4 +1,4 @@
-"""Names and shapes of every tensor of a network, without building it: what published files are held against."""
+"""Names and shapes of every tensor of a network, without building it: what original files are held against."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ Config = Mapping[str, Any]
 
 
 def adapter_shapes(config: Config) -> Shapes:
-    """Of the motion adapter with these arguments; none are the published ones."""
+    """Of the motion adapter with these arguments; none are the original ones."""
     return _shapes(MotionAdapter, config)
 
 
 def encoder_shapes(config: Config) -> Shapes:
-    """Of the motion encoder with these arguments; none are the published ones."""
+    """Of the motion encoder with these arguments; none are the original ones."""
     return _shapes(MotionEncoder, config)
 
 

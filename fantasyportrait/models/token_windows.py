@@ -3,26 +3,26 @@
 import torch
 from torch.nn import functional
 
-FRAMES_A_LATENT = 4
+FRAMES_PER_LATENT = 4
 
 
 def latent_frames(frames: int) -> int:
     """Latent frames of `frames` = 4k + 1 frames; `ValueError` for another count."""
-    if frames < 1 or frames % FRAMES_A_LATENT != 1:
+    if frames < 1 or frames % FRAMES_PER_LATENT != 1:
         raise ValueError(f"{frames} frames do not fill latent frames: the count must be 4 k + 1, such as 77, 81 or 201")
-    return frames // FRAMES_A_LATENT + 1
+    return frames // FRAMES_PER_LATENT + 1
 
 
 def token_windows(frame_tokens: torch.Tensor, fill: float | bool = 0.0) -> torch.Tensor:
     """The windows (B, F_lat, 4 T + 1, C) over a video's tokens (B, F, T, C), F = 4 k + 1.
 
     Latent frame 0 sees the T tokens of frame 0, then 3 T + 1 tokens of `fill` (zeros, to which attention is paid: the
-    published weights live with it). Latent frame i sees the LAST token of frame 4i - 4, then all tokens of frames
+    original weights live with it). Latent frame i sees the LAST token of frame 4i - 4, then all tokens of frames
     4i - 3 to 4i.
     """
     batch, frames, tokens, channels = frame_tokens.shape
     latents = latent_frames(frames)
-    window = FRAMES_A_LATENT * tokens + 1
+    window = FRAMES_PER_LATENT * tokens + 1
     first = functional.pad(frame_tokens[:, :1].flatten(1, 2), (0, 0, 0, window - tokens), value=fill).unsqueeze(1)
     if latents == 1:
         return first

@@ -43,10 +43,10 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):
         temb: torch.Tensor,
         rotary_emb: tuple[torch.Tensor, torch.Tensor],
         motion_hidden_states: torch.Tensor | None = None,
-        motion_mask: torch.Tensor | None = None,
-        motion_listens: torch.Tensor | None = None,
+        motion_attention_mask: torch.Tensor | None = None,
+        motion_query_mask: torch.Tensor | None = None,
         motion_scale: torch.Tensor | None = None,
-        frame_tokens: int = 0,
+        tokens_per_frame: int = 0,
     ) -> torch.Tensor:
         """Self-attention, cross-attention with motion, feed-forward: (B, L, D) to (B, L, D); `temb` is (B, 6, D)."""
         modulation = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
@@ -60,10 +60,10 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):
             normed,
             encoder_hidden_states,
             motion_hidden_states=motion_hidden_states,
-            motion_mask=motion_mask,
-            motion_listens=motion_listens,
+            motion_attention_mask=motion_attention_mask,
+            motion_query_mask=motion_query_mask,
             motion_scale=motion_scale,
-            frame_tokens=frame_tokens,
+            tokens_per_frame=tokens_per_frame,
         )
 
         normed = (self.norm3(hidden_states.float()) * (1 + ff_scale) + ff_shift).type_as(hidden_states)
@@ -72,7 +72,7 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):
 
 
 class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
-    """The stock transformer's arguments, and `motion_dim`: the width of a motion token (2048 as published)."""
+    """The stock transformer's arguments, and `motion_dim`: the width of a motion token (2048 as in the original)."""
 
     _no_split_modules = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012 - diffusers' own way
     _repeated_blocks = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012
@@ -191,8 +191,8 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         mask: torch.Tensor | None,
         scale: float | torch.Tensor,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
-        """What the blocks take: tokens, a mask in which every row attends to something, who listens, scale, size."""
-        frames, frame_tokens = grid[0], grid[1] * grid[2]
+        """What the blocks take: tokens, a mask in which every row attends to something, who query_mask, scale, size."""
+        frames, tokens_per_frame = grid[0], grid[1] * grid[2]
         if tokens is None or (not isinstance(scale, torch.Tensor) and scale == 0):
             return None, None, None, None, 0
         if tokens.ndim != 4 or tokens.shape[:2] != (batch, frames) or tokens.shape[3] != self.config.motion_dim:
@@ -203,14 +203,14 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         scales = torch.as_tensor(scale, dtype=torch.float32, device=tokens.device)
         scales = scales.reshape(batch if scales.numel() > 1 else 1, 1, -1, 1)
         if mask is None:
-            return tokens, None, None, scales, frame_tokens
-        whole = (batch, frames, frame_tokens, tokens.shape[2])
+            return tokens, None, None, scales, tokens_per_frame
+        whole = (batch, frames, tokens_per_frame, tokens.shape[2])
         if mask.ndim != 4 or any(size not in (1, full) for size, full in zip(mask.shape, whole, strict=True)):
             raise ValueError(f"motion_attention_mask has shape {tuple(mask.shape)}: it must broadcast to {whole}")
-        listens = mask.any(dim=-1, keepdim=True)
+        query_mask = mask.any(dim=-1, keepdim=True)
         # Softmax over nothing is not a number, so such a row attends to everything and is then set to zero.
-        mask = (mask | ~listens).expand(whole)
-        return tokens, mask, listens.expand(*whole[:3], 1), scales, frame_tokens
+        mask = (mask | ~query_mask).expand(whole)
+        return tokens, mask, query_mask.expand(*whole[:3], 1), scales, tokens_per_frame
 
 
 def _register_block() -> None:

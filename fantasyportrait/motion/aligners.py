@@ -1,14 +1,14 @@
-"""Where the five alignment points of a face lie, frame after frame: from the published nets or from the face mesh."""
+"""Where the five alignment points of a face lie, frame after frame: from the original nets or from the face mesh."""
 
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Array, box_of
+from fantasyportrait.core.geometry import Array, bounding_box
 from fantasyportrait.motion.alignment import FIVE_OF_222, FIVE_OF_MESH
 from fantasyportrait.motion.group_smoothing import GroupSmoother, face_size
-from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
+from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 
 
 class Aligner(Protocol):
@@ -30,8 +30,8 @@ class MeshAligner:
         return None if mesh is None else mesh[FIVE_OF_MESH, :2].astype(np.float64)
 
 
-class NetAligner:
-    """The published way: 222 landmarks, each frame from the last one's, smoothed in groups.
+class LandmarkAligner:
+    """The original way: 222 landmarks, each frame from the last one's, smoothed in groups.
 
     The mesh only says where to begin, and where the face is still: when the landmarks have left its box, to another
     person for example, they begin anew.
@@ -45,12 +45,12 @@ class NetAligner:
     def five_points(self, pixels: NDArray[np.uint8], mesh: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
         """Pupils, nose and corners of the mouth of the smoothed landmarks."""
         if mesh is None:
-            self._forget()
+            self._reset()
             return None
-        box = box_of(mesh)
+        box = bounding_box(mesh)
         reading = None if self._last is None else self._net.read(pixels, self._last)
         if reading is None or not _inside(reading.points, box):
-            self._forget()
+            self._reset()
             reading = self._net.read(pixels, box)
         if reading is None or not _inside(reading.points, box):
             return None
@@ -58,7 +58,7 @@ class NetAligner:
         size = face_size(reading.points, reading.pitch, reading.yaw)
         return np.asarray(self._smoother.smooth(reading.points, size)[FIVE_OF_222])
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._last, self._smoother = None, GroupSmoother()
 
 

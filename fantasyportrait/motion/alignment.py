@@ -1,4 +1,4 @@
-"""Geometry of the published crops.
+"""Geometry of the original crops.
 
 Two crops: 128 px for the landmark net, upright around a box or the last landmarks; 224 px for the motion encoder, five
 points laid onto fixed targets. Matrices (2, 3) map pixels of the image to pixels of the crop.
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Array, fit_similarity
+from fantasyportrait.core.geometry import Array, estimate_similarity
 
 LANDMARK_SIDE = 128
 CROP_SIDE = 224
@@ -61,7 +61,7 @@ def to_image(points: Array, matrix: Array) -> NDArray[np.float64]:
 
 def five_point_matrix(five: Array) -> NDArray[np.float64]:
     """Matrix (2, 3) of the least-squares similarity (Umeyama) of the five points (5, 2) onto their targets."""
-    fit = fit_similarity(five, _TARGETS * CROP_SIDE)
+    fit = estimate_similarity(five, _TARGETS * CROP_SIDE)
     return np.column_stack([fit.scale * fit.rotation, fit.shift])
 
 

@@ -5,7 +5,6 @@ the same seconds look the same at every frame rate.
 """
 
 import zlib
-from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -16,16 +15,14 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import rotation_matrix
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.mesh import LID_PAIRS, LIP_PAIRS, CanonicalFace, neck_of
-from fantasyportrait.motion.acts import ACTS, GAZE, POSE, Act
+from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
+from fantasyportrait.motion.keyframe_motions import GAZE, KEYFRAME_MOTIONS, POSE, KeyframeMotion
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
 Floats = NDArray[np.float64]
 Controls = dict[str, Floats]
-
-MOTIONS: Mapping[str, str] = MappingProxyType({name: act.about for name, act in ACTS.items()})
-BUILTIN_MOTIONS = tuple(MOTIONS)
 
 BREATH_HZ = 0.27
 CLOSED_SCORE = 0.7  # what the blendshape net says of a closed eye, so that half closed is not read as closed
@@ -42,7 +39,7 @@ def builtin_motion(name: str, frames: int, rate: Fraction, canonical: CanonicalF
     The head turns about its neck, 0.35 face heights below and half a face width behind its middle.
     Raises RequestError for an unknown name, no frames, no rate.
     """
-    if name not in ACTS:
+    if name not in KEYFRAME_MOTIONS:
         hint = did_you_mean(name, BUILTIN_MOTIONS)
         raise RequestError(f"there is no built-in motion {name!r}{hint}: choose one of {', '.join(BUILTIN_MOTIONS)}")
     if frames < 1 or rate <= 0:
@@ -50,21 +47,21 @@ def builtin_motion(name: str, frames: int, rate: Fraction, canonical: CanonicalF
     duration = float(frames / rate)
     times = np.arange(frames) / float(rate)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    controls = _idle(times, duration, ACTS[name], rng)
-    for control, curve in _act(times, duration, ACTS[name], rng).items():
+    controls = _idle(times, duration, KEYFRAME_MOTIONS[name], rng)
+    for control, curve in _act(times, duration, KEYFRAME_MOTIONS[name], rng).items():
         controls[control] = controls.get(control, 0.0) + curve
     weights = _weights(controls, frames)
     scores = weights.astype(np.float32)
-    scores[:, indices("eyeBlink")] *= CLOSED_SCORE
+    scores[:, blendshape_indices("eyeBlink")] *= CLOSED_SCORE
     return FaceMotion(
         neutral=canonical.points,
-        neutral_blendshapes=np.zeros(len(BLENDSHAPES), np.float32),
+        neutral_blendshapes=np.zeros(len(BLENDSHAPE_NAMES), np.float32),
         landmarks=_landmarks(weights, controls, canonical),
         blendshapes=scores,
     )
 
 
-def _idle(times: Floats, duration: float, act: Act, rng: np.random.Generator) -> Controls:
+def _idle(times: Floats, duration: float, act: KeyframeMotion, rng: np.random.Generator) -> Controls:
     """Breath, sway, glances, and blinks where the act has none of its own."""
     controls: Controls = {
         part: size * act.idle * drift(times, duration, speed, rng) for part, (size, speed) in SWAY.items()
@@ -82,7 +79,7 @@ def _idle(times: Floats, duration: float, act: Act, rng: np.random.Generator) ->
     return controls
 
 
-def _act(times: Floats, duration: float, act: Act, rng: np.random.Generator) -> Controls:
+def _act(times: Floats, duration: float, act: KeyframeMotion, rng: np.random.Generator) -> Controls:
     """The act's own controls: whole cycles, each a little different, or one script."""
     if act.script is not None:
         return {name: eased(times, keys) for name, keys in act.script(duration, rng).items()}
@@ -104,25 +101,25 @@ def _act(times: Floats, duration: float, act: Act, rng: np.random.Generator) -> 
 
 def _weights(controls: Controls, frames: int) -> Floats:
     """Blendshapes (T, 52) within 0 to 1; the gaze is divided among its eight."""
-    weights = np.zeros((frames, len(BLENDSHAPES)))
+    weights = np.zeros((frames, len(BLENDSHAPE_NAMES)))
     for name, curve in controls.items():
         if name not in POSE and name not in GAZE:
-            weights[:, indices(name)] += curve[:, None]
+            weights[:, blendshape_indices(name)] += curve[:, None]
     x, y = controls["gazeX"], controls["gazeY"]
     for name, curve in {
         "eyeLookOutLeft": x, "eyeLookInRight": x, "eyeLookInLeft": -x, "eyeLookOutRight": -x,
         "eyeLookDown": y, "eyeLookUp": -y,
     }.items():  # fmt: skip
-        weights[:, indices(name)] += curve[:, None]
+        weights[:, blendshape_indices(name)] += curve[:, None]
     weights = np.clip(weights, 0.0, 1.0)
-    weights[:, indices("eyeWide")] *= 1.0 - weights[:, indices("eyeBlink")]
+    weights[:, blendshape_indices("eyeWide")] *= 1.0 - weights[:, blendshape_indices("eyeBlink")]
     return weights
 
 
 def _landmarks(weights: Floats, controls: Controls, canonical: CanonicalFace) -> NDArray[np.float32]:
     """Points (T, 478, 3): neutral and weighted shapes, lids and lips kept from crossing, then the head's pose."""
     neutral = canonical.points.astype(np.float64)
-    points = neutral + np.tensordot(weights, shape_basis(canonical), axes=1)
+    points = neutral + np.tensordot(weights, blendshape_basis(canonical), axes=1)
     _keep_apart(points, neutral, LID_PAIRS, 0.0)
     _keep_apart(points, neutral, LIP_PAIRS, 1.0)
     pose = {part: controls.get(part, np.zeros(len(weights))) for part in POSE}

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Key = tuple[float, float]
+Keyframe = tuple[float, float]
 
 # Seconds and closure of a blink: lids fall faster than they rise.
-BLINK: tuple[Key, ...] = ((0.0, 0.0), (0.1, 1.0), (0.16, 1.0), (0.33, 0.0))
+BLINK: tuple[Keyframe, ...] = ((0.0, 0.0), (0.1, 1.0), (0.16, 1.0), (0.33, 0.0))
 BLINK_EVERY_S = 3.3
 GLANCE_EVERY_S = 1.1
 SACCADE_S = 0.06
 
 
-def eased(times: Floats, keys: Sequence[Key]) -> Floats:
+def eased(times: Floats, keys: Sequence[Keyframe]) -> Floats:
     """Values (T,) between (time, value) keys in order of time, at rest at every key, constant outside."""
     at, value = np.array(keys, np.float64).T
     place = np.interp(times, at, np.arange(len(at)))
@@ -51,7 +51,7 @@ def blinks(times: Floats, duration: float, rng: np.random.Generator) -> Floats:
 def glances(times: Floats, duration: float, rng: np.random.Generator) -> Floats:
     """Small jumps (T,) of the gaze, of unit size, with rests between; begins and ends at 0."""
     count = round(duration / GLANCE_EVERY_S)
-    keys: list[Key] = [(0.0, 0.0)]
+    keys: list[Keyframe] = [(0.0, 0.0)]
     for start in (np.arange(count) + rng.uniform(0.1, 0.8, count)) * duration / max(count, 1):
         keys += [(start, keys[-1][1]), (start + SACCADE_S, rng.uniform(-1.0, 1.0))]
     at, last = keys[-1]

@@ -12,7 +12,7 @@ from fantasyportrait.core.errors import FaceError, MediaError
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.motion.alignment import encoder_input, face_crop, five_point_matrix, mirrored_five
 from fantasyportrait.motion.motion_code import MotionCode
-from fantasyportrait.motion.motion_nets import EncodedCrops, MotionNets
+from fantasyportrait.motion.motion_nets import CropBatcher, MotionNets
 from fantasyportrait.motion.smoothing import smooth_landmarks
 
 Pixels = NDArray[np.uint8]
@@ -36,8 +36,9 @@ def extract_motion(
     neighbours and marked in `valid`.
 
     Args:
-        frames: RGB uint8 (H, W, 3) of the track's size, each with its own time in rows: what `media.clips.read_timed`
-            yields for the span, rate and largest side (`faces.tracker.MAX_SIDE`) with which the clip was tracked.
+        frames: RGB uint8 (H, W, 3) of the track's size, each with its own time in rows: what
+            `media.clips.read_resampled` yields for the span, rate and largest side (`faces.clip_tracking.MAX_SIDE`)
+            with which the clip was tracked.
         track: the person's rows.
         nets: the encoder and the way of alignment.
         mirror: swap left and right.
@@ -49,7 +50,7 @@ def extract_motion(
         MediaError: there are more or fewer frames than rows.
         Cancelled: the user stopped it.
     """
-    # The published landmarks have a smoothing of their own; only the mesh is smoothed here.
+    # The original landmarks have a smoothing of their own; only the mesh is smoothed here.
     smoothing = nets.smoothing if nets.alignment == "mesh" else 0.0
     rows = _Rows(smooth_landmarks(track.landmarks, smoothing), track.valid)
     return _encode(_sized(frames, track.size), rows, nets, mirror, progress, cancel)
@@ -89,7 +90,7 @@ def encode_portrait(pixels: Pixels, face: Face, nets: MotionNets) -> MotionCode:
         ratio = np.array(size) / np.array(pixels.shape[1::-1])
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         five = (five + 0.5) * ratio - 0.5
-    crops = EncodedCrops(nets)
+    crops = CropBatcher(nets)
     crops.add(_crop(pixels, five, mirror=False))
     return MotionCode.from_features(crops.features(), np.ones(1, np.bool_))
 
@@ -101,13 +102,14 @@ class _Rows:
     landmarks: NDArray[np.float32]
     valid: NDArray[np.bool_]
 
-    def mesh(self, row: int, own_time: float) -> NDArray[np.float32] | None:
-        """Landmarks of the frame that row shows and that was taken at `own_time`; None where the face was not seen."""
+    def mesh(self, row: int, native_time: float) -> NDArray[np.float32] | None:
+        """Landmarks of the frame that row shows and that was taken at `native_time`; None where the face was not
+        seen."""
         if not self.valid[row]:
             return None
         last = len(self.landmarks) - 1
-        before = min(max(int(np.floor(own_time)), 0), last)
-        after, share = min(before + 1, last), np.float32(np.clip(own_time - before, 0, 1))
+        before = min(max(int(np.floor(native_time)), 0), last)
+        after, share = min(before + 1, last), np.float32(np.clip(native_time - before, 0, 1))
         return np.asarray(self.landmarks[before] + (self.landmarks[after] - self.landmarks[before]) * share)
 
 
@@ -120,10 +122,10 @@ def _encode(
     cancel: CancelToken | None,
 ) -> MotionCode:
     """Every frame aligned, cropped and encoded; a frame that shows twice is the same array and is read once."""
-    aligner, crops, total = nets.aligner(), EncodedCrops(nets), len(rows.valid)
+    aligner, crops, total = nets.aligner(), CropBatcher(nets), len(rows.valid)
     places: list[int] = []
     last: Pixels | None = None
-    for own_time, pixels in frames:
+    for native_time, pixels in frames:
         if cancel is not None:
             cancel.check()
         row = len(places)
@@ -132,7 +134,7 @@ def _encode(
         if pixels is last:
             places.append(places[-1])
         else:
-            five = aligner.five_points(pixels, rows.mesh(row, own_time))
+            five = aligner.five_points(pixels, rows.mesh(row, native_time))
             places.append(-1 if five is None else crops.add(_crop(pixels, five, mirror)))
         last = pixels
         if progress is not None:
@@ -166,10 +168,10 @@ def _filled(features: NDArray[np.float32], places: NDArray[np.int64]) -> MotionC
 
 def _sized(frames: Iterable[TimedPixels], size: tuple[int, int]) -> Iterator[TimedPixels]:
     """The same frames; ValueError at the first that has not the size (width, height) of the track's."""
-    for own_time, pixels in frames:
+    for native_time, pixels in frames:
         if pixels.shape[1::-1] != size:
             raise ValueError(f"a frame is {pixels.shape[1]} x {pixels.shape[0]}, but the track was measured at {size}")
-        yield own_time, pixels
+        yield native_time, pixels
 
 
 def _wrong_count(rows: int, frames: str) -> MediaError:

@@ -26,7 +26,7 @@ class FaceMotion:
         landmarks: float32 (T, 478, 3) in the same units as `neutral` (pixels of the clip, or canonical units).
         blendshapes: float32 (T, 52).
         mouths: uint8 (N, 48, 80, 3) RGB insides of the mouth, or None where it must be drawn.
-        mouth_rows: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
+        mouth_indices: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
     """
 
     neutral: NDArray[np.float32]
@@ -34,7 +34,7 @@ class FaceMotion:
     landmarks: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
     mouths: NDArray[np.uint8] | None = None
-    mouth_rows: NDArray[np.int64] | None = None
+    mouth_indices: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -43,4 +43,4 @@ class FaceMotion:
         """Inside of the mouth in a row, uint8 (48, 80, 3), or None where it must be drawn."""
         if self.mouths is None:
             return None
-        return np.asarray(self.mouths[row if self.mouth_rows is None else self.mouth_rows[row]])
+        return np.asarray(self.mouths[row if self.mouth_indices is None else self.mouth_indices[row]])

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import fit_similarity, rotation_angles
+from fantasyportrait.core.geometry import estimate_similarity, euler_angles
 from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.neutral import at_rest, relaxed
+from fantasyportrait.motion.neutral import relax_smile, without_expression
 from fantasyportrait.motion.smoothing import smooth_landmarks
 
 # Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
@@ -17,7 +17,7 @@ _EXPRESSIVE = np.array([1, 2, 3, 4, 5, 9, 10, 19, 20, 21, 22, 25, 32, 38, 44, 45
 _OPEN_MOUTH_COST = 8.0
 
 
-def motion_of(
+def motion_from_track(
     track: Track,
     canonical: CanonicalFace,
     *,
@@ -45,7 +45,7 @@ def motion_of(
         blendshapes = mirrored_blendshapes(blendshapes)
         mouths = mouths[:, :, ::-1]
     if len(landmarks) == 1:
-        return FaceMotion(*at_rest(landmarks[0], blendshapes[0], canonical), landmarks, blendshapes, mouths)
+        return FaceMotion(*without_expression(landmarks[0], blendshapes[0], canonical), landmarks, blendshapes, mouths)
     if reference is None:
         cost = _expressiveness(landmarks, blendshapes, canonical)
     else:
@@ -54,11 +54,11 @@ def motion_of(
     rest = int(np.argmin(np.where(track.valid, cost, np.inf)))
     neutral, scores = landmarks[rest], blendshapes[rest]
     if reference is None:
-        neutral, scores = relaxed(neutral, scores, canonical)
-    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_rows)
+        neutral, scores = relax_smile(neutral, scores, canonical)
+    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_indices)
 
 
-def neutral_row(track: Track, canonical: CanonicalFace) -> int:
+def neutral_frame(track: Track, canonical: CanonicalFace) -> int:
     """The row in which the person looks most neutral: from where relative motion is measured."""
     cost = _expressiveness(track.landmarks, track.blendshapes, canonical)
     return int(np.argmin(np.where(track.valid, cost, np.inf)))
@@ -75,4 +75,4 @@ def _expressiveness(
 def _turns(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float64]:
     """(pitch, yaw, roll) in degrees (T, 3) of each row."""
     rigid = canonical.points[RIGID]
-    return np.array([rotation_angles(fit_similarity(rigid, row[RIGID]).rotation) for row in landmarks])
+    return np.array([euler_angles(estimate_similarity(rigid, row[RIGID]).rotation) for row in landmarks])

@@ -1,6 +1,6 @@
-"""The published smoothing of the 222 landmarks: a One-Euro filter for each group of points.
+"""The original smoothing of the 222 landmarks: a One-Euro filter for each group of points.
 
-The more a group moves, the less it is smoothed. The quirk of the published numbers is kept: each filter's time step is
+The more a group moves, the less it is smoothed. The quirk of the original numbers is kept: each filter's time step is
 its own setting of that moment, not the time between two frames.
 """
 
@@ -41,7 +41,7 @@ def _group(first: int, last: int, least: float, most: float) -> PointGroup:
     return PointGroup(first, last, 0.003, 0.02, least, most, (first, last))
 
 
-GROUPS = (
+POINT_GROUPS = (
     PointGroup(0, 32, 0.005, 0.02, 0.05, 0.3, (9, 23)),  # contour; its ends slide along the cheeks
     _group(33, 47, 0.03, 0.7),  # nose
     _group(48, 73, 0.02, 0.5),  # brows
@@ -73,7 +73,7 @@ class GroupSmoother:
             self._last, self._speed = new.copy(), np.zeros_like(new)
             return new
         smoothed = self._last.copy()
-        for group in GROUPS:
+        for group in POINT_GROUPS:
             self._smooth_group(group, new, smoothed, size)
         self._last = smoothed
         return np.array(smoothed)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-GROUPS = {"head_pose": 6, "eyes": 6, "emotion": 30, "mouth": 512}
+FEATURE_GROUPS = {"head_pose": 6, "eyes": 6, "emotion": 30, "mouth": 512}
 """The groups in the order of the features, and how many numbers each has."""
 
-FEATURES = sum(GROUPS.values())
+FEATURE_DIM = sum(FEATURE_GROUPS.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +35,16 @@ class MotionCode:
         if self.valid.shape != (count,) or self.valid.dtype != np.bool_:
             raise ValueError(f"valid is {self.valid.dtype} of shape {self.valid.shape}, expected bool (T,)")
         for name, values in self._groups():
-            if values.shape != (count, GROUPS[name]) or values.dtype != np.float32:
-                raise ValueError(
-                    f"{name} is {values.dtype} of shape {values.shape}, expected float32 {(count, GROUPS[name])}"
-                )
+            expected = (count, FEATURE_GROUPS[name])
+            if values.shape != expected or values.dtype != np.float32:
+                raise ValueError(f"{name} is {values.dtype} of shape {values.shape}, expected float32 {expected}")
 
     @classmethod
     def from_features(cls, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> "MotionCode":
         """The code with `features` float32 (T, 554): head pose | eyes | emotion | mouth. Raises ValueError."""
-        if features.ndim != 2 or features.shape[1] != FEATURES:
-            raise ValueError(f"features have shape {features.shape}, expected (T, {FEATURES})")
-        ends = np.cumsum(list(GROUPS.values()))[:-1]
+        if features.ndim != 2 or features.shape[1] != FEATURE_DIM:
+            raise ValueError(f"features have shape {features.shape}, expected (T, {FEATURE_DIM})")
+        ends = np.cumsum(list(FEATURE_GROUPS.values()))[:-1]
         head_pose, eyes, emotion, mouth = np.split(np.asarray(features, np.float32), ends, axis=1)
         return cls(head_pose, eyes, emotion, mouth, valid)
 
@@ -67,16 +66,16 @@ class MotionCode:
             raise ValueError(f"only a code of one row can be repeated, this has {len(self)}")
         return self.take(np.zeros(count, np.int64))
 
-    def relative_to(self, neutral_row: int, portrait: "MotionCode") -> "MotionCode":
-        """Motion measured from the driver's row `neutral_row` and laid upon the portrait's own code (1 row).
+    def relative_to(self, neutral_frame: int, portrait: "MotionCode") -> "MotionCode":
+        """Motion measured from the driver's row `neutral_frame` and laid upon the portrait's own code (1 row).
 
         Relative motion: at the driver's neutral row the portrait looks as it does in the photo.
         """
         own = self.features
-        return MotionCode.from_features(own - own[neutral_row] + _one_row(portrait), self.valid)
+        return MotionCode.from_features(own - own[neutral_frame] + _one_row(portrait), self.valid)
 
     def _groups(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        return ((name, getattr(self, name)) for name in GROUPS)
+        return ((name, getattr(self, name)) for name in FEATURE_GROUPS)
 
 
 def _one_row(portrait: MotionCode) -> NDArray[np.float32]:

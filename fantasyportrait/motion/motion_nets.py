@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.motion.aligners import Aligner, MeshAligner, NetAligner
-from fantasyportrait.motion.motion_code import FEATURES
-from fantasyportrait.motion.portrait_nets import PortraitLandmarkNet
+from fantasyportrait.motion.aligners import Aligner, LandmarkAligner, MeshAligner
+from fantasyportrait.motion.motion_code import FEATURE_DIM
+from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 
 # To be raised with every change that moves a feature: cached codes of older versions are then no longer used.
 EXTRACTION_VERSION = 1
@@ -26,9 +26,9 @@ class MotionNets:
     Attributes:
         encode: the motion encoder.
         digest: names the encoder's weights, for caches.
-        alignment: the published landmark net, or "mesh" for the five points of the 478-point mesh.
+        alignment: the original landmark net, or "mesh" for the five points of the 478-point mesh.
         batch: how many crops are encoded at once.
-        smoothing: of the mesh, 0 to 1; the published nets have a smoothing of their own.
+        smoothing: of the mesh, 0 to 1; the original nets have a smoothing of their own.
     """
 
     encode: CropEncoder
@@ -45,38 +45,38 @@ class MotionNets:
 
     def aligner(self) -> Aligner:
         """A fresh aligner, for one face of one clip."""
-        return MeshAligner() if isinstance(self.alignment, str) else NetAligner(self.alignment)
+        return MeshAligner() if isinstance(self.alignment, str) else LandmarkAligner(self.alignment)
 
 
-class EncodedCrops:
+class CropBatcher:
     """Crops on their way through the encoder, a batch at a time."""
 
     def __init__(self, nets: MotionNets) -> None:
         self._nets = nets
-        self._waiting: list[NDArray[np.float32]] = []
+        self._pending: list[NDArray[np.float32]] = []
         self._done: list[NDArray[np.float32]] = []
         self._count = 0
 
     def add(self, crop: NDArray[np.float32]) -> int:
         """Take a crop (3, 224, 224) and return its place among the features."""
-        self._waiting.append(crop)
-        if len(self._waiting) >= self._nets.batch:
+        self._pending.append(crop)
+        if len(self._pending) >= self._nets.batch:
             self._flush()
         self._count += 1
         return self._count - 1
 
     def features(self) -> NDArray[np.float32]:
         """Features (N, 554) of all crops taken."""
-        if self._waiting:
+        if self._pending:
             self._flush()
-        return np.concatenate(self._done) if self._done else np.zeros((0, FEATURES), np.float32)
+        return np.concatenate(self._done) if self._done else np.zeros((0, FEATURE_DIM), np.float32)
 
     def _flush(self) -> None:
-        batch, self._waiting = np.stack(self._waiting), []
+        batch, self._pending = np.stack(self._pending), []
         features = np.asarray(self._nets.encode(batch), np.float32)
-        if features.shape != (len(batch), FEATURES) or not np.isfinite(features).all():
+        if features.shape != (len(batch), FEATURE_DIM) or not np.isfinite(features).all():
             raise WeightsError(
                 f"the motion encoder gave {features.shape} for {len(batch)} crops, or numbers that are not finite: "
-                f"finite ({len(batch)}, {FEATURES}) is expected, fetch its weights anew"
+                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights anew"
             )
         self._done.append(features)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fantasyportrait.motion.curves import Key
+from fantasyportrait.motion.curves import Keyframe
 
-Mouth = Mapping[str, float]
+Viseme = Mapping[str, float]
 
-VOWELS: tuple[Mouth, ...] = (
+VOWELS: tuple[Viseme, ...] = (
     {"jawOpen": 0.42, "mouthLowerDown": 0.25, "mouthUpperUp": 0.1},
     {"jawOpen": 0.25, "mouthStretch": 0.4, "mouthUpperUp": 0.2, "mouthLowerDown": 0.2},
     {"jawOpen": 0.12, "mouthStretch": 0.55, "mouthSmile": 0.1, "mouthLowerDown": 0.2},
@@ -17,7 +17,7 @@ VOWELS: tuple[Mouth, ...] = (
     {"jawOpen": 0.14, "mouthPucker": 0.55, "mouthFunnel": 0.25},
 )
 # Light (d, n, l), rounded (w, sh), lip on teeth (f, v), closed lips (m, b, p).
-CONSONANTS: tuple[Mouth, ...] = (
+CONSONANTS: tuple[Viseme, ...] = (
     {"jawOpen": 0.1, "mouthStretch": 0.1},
     {"jawOpen": 0.08, "mouthPucker": 0.35, "mouthFunnel": 0.3},
     {"jawOpen": 0.03, "mouthUpperUp": 0.2, "mouthPress": 0.1},
@@ -27,7 +27,7 @@ SHARES = (0.5, 0.15, 0.15, 0.2)
 
 
 @dataclass(frozen=True)
-class Style:
+class SpeechStyle:
     """How syllables follow each other; pairs are ranges, times in seconds.
 
     Attributes:
@@ -48,14 +48,15 @@ class Style:
     turn: float
 
 
-TALKING = Style((0.09, 0.13), (0.0, 0.05), (5, 11), (0.25, 0.6), 0.85, 3.5, 4.0)
-SINGING = Style((0.18, 0.26), (0.2, 0.8), (3, 5), (0.35, 0.6), 1.35, 2.5, 6.0)
+TALKING = SpeechStyle((0.09, 0.13), (0.0, 0.05), (5, 11), (0.25, 0.6), 0.85, 3.5, 4.0)
+SINGING = SpeechStyle((0.18, 0.26), (0.2, 0.8), (3, 5), (0.35, 0.6), 1.35, 2.5, 6.0)
 
 
-def speech(style: Style, duration: float, rng: np.random.Generator) -> dict[str, list[Key]]:
-    """Keys of every control for `duration` seconds, at rest at both ends; what must be squeezed in is made smaller."""
-    mouths: list[tuple[float, Mouth]] = [(0.0, {}), (0.15, {})]
-    gestures: list[tuple[float, Mouth]] = [(0.0, {})]
+def speech(style: SpeechStyle, duration: float, rng: np.random.Generator) -> dict[str, list[Keyframe]]:
+    """Keyframes of every control for `duration` seconds, at rest at both ends; what must be squeezed in is made
+    smaller."""
+    mouths: list[tuple[float, Viseme]] = [(0.0, {}), (0.15, {})]
+    gestures: list[tuple[float, Viseme]] = [(0.0, {})]
     now = 0.15
     while now < duration - 0.3 or len(mouths) < 3:
         turn = {"yaw": rng.normal() * style.turn, "roll": rng.normal() * style.turn * 0.5}
@@ -87,8 +88,9 @@ def speech(style: Style, duration: float, rng: np.random.Generator) -> dict[str,
     return _keys([*mouths, (end, {})], scale) | _keys([*gestures, (end, {})], scale)
 
 
-def _keys(poses: Sequence[tuple[float, Mouth]], scale: float) -> dict[str, list[Key]]:
-    """Keys of each control through a row of poses, times stretched by `scale`; what a pose does not name is 0 there."""
+def _keys(poses: Sequence[tuple[float, Viseme]], scale: float) -> dict[str, list[Keyframe]]:
+    """Keyframes of each control through a row of poses, times stretched by `scale`; what a pose does not name is 0
+    there."""
     names = sorted({name for _, pose in poses for name in pose})
     size = min(1.0, scale)
     return {name: [(at * scale, size * pose.get(name, 0.0)) for at, pose in poses] for name in names}

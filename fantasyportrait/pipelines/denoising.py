@@ -1,4 +1,5 @@
-"""One step of one window: the guided velocity from the transformer's passes, one by one, as a batch, or by a team."""
+"""One step of one window: the guided velocity from the transformer's passes, one by one, as a batch, or by a process
+group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +9,14 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.guidance import Guidance, Pass
 from fantasyportrait.pipelines.motion_inputs import MotionInputs
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.runtime.team import Team, fit_tokens
+from fantasyportrait.runtime.process_group import ProcessGroup, configure_ulysses
+from fantasyportrait.schema.guidance import Guidance, Pass
 
 # It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
 # and one would wait for the other for ever.
-_DECIDING_CACHES = ("FirstBlockCacheConfig",)
+_DATA_DEPENDENT_CACHES = ("FirstBlockCacheConfig",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class WindowInputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
+class Conditioning:
     """What every window and step share: texts (1, 512, text_dim), negative None where unused; CLIP (1, 257, dim)."""
 
     text: torch.Tensor
@@ -44,7 +45,7 @@ class Context:
         return self.negative
 
 
-def ready_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
+def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
     """The windows for many steps: motion tokens in the transformer's dtype, where each step reaches them soonest.
 
     The motion of a single window goes to the device and stays. Of several, one is there at a time: they wait in pinned
@@ -63,7 +64,7 @@ def ready_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: 
     return ready
 
 
-def most_passes(guidance: Guidance, steps: int, motion: bool) -> int:
+def max_passes(guidance: Guidance, steps: int, motion: bool) -> int:
     """How many passes the step has that has most of them."""
     return max(len(guidance.passes(step, steps, motion)) for step in range(steps))
 
@@ -73,29 +74,30 @@ def guided_velocity(
     latents: torch.Tensor,
     timestep: torch.Tensor,
     inputs: WindowInputs,
-    context: Context,
+    context: Conditioning,
     groups: Sequence[tuple[Pass, ...]],
     cancel: CancelToken | None = None,
-    team: Team | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """The velocity (1, 16, F_lat, h, w), float32: each pass times its share.
 
-    Each of `groups` is one run of the transformer: a single pass, or several as a batch. A team's processes call it
-    with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a team at once.
+    Each of `groups` is one run of the transformer: a single pass, or several as a batch. A process group's processes
+    call it with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a process
+    group at once.
     """
-    team = team or Team(0, 1, latents.device)
+    process_group = process_group or ProcessGroup(0, 1, latents.device)
     motion = None if inputs.motion is None else _fetched(inputs.motion, latents.device)
     states = torch.cat([latents, inputs.condition], dim=1).to(transformer.dtype)
-    _check_shared(transformer, team, states)
+    _prepare_context_parallel(transformer, process_group, states)
     passes = [each for group in groups for each in group]
     velocities = torch.zeros(len(passes), *latents.shape[1:], device=latents.device)
-    for turn in team.turns([len(group) for group in groups]):
-        _check(cancel, team)
+    for turn in process_group.assign_passes([len(group) for group in groups]):
+        _check(cancel, process_group)
         mine = [passes[number] for number in turn]
         if mine:
             velocities[list(turn)] = _run(transformer, states, timestep, motion, context, mine, inputs.window).float()
     total = torch.zeros_like(latents)
-    for each, velocity in zip(passes, team.fill(velocities), strict=True):
+    for each, velocity in zip(passes, process_group.all_reduce(velocities), strict=True):
         total += each.share * velocity.unsqueeze(0)
     return total
 
@@ -105,7 +107,7 @@ def _run(
     states: torch.Tensor,
     timestep: torch.Tensor,
     motion: MotionInputs | None,
-    context: Context,
+    context: Conditioning,
     passes: Sequence[Pass],
     window: TimeWindow,
 ) -> torch.Tensor:
@@ -124,27 +126,30 @@ def _run(
     return out
 
 
-def _check(cancel: CancelToken | None, team: Team) -> None:
-    """Raise `Cancelled` where the user stopped the work: in a team the user of rank 0, and all of it stops here."""
-    if team.agree(cancel is not None and cancel.cancelled):
+def _check(cancel: CancelToken | None, process_group: ProcessGroup) -> None:
+    """Raise `Cancelled` where the user stopped the work: in a process group the user of rank 0, and all of it stops
+    here."""
+    if process_group.sync_stop(cancel is not None and cancel.cancelled):
         if cancel is not None:
             cancel.check()
-        raise Cancelled("stopped by the process that leads")
+        raise Cancelled("stopped by the main process")
 
 
-def _check_shared(transformer: FantasyPortraitTransformer3DModel, team: Team, states: torch.Tensor) -> None:
-    """Make ready what a team that shares tokens needs; `RequestError` for a cache with which it would hang."""
-    if team.mode != "tokens" or team.size == 1:
+def _prepare_context_parallel(
+    transformer: FantasyPortraitTransformer3DModel, process_group: ProcessGroup, states: torch.Tensor
+) -> None:
+    """Make ready what a process group that shares tokens needs; `RequestError` for a cache with which it would hang."""
+    if process_group.mode != "context" or process_group.size == 1:
         return
-    if type(transformer._cache_config).__name__ in _DECIDING_CACHES:
+    if type(transformer._cache_config).__name__ in _DATA_DEPENDENT_CACHES:
         raise RequestError(
             "FirstBlockCache decides by the tokens it sees, and processes that share them would decide differently: "
-            "choose another step cache or none, or --parallel passes"
+            "choose another step cache or none, or --parallel cfg"
         )
     frames, height, width = (
         size // patch for size, patch in zip(states.shape[2:], transformer.config.patch_size, strict=True)
     )
-    fit_tokens(transformer, frames * height * width)
+    configure_ulysses(transformer, frames * height * width)
 
 
 def _motion_arguments(

@@ -1,4 +1,4 @@
-"""A look at latents without decoding them: a linear map from 16 latent channels to RGB, fitted on the VAE itself."""
+"""A preview of latents without decoding them: a linear map from 16 latent channels to RGB, fitted on the VAE itself."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from fantasyportrait.pipelines.vae_latents import encode_video
 _PICTURES, _SIDE, _BLOCK = 8, 128, 32
 
 
-def fit_rgb_map(vae: AutoencoderKLWan) -> torch.Tensor:
+def fit_rgb_factors(vae: AutoencoderKLWan) -> torch.Tensor:
     """The map (channels + 1, 3), float32: [latents, 1] @ map = RGB in 0 to 1, by least squares.
 
     Fitted on still pictures of random colour blocks with soft edges, which the VAE encodes; a tenth of a second on a
@@ -27,8 +27,8 @@ def fit_rgb_map(vae: AutoencoderKLWan) -> torch.Tensor:
     return torch.linalg.lstsq(inputs, rgb).solution
 
 
-def latent_picture(latents: torch.Tensor, rgb_map: torch.Tensor, frame: int = -1) -> NDArray[np.uint8]:
+def latents_to_rgb(latents: torch.Tensor, rgb_factors: torch.Tensor, frame: int = -1) -> NDArray[np.uint8]:
     """One latent frame of (1, C, F, h, w) as uint8 (h, w, 3) RGB."""
     chosen = latents[0, :, frame].float().cpu().permute(1, 2, 0)
-    rgb = chosen @ rgb_map[:-1] + rgb_map[-1]
+    rgb = chosen @ rgb_factors[:-1] + rgb_factors[-1]
     return np.asarray((rgb.clamp(0, 1) * 255).round().to(torch.uint8).numpy())

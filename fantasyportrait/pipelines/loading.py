@@ -14,20 +14,20 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.pipelines.cast_weights import cast_folder
 from fantasyportrait.pipelines.gguf_transformer import load_gguf_transformer
-from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.prompt_rows import PromptRows
-from fantasyportrait.runtime.attention import Choice, choose_attention, set_attention
-from fantasyportrait.runtime.compute import COMPILER, check_compiled, compile_blocks
-from fantasyportrait.runtime.place import device_of, place, precision_of
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.pipelines.prompt_encoder import PromptEncoder
+from fantasyportrait.runtime.attention import AttentionChoice, select_attention, set_attention_backend
+from fantasyportrait.runtime.offload import apply_offload, resolve_device, resolve_dtype
+from fantasyportrait.runtime.process_group import ProcessGroup, check_context_parallel, enable_context_parallel
 from fantasyportrait.runtime.profiles import Profile
-from fantasyportrait.runtime.quantize import loading_arguments, store_in_fp8
-from fantasyportrait.runtime.team import Team, check_tokens, spread
+from fantasyportrait.runtime.quantization import enable_fp8_storage, pretrained_kwargs
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.runtime.torch_config import COMPILER, check_compile, compile_blocks
 
-# The published schedule; the base's own file names another scheduler.
-SHIFT = 5.0
+# The original schedule; the base's own file names another scheduler.
+FLOW_SHIFT = 5.0
 
 
 @dataclass(frozen=True)
@@ -41,109 +41,120 @@ class ModelFiles:
 Note = Callable[[str], None]
 
 
-def _unheard(text: str) -> None:
+def _ignore(text: str) -> None:
     """For callers whom no note interests."""
 
 
 def load_pipeline(
     files: ModelFiles,
-    placement: Placement,
+    runtime_config: RuntimeConfig,
     profile: Profile,
     cache: Path,
-    team: Team | None = None,
-    note: Note = _unheard,
+    process_group: ProcessGroup | None = None,
+    note: Note = _ignore,
     cancel: CancelToken | None = None,
 ) -> FantasyPortraitPipeline:
     """The pipeline of an assembled folder, placed on its device as the profile says.
 
-    The text encoder is not loaded: prompts are read layer by layer from its shards (see `PromptRows`).
+    The text encoder is not loaded: prompts are read layer by layer from its shards (see `PromptEncoder`).
 
     Args:
         files: transformer, motion_adapter, vae, image_encoder, image_processor, text_encoder, tokenizer.
-        placement: device, precision, attention, and whether to compile.
+        runtime_config: device, precision, attention, and whether to compile.
         profile: in which numbers the transformer is held, and what stays on the device.
         cache: where prompts' rows are kept.
-        team: the processes that share its steps; `placement` then names the kernel for attention, the same for all.
+        process_group: the processes that share its steps; `runtime_config` then names the kernel for attention, the
+            same for all.
         note: told what the user should know.
         cancel: asked between the parts.
 
     Raises `RequestError` for settings that do not go together, before anything is loaded, `torch.OutOfMemoryError`
     where it does not fit, and `Cancelled`; then it holds nothing on the device.
     """
-    device = device_of(placement)
+    device = resolve_device(runtime_config)
     cancel = cancel or CancelToken()
-    choice = settle(files, placement, profile, team)
-    if team is not None and team.size > 1 and choice.name != placement.attention:
+    choice = resolve_attention(files, runtime_config, profile, process_group)
+    if process_group is not None and process_group.size > 1 and choice.name != runtime_config.attention:
         raise RequestError(
-            f"the first process computes attention by {placement.attention}, which does not work here "
+            f"the first process computes attention by {runtime_config.attention}, which does not work here "
             f"({choice.notes[0]}): choose --attention native"
         )
-    transformer = load_transformer(files, placement, profile, note, cancel)
+    transformer = load_transformer(files, runtime_config, profile, note, cancel)
     cancel.check()
-    if placement.compile:
+    if runtime_config.compile:
         # Before placing and caching, whose hooks cannot be compiled.
         compile_blocks(transformer)
-    set_attention(transformer, choice)
+    set_attention_backend(transformer, choice)
     for text in choice.notes:
         note(text)
     pipeline = assemble_pipeline(transformer, files.folder)
-    pipeline.team = team
-    if team is not None and _shares_tokens(team):
-        spread(transformer, team)
-    pipeline.prompt_rows = PromptRows(files.folder / "text_encoder", files.folder / "tokenizer", cache)
+    pipeline.process_group = process_group
+    if process_group is not None and _uses_context_parallel(process_group):
+        enable_context_parallel(transformer, process_group)
+    pipeline.prompt_encoder = PromptEncoder(files.folder / "text_encoder", files.folder / "tokenizer", cache)
     cancel.check()
-    place(pipeline, profile.offload, device)
+    apply_offload(pipeline, profile.offload, device)
     return pipeline
 
 
-def settle(files: ModelFiles, placement: Placement, profile: Profile, team: Team | None = None) -> Choice:
+def resolve_attention(
+    files: ModelFiles, runtime_config: RuntimeConfig, profile: Profile, process_group: ProcessGroup | None = None
+) -> AttentionChoice:
     """The kernel for attention on this machine, and all that can be refused before anything is loaded.
 
     Raises `RequestError` for settings that do not go together, or for which a package is missing.
     """
-    device = device_of(placement)
-    if placement.compile:
-        check_compiled(profile, device, files.gguf is not None)
+    device = resolve_device(runtime_config)
+    if runtime_config.compile:
+        check_compile(profile, device, files.gguf is not None)
     config = FantasyPortraitTransformer3DModel.load_config(files.folder / "transformer")
     heads = config["num_attention_heads"]
-    across = team is not None and _shares_tokens(team)
-    if team is not None and across:
-        check_tokens(heads, team)
-    return choose_attention(
-        placement.attention,
+    context_parallel = process_group is not None and _uses_context_parallel(process_group)
+    if process_group is not None and context_parallel:
+        check_context_parallel(heads, process_group)
+    return select_attention(
+        runtime_config.attention,
         device,
-        precision_of(placement, device),
+        resolve_dtype(runtime_config, device),
         heads=heads,
         head_dim=config["attention_head_dim"],
-        compiler=COMPILER if placement.compile else None,
-        across=across,
+        compiler=COMPILER if runtime_config.compile else None,
+        context_parallel=context_parallel,
     )
 
 
 def transformer_folder(
-    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard, cancel: CancelToken | None = None
+    files: ModelFiles,
+    runtime_config: RuntimeConfig,
+    profile: Profile,
+    note: Note = _ignore,
+    cancel: CancelToken | None = None,
 ) -> Path:
     """Where the transformer's weights are read from; where they shall be mapped, a copy that is made now, once."""
     folder = files.folder / "transformer"
     if files.gguf is None and profile.offload in ("stream", "disk"):
         # Pinned copies are then the only ones in memory, or there are none.
-        return mapped_folder(folder, precision_of(placement, device_of(placement)), note, cancel)
+        return cast_folder(folder, resolve_dtype(runtime_config, resolve_device(runtime_config)), note, cancel)
     return folder
 
 
 def load_transformer(
-    files: ModelFiles, placement: Placement, profile: Profile, note: Note = _unheard, cancel: CancelToken | None = None
+    files: ModelFiles,
+    runtime_config: RuntimeConfig,
+    profile: Profile,
+    note: Note = _ignore,
+    cancel: CancelToken | None = None,
 ) -> FantasyPortraitTransformer3DModel:
-    """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the card)."""
-    device = device_of(placement)
-    precision = precision_of(placement, device)
-    folder = transformer_folder(files, placement, profile, note, cancel)
+    """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the GPU)."""
+    device = resolve_device(runtime_config)
+    precision = resolve_dtype(runtime_config, device)
+    folder = transformer_folder(files, runtime_config, profile, note, cancel)
     if files.gguf is not None:
         return load_gguf_transformer(files.gguf, folder, precision)
-    arguments = loading_arguments(profile, precision, device)
+    arguments = pretrained_kwargs(profile, precision, device)
     transformer = FantasyPortraitTransformer3DModel.from_pretrained(folder, **arguments)
     if profile.weights == "fp8":
-        store_in_fp8(transformer, precision)
+        enable_fp8_storage(transformer, precision)
     return transformer
 
 
@@ -153,7 +164,7 @@ def assemble_pipeline(transformer: FantasyPortraitTransformer3DModel, folder: Pa
         transformer=transformer,
         motion_adapter=MotionAdapter.from_pretrained(folder / "motion_adapter"),
         vae=AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=FLOW_SHIFT),
         image_encoder=CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32),
         image_processor=CLIPImageProcessorPil.from_pretrained(folder / "image_processor"),
     )
@@ -161,11 +172,11 @@ def assemble_pipeline(transformer: FantasyPortraitTransformer3DModel, folder: Pa
     return pipeline
 
 
-def _shares_tokens(team: Team) -> bool:
-    return team.size > 1 and team.mode == "tokens"
+def _uses_context_parallel(process_group: ProcessGroup) -> bool:
+    return process_group.size > 1 and process_group.mode == "context"
 
 
-def write_index(folder: Path, base: Path) -> None:
+def write_model_index(folder: Path, base: Path) -> None:
     """Write `model_index.json` and our scheduler's settings into an assembled folder.
 
     So that `FantasyPortraitPipeline.from_pretrained` loads it too; what is the base's stays as its own index has it.
@@ -180,5 +191,5 @@ def write_index(folder: Path, base: Path) -> None:
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
         **{name: stock[name] for name in kept},
     }
-    FlowMatchEulerDiscreteScheduler(shift=SHIFT).save_pretrained(folder / "scheduler")
+    FlowMatchEulerDiscreteScheduler(shift=FLOW_SHIFT).save_pretrained(folder / "scheduler")
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ class DrivenFace:
     Attributes:
         face: its number in the face map.
         features: float32 (F, 554), a row for each frame of the video.
-        strength: how much its motion tokens give; 1 as published.
+        strength: how much its motion tokens give; 1 as in the original.
         groups: which feature groups are attended to; a missing one is.
     """
 
@@ -54,9 +54,9 @@ class MotionInputs:
 def token_labels(face_map: torch.Tensor) -> torch.Tensor:
     """A face map (H, W), 0 background and i face i, pooled to the token grid (H / 16, W / 16), int64.
 
-    A token belongs to a face as soon as one of its pixels does (max pooling, as published). Where several faces touch
-    one token it belongs to the one with most pixels, so that no token hears two faces; a face that would get none has
-    its best one.
+    A token belongs to a face as soon as one of its pixels does (max pooling, as in the original). Where several faces
+    touch one token it belongs to the one with most pixels, so that no token face_mask two faces; a face that would get
+    none has its best one.
     """
     face_map = face_map.cpu()
     height, width = face_map.shape
@@ -84,7 +84,7 @@ def _give_a_token(labels: torch.Tensor, face: int, share: torch.Tensor) -> None:
             return
 
 
-def listeners(labels: torch.Tensor, faces: Sequence[int]) -> torch.Tensor:
+def face_attention_mask(labels: torch.Tensor, faces: Sequence[int]) -> torch.Tensor:
     """Bool (tokens a frame, N): which tokens of the grid `labels` listen to each of the driven `faces`.
 
     A face's tokens listen to that face only, the background to all; a face that is not driven to nobody.
@@ -118,11 +118,11 @@ def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: 
     # On the CPU: a long video has many windows, and only one of them is on the device at a time.
     tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0).cpu()
     on = torch.stack([adapter.listening(face.groups, frames) for face in driven], dim=1)
-    hears = listeners(labels, [face.face for face in driven])
+    face_mask = face_attention_mask(labels, [face.face for face in driven])
     if bool(on.all()):
         on = on[:1]
     # (F_lat or 1, 1, N, 97) and (1, tokens a frame, N, 1)
-    mask = (on[:, None] & hears[None, :, :, None]).flatten(2).unsqueeze(0)
+    mask = (on[:, None] & face_mask[None, :, :, None]).flatten(2).unsqueeze(0)
     strength = torch.tensor([face.strength for face in driven], dtype=torch.float32)
     scale = strength.repeat_interleave(adapter.window_tokens).unsqueeze(0)
     return MotionInputs(tokens, None if bool(mask.all()) else mask, scale)

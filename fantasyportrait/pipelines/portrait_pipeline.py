@@ -15,29 +15,29 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModel, PreTrainedToken
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.models.motion_adapter import MotionAdapter
-from fantasyportrait.models.token_windows import FRAMES_A_LATENT, latent_frames
+from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.denoising import Context, WindowInputs, guided_velocity, ready_windows
-from fantasyportrait.pipelines.guidance import Guidance, needs_negative
-from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
+from fantasyportrait.pipelines.colour_match import ColourMatch
+from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs, guided_velocity, prepare_windows
+from fantasyportrait.pipelines.latent_preview import fit_rgb_factors, latents_to_rgb
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
-from fantasyportrait.pipelines.portrait_features import PortraitFeatures, to_tensor
+from fantasyportrait.pipelines.portrait_encoder import PortraitEncoder, to_tensor
 from fantasyportrait.pipelines.time_windows import (
-    LONGEST_PASS_FRAMES,
+    MAX_WINDOW_FRAMES,
     OVERLAP_FRAMES,
     WINDOW_FRAMES,
     blend_weights,
     time_windows,
 )
-from fantasyportrait.pipelines.vae_latents import decode_with_room, encode_video
-from fantasyportrait.runtime.team import Team
+from fantasyportrait.pipelines.vae_latents import decode_with_fallback, encode_video
+from fantasyportrait.runtime.process_group import ProcessGroup
+from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
 
-TEXT_ROWS = 512
+MAX_SEQUENCE_LENGTH = 512
 SIDE_MULTIPLE = 16
 # Step caches that know no context: they give one pass or window what they kept of another, and the portrait guidance
 # vanishes without a word.
-_MIXING_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
+_CONTEXT_FREE_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
 
 StepCallback = Callable[
     ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
@@ -77,12 +77,12 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self.vae_scale_factor_temporal = vae.config.scale_factor_temporal
         self.vae_scale_factor_spatial = vae.config.scale_factor_spatial
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
-        self.prompt_rows: Callable[[str], torch.Tensor] | None = None
-        """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptRows`)."""
-        self.team: Team | None = None
+        self.prompt_encoder: Callable[[str], torch.Tensor] | None = None
+        """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptEncoder`)."""
+        self.process_group: ProcessGroup | None = None
         """The processes that share each step, where torchrun started several."""
-        self._portrait_features = PortraitFeatures()
-        self._rgb_map: torch.Tensor | None = None
+        self._portrait_encoder = PortraitEncoder()
+        self._rgb_factors: torch.Tensor | None = None
 
     @torch.no_grad()
     def __call__(
@@ -96,7 +96,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         num_inference_steps: int = 30,
         guidance: Guidance = Guidance(),  # noqa: B008 - frozen
         batch_passes: bool = False,
-        longest_pass: int = LONGEST_PASS_FRAMES,
+        max_window_frames: int = MAX_WINDOW_FRAMES,
         generator: torch.Generator | None = None,
         latents: torch.Tensor | None = None,
         first_step: int = 0,
@@ -113,10 +113,10 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture listens.
             prompt, negative_prompt: what is shown, or not; the negative one is read where guidance.text != 1.
             num_frames: 4 k + 1.
-            num_inference_steps: 30 as published.
-            guidance: the scales; published are text 1 and portrait 4 (paper: 4.5).
+            num_inference_steps: 30 as in the original.
+            guidance: the scales; the original ones are text 1 and portrait 4 (paper: 4.5).
             batch_passes: run a step's passes as one batch: more memory, weights read once.
-            longest_pass: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
+            max_window_frames: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
             generator: on the CPU, so that a seed means the same on every machine.
             latents: the noise (1, 16, F_lat, H / 8, W / 8), if not to be drawn.
             first_step: go on from there with `latents` as they were after that many steps.
@@ -130,19 +130,19 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             ValueError: an input does not fit; the sentence says which.
             Cancelled: by `cancel`.
         """
-        self.check_inputs(image, driven, num_frames, longest_pass)
+        self.check_inputs(image, driven, num_frames, max_window_frames)
         if first_step and latents is None:
             raise ValueError(f"sampling cannot go on at step {first_step} without latents: give them")
         if cancel is not None:
             cancel.check()
         try:
             text = self.encode_prompt(prompt)
-            negative = self.encode_prompt(negative_prompt) if needs_negative(guidance) else None
-            context = Context(text, negative, self.encode_image(image))
-            windows = self._plan(image, driven, face_map, num_frames, longest_pass)
+            negative = self.encode_prompt(negative_prompt) if needs_negative_prompt(guidance) else None
+            context = Conditioning(text, negative, self.encode_image(image))
+            windows = self._plan(image, driven, face_map, num_frames, max_window_frames)
             noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
             if callback_on_step_end is not None:
-                self._fit_preview()
+                self._get_rgb_factors()
             # Everything but the transformer has done its part: let offloaded modules go before the long loop.
             self.maybe_free_model_hooks()
             steps = self.prepare_timesteps(num_inference_steps)
@@ -150,7 +150,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                 noise, windows, context, guidance, steps, batch_passes, first_step, callback_on_step_end, cancel
             )
         finally:
-            # Whatever happened: a transformer left on the card would meet the next video's models there.
+            # Whatever happened: a transformer left on the GPU would meet the next video's models there.
             self.maybe_free_model_hooks()
         if output_type == "latent":
             return WanPipelineOutput(frames=sampled)
@@ -162,7 +162,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         image: NDArray[np.uint8],
         driven: Sequence[DrivenFace],
         num_frames: int,
-        longest_pass: int,
+        max_window_frames: int,
     ) -> None:
         """Refuse what cannot work, in a sentence (`ValueError`)."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -172,14 +172,14 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                 f"the image is {image.shape[1]} x {image.shape[0]}: both sides must be multiples of {SIDE_MULTIPLE}"
             )
         latent_frames(num_frames)
-        latent_frames(longest_pass)
+        latent_frames(max_window_frames)
         for face in driven:
             if len(face.features) != num_frames:
                 raise ValueError(
                     f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: one a frame"
                 )
         cache = type(self.transformer._cache_config).__name__
-        if cache in _MIXING_CACHES:
+        if cache in _CONTEXT_FREE_CACHES:
             raise ValueError(
                 f"{cache.removesuffix('Config')} mixes passes and windows, so portrait guidance would vanish: use "
                 "FirstBlockCache or MagCache"
@@ -188,19 +188,19 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
     def encode_prompt(self, prompt: str) -> torch.Tensor:
         """umT5's states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
         dtype, device = self.transformer.dtype, self._execution_device
-        if self.prompt_rows is not None:
-            rows = self.prompt_rows(prompt).to(device, dtype)
-            return functional.pad(rows, (0, 0, 0, TEXT_ROWS - len(rows))).unsqueeze(0)
+        if self.prompt_encoder is not None:
+            rows = self.prompt_encoder(prompt).to(device, dtype)
+            return functional.pad(rows, (0, 0, 0, MAX_SEQUENCE_LENGTH - len(rows))).unsqueeze(0)
         if self.text_encoder is None or self.tokenizer is None:
-            raise ValueError("a prompt, even an empty one, needs a text encoder: load it, or set `prompt_rows`")
-        return self._get_t5_prompt_embeds(prompt, max_sequence_length=TEXT_ROWS, device=device, dtype=dtype)
+            raise ValueError("a prompt, even an empty one, needs a text encoder: load it, or set `prompt_encoder`")
+        return self._get_t5_prompt_embeds(prompt, max_sequence_length=MAX_SEQUENCE_LENGTH, device=device, dtype=dtype)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
-        """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitFeatures`."""
+        """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
         if self.image_encoder is None:
             return None
         device = self._execution_device
-        states = self._portrait_features(self.image_encoder, self.image_processor, image, device)
+        states = self._portrait_encoder(self.image_encoder, self.image_processor, image, device)
         return states.to(device, self.transformer.dtype)
 
     def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
@@ -216,8 +216,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         height, width = image.shape[:2]
         video = torch.zeros(1, 3, frames, height, width)
         video[:, :, 0] = to_tensor(image)
-        latents = encode_video(self.vae, video, alone=self.team is None or self.team.size == 1)
-        mask = torch.zeros(1, FRAMES_A_LATENT, *latents.shape[2:], device=latents.device)
+        latents = encode_video(self.vae, video, alone=self.process_group is None or self.process_group.size == 1)
+        mask = torch.zeros(1, FRAMES_PER_LATENT, *latents.shape[2:], device=latents.device)
         mask[:, :, 0] = 1
         return torch.cat([mask, latents], dim=1).to(self._execution_device)
 
@@ -239,7 +239,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         return latents.to(self._execution_device, torch.float32)
 
     def prepare_timesteps(self, steps: int) -> torch.Tensor:
-        """The published schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
+        """The original schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
         sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1].tolist()
         self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
         return self.scheduler.timesteps
@@ -249,7 +249,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self,
         latents: torch.Tensor,
         windows: Sequence[WindowInputs],
-        context: Context,
+        context: Conditioning,
         guidance: Guidance,
         timesteps: torch.Tensor,
         batch_passes: bool = False,
@@ -263,7 +263,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """
         spans = tuple(inputs.window for inputs in windows)
         weights = [weight.to(latents.device).view(1, 1, -1, 1, 1) for weight in blend_weights(spans)]
-        windows = ready_windows(windows, latents.device, self.transformer.dtype)
+        windows = prepare_windows(windows, latents.device, self.transformer.dtype)
         self.scheduler.set_begin_index(first_step)
         with self.progress_bar(total=len(timesteps) - first_step) as bar:
             for step, timestep in itertools.islice(enumerate(timesteps), first_step, None):
@@ -273,7 +273,14 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                     groups = [passes] if batch_passes else [(each,) for each in passes]
                     span = slice(inputs.window.start, inputs.window.stop)
                     part = guided_velocity(
-                        self.transformer, latents[:, :, span], timestep, inputs, context, groups, cancel, self.team
+                        self.transformer,
+                        latents[:, :, span],
+                        timestep,
+                        inputs,
+                        context,
+                        groups,
+                        cancel,
+                        self.process_group,
                     )
                     velocity[:, :, span] += part * weight
                 # Where the step points to: the video as the model sees it now, without the noise that is left.
@@ -297,21 +304,21 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         """
         match = None if match_colour is None else ColourMatch(match_colour)
         try:
-            for frames in _without_gradients(decode_with_room(self.vae if vae is None else vae, latents)):
+            for frames in _without_gradients(decode_with_fallback(self.vae if vae is None else vae, latents)):
                 yield frames if match is None else match(frames)
         finally:
             self.maybe_free_model_hooks()
 
-    def latent_preview(self, latents: torch.Tensor) -> NDArray[np.uint8]:
+    def preview_image(self, latents: torch.Tensor) -> NDArray[np.uint8]:
         """A small picture, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
-        return latent_picture(latents, self._fit_preview(), latents.shape[2] // 2)
+        return latents_to_rgb(latents, self._get_rgb_factors(), latents.shape[2] // 2)
 
-    def _fit_preview(self) -> torch.Tensor:
+    def _get_rgb_factors(self) -> torch.Tensor:
         """The map from latents to RGB, fitted once; in the midst of sampling it would push the transformer away."""
-        if self._rgb_map is None:
+        if self._rgb_factors is None:
             with torch.no_grad():
-                self._rgb_map = fit_rgb_map(self.vae)
-        return self._rgb_map
+                self._rgb_factors = fit_rgb_factors(self.vae)
+        return self._rgb_factors
 
     def _plan(
         self,
@@ -319,13 +326,13 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         driven: Sequence[DrivenFace],
         face_map: torch.Tensor | None,
         num_frames: int,
-        longest_pass: int,
+        max_window_frames: int,
     ) -> list[WindowInputs]:
         """The windows of time with their conditions and motions."""
-        whole = num_frames <= longest_pass
+        whole = num_frames <= max_window_frames
         length = latent_frames(num_frames if whole else WINDOW_FRAMES)
-        windows = time_windows(latent_frames(num_frames), length, OVERLAP_FRAMES // FRAMES_A_LATENT)
-        condition = self.prepare_condition(image, FRAMES_A_LATENT * (length - 1) + 1)
+        windows = time_windows(latent_frames(num_frames), length, OVERLAP_FRAMES // FRAMES_PER_LATENT)
+        condition = self.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)
         planned = []
         for window in windows:
             cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]

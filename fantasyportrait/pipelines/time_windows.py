@@ -8,7 +8,7 @@ import torch
 
 # 81 frames, the length the model was trained on; up to 201 were published in one pass.
 WINDOW_FRAMES = 81
-LONGEST_PASS_FRAMES = 201
+MAX_WINDOW_FRAMES = 201
 # 0.8 s of the default 25 frames a second.
 OVERLAP_FRAMES = 20
 

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
 
-from fantasyportrait.runtime.memory import free_memory, ran_out
+from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 
 # Pixels. Half of the VAE's own; smaller ones would be mostly overlap.
 _SMALLEST_TILE = 128
@@ -31,23 +31,23 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor, alone: bool = True)
             break
         except RuntimeError as error:
             vae.clear_cache()
-            if not (alone and ran_out(error)) or _in_smallest_tiles(vae):
+            if not (alone and is_out_of_memory(error)) or _at_smallest_tiles(vae):
                 raise
-        _make_room(vae)  # outside of the handler, which keeps alive what did not fit
+        _reduce_tiles(vae)  # outside of the handler, which keeps alive what did not fit
     mean, std = _statistics(vae, latents)
     return (latents - mean) / std
 
 
 @contextmanager
-def in_tiles(vae: AutoencoderKLWan, from_the_start: bool) -> Iterator[None]:
-    """Inside, the VAE may take to tiles where memory runs out, and does at once if `from_the_start`.
+def vae_tiling(vae: AutoencoderKLWan, enabled: bool) -> Iterator[None]:
+    """Inside, the VAE may take to tiles where memory runs out, and does at once if `enabled`.
 
     Afterwards it works as before: tiles that one video needed would change the numbers of the next one.
     """
     tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
     strides = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
     tiled = vae.use_tiling
-    if from_the_start and not tiled:
+    if enabled and not tiled:
         vae.enable_tiling()
     try:
         yield
@@ -57,7 +57,7 @@ def in_tiles(vae: AutoencoderKLWan, from_the_start: bool) -> Iterator[None]:
             vae.disable_tiling()
 
 
-def vae_on_host(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+def vae_on_cpu(vae: AutoencoderKLWan) -> AutoencoderKLWan:
     """Another VAE with the same numbers on the CPU, wherever offloading keeps this one's; it decodes in tiles."""
     other = AutoencoderKLWan.from_config(vae.config).eval()
     layer_by_layer = any(weight.is_meta for weight in vae.parameters())
@@ -67,7 +67,7 @@ def vae_on_host(vae: AutoencoderKLWan) -> AutoencoderKLWan:
     return other
 
 
-def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
+def decode_with_fallback(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
     """`decode_stream`, which goes on in tiles, then in small ones, where the picture does not fit into memory."""
     given = 0
     while True:
@@ -78,9 +78,9 @@ def decode_with_room(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[N
                 given += 1
             return
         except RuntimeError as error:
-            if not ran_out(error) or _in_smallest_tiles(vae):
+            if not is_out_of_memory(error) or _at_smallest_tiles(vae):
                 raise
-        _make_room(vae)
+        _reduce_tiles(vae)
 
 
 def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
@@ -190,7 +190,7 @@ def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
     return np.asarray(frames.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 
 
-def _make_room(vae: AutoencoderKLWan) -> None:
+def _reduce_tiles(vae: AutoencoderKLWan) -> None:
     """Go on in tiles, or in smaller ones."""
     vae.clear_cache()
     free_memory()
@@ -201,7 +201,7 @@ def _make_room(vae: AutoencoderKLWan) -> None:
     vae.enable_tiling(side, side, stride, stride)
 
 
-def _in_smallest_tiles(vae: AutoencoderKLWan) -> bool:
+def _at_smallest_tiles(vae: AutoencoderKLWan) -> bool:
     return vae.use_tiling and vae.tile_sample_min_height <= _SMALLEST_TILE
 
 

@@ -15,7 +15,7 @@ from fantasyportrait.preview.eyes import EyePainter
 from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
 from fantasyportrait.preview.mouth import MouthPainter
 from fantasyportrait.preview.raster import Window, blend, triangle_map
-from fantasyportrait.preview.retarget import Pose, Retarget
+from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
 
 # Points of the skin: all landmarks but the irises.
@@ -57,13 +57,13 @@ def render(
     larger face is nearer. Raises `Cancelled` between two frames when `cancel` asks for it.
     """
     far_to_near = sorted(parts, key=lambda part: float(np.ptp(part.face.landmarks[:, 1])))
-    actors: list[_Actor | _Still] = []
+    actors: list[_MovingHead | _StillHead] = []
     for part in far_to_near:
         if part.motion is not None and part.strength > 0:
-            actors.append(_Actor(pixels, part, canonical))
+            actors.append(_MovingHead(pixels, part, canonical))
         else:
-            actors.append(_Still(part.face.mask))
-    plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _Actor)])
+            actors.append(_StillHead(part.face.mask))
+    plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _MovingHead)])
     for frame in range(frames):
         if cancel is not None:
             cancel.check()
@@ -78,14 +78,14 @@ def driven_landmarks(part: Part, frames: int, canonical: CanonicalFace) -> NDArr
     if part.motion is None:
         return np.repeat(part.face.landmarks[None], frames, axis=0)
     rig = build_rig(part.face.landmarks, canonical)
-    retarget = Retarget(
+    retarget = Retargeter(
         rig, part.motion, canonical, strength=part.strength, regions=part.regions, absolute=part.absolute
     )
     rows = np.arange(frames) if part.rows is None else part.rows
     return np.stack([retarget.pose(int(row)).landmarks for row in rows]).astype(np.float32)
 
 
-class _Still:
+class _StillHead:
     """A head that does not move, drawn again so that it stays in front of moving heads behind it."""
 
     def __init__(self, mask: NDArray[np.uint8]) -> None:
@@ -101,7 +101,7 @@ class _Still:
             area[:] = blend(np.ascontiguousarray(self._window.of(photo)), area, self._alpha)
 
 
-class _Actor:
+class _MovingHead:
     """One moving head: its rig, layer and painters."""
 
     def __init__(self, pixels: NDArray[np.uint8], part: Part, canonical: CanonicalFace) -> None:
@@ -109,7 +109,7 @@ class _Actor:
             raise ValueError("a moving head needs a motion")
         self.rig: Rig = build_rig(part.face.landmarks, canonical)
         self.layer: HeadLayer = head_layer(pixels, part.face, self.rig)
-        self._retarget = Retarget(
+        self._retarget = Retargeter(
             self.rig,
             part.motion,
             canonical,

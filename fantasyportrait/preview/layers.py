@@ -57,13 +57,13 @@ def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> 
         window = layer.window
         covered = (window.of(layer.alpha) > 0.01).astype(np.uint8)
         covered = np.asarray(cv2.dilate(covered, _disc(1)), np.uint8)
-        filled = continued(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
+        filled = extend_background(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
         behind = (covered > 0) & window.of(layer.moves)
         window.of(plate)[behind] = filled[behind]
     return plate
 
 
-def continued(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
+def extend_background(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
     """An image (h, w, 3) with its `covered` pixels (h, w) made up from the rest.
 
     Near the edge the background goes on as its mirror image, which keeps its texture; deeper than `reach` pixels,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import INNER_LIPS, lip_opening
-from fantasyportrait.faces.mouths import mouth_patch, mouth_points
+from fantasyportrait.faces.mouth_texture import mouth_patch, mouth_points
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.drawn_mouth import draw_mouth
 from fantasyportrait.preview.raster import Window, affine_map, blend, local_affine, polygon_mask, triangle_map

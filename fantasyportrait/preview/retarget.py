@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Similarity, fit_similarity, rotation_angles, rotation_matrix
+from fantasyportrait.core.geometry import SimilarityTransform, estimate_similarity, euler_angles, rotation_matrix
 from fantasyportrait.faces.mesh import LIP_PAIRS, RIGID, CanonicalFace, lip_opening, neck_of
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
-from fantasyportrait.motion.neutral import mouth_shut
-from fantasyportrait.preview.lids import LidDriver
-from fantasyportrait.preview.regions import RegionWeights
+from fantasyportrait.motion.neutral import close_mouth
+from fantasyportrait.preview.eyelids import EyelidDriver
+from fantasyportrait.preview.region_weights import RegionWeights
 from fantasyportrait.preview.rig import Rig
 
 # Beyond these the photo has no pixels to show: pitch, yaw, roll in degrees, shift in face heights, log of scale.
@@ -43,10 +43,10 @@ class Pose:
     landmarks: NDArray[np.float64]
     outline: NDArray[np.float64]
     rings: NDArray[np.float64]
-    head: Similarity
+    head: SimilarityTransform
 
 
-class Retarget:
+class Retargeter:
     """Carries one motion to one rig. `pose(i)` may be called for frames in any order."""
 
     def __init__(
@@ -63,14 +63,14 @@ class Retarget:
         self._strength = strength
         self._regions = regions or Regions()
         self._absolute = absolute
-        self._driver = fit_similarity(canonical.points[RIGID], motion.neutral[RIGID])
+        self._driver = estimate_similarity(canonical.points[RIGID], motion.neutral[RIGID])
         self._ratio = _size(rig.landmarks, rig.head.rotation) / _size(motion.neutral, self._driver.rotation)
         self._turn = rig.head.rotation @ self._driver.rotation.T
         self._weights = RegionWeights.of(canonical).gain(self._regions)
         self._start = rig.landmarks
         if self._regions.mouth and not absolute and motion.mouths is not None:
             self._start = _lips_together(rig.landmarks, canonical, strength)
-        self._lids = LidDriver(rig.landmarks, motion)
+        self._lids = EyelidDriver(rig.landmarks, motion)
         self._limits = (
             _LIMITS
             * (_ABSOLUTE_REACH if absolute else 1.0)
@@ -81,7 +81,7 @@ class Retarget:
         """The portrait in frame `frame` of the motion."""
         rig = self._rig
         points = self._motion.landmarks[frame].astype(np.float64)
-        fit = fit_similarity(points[RIGID], self._motion.neutral[RIGID])
+        fit = estimate_similarity(points[RIGID], self._motion.neutral[RIGID])
         moved = self._start + self._expression(fit.apply(points))
         moved = _shut_lips(moved, rig.head.rotation)
         if self._regions.eyes:
@@ -99,40 +99,40 @@ class Retarget:
         turned = (offset * self._ratio) @ self._rig.head.rotation.T
         return np.asarray(turned * self._weights[:, None] * self._strength)
 
-    def _head(self, fit: Similarity) -> Similarity:
+    def _head(self, fit: SimilarityTransform) -> SimilarityTransform:
         """The head's movement: rotation and scale about the pivot, and a shift, all softly limited."""
         if not self._regions.head:
-            return Similarity(1.0, np.eye(3), np.zeros(3))
+            return SimilarityTransform(1.0, np.eye(3), np.zeros(3))
         rig, limits = self._rig, self._limits
         since = fit.rotation.T
         if self._absolute:
             local = since @ self._driver.rotation @ rig.head.rotation.T
         else:
             local = self._turn @ since @ self._turn.T
-        angles = _soft(rotation_angles(local) * self._strength, limits)
+        angles = _soft(euler_angles(local) * self._strength, limits)
         rotation = rotation_matrix(*angles)
         scale = float(np.exp(_soft(np.log(1 / fit.scale) * self._strength, _SCALE_LIMIT)))
         shift = self._shift(fit) * self._strength
         shift = _soft(shift, _ABSOLUTE_SHIFT_LIMIT if self._absolute else _SHIFT_LIMIT) * rig.axes.height
         shift[2] = 0
-        return Similarity(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
+        return SimilarityTransform(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
 
-    def _steadied(self, head: Similarity) -> Similarity:
+    def _steadied(self, head: SimilarityTransform) -> SimilarityTransform:
         """The head's movement for hair and neck: small turns left out, the upper head where it is all the same.
 
         A built-in motion was not read by a net: all of it is meant.
         """
         if self._motion.mouths is None:
             return head
-        angles = rotation_angles(head.rotation)
+        angles = euler_angles(head.rotation)
         rotation = rotation_matrix(*(angles**3 / (angles**2 + _UNSURE_TURN**2)))
         crown = self._rig.landmarks[_CROWN].mean(axis=0)
         shift = head.apply(crown) - crown
         length = float(shift @ shift) / self._rig.axes.height**2
         shift = shift * (length / (length + _UNSURE_SHIFT**2))
-        return Similarity(head.scale, rotation, crown + shift - head.scale * rotation @ crown)
+        return SimilarityTransform(head.scale, rotation, crown + shift - head.scale * rotation @ crown)
 
-    def _shift(self, fit: Similarity) -> NDArray[np.float64]:
+    def _shift(self, fit: SimilarityTransform) -> NDArray[np.float64]:
         """How far the driver's neck moved, in face heights: its rotation about the neck is not a shift."""
         neutral = self._motion.neutral
         neck = neck_of(neutral, self._driver.rotation)
@@ -146,7 +146,7 @@ def _lips_together(landmarks: NDArray[np.float64], canonical: CanonicalFace, str
 
     A mouth that laughs in the photo stays open: shutting it would take the laugh away.
     """
-    shut, _ = mouth_shut(landmarks, canonical)
+    shut, _ = close_mouth(landmarks, canonical)
     share = np.clip((0.4 - lip_opening(landmarks)) / 0.15, 0, 1) * min(strength, 1.0)
     return np.asarray(landmarks + share * (shut - landmarks))
 
@@ -176,4 +176,4 @@ def _soft(value: NDArray[np.float64], limit: NDArray[np.float64] | float) -> NDA
 
 
 def _yaw(rotation: NDArray[np.float64]) -> float:
-    return float(rotation_angles(rotation)[1])
+    return float(euler_angles(rotation)[1])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Similarity, fit_similarity
+from fantasyportrait.core.geometry import SimilarityTransform, estimate_similarity
 from fantasyportrait.faces.masks import FaceAxes
 from fantasyportrait.faces.mesh import INNER_LIPS, RIGID, CanonicalFace, neck_of
 
@@ -34,7 +34,7 @@ class Rig:
     """
 
     landmarks: NDArray[np.float64]
-    head: Similarity
+    head: SimilarityTransform
     axes: FaceAxes
     pivot: NDArray[np.float64]
     outline: NDArray[np.float64]
@@ -72,7 +72,7 @@ def build_rig(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> Rig:
     """The rig of a face's landmarks (478, 3)."""
     points = landmarks.astype(np.float64)
     axes = FaceAxes.of(landmarks)
-    head = fit_similarity(canonical.points[RIGID], points[RIGID])
+    head = estimate_similarity(canonical.points[RIGID], points[RIGID])
     pivot = neck_of(points, head.rotation)
     outline, ends, share = _outline(points)
     rings = _rings(outline, axes, float(pivot[2]))

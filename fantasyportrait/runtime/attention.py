@@ -1,7 +1,7 @@
 """Which kernel computes attention: torch's own, or an installed one that gives the same numbers on this machine.
 
-Every candidate is tried once, on small tensors, before it is trusted. Names on the left are the placement's; diffusers'
-own stand in `KERNELS`.
+Every candidate is tried once, on small tensors, before it is trusted. Names on the left are the runtime config's;
+diffusers' own stand in `KERNELS`.
 """
 
 import logging
@@ -15,30 +15,30 @@ from diffusers import ModelMixin
 from diffusers.models.attention_dispatch import attention_backend, dispatch_attention_fn
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.runtime.placement import Attention
+from fantasyportrait.runtime.runtime_config import Attention
 
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+AttentionFn = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 # (queries, keys): self-attention of whole and of broken tiles (64 or 128 as kernels cut them), and the two
 # cross-attentions, text and image.
 _TRIALS = ((256, 256), (333, 333), (200, 512), (130, 257))
-# Compared for speed: queries of a quarter of 480 x 832 x 81 on a card.
-_TIMED_TOKENS, _TIMED_TOKENS_CPU, _TIMED_RUNS = 8192, 512, 3
+# Compared for speed: queries of a quarter of 480 x 832 x 81 on a GPU.
+_BENCHMARK_TOKENS, _BENCHMARK_TOKENS_CPU, _BENCHMARK_RUNS = 8192, 512, 3
 # Two runs of the same kernel differ by some percent too: another one has to take at most this share of native's time.
-_WORTH_CHANGING = 0.95
+_MAX_TIME_SHARE = 0.95
 
 
 @dataclass(frozen=True)
-class Kernel:
+class AttentionKernel:
     """One way to compute attention.
 
     Attributes:
-        name: the placement's.
+        name: the runtime config's.
         backend: diffusers' name for it.
         package: what to install for it.
         tolerance: the largest error of a row (a token's head) that is taken for right, as a share of the row's length;
             None: four steps of the number type, and no less than TF32 loses.
-        across: whether diffusers can share it between processes by tokens.
+        context_parallel: whether diffusers can share it between processes by tokens.
         compiled: it is a kernel only inside compiled code; elsewhere it keeps all scores in memory.
     """
 
@@ -46,22 +46,22 @@ class Kernel:
     backend: str
     package: str
     tolerance: float | None = None
-    across: bool = True
+    context_parallel: bool = True
     compiled: bool = False
 
 
-NATIVE = Kernel("native", "native", "torch")
+NATIVE = AttentionKernel("native", "native", "torch")
 # Sage rounds queries and keys to 8 bits, so it is taken only where it is asked for by name.
-SAGE = Kernel("sage", "sage", "sageattention 2.1.1 or newer", tolerance=0.1)
-EXACT = (
-    Kernel("flash3", "_flash_3", "flash-attn 3, built from its source", across=False),
-    Kernel("flash", "flash", "flash-attn 2.6.3 or newer"),
-    Kernel("flex", "flex", "torch 2.5 or newer", across=False, compiled=True),
+SAGE = AttentionKernel("sage", "sage", "sageattention 2.1.1 or newer", tolerance=0.1)
+EXACT_KERNELS = (
+    AttentionKernel("flash3", "_flash_3", "flash-attn 3, built from its source", context_parallel=False),
+    AttentionKernel("flash", "flash", "flash-attn 2.6.3 or newer"),
+    AttentionKernel("flex", "flex", "torch 2.5 or newer", context_parallel=False, compiled=True),
 )
 
 
 @dataclass(frozen=True)
-class Choice:
+class AttentionChoice:
     """Diffusers' name of a kernel that works here, and what the user should know of the choice."""
 
     backend: str
@@ -69,11 +69,11 @@ class Choice:
 
     @property
     def name(self) -> Attention:
-        """The placement's name of the kernel."""
-        return next(each.name for each in (NATIVE, SAGE, *EXACT) if each.backend == self.backend)
+        """The runtime config's name of the kernel."""
+        return next(each.name for each in (NATIVE, SAGE, *EXACT_KERNELS) if each.backend == self.backend)
 
 
-class _Unusable(Exception):
+class _KernelUnusable(Exception):
     """Why a kernel is left out; `missing` where its package is not installed."""
 
     def __init__(self, why: str, missing: bool = False) -> None:
@@ -81,53 +81,55 @@ class _Unusable(Exception):
         self.missing = missing
 
 
-def choose_attention(
+def select_attention(
     wanted: str,
     device: torch.device,
     dtype: torch.dtype,
     heads: int = 40,
     head_dim: int = 128,
     compiler: str | None = None,
-    across: bool = False,
-) -> Choice:
+    context_parallel: bool = False,
+) -> AttentionChoice:
     """The kernel to use on this machine.
 
     A kernel that fails or is wrong is left out, in the log and in the notes; by auto, one that is hardly faster too.
 
     Args:
-        wanted: a name of `Placement.attention`; auto: the fastest of those that compute exactly, as timed now.
+        wanted: a name of `RuntimeConfig.attention`; auto: the fastest of those that compute exactly, as timed now.
         device, dtype: where and in which numbers the transformer computes.
         heads, head_dim: the transformer's.
         compiler: torch's name of the compiler if the transformer is compiled; flex works only then.
-        across: the tokens are shared between processes.
+        context_parallel: the tokens are shared between processes.
 
     Raises:
         RequestError: the kernel named is not installed, or cannot be combined with the rest.
     """
     if wanted == "native":
-        return Choice(NATIVE.backend)
+        return AttentionChoice(NATIVE.backend)
     if wanted == "auto":
-        return _fastest(device, dtype, (heads, head_dim), compiler, across)
-    kernel = next(each for each in (*EXACT, SAGE) if each.name == wanted)
+        return _fastest(device, dtype, (heads, head_dim), compiler, context_parallel)
+    kernel = next(each for each in (*EXACT_KERNELS, SAGE) if each.name == wanted)
     if kernel.compiled and compiler is None:
         raise RequestError(f"attention is {wanted!r}, which works in compiled code only: add --compile, or choose auto")
-    if across and not kernel.across:
+    if context_parallel and not kernel.context_parallel:
         raise RequestError(
             f"attention is {wanted!r}, which cannot share tokens between processes: choose flash, sage or native"
         )
     try:
         _verify(kernel, device, dtype, (heads, head_dim), compiler)
-    except _Unusable as error:
+    except _KernelUnusable as error:
         if error.missing:
             raise RequestError(
                 f"attention is {wanted!r}, which needs {kernel.package} and does not find it: install it, or choose "
                 "native or auto"
             ) from error
-        return Choice(NATIVE.backend, (_said(f"attention {wanted} is not used ({error}): native computes instead"),))
-    return Choice(kernel.backend)
+        return AttentionChoice(
+            NATIVE.backend, (_log_info(f"attention {wanted} is not used ({error}): native computes instead"),)
+        )
+    return AttentionChoice(kernel.backend)
 
 
-def set_attention(transformer: ModelMixin, choice: Choice) -> None:
+def set_attention_backend(transformer: ModelMixin, choice: AttentionChoice) -> None:
     """Let the transformer's attention run on that kernel; masked motion attention stays on torch's own.
 
     Diffusers makes the kernel everybody's default at the same time, and other models of the process have masks or
@@ -138,42 +140,43 @@ def set_attention(transformer: ModelMixin, choice: Choice) -> None:
 
 
 def _fastest(
-    device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None, across: bool
-) -> Choice:
+    device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None, context_parallel: bool
+) -> AttentionChoice:
     """The fastest exact kernel by a trial of some milliseconds; native where none beats it clearly."""
     notes, missing = [], []
-    tokens = _TIMED_TOKENS_CPU if device.type == "cpu" else _TIMED_TOKENS
-    native_s = _seconds(_attend(NATIVE, None), _inputs(tokens, tokens, size, device, dtype))
-    best, best_s = NATIVE, _WORTH_CHANGING * native_s
-    for kernel in EXACT:
-        if (kernel.compiled and compiler is None) or (across and not kernel.across):
+    tokens = _BENCHMARK_TOKENS_CPU if device.type == "cpu" else _BENCHMARK_TOKENS
+    native_s = _time_s(_attention_fn(NATIVE, None), _inputs(tokens, tokens, size, device, dtype))
+    best, best_s = NATIVE, _MAX_TIME_SHARE * native_s
+    for kernel in EXACT_KERNELS:
+        if (kernel.compiled and compiler is None) or (context_parallel and not kernel.context_parallel):
             continue
         try:
             attend = _verify(kernel, device, dtype, size, compiler)
-        except _Unusable as error:
+        except _KernelUnusable as error:
             if error.missing:
                 missing.append(kernel.name)
             else:
-                notes.append(_said(f"attention {kernel.name} is not used: {error}"))
+                notes.append(_log_info(f"attention {kernel.name} is not used: {error}"))
             continue
-        seconds = _seconds(attend, _inputs(tokens, tokens, size, device, dtype))
+        seconds = _time_s(attend, _inputs(tokens, tokens, size, device, dtype))
         if seconds < best_s:
             best, best_s = kernel, seconds
     absent = f" (not installed: {', '.join(missing)})" if missing else ""
-    notes.append(_said(f"attention is computed by {best.name}{absent}"))
-    return Choice(best.backend, tuple(notes))
+    notes.append(_log_info(f"attention is computed by {best.name}{absent}"))
+    return AttentionChoice(best.backend, tuple(notes))
 
 
 def _verify(
-    kernel: Kernel, device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None
-) -> Attend:
-    """The kernel as a function, once its results were compared with those of plain arithmetic; raises `_Unusable`."""
+    kernel: AttentionKernel, device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None
+) -> AttentionFn:
+    """The kernel as a function, once its results were compared with those of plain arithmetic; raises
+    `_KernelUnusable`."""
     try:
         # Entered only for its check: diffusers says here whether the package is there and new enough.
         with attention_backend(kernel.backend):
-            attend = _attend(kernel, compiler if kernel.compiled else None)
+            attend = _attention_fn(kernel, compiler if kernel.compiled else None)
     except RuntimeError as error:
-        raise _Unusable(str(error), missing=True) from error
+        raise _KernelUnusable(str(error), missing=True) from error
     tolerance = kernel.tolerance or max(4 * torch.finfo(dtype).eps, 4e-3)
     for queries, keys in _TRIALS:
         given = _inputs(queries, keys, size, device, dtype)
@@ -182,15 +185,17 @@ def _verify(
         except Exception as error:
             # Whatever a foreign kernel raises: what it means for us is the same.
             why = (str(error).strip() or "no reason given").splitlines()[0]
-            raise _Unusable(f"it fails on this machine, {type(error).__name__}: {why}") from error
-        wrong = _row_error(out, _plain_attention(*given))
+            raise _KernelUnusable(f"it fails on this machine, {type(error).__name__}: {why}") from error
+        wrong = _max_row_error(out, _reference_attention(*given))
         # Not "more than": what is not a number is wrong too.
         if not wrong <= tolerance:
-            raise _Unusable(f"it gives wrong results on this machine, off by {wrong:.2g} of at most {tolerance:.2g}")
+            raise _KernelUnusable(
+                f"it gives wrong results on this machine, off by {wrong:.2g} of at most {tolerance:.2g}"
+            )
     return attend
 
 
-def _attend(kernel: Kernel, compiler: str | None) -> Attend:
+def _attention_fn(kernel: AttentionKernel, compiler: str | None) -> AttentionFn:
     def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = dispatch_attention_fn(query, key, value, backend=kernel.backend)
         return out
@@ -213,14 +218,14 @@ def _inputs(
     return query.to(device, dtype), key.to(device, dtype), value.to(device, dtype)
 
 
-def _plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def _reference_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """softmax(q k^T / sqrt(d)) v in float64 on the CPU: the definition, and nobody's kernel."""
     query, key, value = (each.cpu().double().transpose(1, 2) for each in (query, key, value))
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     return (scores.softmax(dim=-1) @ value).transpose(1, 2)
 
 
-def _row_error(out: torch.Tensor, expected: torch.Tensor) -> float:
+def _max_row_error(out: torch.Tensor, expected: torch.Tensor) -> float:
     """The largest error of a row (a token's head), as a share of that row's length; infinite for another shape."""
     if out.shape != expected.shape:
         return math.inf
@@ -228,7 +233,7 @@ def _row_error(out: torch.Tensor, expected: torch.Tensor) -> float:
     return float(error.max()) if bool(error.isfinite().all()) else math.inf
 
 
-def _seconds(attend: Attend, given: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> float:
+def _time_s(attend: AttentionFn, given: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> float:
     """The shortest of a few runs, after one to warm up."""
 
     def wait() -> None:
@@ -237,7 +242,7 @@ def _seconds(attend: Attend, given: tuple[torch.Tensor, torch.Tensor, torch.Tens
 
     attend(*given)
     taken = []
-    for _ in range(_TIMED_RUNS):
+    for _ in range(_BENCHMARK_RUNS):
         wait()
         start = time.perf_counter()
         attend(*given)
@@ -246,7 +251,7 @@ def _seconds(attend: Attend, given: tuple[torch.Tensor, torch.Tensor, torch.Tens
     return min(taken)
 
 
-def _said(sentence: str) -> str:
+def _log_info(sentence: str) -> str:
     """The sentence for the notes, and in the log; as information, or it would stand on the terminal twice."""
     logging.getLogger(__name__).info(sentence)
     return sentence

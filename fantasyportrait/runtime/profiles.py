@@ -1,4 +1,4 @@
-"""How the diffusion engine fits a card: a table, one row a profile, each naming calls that libraries already have.
+"""How the diffusion engine fits a GPU: a table, one row a profile, each naming calls that libraries already have.
 
 No torch here: whoever only offers the names stays light.
 """
@@ -15,19 +15,19 @@ Offload = Literal["none", "model", "stream", "disk", "sequential"]
 
 @dataclass(frozen=True)
 class Profile:
-    """One way to fit a card.
+    """One way to fit a GPU.
 
     Attributes:
         name: what users call it.
         weights: how the transformer's large matrices are held: whole (in the precision it computes in, or as a GGUF
             file has them), fp8, int8, nf4, or gguf (the file's own blocks).
-        offload: what stays on the card: everything (none), one model at a time (model), one block with the next on its
+        offload: what stays on the GPU: everything (none), one model at a time (model), one block with the next on its
             way (stream, from pinned memory; disk, from a mapped file), or one layer at a time (sequential).
         bits: a quantized matrix takes for each number, scales included; 16 where weights are whole.
-        card_gib: the cards that it was made for, by their memory.
+        gpu_gib: the GPUs that it was made for, by their memory.
         calls: how it is done, by the libraries' own names.
         capability: the least CUDA compute capability.
-        card: runs on a card only, not on the CPU.
+        gpu_only: runs on a GPU only, not on the CPU.
         package, extra: a package that has to be installed for it, and the extra of ours that brings it.
     """
 
@@ -35,10 +35,10 @@ class Profile:
     weights: Weights
     offload: Offload
     bits: float
-    card_gib: tuple[int, ...]
+    gpu_gib: tuple[int, ...]
     calls: str
     capability: tuple[int, int] = (0, 0)
-    card: bool = False
+    gpu_only: bool = False
     package: str | None = None
     extra: str = "wan"
 
@@ -49,7 +49,7 @@ class Profile:
 
     @property
     def streams(self) -> bool:
-        """Whether the transformer's weights cross the link to the card once a forward pass."""
+        """Whether the transformer's weights cross the link to the GPU once a forward pass."""
         return self.offload in ("stream", "disk", "sequential")
 
 
@@ -58,7 +58,7 @@ PROFILES: tuple[Profile, ...] = (
     Profile("model-offload", "whole", "model", 16, (48,), "pipeline.enable_model_cpu_offload"),
     Profile(
         *("fp8", "fp8", "model", 8, (24,), "transformer.enable_layerwise_casting(float8_e4m3fn), model offload"),
-        # Cards compute in float8 from 8.9 on. Here it is how numbers are stored; bfloat16 is computed, from 8.0 on.
+        # GPUs compute in float8 from 8.9 on. Here it is how numbers are stored; bfloat16 is computed, from 8.0 on.
         capability=(8, 0),
     ),
     Profile(
@@ -73,7 +73,7 @@ PROFILES: tuple[Profile, ...] = (
     ),
     Profile(
         *("nf4", "nf4", "model", 4.5, (24, 16), "BitsAndBytesConfig(load_in_4bit, nf4), model offload"),
-        card=True,
+        gpu_only=True,
         package="bitsandbytes",
     ),
     Profile(
@@ -99,12 +99,12 @@ PROFILES: tuple[Profile, ...] = (
         *("stream-disk", "whole", "disk", 16, (12, 8)),
         "the same from a mapped file: enable_group_offload(low_cpu_mem_usage)",
     ),
-    Profile("sequential", "whole", "sequential", 16, (6,), "pipeline.enable_sequential_cpu_offload", card=True),
+    Profile("sequential", "whole", "sequential", 16, (6,), "pipeline.enable_sequential_cpu_offload", gpu_only=True),
 )
 PROFILE_NAMES: tuple[str, ...] = tuple(profile.name for profile in PROFILES)
 
 
-def profile_of(name: str) -> Profile:
+def get_profile(name: str) -> Profile:
     """The row of that name; `RequestError` for an unknown one."""
     for profile in PROFILES:
         if profile.name == name:

@@ -8,12 +8,13 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.face import Face
+from fantasyportrait.schema.cast import Role
+from fantasyportrait.schema.converters import StrPath
+from fantasyportrait.schema.events import Event, Result
+from fantasyportrait.schema.portrait import PortraitLike
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import Role
-from fantasyportrait.service.converted import StrPath
-from fantasyportrait.service.events import Event, Result
-from fantasyportrait.service.portrait import PortraitLike
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.service.input_reader import InputReader
 
 OPTIONS = tuple(
     field.name for field in fields(AnimationRequest) if field.name not in ("portrait", "cast", "portrait_sha256")
@@ -25,12 +26,12 @@ def faces(photo: PortraitLike, *, detector: str = "centerface", models_dir: StrP
 
     Args:
         photo: a path, a numpy array uint8 RGB (H, W, 3), RGBA or grey, or a Pillow image.
-        detector: centerface, published or insightface.
+        detector: centerface, original or insightface.
         models_dir: the folder of the model files; the usual one by default.
 
     Raises `MediaError` for a photo that cannot be read, `FaceError` where no face is large enough.
     """
-    return Animator(models_dir).faces(photo, detector=detector)[1]
+    return InputReader(models_dir).faces(photo, detector=detector)[1]
 
 
 def animate(
@@ -39,7 +40,7 @@ def animate(
     output: StrPath,
     *,
     models_dir: StrPath | None = None,
-    watch: Callable[[Event], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     cancel: CancelToken | None = None,
     **options: Any,
 ) -> Result:
@@ -50,7 +51,7 @@ def animate(
         cast: roles, or their text on the command line: ["1=a.mp4", "2=motion:smile"].
         output: the video, .mp4, .webm or .gif, or no suffix for a folder of PNG frames.
         models_dir: the folder of the model files; the usual one by default.
-        watch: gets the events of the run, see `fantasyportrait.events`.
+        on_event: gets the events of the run, see `fantasyportrait.events`.
         cancel: its `cancel()` stops the run, which then raises `Cancelled`.
         options: further fields of `AnimationRequest`, such as duration, rate, sound, engine.
 
@@ -61,4 +62,4 @@ def animate(
         hint = did_you_mean(unknown[0], OPTIONS)
         raise RequestError(f"{unknown[0]!r} is no option of a request{hint}: give {', '.join(OPTIONS)}")
     request = AnimationRequest(photo, cast, **options)
-    return Animator(models_dir).animate(request, output, cancel=cancel, watch=watch)
+    return Animator(models_dir).animate(request, output, cancel=cancel, on_event=on_event)

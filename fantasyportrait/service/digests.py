@@ -5,13 +5,13 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256, open_regular
-from fantasyportrait.media.inputs import check_file
-from fantasyportrait.service.cast import ClipSource
-from fantasyportrait.service.portrait import portrait_name
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.images.input_checks import check_file
+from fantasyportrait.schema.cast import ClipSource
+from fantasyportrait.schema.portrait import portrait_name
+from fantasyportrait.schema.request import AnimationRequest
 
 
-def check_input(path: Path, what: str) -> None:
+def check_input_file(path: Path, what: str) -> None:
     """Raise `MediaError` where `path`, given as `what` ("photo", "clip", "sound"), is no file that can be read.
 
     Such are an address, a folder, a saved request, a named pipe, a device, and what is absent.
@@ -35,7 +35,7 @@ def clip_sha256(path: Path) -> str:
         raise MediaError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
 
 
-def record_inputs(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
+def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
     """The request with the digests of its portrait and clips, and a note for each that had another one before."""
     notes = []
 

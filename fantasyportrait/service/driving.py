@@ -7,17 +7,17 @@ from fractions import Fraction
 import numpy as np
 
 from fantasyportrait.core.errors import FaceError, RequestError
+from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.report import crowd_warning, report
-from fantasyportrait.media.clips import ClipInfo
+from fantasyportrait.faces.track_report import crowd_warning, report_track
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.media.rates import nearest_standard
-from fantasyportrait.media.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count, round_half_up
-from fantasyportrait.schema.limits import PRIVATE
-from fantasyportrait.service.cast import LONGEST_S, ClipSource
-from fantasyportrait.service.checks import check_number
-from fantasyportrait.service.converted import DurationWord
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.media.frame_rates import nearest_standard
+from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, delay_frames
+from fantasyportrait.schema.checks import check_number
+from fantasyportrait.schema.converters import DurationMode
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count
 
 DEFAULT_DURATION_S = 4
 MISSING_S = Fraction(1, 2)
@@ -40,18 +40,13 @@ def clip_key(source: ClipSource) -> ClipKey:
     return str(source.path), source.start_s, source.end_s
 
 
-def delay_frames(source: ClipSource, rate: Fraction) -> int:
-    """After how many frames of the result the clip begins."""
-    return round_half_up(Fraction(source.delay_s) * rate)
-
-
-def check_span(source: ClipSource, info: ClipInfo) -> None:
+def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
     """Raise `RequestError` where a part is wanted of a still picture, which has no time."""
     if info.still and (source.start_s or source.end_s is not None):
         raise RequestError(f"{source.path} is a picture, which has no start and end: leave them out")
 
 
-def rate_for(
+def choose_frame_rate(
     request: AnimationRequest, infos: Mapping[ClipKey, ClipInfo], decoder: Decoder
 ) -> tuple[Fraction, list[str]]:
     """The result's frames a second, and notes: the request's, or those of the first clip of its cast that moves.
@@ -61,7 +56,7 @@ def rate_for(
     if isinstance(request.rate, Fraction):
         return request.rate, []
     path = next((clip.path for clip in request.clips if not infos[clip_key(clip)].still), None)
-    measured = None if path is None else decoder.own_rate(path)
+    measured = None if path is None else decoder.native_rate(path)
     if path is None or measured is None:
         raise RequestError("rate is 'clip', but the cast's clips are still pictures: give frames a second, such as 25")
     own, steady = measured
@@ -93,7 +88,7 @@ def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
     return frame_count(max(end_s - source.start_s, 0.0), rate)
 
 
-def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float | None:
+def reported_duration_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float | None:
     """When the used part of the clip ends in a result of `rate`, in seconds, by what the clip says of its length.
 
     None for a still picture, which does not decide how long a result is. Raises `MediaError` for an unreadable clip.
@@ -102,23 +97,23 @@ def stated_length_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> flo
     return None if info.still else float((delay_frames(source, rate) + expected_frames(source, info, rate)) / rate)
 
 
-def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track_rows) -> list[str]:
+def clip_notes(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
     """What the user should know about the clip and the chosen person, each with the clip's name.
 
-    `most_rows`: how many rows a track may have.
+    `max_rows`: how many rows a track may have.
     """
     name = clip.source.path.name
     notes = [*clip.info.notes]
-    found = report(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
+    found = report_track(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
     notes += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
     if clip.info.still and clip.source.delay_s:
         notes.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
-        if len(clip.track) >= most_rows:
+        if len(clip.track) >= max_rows:
             notes.append(
-                f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {most_rows} frames: "
+                f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {max_rows} frames: "
                 "choose another part with start and end"
             )
         else:
@@ -129,7 +124,7 @@ def clip_notes(clip: DrivingClip, rate: Fraction, most_rows: int = PRIVATE.track
     return notes
 
 
-def late_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
+def late_start_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
     """A note for each clip whose delay lets it begin only after the end of the result."""
     return [
         f"{clip.source.path.name} begins at {clip.source.delay_s:g} s, after the end of the video "
@@ -139,13 +134,13 @@ def late_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
     ]
 
 
-def last_frame(clip: DrivingClip, rate: Fraction) -> int:
+def end_frame(clip: DrivingClip, rate: Fraction) -> int:
     """How many frames of a result have passed when the clip, begun after its delay, has been played once."""
     return delay_frames(clip.source, rate) + len(clip.track)
 
 
-def timeline_for(
-    duration: float | DurationWord,
+def build_timeline(
+    duration: float | DurationMode,
     rate: Fraction,
     clips: Sequence[DrivingClip],
     sound_s: Fraction | None = None,
@@ -158,11 +153,11 @@ def timeline_for(
     if duration == "sound":
         if not sound_s:
             raise RequestError("duration is 'sound', but no clip has sound: give a sound as file:PATH, or seconds")
-        check_number("the length of the sound", float(sound_s), 0, LONGEST_S)
+        check_number("the length of the sound", float(sound_s), 0, MAX_DURATION_S)
         return Timeline(rate, frame_count(sound_s, rate))
     if not isinstance(duration, str):
         return Timeline(rate, frame_count(duration, rate))
-    ends = [last_frame(clip, rate) for clip in clips if not clip.info.still] or [frame_count(DEFAULT_DURATION_S, rate)]
+    ends = [end_frame(clip, rate) for clip in clips if not clip.info.still] or [frame_count(DEFAULT_DURATION_S, rate)]
     return Timeline(rate, max(ends) if duration == "longest" else min(ends))
 
 

@@ -42,7 +42,7 @@ class History:
 
     def entries(self) -> tuple[Entry, ...]:
         """The finished results, newest first."""
-        found = [entry for place in self._places() if (entry := _entry(place))]
+        found = [entry for place in self._folders() if (entry := _entry(place))]
         return tuple(sorted(found, key=lambda entry: (entry.created_s, entry.id), reverse=True))
 
     def delete(self, entry_id: str) -> None:
@@ -55,12 +55,12 @@ class History:
     def expire(self, older_than_s: float, now_s: float | None = None) -> int:
         """Remove the folders last changed more than `older_than_s` ago, unfinished ones too; return how many."""
         limit = (time.time() if now_s is None else now_s) - older_than_s
-        old = [place for place in self._places() if _changed_s(place) < limit]
+        old = [place for place in self._folders() if _changed_s(place) < limit]
         for place in old:
             shutil.rmtree(place, ignore_errors=True)
         return len(old)
 
-    def _places(self) -> list[Path]:
+    def _folders(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
         return [place for place in self.folder.iterdir() if _ID.fullmatch(place.name) and place.is_dir()]

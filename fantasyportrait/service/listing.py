@@ -5,21 +5,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.annotate import annotate, annotate_tracks
+from fantasyportrait.faces.clip_orientation import turn_note
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.report import crowd_warning, report
-from fantasyportrait.media.images import resize, save_image
-from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.media.timeline import rows_end_s
-from fantasyportrait.service.annotate import annotate, annotate_tracks
-from fantasyportrait.service.upright_clips import turn_note
-
-if TYPE_CHECKING:
-    from fantasyportrait.service.animator import Animator
+from fantasyportrait.faces.track_report import crowd_warning, report_track
+from fantasyportrait.images.images import resize, save_image
+from fantasyportrait.media.image_clips import is_image
+from fantasyportrait.schema.timeline import span_end_s
+from fantasyportrait.service.input_reader import InputReader
 
 RATE = Fraction(25)
 
@@ -47,15 +45,15 @@ class Listing:
 
 def is_clip(path: Path) -> bool:
     """Whether a file is listed as a clip: by its content, and by its name where that shows no picture."""
-    if is_picture(path):
+    if is_image(path):
         return False
     kind, _ = mimetypes.guess_type(path.name)
     return kind is None or not kind.startswith("image/")
 
 
-def list_photo(animator: "Animator", path: Path) -> Listing:
+def list_photo(inputs: InputReader, path: Path) -> Listing:
     """The faces of a photo, in pixels of the file; a note says where it was read at another size."""
-    photo, faces = animator.faces(path)
+    photo, faces = inputs.faces(path)
     rows = tuple(
         {
             "id": face.id,
@@ -70,23 +68,23 @@ def list_photo(animator: "Animator", path: Path) -> Listing:
     return Listing((width, height), rows, photo.notes, annotate(photo.pixels, faces))
 
 
-def list_clip(animator: "Animator", path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
+def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
     """The persons of a clip who are seen from `start_s` to `end_s`, with their numbers in the whole clip.
 
     Boxes are pixels of the frames as they are tracked; a row's box is that of the first frame in which the person is
     seen. The picture is the first frame in which most of them are seen together.
     """
-    tracks = animator.tracks(path, RATE, start_s, end_s)
+    tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
-    info = animator.decoder.probe(path)
-    notes = [*info.notes, *turn_note(path, animator.decoder.turn_of(path))]
+    info = inputs.decoder.probe(path)
+    notes = [*info.notes, *turn_note(path, inputs.decoder.turn_of(path))]
     for track in tracks:
-        found = report(track, None if info.still else RATE, (info.width, info.height))
+        found = report_track(track, None if info.still else RATE, (info.width, info.height))
         notes += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
-    span = rows_end_s(start_s, shown, RATE), rows_end_s(start_s, shown + 1, RATE)
-    with closing(animator.decoder.frames(path, RATE, *span)) as frames:
+    span = span_end_s(start_s, shown, RATE), span_end_s(start_s, shown + 1, RATE)
+    with closing(inputs.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
     return Listing(tracks[0].size, rows, (*notes, *([crowd] if crowd else [])), picture)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.core.optional import check_installed
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service.job_sizes import job_size, sampled_frames
-from fantasyportrait.service.places import cache_folder
-from fantasyportrait.service.sampling import Sampling
-from fantasyportrait.service.wan_model import WanModel, lora_file, prepare_model
+from fantasyportrait.core.paths import default_cache_dir
+from fantasyportrait.engines.sampling_workload import sampled_frames, workload_of
+from fantasyportrait.engines.wan_model import WanModel, lora_file, prepare_model
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 
 if TYPE_CHECKING:
-    from fantasyportrait.pipelines.fit import Fitter
-    from fantasyportrait.runtime.estimate import Estimate
-    from fantasyportrait.runtime.job_needs import JobSize
+    from fantasyportrait.planning.estimate import Estimate
+    from fantasyportrait.planning.planner import Planner
+    from fantasyportrait.planning.workload import Workload
 
 SIDE_MULTIPLE = 16
 Row = Mapping[str, str | float | bool]
@@ -28,7 +28,7 @@ class MachineReport:
 
     Attributes:
         machine: its device in words, with the memory that is free.
-        rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, why.
+        rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, reason.
         chosen: the profile that a request would get; None where nothing fits.
         verdict: what it would take, or why it cannot be done.
         notes: what the figures rest on.
@@ -46,31 +46,31 @@ def machine_report(
     size: tuple[int, int],
     frames: int,
     faces: int,
-    placement: Placement,
+    runtime_config: RuntimeConfig,
     models_dir: Path | None = None,
 ) -> MachineReport:
     """The report for a video of `size` (width, height) pixels with `frames` frames and `faces` driven faces.
 
     Nothing is fetched or loaded; the machine is measured for some seconds. A model that is not there is reckoned with
-    the published sizes. Raises `DependencyError` without the packages of the extra `wan`.
+    the original sizes. Raises `DependencyError` without the packages of the extra `wan`.
     """
     check_installed("diffusers", extra="wan", purpose="the wan engine")
     if any(side % SIDE_MULTIPLE or side < SIDE_MULTIPLE for side in size):
         raise RequestError(f"the size is {size[0]} x {size[1]}: both sides must be multiples of {SIDE_MULTIPLE}")
-    from fantasyportrait.runtime.quiet import quiet_libraries
+    from fantasyportrait.runtime.library_logging import quiet_libraries
 
     with quiet_libraries():
-        from fantasyportrait.pipelines.fit import Fitter
+        from fantasyportrait.planning.planner import Planner
 
         model, notes = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
-        fitter = Fitter(folder, gguf, placement, cache_folder())
-        job = job_size(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
-        chosen, verdict, planned = _verdict(fitter, job)
-        table = fitter.table(planned)
-    here = fitter.machine
+        planner = Planner(folder, gguf, runtime_config, default_cache_dir())
+        job = workload_of(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
+        chosen, verdict, planned = _verdict(planner, job)
+        table = planner.table(planned)
+    here = planner.machine
     memory = f"{here.ram_gib:.1f} GiB of memory free"
-    where = f"{here.name}: {memory}" if here.one_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
+    where = f"{here.name}: {memory}" if here.unified_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
     if not any(each.measured for each in table):
         notes.append("times are estimated: no video has been made on this machine yet")
     return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
@@ -80,7 +80,7 @@ def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None
     try:
         return prepare_model(sampling.model, models_dir), []
     except WeightsError as error:
-        return None, [f"figures are the published model's, unquantized, since {error}"]
+        return None, [f"figures are the original model's, unquantized, since {error}"]
 
 
 def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
@@ -91,15 +91,15 @@ def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
         return None
 
 
-def _verdict(fitter: "Fitter", job: "JobSize") -> tuple[str | None, str, "JobSize"]:
+def _verdict(planner: "Planner", job: "Workload") -> tuple[str | None, str, "Workload"]:
     """The profile that a request gets, in words, and the job as it is sampled: in windows where only those fit."""
     from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 
     try:
-        plan = fitter.plan(job)
+        plan = planner.plan(job)
     except RequestError as error:
         # Windows were tried too.
-        return None, str(error), replace(job, longest_pass=min(job.longest_pass, WINDOW_FRAMES))
+        return None, str(error), replace(job, max_window_frames=min(job.max_window_frames, WINDOW_FRAMES))
     return plan.estimate.profile.name, plan.sentence, plan.job
 
 
@@ -111,5 +111,5 @@ def _row(each: "Estimate") -> Row:
         "ram_gib": round(max(each.ram_gib, each.load_gib), 1),
         "step_s": round(each.step_s, 2),
         "total_s": round(each.total_s, 1),
-        "why": each.why,
+        "reason": each.reason,
     }

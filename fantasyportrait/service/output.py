@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
-from fantasyportrait.core.locked_folder import locked_folder, one_at_a_time
+from fantasyportrait.core.locked_folder import folder_lock, locked_folder
 
 SUFFIXES = (".mp4", ".webm", ".gif", "")
 SIDE_BY_SIDE, REQUEST, PORTRAIT = ".side-by-side.mp4", ".request.json", ".portrait.png"
-LONGEST_NAME = 255
+MAX_NAME_BYTES = 255
 """Bytes of a file's name, on most file systems."""
 
 
@@ -38,8 +38,8 @@ def output_paths(video: Path) -> OutputPaths:
             "of PNG frames"
         )
     size = len(os.fsencode(video.name))
-    if size > LONGEST_NAME:
-        raise RequestError(f"the name of the output has {size} bytes: give one of at most {LONGEST_NAME}")
+    if size > MAX_NAME_BYTES:
+        raise RequestError(f"the name of the output has {size} bytes: give one of at most {MAX_NAME_BYTES}")
     return OutputPaths(
         video, *(video.with_name(_long_name(video.name, tail)) for tail in (SIDE_BY_SIDE, REQUEST, PORTRAIT))
     )
@@ -59,7 +59,7 @@ def free_path(video: Path, overwrite: bool = False) -> Path:
         number += 1
 
 
-def check_place(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
+def check_output_paths(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
     """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files.
 
     `saves_portrait`: the portrait is in memory and becomes a file too.
@@ -82,7 +82,7 @@ def check_place(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool
 
 
 @contextmanager
-def workplace(paths: OutputPaths) -> Iterator[Path]:
+def staging_folder(paths: OutputPaths) -> Iterator[Path]:
     """A hidden folder beside the output, removed at the end whatever happens. Errors of the disk: `OutputError`."""
     with ExitStack() as stack:
         try:
@@ -95,7 +95,7 @@ def workplace(paths: OutputPaths) -> Iterator[Path]:
             raise _refusal(paths, error) from error
 
 
-def publish(made: Path, paths: OutputPaths) -> None:
+def commit_outputs(made: Path, paths: OutputPaths) -> None:
     """Move the files of a result from the folder `made`, where they have their final names, in place together.
 
     A file of an earlier result that has no successor is removed. Where one step fails, all is as it was before: raises
@@ -103,7 +103,7 @@ def publish(made: Path, paths: OutputPaths) -> None:
     """
     before = made / "before.replaced"  # no name of an output
     before.mkdir()
-    with one_at_a_time(paths.video.parent):
+    with folder_lock(paths.video.parent):
         if paths.video.is_dir() and any(paths.video.iterdir()):
             raise OutputError(f"{paths.video} was filled by another run meanwhile: choose another name")
         with ExitStack() as undo:
@@ -145,10 +145,10 @@ def _remove(path: Path) -> None:
 
 def _long_name(stem: str, tail: str) -> str:
     """`stem` + `tail`; where that is too long, the stem is cut between two characters and ends in its digest."""
-    if len(os.fsencode(stem + tail)) <= LONGEST_NAME:
+    if len(os.fsencode(stem + tail)) <= MAX_NAME_BYTES:
         return stem + tail
     digest = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
-    room = LONGEST_NAME - len(os.fsencode(digest + tail))
+    room = MAX_NAME_BYTES - len(os.fsencode(digest + tail))
     short = stem
     while len(os.fsencode(short)) > room:
         short = short[:-1]

@@ -3,26 +3,27 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from fantasyportrait.media.sound import SoundSource
-from fantasyportrait.media.timeline import Timeline
-from fantasyportrait.service.driving import DrivingClip, clip_key, delay_frames, last_frame
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.media.sound import SoundSegment
+from fantasyportrait.schema.cast import delay_frames
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
+from fantasyportrait.service.driving import DrivingClip, clip_key, end_frame
 
 _UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less
 
 
 def sound_sources(
     request: AnimationRequest, clips: Sequence[DrivingClip], timeline: Timeline
-) -> tuple[tuple[SoundSource, ...], list[str]]:
+) -> tuple[tuple[SoundSegment, ...], list[str]]:
     """The sources to mix (none: a silent video without a sound track), and notes about what is missing.
 
     A clip that drives two faces is heard once, unless it begins at different times.
     """
     if request.sound == "none":
         return (), []
-    if request.own_sound is not None:
-        return (SoundSource(request.own_sound.path, request.own_sound.start_s, timeline.duration_s),), []
-    heard = heard_clips(request, clips)
+    if request.custom_sound is not None:
+        return (SoundSegment(request.custom_sound.path, request.custom_sound.start_s, timeline.duration_s),), []
+    heard = audible_clips(request, clips)
     notes = []
     if not heard and request.sound != "auto":
         wanted = _wanted(request, clips)
@@ -31,17 +32,17 @@ def sound_sources(
     return tuple(_source(clip, request, timeline) for clip in heard), notes
 
 
-def heard_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
+def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
     """The clips whose sound the result has, each once for every time at which it begins."""
-    if request.sound == "none" or request.own_sound is not None:
+    if request.sound == "none" or request.custom_sound is not None:
         return []
     wanted = [clip for clip in _wanted(request, clips) if clip.info.has_sound]
     return list({(clip_key(clip.source), clip.source.delay_s): clip for clip in wanted}.values())
 
 
-def heard_length_s(request: AnimationRequest, clips: Sequence[DrivingClip], rate: Fraction) -> Fraction | None:
+def audible_duration_s(request: AnimationRequest, clips: Sequence[DrivingClip], rate: Fraction) -> Fraction | None:
     """When the last of the heard clips has been played once, in seconds; None where none is heard."""
-    return max((last_frame(clip, rate) / rate for clip in heard_clips(request, clips)), default=None)
+    return max((end_frame(clip, rate) / rate for clip in audible_clips(request, clips)), default=None)
 
 
 def sound_notes(
@@ -49,19 +50,19 @@ def sound_notes(
 ) -> list[str]:
     """What the user should know about sound that is longer or shorter than the video; `file_s`: of the own sound."""
     video_s = timeline.duration_s
-    if request.own_sound is not None:
+    if request.custom_sound is not None:
         if file_s is None or abs(file_s - video_s) <= _UNNOTICED_S:
             return []
-        begun = f" from {request.own_sound.start_s:g} s on" if request.own_sound.start_s else ""
+        begun = f" from {request.custom_sound.start_s:g} s on" if request.custom_sound.start_s else ""
         end = "it is cut off at the end" if file_s > video_s else "the rest is silent"
-        name = request.own_sound.path.name
+        name = request.custom_sound.path.name
         return [f"the sound of {name}{begun} lasts {float(file_s):.1f} s and the video {float(video_s):.1f} s: {end}"]
-    return [note for clip in heard_clips(request, clips) for note in _clip_note(clip, request, timeline)]
+    return [note for clip in audible_clips(request, clips) for note in _clip_note(clip, request, timeline)]
 
 
 def _clip_note(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> list[str]:
     name, video_s = clip.source.path.name, float(timeline.duration_s)
-    end = last_frame(clip, timeline.rate)
+    end = end_frame(clip, timeline.rate)
     end_s = float(end / timeline.rate)
     if end - timeline.frames > _UNNOTICED_S * timeline.rate:
         return [f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: it is cut off there"]
@@ -81,8 +82,8 @@ def _wanted(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[Dri
     return list(clips)
 
 
-def _source(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> SoundSource:
+def _source(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> SoundSegment:
     frame_s = 1 / timeline.rate
     delay_s = delay_frames(clip.source, timeline.rate) * frame_s
     length_s = len(clip.track) * frame_s
-    return SoundSource(clip.source.path, clip.source.start_s, length_s, request.fill, frame_s, delay_s)
+    return SoundSegment(clip.source.path, clip.source.start_s, length_s, request.fill, frame_s, delay_s)

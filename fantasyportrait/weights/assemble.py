@@ -14,14 +14,14 @@ from typing import Any
 
 from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.core.tensor_check import Shape, check_tensors
-from fantasyportrait.weights.convert import checked, save_tensors
+from fantasyportrait.weights.convert import convert_tensors, save_tensors
 from fantasyportrait.weights.links import link_file, link_folder
-from fantasyportrait.weights.published_files import FACE_NETS, adapter_files, read_published
-from fantasyportrait.weights.tensor_header import index_weights, tensor_shapes
-from fantasyportrait.weights.wan_sources import CONFIGS, WEIGHTS_NAMES, WanSources
+from fantasyportrait.weights.original_files import FACE_NETS, adapter_files, read_original
+from fantasyportrait.weights.safetensors_header import read_weight_map, tensor_shapes
+from fantasyportrait.weights.wan_paths import CONFIGS, WEIGHTS_NAMES, WanPaths
 
 MOTION_ATTENTION = "motion_attention.safetensors"
-MARK = ".assembled.json"
+MANIFEST = ".assembled.json"
 
 _VERSION = 1
 """To be raised when assembled folders of before are no longer right."""
@@ -32,7 +32,7 @@ _UNREAD_IN_BASE = ".norm_added_q."
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkSpec:
     """What a network of ours expects of its folder: the shape of every tensor under our names, and its config.json."""
 
     shapes: Mapping[str, Shape]
@@ -40,15 +40,15 @@ class Network:
 
 
 @dataclass(frozen=True)
-class WanNetworks:
+class WanNetworkSpecs:
     """The networks that an assembled folder is made for; the transformer's shapes include motion attention's."""
 
-    transformer: Network
-    motion_adapter: Network
-    motion_encoder: Network
+    transformer: NetworkSpec
+    motion_adapter: NetworkSpec
+    motion_encoder: NetworkSpec
 
 
-def assemble(sources: WanSources, networks: WanNetworks, out: Path) -> Path:
+def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
     """`out`, made from the sources once and made anew only when they or the networks change.
 
     It holds transformer/ (our config, the base's shards, motion_attention.safetensors, one index; of a GGUF model only
@@ -56,10 +56,10 @@ def assemble(sources: WanSources, networks: WanNetworks, out: Path) -> Path:
     It appears whole or not at all. Raises `WeightsError` that names what is missing or wrong, `OutputError` where it
     cannot be written or where `out` is a folder that was not made here.
     """
-    facts = _facts(sources, networks)
-    if _mark_of(out) == facts:
+    fingerprint = _fingerprint(sources, networks)
+    if _read_manifest(out) == fingerprint:
         return out
-    if out.exists() and _mark_of(out) is None and any(out.iterdir()):
+    if out.exists() and _read_manifest(out) is None and any(out.iterdir()):
         raise OutputError(f"{out} was not made from a base and an adapter and is left alone: choose another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -68,21 +68,21 @@ def assemble(sources: WanSources, networks: WanNetworks, out: Path) -> Path:
         raise OutputError(f"{out} cannot be made ({error.strerror}): choose another folder for the models") from error
     try:
         _fill(sources, networks, half)
-        _write_json(half / MARK, facts)
+        _write_json(half / MANIFEST, fingerprint)
         _move(half, out)
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return out
 
 
-def _fill(sources: WanSources, networks: WanNetworks, folder: Path) -> None:
+def _fill(sources: WanPaths, networks: WanNetworkSpecs, folder: Path) -> None:
     motion = {key: shape for key, shape in networks.transformer.shapes.items() if _is_motion(key)}
     stock = {key: shape for key, shape in networks.transformer.shapes.items() if not _is_motion(key)}
     transformer = folder / "transformer"
     _write_json(transformer / "config.json", networks.transformer.config)
     weight_map = {} if sources.gguf else _link_shards(sources.base / "transformer", stock, transformer)
-    published = read_published(sources.adapter)
-    attention = checked("motion_attention", published.adapter_file, published.motion_attention, motion)
+    original = read_original(sources.adapter)
+    attention = convert_tensors("motion_attention", original.adapter_file, original.motion_attention, motion)
     save_tensors(attention, transformer / MOTION_ATTENTION)
     if weight_map:
         weight_map.update(dict.fromkeys(attention, MOTION_ATTENTION))
@@ -91,12 +91,12 @@ def _fill(sources: WanSources, networks: WanNetworks, folder: Path) -> None:
         _write_json(transformer / f"{_WEIGHTS_NAME}.safetensors.index.json", index)
     for network, part in ((networks.motion_adapter, "motion_adapter"), (networks.motion_encoder, "motion_encoder")):
         _write_json(folder / part / "config.json", network.config)
-    adapter = checked(
-        "motion_adapter", published.adapter_file, published.motion_adapter, networks.motion_adapter.shapes
+    adapter = convert_tensors(
+        "motion_adapter", original.adapter_file, original.motion_adapter, networks.motion_adapter.shapes
     )
     save_tensors(adapter, folder / "motion_adapter" / f"{_WEIGHTS_NAME}.safetensors")
-    encoder = checked(
-        "motion_encoder", published.encoder_file, published.motion_encoder, networks.motion_encoder.shapes
+    encoder = convert_tensors(
+        "motion_encoder", original.encoder_file, original.motion_encoder, networks.motion_encoder.shapes
     )
     save_tensors(encoder, folder / "motion_encoder" / f"{_WEIGHTS_NAME}.safetensors")
     for part in _LINKED:
@@ -107,7 +107,7 @@ def _fill(sources: WanSources, networks: WanNetworks, folder: Path) -> None:
 
 def _link_shards(source: Path, expected: Mapping[str, Shape], target: Path) -> dict[str, str]:
     """Link the base's shards after a look at their headers; returns the file of each tensor."""
-    weight_map = index_weights(source, _WEIGHTS_NAME)
+    weight_map = read_weight_map(source, _WEIGHTS_NAME)
     found: dict[str, Shape] = {}
     for name in sorted(set(weight_map.values())):
         held = tensor_shapes(source / name)
@@ -126,7 +126,7 @@ def _is_motion(key: str) -> bool:
     return key.endswith(("attn2.to_k_motion.weight", "attn2.to_v_motion.weight"))
 
 
-def _facts(sources: WanSources, networks: WanNetworks) -> dict[str, Any]:
+def _fingerprint(sources: WanPaths, networks: WanNetworkSpecs) -> dict[str, Any]:
     """What an assembled folder depends on, as it is written into it: files by place, size and time, and networks."""
     files = [*adapter_files(sources.adapter), *(sources.adapter / name for name in FACE_NETS)]
     parts = ["transformer", *_LINKED] if sources.gguf is None else _LINKED
@@ -137,23 +137,23 @@ def _facts(sources: WanSources, networks: WanNetworks) -> dict[str, Any]:
     except OSError as error:
         raise WeightsError(f"{error.filename} cannot be read ({error.strerror}): fetch the model again") from error
     expected = (networks.transformer, networks.motion_adapter, networks.motion_encoder)
-    facts = {
+    fingerprint = {
         "version": _VERSION,
         "gguf": sources.gguf is not None,
         "files": [[str(path.resolve()), state.st_size, state.st_mtime_ns] for path, state in states],
         "networks": [[dict(network.config), {**network.shapes}] for network in expected],
     }
-    facts_as_read: dict[str, Any] = json.loads(json.dumps(facts))
+    facts_as_read: dict[str, Any] = json.loads(json.dumps(fingerprint))
     return facts_as_read
 
 
-def _mark_of(folder: Path) -> dict[str, Any] | None:
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
     """What an assembled folder says it was made from; None for any other folder."""
     try:
-        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return mark if isinstance(mark, dict) else None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _move(half: Path, out: Path) -> None:
@@ -165,7 +165,7 @@ def _move(half: Path, out: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         half.replace(out)
     except OSError as error:
-        if _mark_of(out) == _mark_of(half):
+        if _read_manifest(out) == _read_manifest(half):
             return  # another process was faster, with the same result
         raise OutputError(f"{out} cannot be replaced ({error.strerror}): close what uses it, or delete it") from error
 

@@ -1,4 +1,4 @@
-"""Published tensors, checked one by one, become safetensors files under our names, once."""
+"""Original tensors, checked one by one, become safetensors files under our names, once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,28 +7,28 @@ from typing import Any
 from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.core.optional import require
 from fantasyportrait.core.tensor_check import Shape, check_tensors
-from fantasyportrait.weights.published_files import Tensors
-from fantasyportrait.weights.published_keys import Part, published_key, rename
+from fantasyportrait.weights.key_mapping import Component, convert_keys, original_key
+from fantasyportrait.weights.original_files import Tensors
 
 
-def checked(part: Part, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:
+def convert_tensors(part: Component, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:
     """`tensors` of the file `source` under our names, exactly those of `expected`; `WeightsError` names what differs.
 
-    The adapter and the encoder come back in float32, in which their numbers are published; motion
+    The adapter and the encoder come back in float32, in which their numbers were published; motion
     attention keeps its type, since it takes the transformer's.
     """
     try:
-        ours = rename(part, tensors)
+        ours = convert_keys(part, tensors)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
-    check_tensors(source, shapes, expected, lambda key: published_key(part, key))
+    check_tensors(source, shapes, expected, lambda key: original_key(part, key))
     return ours if part == "motion_attention" else {key: _as_float32(key, tensor) for key, tensor in ours.items()}
 
 
 def save_tensors(tensors: Tensors, path: Path) -> None:
     """Write a safetensors file; `OutputError` when the disk is full or the place is not writable."""
-    purpose = "converting the published weights"
+    purpose = "converting the original weights"
     library = require("safetensors.torch", extra="wan", purpose=purpose)
     damage = require("safetensors", extra="wan", purpose=purpose).SafetensorError
     try:

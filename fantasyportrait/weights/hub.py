@@ -29,7 +29,7 @@ class HubFile:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RepoInfo:
     """Every file of a repository at one commit."""
 
     repo: str
@@ -42,10 +42,10 @@ def is_offline() -> bool:
     return bool(_library(".constants").HF_HUB_OFFLINE)
 
 
-def read_listing(repo: str, revision: str) -> Listing:
+def read_repo_info(repo: str, revision: str) -> RepoInfo:
     """What the repository holds at `revision`, resolved to a commit. Raises `WeightsError`."""
     library = _library()
-    with _one_sentence(f"the list of files of {repo} at {revision}"):
+    with _translated_errors(f"the list of files of {repo} at {revision}"):
         info = library.HfApi().model_info(
             repo, revision=revision, files_metadata=True, timeout=LISTING_TIMEOUT_S, token=_token()
         )
@@ -58,10 +58,10 @@ def read_listing(repo: str, revision: str) -> Listing:
         )
         for file in info.siblings or ()
     ]
-    return Listing(repo, str(info.sha), tuple(files))
+    return RepoInfo(repo, str(info.sha), tuple(files))
 
 
-def download_file(listing: Listing, file: HubFile, folder: Path) -> Path:
+def download_file(repo_info: RepoInfo, file: HubFile, folder: Path) -> Path:
     """Fetch one file into `folder`, at its path in the repository.
 
     A file that is there as at that commit is kept, and a connection that breaks is taken up where it stopped: both are
@@ -70,10 +70,10 @@ def download_file(listing: Listing, file: HubFile, folder: Path) -> Path:
     Raises `WeightsError`, or `OutputError` where the disk is full or the folder is not writable.
     """
     library = _library()
-    with _one_sentence(f"{file.path} of {listing.repo}"):
+    with _translated_errors(f"{file.path} of {repo_info.repo}"):
         return Path(
             library.hf_hub_download(
-                listing.repo, file.path, revision=listing.commit, local_dir=str(folder), token=_token()
+                repo_info.repo, file.path, revision=repo_info.commit, local_dir=str(folder), token=_token()
             )
         )
 
@@ -88,7 +88,7 @@ def _token() -> str | bool:
 
 
 @contextmanager
-def _one_sentence(what: str) -> Iterator[None]:
+def _translated_errors(what: str) -> Iterator[None]:
     """Turn whatever the network, the hub or the disk answers into an error of ours."""
     errors = _library(".errors")
     # The first base of the hub's own error is the root of its transport library, which differs between versions.

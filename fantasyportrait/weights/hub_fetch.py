@@ -10,21 +10,21 @@ from fantasyportrait.core.errors import OutputError, RequestError, WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.catalog import SMALL_MODELS
-from fantasyportrait.weights.hub import HubFile, Listing, download_file, is_offline, read_listing
-from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, with_needed
-from fantasyportrait.weights.hub_record import Fetched, FetchedFile, git_sha1, hub_state, write_record
+from fantasyportrait.weights.hub import HubFile, RepoInfo, download_file, is_offline, read_repo_info
+from fantasyportrait.weights.hub_catalog import HUB_MODELS, HubModel, with_dependencies
+from fantasyportrait.weights.hub_manifest import Snapshot, SnapshotFile, git_sha1, hub_state, write_manifest
 from fantasyportrait.weights.store import fetch_models, models_dir
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Download:
     """One download: its row, the files that belong to it, and the bytes that are still to come."""
 
-    row: HubSource
-    place: Path
-    listing: Listing
+    row: HubModel
+    target: Path
+    repo_info: RepoInfo
     files: tuple[HubFile, ...]
     bytes_left: int
 
@@ -39,7 +39,7 @@ def fetch_named(
     """
     if names is None:
         return fetch_models(None, folder, progress)
-    wanted, small, hub = list(names), [model.name for model in SMALL_MODELS], [row.name for row in HUB_SOURCES]
+    wanted, small, hub = list(names), [model.name for model in SMALL_MODELS], [row.name for row in HUB_MODELS]
     unknown = [name for name in wanted if name not in small and name not in hub]
     if unknown:
         hint = did_you_mean(unknown[0], [*small, *hub])
@@ -51,84 +51,86 @@ def fetch_named(
 def fetch_hub(names: Iterable[str], folder: Path | None = None, progress: Say | None = None) -> tuple[Path, ...]:
     """Make the named rows of the hub's catalog, and those that they need, lie verified in the models folder.
 
-    Before the first byte it says the size, the place and the free space, and refuses with `OutputError` what does not
+    Before the first byte it says the size, the target and the free space, and refuses with `OutputError` what does not
     fit. A connection that breaks is taken up where it stopped; after a stop, finished files are kept and the one that
     was on its way begins anew. Every file's size and digest are compared with the hub's; a wrong one is deleted.
     Raises `WeightsError` when the hub cannot be reached or a file is not right.
     """
     say = progress or (lambda sentence: None)
-    place = folder or models_dir()
-    rows = with_needed(tuple(names))
-    plans = []
+    target = folder or models_dir()
+    rows = with_dependencies(tuple(names))
+    downloads = []
     for row in rows:
-        state = hub_state(row, place)
+        state = hub_state(row, target)
         if state.state == "ok":
             say(f"{row.name} is in {state.folder} (commit {(state.commit or '')[:12]}): reading its files to be sure")
-            state = hub_state(row, place, read=True)
+            state = hub_state(row, target, read=True)
         if state.state != "ok":
-            plans.append(_plan(row, state.folder))
-    _check_space(plans, place, say)
-    for plan in plans:
-        _fetch(plan, say)
-    return tuple(dict.fromkeys(place / row.folder for row in rows))
+            downloads.append(_plan_download(row, state.folder))
+    _check_space(downloads, target, say)
+    for download in downloads:
+        _fetch(download, say)
+    return tuple(dict.fromkeys(target / row.folder for row in rows))
 
 
-def _plan(row: HubSource, place: Path) -> _Plan:
+def _plan_download(row: HubModel, target: Path) -> _Download:
     if is_offline():
         raise WeightsError(
-            f"{row.name} is not complete in {place} and HF_HUB_OFFLINE forbids the hub: unset it to fetch"
+            f"{row.name} is not complete in {target} and HF_HUB_OFFLINE forbids the hub: unset it to fetch"
         )
-    listing = read_listing(row.repo, row.revision)
-    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(file.path, want) for file in listing.files)]
+    repo_info = read_repo_info(row.repo, row.revision)
+    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(file.path, want) for file in repo_info.files)]
     if absent:
         raise WeightsError(
-            f"{row.repo} has no {absent[0]} at {listing.commit[:12]}: a newer version may know where it is"
+            f"{row.repo} has no {absent[0]} at {repo_info.commit[:12]}: a newer version may know where it is"
         )
-    wanted = [file for file in listing.files if any(fnmatch.fnmatchcase(file.path, want) for want in row.files)]
+    wanted = [file for file in repo_info.files if any(fnmatch.fnmatchcase(file.path, want) for want in row.files)]
     outside = [file.path for file in wanted if ".." in Path(file.path).parts or Path(file.path).is_absolute()]
     if outside:
         raise WeightsError(f"{row.repo} lists {outside[0]}, which leads out of the models folder: it is refused")
-    left = sum(file.size for file in wanted if _size(place / file.path) != file.size)
-    return _Plan(row, place, listing, tuple(wanted), left)
+    left = sum(file.size for file in wanted if _size(target / file.path) != file.size)
+    return _Download(row, target, repo_info, tuple(wanted), left)
 
 
-def _check_space(plans: list[_Plan], place: Path, say: Say) -> None:
+def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
     """Say what comes and refuse it where it does not fit; sizes in GB as the hub counts them, 10^9 bytes."""
-    standing = next(path for path in (place, *place.absolute().parents) if path.exists())
+    standing = next(path for path in (target, *target.absolute().parents) if path.exists())
     free = shutil.disk_usage(standing).free
-    for plan in plans:
+    for download in downloads:
         say(
-            f"{plan.row.name}: {_gb(plan.bytes_left)} of {_gb(sum(file.size for file in plan.files))} to fetch from "
-            f"{plan.row.repo} (commit {plan.listing.commit[:12]}, {plan.row.licence}) into {plan.place}; "
+            f"{download.row.name}: {_gb(download.bytes_left)} of {_gb(sum(file.size for file in download.files))} to "
+            "fetch from "
+            f"{download.row.repo} (commit {download.repo_info.commit[:12]}, {download.row.licence}) into "
+            f"{download.target}; "
             f"{_gb(free)} are free"
         )
-    total = sum(plan.bytes_left for plan in plans)
+    total = sum(download.bytes_left for download in downloads)
     if total > free:
         raise OutputError(
-            f"{_gb(total)} are to be fetched and {place} has {_gb(free)} free: free some space, "
+            f"{_gb(total)} are to be fetched and {target} has {_gb(free)} free: free some space, "
             "or choose another disk with --models-dir"
         )
 
 
-def _fetch(plan: _Plan, say: Say) -> None:
-    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.listing.commit, {}))
-    verified: dict[str, FetchedFile] = {}
-    for number, file in enumerate(plan.files, start=1):
-        say(f"{plan.row.name}: file {number} of {len(plan.files)}, {file.path} ({_gb(file.size)})")
-        verified[file.path] = _fetch_file(plan, file, say)
-    write_record(plan.place, plan.row.name, Fetched(plan.row.repo, plan.listing.commit, verified))
+def _fetch(download: _Download, say: Say) -> None:
+    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.repo_info.commit, {}))
+    verified: dict[str, SnapshotFile] = {}
+    for number, file in enumerate(download.files, start=1):
+        say(f"{download.row.name}: file {number} of {len(download.files)}, {file.path} ({_gb(file.size)})")
+        verified[file.path] = _fetch_file(download, file, say)
+    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.repo_info.commit, verified))
 
 
-def _fetch_file(plan: _Plan, file: HubFile, say: Say) -> FetchedFile:
+def _fetch_file(download: _Download, file: HubFile, say: Say) -> SnapshotFile:
     """The file, fetched where it is not there yet, and once more where what is there is not the hub's."""
-    known = plan.place / file.path
+    known = download.target / file.path
     if known.is_file():
         right = _verified(known, file)
         if right is not None:
             return right
         say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it anew")
         known.unlink()
-    path = download_file(plan.listing, file, plan.place)
+    path = download_file(download.repo_info, file, download.target)
     right = _verified(path, file)
     if right is None:
         path.unlink()
@@ -139,13 +141,13 @@ def _fetch_file(plan: _Plan, file: HubFile, say: Say) -> FetchedFile:
     return right
 
 
-def _verified(path: Path, file: HubFile) -> FetchedFile | None:
+def _verified(path: Path, file: HubFile) -> SnapshotFile | None:
     """Size and sha256 of the file if they are those of the hub."""
     size = path.stat().st_size
     if size != file.size or (file.sha256 is None and file.git_sha1 and git_sha1(path) != file.git_sha1):
         return None
     digest = file_sha256(path)
-    return FetchedFile(size, digest) if file.sha256 in (None, digest) else None
+    return SnapshotFile(size, digest) if file.sha256 in (None, digest) else None
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fantasyportrait.core.errors import WeightsError
-from fantasyportrait.core.files import file_sha256, user_cache
+from fantasyportrait.core.files import file_sha256, user_cache_dir
 from fantasyportrait.core.locked_folder import locked_folder
 from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, small_model
 from fantasyportrait.weights.fetch import Downloads
@@ -30,7 +30,7 @@ class ModelState:
 def models_dir() -> Path:
     """The folder of the model files: $FANTASYPORTRAIT_MODELS_DIR, or one in the user's cache. It may not exist yet."""
     chosen = os.environ.get(MODELS_DIR_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else user_cache() / "models"
+    return Path(chosen).expanduser().absolute() if chosen else user_cache_dir() / "models"
 
 
 def fetch_command(names: str = "", folder: Path | None = None) -> str:
@@ -68,18 +68,18 @@ def fetch_models(
     Raises `WeightsError` that lists every source tried when none gave the right file.
     """
     say = progress or (lambda sentence: None)
-    place = folder or models_dir()
+    root = folder or models_dir()
     models = SMALL_MODELS if names is None else tuple(small_model(name) for name in names)
     with Downloads(say) as downloads:
-        return tuple(_ensure(model, place / model.filename, downloads, say) for model in models)
+        return tuple(_ensure(model, root / model.filename, downloads, say) for model in models)
 
 
 def verify_models(folder: Path | None = None) -> tuple[ModelState, ...]:
     """The state of every row of the catalog in `folder`, read anew; nothing is fetched or deleted."""
-    place = folder or models_dir()
+    root = folder or models_dir()
     _digest.cache_clear()
     return tuple(
-        ModelState(model, place / model.filename, _state(place / model.filename, model)) for model in SMALL_MODELS
+        ModelState(model, root / model.filename, _state(root / model.filename, model)) for model in SMALL_MODELS
     )
 
 

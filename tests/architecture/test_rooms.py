@@ -6,34 +6,43 @@ from pathlib import Path
 
 import pytest
 
-BELOW_SERVICE = {
-    "core",
-    "schema",
-    "media",
-    "weights",
-    "runtime",
-    "faces",
-    "models",
-    "motion",
-    "preview",
-    "pipelines",
-    "provenance",
-}
+LOW = {"core", "images", "schema", "media", "sandbox", "weights", "runtime"}
+BELOW_ENGINES = {*LOW, "faces", "models", "motion", "preview", "pipelines", "provenance", "planning"}
+BELOW_SERVICE = {*BELOW_ENGINES, "engines"}
 MAY_IMPORT = {
     "core": set(),
-    "schema": {"core"},
-    "media": {"core", "schema"},
+    "images": {"core"},
+    "schema": {"core", "images"},
+    "media": {"core", "images", "schema"},
+    "sandbox": {"core", "images", "schema", "media"},
+    "reel": {"core", "images", "schema", "media"},
     "weights": {"core", "schema"},
     "runtime": {"core", "schema"},
-    "faces": {"core", "schema", "media", "weights"},
+    "faces": {"core", "images", "schema", "media", "weights"},
     "models": {"core", "schema"},
-    "motion": {"core", "schema", "media", "faces", "models", "weights"},
-    "preview": {"core", "schema", "media", "faces", "motion"},
+    "motion": {"core", "images", "schema", "media", "faces", "models", "weights"},
+    "preview": {"core", "images", "schema", "media", "faces", "motion"},
     "pipelines": {"core", "schema", "models", "runtime"},
-    "provenance": {"core", "schema", "media"},
+    "provenance": {"core", "images", "schema", "media"},
+    "planning": {"core", "schema", "models", "runtime", "pipelines"},
+    "engines": BELOW_ENGINES,
+    "testing": {"core", "models", "pipelines", "runtime", "weights", "engines"},
+    "workers": {*BELOW_SERVICE, "service"},
     "service": BELOW_SERVICE,
-    "cli": {"service", "core", "schema", "provenance"},
-    "ui": {"service", "core", "schema", "provenance"},
+    "cli": {
+        "service",
+        "core",
+        "schema",
+        "provenance",
+        "workers",
+        "reel",
+        "sandbox",
+        "weights",
+        "media",
+        "runtime",
+        "testing",
+    },
+    "ui": {*LOW, "service", "provenance", "workers", "faces"},
     "app.py": {"cli"},
 }
 # Packages that only these rooms may import.
@@ -42,12 +51,12 @@ RESERVED = {
     "typer": {"cli"},
     "click": {"cli"},
     "rich": {"cli"},
-    "torch": {"models", "pipelines", "runtime"},
-    "diffusers": {"models", "pipelines", "runtime"},
-    "transformers": {"models", "pipelines", "runtime"},
-    "cv2": {"faces", "motion", "preview", "service", "media"},
-    "moviepy": {"media"},
-    "av": {"media"},
+    "torch": {"models", "pipelines", "runtime", "planning", "testing"},
+    "diffusers": {"models", "pipelines", "runtime", "planning", "testing"},
+    "transformers": {"models", "pipelines", "runtime", "planning", "testing"},
+    "cv2": {"faces", "motion", "preview", "service", "images", "media"},
+    "moviepy": {"reel"},
+    "av": {"media", "reel"},
 }
 ROOT_MODULES = {"__init__", "__main__"}
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pytest
 
 from fantasyportrait.cli.main import main
-from tests.service.conftest import inputs as inputs  # a fixture is found by its name here
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.images.images import load_photo
 from tests.cli.conftest import Command
+from tests.conftest import Inputs
 from tests.factories_media import grey, make_clip
-from tests.service.conftest import Inputs
 
 
 def _streams(path: Path) -> tuple[int, int, int, bool]:

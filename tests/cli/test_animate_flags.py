@@ -7,24 +7,28 @@ import pytest
 
 from fantasyportrait.cli import display
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service import events
-from fantasyportrait.service.animator import Animator, Placement
-from fantasyportrait.service.cast import FreeSource, parse_role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import FreeSource, parse_role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.service.animator import Animator
 from tests.cli.conftest import Command
 
 WAN = ("--engine", "wan")
 ALL_OF_WAN = (
-    "--model", "wan-480p", "--seed", "7", "--steps", "4", "--portrait-guidance", "4.5", "--text-guidance", "2",
-    "--guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
+    "--model", "wan-480p", "--seed", "7", "--num-inference-steps", "4", "--portrait-guidance-scale", "4.5",
+    "--guidance-scale", "2",
+    "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
     "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
-    "--batch-passes", "--longest-pass", "81",
+    "--batch-passes", "--max-window-frames", "81",
 )  # fmt: skip
 SAMPLING = Sampling(
-    "wan-480p", seed=7, steps=4, portrait_guidance=4.5, text_guidance=2.0, guidance_start=0.1, guidance_end=0.6,
+    "wan-480p", seed=7, num_inference_steps=4, portrait_guidance_scale=4.5, guidance_scale=2.0,
+    portrait_guidance_start=0.1, portrait_guidance_end=0.6,
     prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", lora="lightx2v",
-    step_cache="first-block", cache_threshold=0.2, batch_passes=True, longest_pass=81,
+    step_cache="first-block", cache_threshold=0.2, batch_passes=True, max_window_frames=81,
 )  # fmt: skip
 
 
@@ -80,7 +84,7 @@ def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -
 def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN).code == 0
     assert asked.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
-    assert asked.machines == [Placement()]
+    assert asked.machines == [RuntimeConfig()]
 
 
 @pytest.mark.usefixtures("wan_packages")
@@ -90,11 +94,11 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
     monkeypatch.setenv("WORLD_SIZE", "1")
     machine = (
         "--device", "cpu", "--profile", "stream", "--precision", "float32", "--attention", "auto", "--compile",
-        "--parallel", "tokens", "--vram-gib", "8", "--ram-gib", "30.5",
+        "--parallel", "context", "--vram-gib", "8", "--ram-gib", "30.5",
     )  # fmt: skip
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *machine).code == 0
-    assert asked.machines == [Placement("cpu", "stream", "float32", "auto", True, "tokens", 8, 30.5)]
-    assert not {"stream", "tokens"} & set(asked.requests[0].to_json().split('"'))
+    assert asked.machines == [RuntimeConfig("cpu", "stream", "float32", "auto", True, "context", 8, 30.5)]
+    assert not {"stream", "context"} & set(asked.requests[0].to_json().split('"'))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
         (("--seed", "8"), {"seed": 8}),
         (("--prompt", ""), {"prompt": ""}),
         (("--separate-passes",), {"batch_passes": False}),
-        (("--guidance-span", "0:1"), {"guidance_start": 0.0, "guidance_end": 1.0}),
+        (("--portrait-guidance-span", "0:1"), {"portrait_guidance_start": 0.0, "portrait_guidance_end": 1.0}),
         ((), {}),
     ],
 )
@@ -120,12 +124,15 @@ def test_beside_a_saved_request_only_what_is_given_changes(
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--preset", "draft"), Sampling(steps=4, guidance_end=0.5, lora="lightx2v")),
-        (("--preset", "balanced"), Sampling(steps=20, guidance_end=0.6, step_cache="first-block")),
+        (("--preset", "draft"), Sampling(num_inference_steps=4, portrait_guidance_end=0.5, lora="lightx2v")),
+        (
+            ("--preset", "balanced"),
+            Sampling(num_inference_steps=20, portrait_guidance_end=0.6, step_cache="first-block"),
+        ),
         (("--preset", "faithful"), Sampling()),
         (
-            ("--steps", "6", "--preset", "draft", "--guidance-span", "0:1", "--seed", "5"),
-            Sampling(steps=6, guidance_end=1.0, lora="lightx2v", seed=5),
+            ("--num-inference-steps", "6", "--preset", "draft", "--portrait-guidance-span", "0:1", "--seed", "5"),
+            Sampling(num_inference_steps=6, portrait_guidance_end=1.0, lora="lightx2v", seed=5),
         ),
         ((), Sampling()),
     ],
@@ -141,8 +148,8 @@ def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--preset", "faithful").code == 0
     after = asked.requests[0].sampling
-    assert (after.steps, after.lora, after.step_cache, after.text_guidance) == (30, "none", "none", 1.0)
-    assert (after.seed, after.prompt, after.region, after.longest_pass) == (7, "two singers", "head", 81)
+    assert (after.num_inference_steps, after.lora, after.step_cache, after.guidance_scale) == (30, "none", "none", 1.0)
+    assert (after.seed, after.prompt, after.region, after.max_window_frames) == (7, "two singers", "head", 81)
 
 
 def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
@@ -155,25 +162,25 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
     command: Command, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for model in ("./toy", "wan-480p"):
+    for model in ("./tiny", "wan-480p"):
         assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, "--model", model).code == 0
     folder, name = (request.sampling for request in asked.requests)
-    assert folder.model_folder == tmp_path.resolve() / "toy"
+    assert folder.model_folder == tmp_path.resolve() / "tiny"
     assert name.model == "wan-480p" and name.model_folder is None
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--guidance-span", "half"), "--guidance-span is 'half': give START:END"),
-        (("--guidance-span", "0:all"), "--guidance-span is '0:all': give START:END"),
-        (("--guidance-span", "0.6:0.2"), "guidance_end is 0.2"),
-        (("--steps", "0"), "steps is 0"),
+        (("--portrait-guidance-span", "half"), "--portrait-guidance-span is 'half': give START:END"),
+        (("--portrait-guidance-span", "0:all"), "--portrait-guidance-span is '0:all': give START:END"),
+        (("--portrait-guidance-span", "0.6:0.2"), "portrait_guidance_end is 0.2"),
+        (("--num-inference-steps", "0"), "num_inference_steps is 0"),
         (("--preset", "balancd"), "did you mean balanced?"),
         (("--lora", "mine"), "lora is 'mine': choose one of none, lightx2v"),
         (("--cache-threshold", "0"), "cache_threshold is 0"),
         (("--region", "haed"), "did you mean head?"),
-        (("--longest-pass", "80"), "4 k + 1 frames, for example 81"),
+        (("--max-window-frames", "80"), "4 k + 1 frames, for example 81"),
         (("--profile", "moon"), "profile is 'moon'"),
         (("--attention", "moon"), "attention is 'moon'"),
         (("--parallel", "moon"), "parallel is 'moon'"),
@@ -198,14 +205,14 @@ def test_flags_of_wan_beside_the_preview_are_pointed_out(command: Command, asked
 def test_steps_of_the_sampler_are_lines_of_the_log(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def happening(animator: Animator, request: AnimationRequest, output: Path) -> Any:
+    def event_stream(animator: Animator, request: AnimationRequest, output: Path) -> Any:
         yield events.Stage("model")
         yield events.Stage("sample")
         yield events.Step("sample", 1, 30, None)
         yield events.Step("sample", 2, 30, 56.0)
         yield events.Done(events.Result(output, None, output, (), 1, 0.04))
 
-    monkeypatch.setattr(Animator, "events", happening)
+    monkeypatch.setattr(Animator, "events", event_stream)
     outcome = command("animate", "p.png", "--cast", "1=motion:nod", *WAN, "-o", tmp_path / "o.mp4")
     assert outcome.code == 0, outcome.err
     assert outcome.err.splitlines() == [
@@ -217,10 +224,10 @@ def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: py
     ui = pytest.importorskip("ui.app")
     served: list[Any] = []
     monkeypatch.setattr(ui, "launch", served.append)
-    assert command("app", "--model", "./toy", "--device", "cpu", "--profile", "resident", "--ray", "auto").code == 0
+    assert command("app", "--model", "./tiny", "--device", "cpu", "--profile", "resident", "--ray", "auto").code == 0
     assert command("app").code == 0
     with_model, plain = served
-    assert (with_model.model, with_model.device, with_model.profile) == ("./toy", "cpu", "resident")
+    assert (with_model.model, with_model.device, with_model.profile) == ("./tiny", "cpu", "resident")
     assert with_model.ray == "auto" and plain.ray is None
     assert plain.model is None and plain.host is None
     # Processes share the job of `animate`; an app's workers take a job each.

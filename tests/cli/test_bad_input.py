@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fantasyportrait.images.images import load_photo, resize, save_image
 from fantasyportrait.media.clips import read_clip
-from fantasyportrait.media.images import load_photo, resize, save_image
 from fantasyportrait.media.writer import VideoWriter
 from tests.cli.conftest import Command
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 CLIP = Path("clip.mp4")
 PYTHON = (sys.executable, "-m", "fantasyportrait")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.images.images import load_photo, resize, save_image
 from tests.cli.conftest import Command
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 
 def test_boxes_are_pixels_of_the_file(command: Command, inputs: Inputs, tmp_path: Path) -> None:

@@ -7,34 +7,36 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.fit import Plan
-from fantasyportrait.runtime.estimate import Estimate
-from fantasyportrait.runtime.job_needs import JobSize
-from fantasyportrait.runtime.machine import Machine
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.runtime.probes import Rates
-from fantasyportrait.runtime.profiles import PROFILE_NAMES, profile_of
+from fantasyportrait.planning.estimate import Estimate
+from fantasyportrait.planning.machine import Machine
+from fantasyportrait.planning.planner import ExecutionPlan
+from fantasyportrait.planning.throughput import Throughput
+from fantasyportrait.planning.workload import Workload
+from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from tests.cli.conftest import Command
 
-TOY = ("--size", "96x64", "--frames", "9", "--device", "cpu")
+TINY_JOB = ("--size", "96x64", "--frames", "9", "--device", "cpu")
 
 
-def test_every_profile_has_a_row_and_one_is_chosen(command: Command, toy_model: Path) -> None:
-    done = command("machine", "--model", toy_model.as_posix(), *TOY, "--faces", "2")
+def test_every_profile_has_a_row_and_one_is_chosen(command: Command, tiny_model: Path) -> None:
+    done = command("machine", "--model", tiny_model.as_posix(), *TINY_JOB, "--faces", "2")
     lines = done.out.splitlines()
     rows = [line for line in lines if line[2:].split(" ")[0] in PROFILE_NAMES]
     assert done.code == 0 and len(rows) == len(PROFILE_NAMES)
     assert [row.split()[1] for row in rows if row.startswith("*")] == ["resident"]
-    assert any("needs a card with memory of its own" in row for row in rows)
+    assert any("needs a GPU with memory of its own" in row for row in rows)
     assert "profile resident: about" in done.out and "note: times are estimated" in done.out
     assert done.err == ""
 
 
-def test_json_and_presets(command: Command, toy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_and_presets(command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Both times are of one speed: what is measured on a busy machine differs from one command to the next.
-    monkeypatch.setattr("fantasyportrait.pipelines.fit.measure_rates", lambda *_: Rates(0.1, float("inf"), 10))
+    monkeypatch.setattr(
+        "fantasyportrait.planning.planner.measure_throughput", lambda *_: Throughput(0.1, float("inf"), 10)
+    )
     reports = [
-        json.loads(command("machine", "--model", toy_model.as_posix(), *TOY, "--preset", preset, "--json").out)
+        json.loads(command("machine", "--model", tiny_model.as_posix(), *TINY_JOB, "--preset", preset, "--json").out)
         for preset in ("draft", "faithful")
     ]
     assert [[row["profile"] for row in report["rows"]] for report in reports] == [list(PROFILE_NAMES)] * 2
@@ -42,9 +44,9 @@ def test_json_and_presets(command: Command, toy_model: Path, monkeypatch: pytest
     assert draft["fits"] and draft["total_s"] < faithful["total_s"]
 
 
-def test_a_model_that_is_not_here_is_reckoned_as_published(command: Command, tmp_path: Path) -> None:
+def test_a_model_that_is_not_here_is_reckoned_as_original(command: Command, tmp_path: Path) -> None:
     done = command("machine", "--models-dir", tmp_path, "--device", "cpu", "--frames", "17", "--size", "64x64")
-    assert done.code == 0 and "note: figures are the published model's" in done.out
+    assert done.code == 0 and "note: figures are the original model's" in done.out
     assert "weights fetch wan-720p" in done.out
 
 
@@ -55,20 +57,20 @@ def test_rows_are_of_the_windows_that_a_request_gets(
     placements = []
 
     class Planner:
-        machine = Machine("0", "card", "A Card", 8, 60)
+        machine = Machine("0", "card", "A GPU", 8, 60)
 
-        def __init__(self, folder: Path | None, gguf: Path | None, placement: Placement, cache: Path) -> None:
-            placements.append(placement)
+        def __init__(self, folder: Path | None, gguf: Path | None, runtime_config: RuntimeConfig, cache: Path) -> None:
+            placements.append(runtime_config)
 
-        def plan(self, job: JobSize) -> Plan:
+        def plan(self, job: Workload) -> ExecutionPlan:
             if placements[-1].vram_gib == 3:
                 raise RequestError("nothing fits")
-            return Plan(self.table(job)[0], replace(job, longest_pass=81), 81, "in windows of 81")
+            return ExecutionPlan(self.table(job)[0], replace(job, max_window_frames=81), 81, "in windows of 81")
 
-        def table(self, job: JobSize) -> tuple[Estimate, ...]:
-            return (Estimate(profile_of("stream"), False, float(job.longest_pass), 1, 1, 1, 1, 1),)
+        def table(self, job: Workload) -> tuple[Estimate, ...]:
+            return (Estimate(get_profile("stream"), False, float(job.max_window_frames), 1, 1, 1, 1, 1),)
 
-    monkeypatch.setattr("fantasyportrait.pipelines.fit.Fitter", Planner)
+    monkeypatch.setattr("fantasyportrait.planning.planner.Planner", Planner)
     for gib in ("8", "3"):
         done = command("machine", "--models-dir", tmp_path, "--frames", "201", "--vram-gib", gib, "--ram-gib", "60")
         assert done.code == 0 and " 81.0 GiB" in done.out

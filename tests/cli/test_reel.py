@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.media.clips import own_rate, probe_clip
+from fantasyportrait.media.clips import native_rate, probe_clip
 from tests.cli.conftest import Command
 from tests.factories_media import ClipSpec, counting, make_clip
 
@@ -26,7 +26,7 @@ def test_flags_make_a_reel(command: Command, clips: list[str], tmp_path: Path) -
     assert done.code == 0, done.err
     assert done.out.strip() == f"reel: {out} (4.2 s)"
     info = probe_clip(out)
-    assert (info.width, info.height) == (128, 96) and own_rate(out) == (Fraction(30), True)
+    assert (info.width, info.height) == (128, 96) and native_rate(out) == (Fraction(30), True)
 
 
 @pytest.mark.parametrize(

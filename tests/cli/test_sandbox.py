@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.cli.main import main
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.images.images import load_photo
 from tests.factories_media import ClipSpec, counting, make_clip
 
 

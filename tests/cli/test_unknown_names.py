@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 MOVED = ("--cast", "1=motion:nod")
 ANIMATE = {
@@ -23,7 +23,7 @@ ANIMATE = {
     "profile": ((*MOVED, "--profile", "strem"), "stream"),
     "precision": ((*MOVED, "--precision", "bfloat61"), "bfloat16"),
     "attention": ((*MOVED, "--attention", "flsh"), "flash"),
-    "parallel": ((*MOVED, "--parallel", "token"), "tokens"),
+    "parallel": ((*MOVED, "--parallel", "contex"), "context"),
 }
 OTHERS = {
     "motions render": (("motions", "render", "smle", "-o", "o.mp4"), "smile"),

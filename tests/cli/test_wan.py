@@ -1,4 +1,5 @@
-"""The diffusion engine from the command line, each command in a process of its own: toy model, video, again, Ctrl-C."""
+"""The diffusion engine from the command line, each command in a process of its own: tiny model, video, again,
+Ctrl-C."""
 
 import os
 import re
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 PYTHON = (sys.executable, "-m", "fantasyportrait")
 STEP = re.compile(r"sampling: step (\d+) of (\d+)(, \d+ s left)?")
@@ -35,11 +36,11 @@ def run(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, subprocess.CompletedProcess[str]]":
-    """The folder of a toy model made by the command, and what the command said."""
+    """The folder of a tiny model made by the command, and what the command said."""
     folder = tmp_path_factory.mktemp("made")
-    done = run(folder, "weights", "make-toy", "toy")
+    done = run(folder, "weights", "make-tiny", "tiny")
     assert done.returncode == 0, done.stderr
-    return folder / "toy", done
+    return folder / "tiny", done
 
 
 def frames_of(folder: Path) -> np.ndarray:
@@ -47,9 +48,9 @@ def frames_of(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_make_toy_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_make_tiny_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = made
-    assert done.stdout == "toy\n" and {path.name for path in folder.iterdir()} >= {"adapter", "base"}
+    assert done.stdout == "tiny\n" and {path.name for path in folder.iterdir()} >= {"adapter", "base"}
     assert done.stderr == ""
 
 
@@ -62,13 +63,14 @@ def first(
     done = run(
         folder, "animate", inputs.pair,
         "--cast", f"1={inputs.talking}", "--cast", f"2={inputs.nodding_pair}#person=2", "--duration", "0.24",
-        "--engine", "wan", "--model", "toy/", "--device", "cpu", "--seed", "7", "--steps", "2", "--max-side", "160",
+        "--engine", "wan", "--model", "tiny/", "--device", "cpu", "--seed", "7", "--num-inference-steps", "2",
+        "--max-side", "160",
         "-o", "first",
     )  # fmt: skip
     return folder, done
 
 
-def test_from_a_toy_model_to_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_from_a_tiny_model_to_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = first
     assert done.returncode == 0, done.stderr
     frames = frames_of(folder / "first")
@@ -97,7 +99,7 @@ def test_ctrl_c_while_sampling_leaves_nothing(
     temporary.mkdir()
     words = [
         "animate", str(inputs.photo), "--cast", "1=motion:laugh", "--engine", "wan", "--model", model.as_posix(),
-        "--device", "cpu", "--steps", "1000", "--max-side", "160", "--duration", "0.2", "-o", "o.mp4",
+        "--device", "cpu", "--num-inference-steps", "1000", "--max-side", "160", "--duration", "0.2", "-o", "o.mp4",
     ]  # fmt: skip
     given = environment(TMPDIR=str(temporary), TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "inductor"))
     with subprocess.Popen([*PYTHON, *words], cwd=out, env=given, stderr=subprocess.PIPE, text=True) as job:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from fantasyportrait.cli.weights import make_toy
+from fantasyportrait.cli.weights import make_tiny
 from tests.cli.conftest import Command
 
 LORA = "loras/Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors"
@@ -87,13 +87,13 @@ def test_fetch_of_an_unknown_name_lists_the_known_ones(command: Command) -> None
     assert "face_landmarks" in outcome.err and "gguf-q4" in outcome.err
 
 
-def test_make_toy_hands_its_folder_to_the_service(
+def test_make_tiny_hands_its_folder_to_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made: list[Path] = []
-    service = ModuleType("fantasyportrait.service.toy_model")
-    service.make_toy = made.append  # type: ignore[attr-defined]
+    service = ModuleType("fantasyportrait.testing.tiny_model")
+    service.make_tiny = made.append  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, service.__name__, service)
-    make_toy(tmp_path / "toy")
-    assert made == [tmp_path / "toy"]
-    assert capsys.readouterr().out == f"{tmp_path / 'toy'}\n"
+    make_tiny(tmp_path / "tiny")
+    assert made == [tmp_path / "tiny"]
+    assert capsys.readouterr().out == f"{tmp_path / 'tiny'}\n"

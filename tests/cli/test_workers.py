@@ -14,8 +14,8 @@ import pytest
 
 from fantasyportrait.cli import workers
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service import ray_cluster
-from fantasyportrait.service.worker_bench import PREFIX
+from fantasyportrait.workers import ray_cluster
+from fantasyportrait.workers.worker_actor import PREFIX
 from tests.cli.conftest import Command
 
 pytest.importorskip("ray")
@@ -23,9 +23,9 @@ START_S = 120.0
 RUN = """
 import sys
 from pathlib import Path
-from fantasyportrait.service.cast import BuiltinSource, Role
-from fantasyportrait.service.ray_cluster import ray_queue
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.schema.cast import BuiltinSource, Role
+from fantasyportrait.workers.ray_cluster import ray_queue
+from fantasyportrait.schema.request import AnimationRequest
 cast = (Role(1, BuiltinSource("nod")),)
 request = AnimationRequest(Path(sys.argv[2]), cast, duration=0.12, max_side=384, side_by_side=False)
 print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])
@@ -49,8 +49,8 @@ def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
-    monkeypatch.setenv(ray_cluster.AUTH_VARIABLE, "")
-    monkeypatch.delenv(ray_cluster.AUTH_VARIABLE)
+    monkeypatch.setenv(ray_cluster.AUTH_ENV, "")
+    monkeypatch.delenv(ray_cluster.AUTH_ENV)
     for address, words in (
         ("nonsense", "give HOST:PORT, ray://HOST:PORT or auto"),
         ("127.0.0.1:1", "cannot be joined"),
@@ -59,7 +59,7 @@ def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
         assert outcome.code == 2 and words in outcome.err and address in outcome.err
         assert len(outcome.err.splitlines()) == 1
     with silent_port() as silent, pytest.raises(RequestError, match="no Ray cluster answered within 1 s"):
-        ray_cluster.join(f"127.0.0.1:{silent.getsockname()[1]}", patience_s=1.0)
+        ray_cluster.join(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=1.0)
 
 
 def test_settings_are_checked_before_a_cluster_begins(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_a_cluster_that_is_away_is_said_once_and_joined_again(
     ]
 
     class Tended:
-        def tend(self) -> object:
+        def replace_dead(self) -> object:
             if not answers:
                 raise KeyboardInterrupt
             answer = answers.pop(0)
@@ -92,14 +92,14 @@ def test_a_cluster_that_is_away_is_said_once_and_joined_again(
 
     joined: list[str] = []
     monkeypatch.setattr(ray_cluster, "rejoin", joined.append)
-    monkeypatch.setattr(workers, "TEND_S", 0.0)
+    monkeypatch.setattr(workers, "MONITOR_INTERVAL_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        workers._keep_up(Tended(), "ray://first:10001")
+        workers._monitor(Tended(), "ray://first:10001")
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "note: away",
-        "note: the others ended; in their place: worker-1",
-        "note: worker-1 ended; in their place: worker-2",
+        "note: the others ended; replaced by worker-1",
+        "note: worker-1 ended; replaced by worker-2",
     ]
     assert joined == ["ray://first:10001"] * 6
 
@@ -107,7 +107,16 @@ def test_a_cluster_that_is_away_is_said_once_and_joined_again(
 def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: Path, models_dir: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     before = kept()
-    command = [sys.executable, "-m", "fantasyportrait", "workers", "--count", "1", "--models-dir", str(models_dir)]
+    command = [
+        sys.executable,
+        "-m",
+        "fantasyportrait",
+        "workers",
+        "--num-workers",
+        "1",
+        "--models-dir",
+        str(models_dir),
+    ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         said = lines_until(process, "Ctrl-C ends them")

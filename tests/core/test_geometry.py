@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from fantasyportrait.core.geometry import box_iou, box_of, fit_similarity, rotation_angles, rotation_matrix
+from fantasyportrait.core.geometry import bounding_box, box_iou, estimate_similarity, euler_angles, rotation_matrix
 
 angle = st.floats(-179, 179)
 yaw = st.floats(-85, 85)
@@ -16,7 +16,7 @@ def test_a_similarity_in_space_is_recovered(pitch: float, turn: float, roll: flo
     rng = np.random.default_rng(seed)
     source, shift = rng.normal(size=(27, 3)), rng.normal(size=3) * 100
     rotation = rotation_matrix(pitch, turn, roll)
-    found = fit_similarity(source, scale * source @ rotation.T + shift)
+    found = estimate_similarity(source, scale * source @ rotation.T + shift)
     assert found.scale == pytest.approx(scale)
     np.testing.assert_allclose(found.rotation, rotation, atol=1e-6)
     np.testing.assert_allclose(found.shift, shift, atol=1e-6)
@@ -27,12 +27,12 @@ def test_a_similarity_in_the_plane_is_recovered(roll: float, scale: float, seed:
     rng = np.random.default_rng(seed)
     source = rng.normal(size=(5, 2))
     target = scale * source @ rotation_matrix(0, 0, roll)[:2, :2].T + 3
-    np.testing.assert_allclose(fit_similarity(source, target).apply(source), target, atol=1e-6)
+    np.testing.assert_allclose(estimate_similarity(source, target).apply(source), target, atol=1e-6)
 
 
 def test_a_mirrored_cloud_gives_a_rotation_still() -> None:
     source = np.random.default_rng(1).normal(size=(20, 3))
-    found = fit_similarity(source, source * [-1, 1, 1])
+    found = estimate_similarity(source, source * [-1, 1, 1])
     assert np.linalg.det(found.rotation) == pytest.approx(1)
 
 
@@ -43,7 +43,7 @@ def test_points_without_weight_do_not_matter() -> None:
     target[3] += 50
     weights = np.ones(10)
     weights[3] = 0
-    found = fit_similarity(source, target, weights)
+    found = estimate_similarity(source, target, weights)
     assert found.scale == pytest.approx(2)
     np.testing.assert_allclose(found.shift, 1, atol=1e-9)
 
@@ -52,12 +52,12 @@ def test_points_without_weight_do_not_matter() -> None:
 def test_angles_survive_the_matrix(pitch: float, turn: float, roll: float) -> None:
     matrix = rotation_matrix(pitch, turn, roll)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-9)
-    np.testing.assert_allclose(rotation_angles(matrix), [pitch, turn, roll], atol=1e-6)
+    np.testing.assert_allclose(euler_angles(matrix), [pitch, turn, roll], atol=1e-6)
 
 
 def test_a_box_holds_its_points_and_no_more() -> None:
     points = np.array([[3, 4, 9], [1, 8, 9], [2, 5, 9]])
-    np.testing.assert_array_equal(box_of(points), [1, 4, 3, 8])
+    np.testing.assert_array_equal(bounding_box(points), [1, 4, 3, 8])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.core.locked_folder import WORK_PREFIX, locked_folder, one_at_a_time, remove_stale
+from fantasyportrait.core.locked_folder import WORK_PREFIX, folder_lock, locked_folder, remove_stale
 
 HOLD = """
 import sys, time
@@ -81,7 +81,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     import os
 
     descriptor = os.open(tmp_path, os.O_RDONLY)
-    with one_at_a_time(tmp_path), pytest.raises(BlockingIOError):
+    with folder_lock(tmp_path), pytest.raises(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(descriptor)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.faces.finder import FaceFinder
 from tests.faces.scenes import Head
 
 
@@ -25,12 +25,12 @@ def heads(photo: NDArray[np.uint8]) -> tuple[Head, Head]:
 
 
 @pytest.fixture(scope="session")
-def finder(models_dir: Path) -> FaceFinder:
-    """One finder for all tests."""
-    return FaceFinder(models_dir)
+def analyser(models_dir: Path) -> FaceAnalyser:
+    """One analyser for all tests."""
+    return FaceAnalyser(models_dir)
 
 
 @pytest.fixture(scope="session")
-def faces(finder: FaceFinder, photo: NDArray[np.uint8]) -> tuple[MaskedFace, ...]:
+def faces(analyser: FaceAnalyser, photo: NDArray[np.uint8]) -> tuple[MaskedFace, ...]:
     """The faces of the bundled photo."""
-    return finder.masked(photo, finder.find(photo))
+    return analyser.masked(photo, analyser.find(photo))

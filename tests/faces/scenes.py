@@ -34,7 +34,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a head stands in a frame: centre in pixels, height in pixels, roll in degrees (clockwise on the screen)."""
 
     x: float
@@ -50,7 +50,7 @@ class Place:
         return np.column_stack([linear, [self.x, self.y] - linear @ [width / 2, height / 2]])
 
 
-def room() -> NDArray[np.uint8]:
+def empty_room() -> NDArray[np.uint8]:
     """An empty frame: a soft gradient with a few blocks."""
     width, height = SIZE
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
@@ -60,7 +60,7 @@ def room() -> NDArray[np.uint8]:
     return cv2.GaussianBlur(frame, (0, 0), 1.5)
 
 
-def paste(frame: NDArray[np.uint8], head: Head, place: Place) -> NDArray[np.uint8]:
+def paste(frame: NDArray[np.uint8], head: Head, place: Placement) -> NDArray[np.uint8]:
     """The frame with the head in it, over what was there before."""
     matrix = place.matrix(head)
     finer = head.alpha.shape[0] / place.height

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FaceError
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import Face
-from fantasyportrait.faces.finder import FaceFinder
-from fantasyportrait.media.images import load_photo
+from fantasyportrait.images.images import load_photo
 
 Pixels = NDArray[np.uint8]
 # Squares around the two heads of the bundled photo.
@@ -35,8 +35,8 @@ def group(photo: Pixels, size: tuple[int, int], columns: int, rows: int, side: i
     return wall
 
 
-def test_a_group_of_twenty_four_in_twelve_megapixels(finder: FaceFinder, photo: Pixels) -> None:
-    faces = finder.find(group(photo, (4000, 3000), 6, 4, 200))
+def test_a_group_of_twenty_four_in_twelve_megapixels(analyser: FaceAnalyser, photo: Pixels) -> None:
+    faces = analyser.find(group(photo, (4000, 3000), 6, 4, 200))
     assert [face.id for face in faces] == list(range(1, 25))
     for face in faces:
         x, y = (face.box[:2] + face.box[2:]) / 2
@@ -44,28 +44,28 @@ def test_a_group_of_twenty_four_in_twelve_megapixels(finder: FaceFinder, photo: 
         assert 70 < face.side < 160, "pixels of the file"
 
 
-def test_small_faces_of_a_wide_panorama(finder: FaceFinder, photo: Pixels) -> None:
+def test_small_faces_of_a_wide_panorama(analyser: FaceAnalyser, photo: Pixels) -> None:
     """They have 10 px where the whole picture is searched at once."""
-    faces = finder.find(group(photo, (8000, 1000), 5, 1, 200))
+    faces = analyser.find(group(photo, (8000, 1000), 5, 1, 200))
     assert len(faces) == 5 and all(face.side < 160 for face in faces)
 
 
-def test_tiles_find_no_faces_in_what_is_none(finder: FaceFinder) -> None:
+def test_tiles_find_no_faces_in_what_is_none(analyser: FaceAnalyser) -> None:
     rng = np.random.default_rng(5)
     grain = rng.integers(0, 255, (250, 330, 3), np.uint8)
     for smooth in (1.0, 4.0, 12.0):
         texture = cv2.resize(cv2.GaussianBlur(grain, (0, 0), smooth), (3300, 2500), interpolation=cv2.INTER_CUBIC)
         texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
         with pytest.raises(FaceError, match="no face was found"):
-            finder.find(texture)
+            analyser.find(texture)
 
 
-def test_more_faces_than_are_taken_are_counted(finder: FaceFinder, photo: Pixels) -> None:
+def test_more_faces_than_are_taken_are_counted(analyser: FaceAnalyser, photo: Pixels) -> None:
     crowd = group(photo, (1200, 800), 4, 2, 180)
     crowd[40:320, 30:310] = head(photo, 0, 280)
     crowd[450:730, 630:910] = head(photo, 1, 280)
     notes: list[str] = []
-    faces = finder.find(crowd, notes, most=2)
+    faces = analyser.find(crowd, notes, max_faces=2)
     assert [face.id for face in faces] == [1, 2]
     assert faces[0].box[1] < 320 < 450 < faces[1].box[3], "the two largest, in reading order"
     assert notes == [
@@ -73,16 +73,16 @@ def test_more_faces_than_are_taken_are_counted(finder: FaceFinder, photo: Pixels
         "photo here"
     ]
     notes.clear()
-    assert len(finder.find(crowd, notes, most=8)) == 8 and notes == []
+    assert len(analyser.find(crowd, notes, max_faces=8)) == 8 and notes == []
 
 
-def test_a_night_photo_a_close_one_and_an_oval(finder: FaceFinder, photo: Pixels) -> None:
+def test_a_night_photo_a_close_one_and_an_oval(analyser: FaceAnalyser, photo: Pixels) -> None:
     man = np.ascontiguousarray(photo[:, 512:])
-    assert len(finder.find(np.asarray(man * 0.25, np.uint8))) == 1
-    assert len(finder.find(np.ascontiguousarray(photo[165:330, 690:895]))) == 1, "the forehead is outside"
+    assert len(analyser.find(np.asarray(man * 0.25, np.uint8))) == 1
+    assert len(analyser.find(np.ascontiguousarray(photo[165:330, 690:895]))) == 1, "the forehead is outside"
     oval = np.zeros(man.shape[:2], np.uint8)
     cv2.ellipse(oval, (290, 240), (140, 190), 0, 0, 360, 255, -1)
-    assert len(finder.find(np.where(oval[..., None] > 0, man, 255).astype(np.uint8))) == 1
+    assert len(analyser.find(np.where(oval[..., None] > 0, man, 255).astype(np.uint8))) == 1
 
 
 @pytest.mark.parametrize(("name", "count", "turned"), [
@@ -105,11 +105,11 @@ def test_a_night_photo_a_close_one_and_an_oval(finder: FaceFinder, photo: Pixels
     ("group8.png", 8, False),
     ("hostile/faces144.jpg", 144, False),
 ])  # fmt: skip
-def test_the_cases(finder: FaceFinder, cases_dir: Path, name: str, count: int, turned: bool) -> None:
+def test_the_cases(analyser: FaceAnalyser, cases_dir: Path, name: str, count: int, turned: bool) -> None:
     if not (cases_dir / name).is_file():
         pytest.skip(f"{name} is not in the folder")
     notes: list[str] = []
-    _, faces = finder.find_upright(load_photo(cases_dir / name).pixels, notes)
+    _, faces = analyser.find_upright(load_photo(cases_dir / name).pixels, notes)
     assert len(faces) == count
     assert [note for note in notes if "turned" not in note] == [] and bool(notes) == turned
     assert rows_are_read(faces)
@@ -124,12 +124,12 @@ def rows_are_read(faces: tuple[Face, ...]) -> bool:
 @pytest.mark.parametrize(("name", "count"), [
     ("man.jpeg", 1), ("statue.jpg", 1), ("woman.jpg", 1), ("two_person.png", 2), ("cat.jpg", 0),
 ])  # fmt: skip
-def test_real_photos_are_not_turned(finder: FaceFinder, media_dir: Path, name: str, count: int) -> None:
+def test_real_photos_are_not_turned(analyser: FaceAnalyser, media_dir: Path, name: str, count: int) -> None:
     photo = load_photo(media_dir / name).pixels
     notes: list[str] = []
     if count == 0:
         with pytest.raises(FaceError, match="no face was found"):
-            finder.find_upright(photo, notes)
+            analyser.find_upright(photo, notes)
         return
-    pixels, faces = finder.find_upright(photo, notes)
+    pixels, faces = analyser.find_upright(photo, notes)
     assert pixels is photo and len(faces) == count and notes == []

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.landmarks import Landmarks
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
-from fantasyportrait.faces.orientation import Turn, best_orientation, turned
+from fantasyportrait.faces.orientation import Rotation, best_orientation, rotated
 
 Pixels = NDArray[np.uint8]
 BLANK = np.zeros((8, 8, 3), np.uint8)
@@ -25,13 +25,13 @@ def face(roll: float) -> Landmarks:
 class Reader:
     """Faces by orientation: the picture's first pixel moves through the corners as the picture is turned."""
 
-    def __init__(self, rolls: dict[Turn, Sequence[float]]) -> None:
-        self.rolls, self.read_turns = rolls, list[Turn]()
+    def __init__(self, rolls: dict[Rotation, Sequence[float]]) -> None:
+        self.rolls, self.read_turns = rolls, list[Rotation]()
         self.picture = BLANK.copy()
         self.picture[0, 0] = 255
 
     def __call__(self, picture: Pixels) -> list[Landmarks]:
-        corners: dict[Turn, bool] = {
+        corners: dict[Rotation, bool] = {
             0: picture[0, 0, 0] > 0, 90: picture[0, -1, 0] > 0, 180: picture[-1, -1, 0] > 0, 270: picture[-1, 0, 0] > 0
         }  # fmt: skip
         (turn,) = [turn for turn, lit in corners.items() if lit]
@@ -48,7 +48,9 @@ def test_who_stands_upright_keeps_the_picture_as_it_is_and_costs_nothing(rolls: 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
 @pytest.mark.parametrize("straight", [[], [90], [180, 175]])
-def test_faces_that_stand_upright_in_another_orientation_turn_the_picture(turn: Turn, straight: list[float]) -> None:
+def test_faces_that_stand_upright_in_another_orientation_turn_the_picture(
+    turn: Rotation, straight: list[float]
+) -> None:
     reader = Reader({0: straight, turn: [4, -4]})
     assert best_orientation([reader.picture], reader) == turn
 
@@ -72,38 +74,42 @@ def test_what_was_read_before_is_not_read_again() -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_turning_is_clockwise(turn: Turn) -> None:
+def test_turning_is_clockwise(turn: Rotation) -> None:
     picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     expected = {0: picture[0, 0], 90: picture[1, 0], 180: picture[1, 3], 270: picture[0, 3]}[turn]
-    assert (turned(picture, turn)[0, 0] == expected).all()
+    assert (rotated(picture, turn)[0, 0] == expected).all()
 
 
 @pytest.mark.parametrize(("quarters", "said"), [
     (1, "turned by 90 degrees clockwise"), (2, "turned by 180 degrees"), (3, "turned by 90 degrees counter-clockwise"),
 ])  # fmt: skip
-def test_a_photo_comes_back_upright(finder: FaceFinder, photo: Pixels, quarters: int, said: str) -> None:
+def test_a_photo_comes_back_upright(analyser: FaceAnalyser, photo: Pixels, quarters: int, said: str) -> None:
     notes: list[str] = []
-    pixels, faces = finder.find_upright(np.ascontiguousarray(np.rot90(photo, quarters)), notes)
+    pixels, faces = analyser.find_upright(np.ascontiguousarray(np.rot90(photo, quarters)), notes)
     assert np.array_equal(pixels, photo)
     assert len(faces) == 2 and all(abs(face.pose.roll) < 20 for face in faces)
     assert said in notes[0] and len(notes) == 1
 
 
-def test_an_upright_photo_is_searched_once(finder: FaceFinder, photo: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upright_photo_is_searched_once(
+    analyser: FaceAnalyser, photo: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, ...]] = []
-    real = finder.read
-    monkeypatch.setattr(finder, "read", lambda pixels, most=None: seen.append(pixels.shape) or real(pixels, most))
+    real = analyser.read
+    monkeypatch.setattr(
+        analyser, "read", lambda pixels, max_faces=None: seen.append(pixels.shape) or real(pixels, max_faces)
+    )
     notes: list[str] = []
-    pixels, _ = finder.find_upright(photo, notes)
+    pixels, _ = analyser.find_upright(photo, notes)
     assert pixels is photo and seen == [photo.shape] and notes == []
 
 
-def test_one_upright_face_and_one_that_lies(finder: FaceFinder, photo: Pixels) -> None:
+def test_one_upright_face_and_one_that_lies(analyser: FaceAnalyser, photo: Pixels) -> None:
     lying = np.ascontiguousarray(np.rot90(photo[:, 512:], 1))  # (512, 576)
     both = np.full((576, 1100, 3), 128, np.uint8)
     both[:, :512] = photo[:, :512]
     both[:512, 520:1096] = lying
     notes: list[str] = []
-    pixels, faces = finder.find_upright(both, notes)
+    pixels, faces = analyser.find_upright(both, notes)
     assert pixels is both and notes == []
     assert len(faces) == 2 and abs(faces[0].pose.roll) < 20

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FaceError, WeightsError
 from fantasyportrait.core.geometry import box_iou
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, head_pose
 from fantasyportrait.faces.mesh import OVAL
-from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.weights.toy_onnx import write_toy_detector
-from tests.faces.scenes import room
+from fantasyportrait.images.images import load_photo
+from fantasyportrait.testing.tiny_onnx import write_tiny_detector
+from tests.faces.scenes import empty_room
 
 Pixels = NDArray[np.uint8]
 # Around forehead, cheeks and chin of the two faces in the bundled photo.
@@ -33,9 +33,9 @@ def test_faces_are_numbered_from_left_to_right(faces: tuple[MaskedFace, ...]) ->
 
 
 def test_a_mirrored_photo_numbers_the_other_way_round(
-    finder: FaceFinder, photo: Pixels, faces: tuple[MaskedFace, ...]
+    analyser: FaceAnalyser, photo: Pixels, faces: tuple[MaskedFace, ...]
 ) -> None:
-    mirrored = finder.find(np.ascontiguousarray(photo[:, ::-1]))
+    mirrored = analyser.find(np.ascontiguousarray(photo[:, ::-1]))
     for face, other in zip(faces, reversed(mirrored), strict=True):
         expected = photo.shape[1] - 1 - face.landmarks[:, 0].mean()
         assert other.landmarks[:, 0].mean() == pytest.approx(expected, abs=4)
@@ -93,37 +93,37 @@ def test_an_open_smile_is_read(faces: tuple[MaskedFace, ...]) -> None:
     assert smiles[0] > 0.4 > smiles[1]
 
 
-def test_no_face_is_refused(finder: FaceFinder) -> None:
+def test_no_face_is_refused(analyser: FaceAnalyser) -> None:
     with pytest.raises(FaceError, match="no face was found in the photo: use one"):
-        finder.find(room())
+        analyser.find(empty_room())
 
 
-def test_a_small_face_is_refused_with_its_size(finder: FaceFinder, photo: Pixels) -> None:
+def test_a_small_face_is_refused_with_its_size(analyser: FaceAnalyser, photo: Pixels) -> None:
     small = cv2.resize(photo, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     with pytest.raises(FaceError, match=r"\d\d px wide; at least 50 px"):
-        finder.find(small)
+        analyser.find(small)
 
 
-def test_a_small_face_beside_a_large_one_is_left_out_and_said(finder: FaceFinder, photo: Pixels) -> None:
+def test_a_small_face_beside_a_large_one_is_left_out_and_said(analyser: FaceAnalyser, photo: Pixels) -> None:
     crowd = photo.copy()
     tiny = cv2.resize(photo[:, 620:960], None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     crowd[: tiny.shape[0], 470 : 470 + tiny.shape[1]] = tiny
     notes: list[str] = []
-    assert len(finder.find(crowd, notes)) == 2
+    assert len(analyser.find(crowd, notes)) == 2
     assert notes == ["1 of 3 faces are under 50 px and were left out"]
 
 
-def test_the_published_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:
-    """A toy that sees one face, in the middle of the picture: so one is put there."""
+def test_the_original_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:
+    """A tiny network that sees one face, in the middle of the picture: so one is put there."""
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
     with pytest.raises(WeightsError, match="weights fetch face-nets"):
-        FaceFinder(folder, "published")
+        FaceAnalyser(folder, "original")
     (folder / "wan/adapter").mkdir(parents=True)
-    write_toy_detector(folder / "wan/adapter/face_det.onnx")
+    write_tiny_detector(folder / "wan/adapter/face_det.onnx")
     pixels = load_photo(two_person).pixels
     left, top, right, bottom = FACES[0]
     column, row = (left + right) // 2, (top + bottom) // 2
     middle = np.ascontiguousarray(pixels[max(row - 160, 0) : row + 160, column - 160 : column + 160])
-    (face,) = FaceFinder(folder, "published").find(middle)
+    (face,) = FaceAnalyser(folder, "original").find(middle)
     assert box_iou(face.box, np.array([160 - 74, 160 - 98, 160 + 74, 160 + 98], np.float32)) > 0.5

@@ -22,10 +22,10 @@ from itertools import islice
 from pathlib import Path
 
 from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.picture_clips import is_picture
-from fantasyportrait.media.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.limits import PUBLIC
+from fantasyportrait.media.image_clips import is_image
+from fantasyportrait.sandbox.decoder import SandboxDecoder
 from tests.hostile.mutations import mutate
 from tests.hostile.seeds import CLIP, PHOTO, Seed, seeds
 
@@ -65,9 +65,9 @@ class Report:
 def fuzz(count: int, seed: int, local: bool = False, keep: Path | None = None) -> Report:
     """Read `count` damaged files, in children or (`local`) in this process."""
     report, begun = Report(), time.monotonic()
-    with listening() as (address, report.requests), tempfile.TemporaryDirectory() as folder:
+    with recording_server() as (address, report.requests), tempfile.TemporaryDirectory() as folder:
         made = seeds(address)
-        before, used_mib = belongings(), _usage_mib(local)
+        before, used_mib = open_resources(), _usage_mib(local)
         decoder: Decoder = LocalDecoder(PUBLIC) if local else SandboxDecoder(PUBLIC)
         for number in range(count):
             _one(number, seed, made, decoder, Path(folder), report, keep)
@@ -123,11 +123,11 @@ def read(decoder: Decoder, kind: str, path: Path) -> None:
         return
     if kind == CLIP:
         decoder.probe(path)
-        decoder.own_rate(path)
+        decoder.native_rate(path)
         with closing(decoder.frames(path, max_side=960)) as frames:
             for _ in islice(frames, ROWS):
                 pass
-        if is_picture(path, decoder.limits):
+        if is_image(path, decoder.limits):
             return
     elif not decoder.sound_length_s(path):
         return
@@ -137,7 +137,7 @@ def read(decoder: Decoder, kind: str, path: Path) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[tuple[str, list[str]]]:
+def recording_server() -> Iterator[tuple[str, list[str]]]:
     """(address, what was asked) of a server on this machine."""
     asked: list[str] = []
 
@@ -160,7 +160,7 @@ def listening() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def belongings() -> Counter[str]:
+def open_resources() -> Counter[str]:
     """What this process has: open files by name, children, and names in the folders for temporary files."""
     found: Counter[str] = Counter()
     for link in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").is_dir() else ():
@@ -184,7 +184,7 @@ def belongings() -> Counter[str]:
 def _left(before: Counter[str]) -> list[str]:
     """What is there now and was not before, when it had time to go."""
     for _ in range(600):
-        left = belongings() - before
+        left = open_resources() - before
         if not left:
             return []
         time.sleep(0.1)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.limits import PUBLIC
+from fantasyportrait.sandbox.decoder import SandboxDecoder
 
 PHOTOS = {
     "exifq_1000000.png": "carries 977 KiB of metadata",

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
-from fantasyportrait.media.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.limits import PUBLIC
-from tests.hostile.fuzz import fuzz, listening, read
+from fantasyportrait.sandbox.decoder import SandboxDecoder
+from tests.hostile.fuzz import fuzz, read, recording_server
 from tests.hostile.mutations import MUTATIONS, mutate
 from tests.hostile.seeds import seeds
 
@@ -28,7 +28,7 @@ def test_whole_seeds_are_read_unless_they_lead_elsewhere(tmp_path: Path) -> None
     """The files that the mutations begin with are fine: what is refused is refused for its damage."""
     elsewhere = {"m3u8", "mpd", "ffconcat", "sdp", "svg", "pls", "asx"}
     refused = []
-    with listening() as (address, asked):
+    with recording_server() as (address, asked):
         for number, (kind, suffix, content) in enumerate(seeds(address)):
             path = tmp_path / f"{number}.{suffix}"
             path.write_bytes(content)
@@ -49,7 +49,7 @@ def test_the_counter_counts_and_no_decoder_asks_it(tmp_path: Path, sandbox: bool
     import urllib.request
 
     decoder: Decoder = SandboxDecoder(PUBLIC) if sandbox else LocalDecoder(PUBLIC)
-    with listening() as (address, asked):
+    with recording_server() as (address, asked):
         for kind, suffix, content in seeds(address):
             if address.encode() in content:
                 (tmp_path / f"a.{suffix}").write_bytes(content)

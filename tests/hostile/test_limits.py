@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.limits import PRIVATE, PUBLIC
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media import containers
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.images import load_photo
 from fantasyportrait.media.sound import read_sound, sound_length_s
-from fantasyportrait.schema.limits import PRIVATE, PUBLIC
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, quadrants, tone
 from tests.hostile.seeds import picture
 
@@ -253,13 +253,18 @@ def test_a_picture_that_moves_too_long_does_not_drive(
     path = tmp_path / f"a.{suffix}"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=1000)
     short = LocalDecoder(replace(PUBLIC, clip_length_s=5.0))
-    for read in (short.frames, short.own_frames):
+    for read in (short.frames, short.native_frames):
         with pytest.raises(MediaError, match=r"used for more than 5 s, and at most 5 s"):
             list(read(path))
     assert short.probe(path).duration_s == 12
     monkeypatch.setattr(Image.Image, "load", lambda *_: next(refusing(AssertionError("it was decoded"))))
     few = LocalDecoder(replace(PUBLIC, animation_frames=10))
-    for act in (few.probe, few.own_rate, lambda path: next(few.frames(path)), lambda path: next(few.own_frames(path))):
+    for act in (
+        few.probe,
+        few.native_rate,
+        lambda path: next(few.frames(path)),
+        lambda path: next(few.native_frames(path)),
+    ):
         with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
             act(path)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.media.clips import _spaced, probe_clip, read_clip, read_frames
-from fantasyportrait.media.convert import FrameConverter
-from fantasyportrait.schema.limits import PRIVATE
+from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.media.clips import _limit_rate, probe_clip, read_clip, read_native_frames
+from fantasyportrait.media.frame_converter import FrameConverter
 from tests.factories_media import ClipSpec, counting, grey, make_clip, make_sound, number_of, quadrants, tone
 
 LOSSLESS = (("crf", "0"), ("preset", "ultrafast"))
@@ -305,24 +305,24 @@ def test_browser_recordings_state_no_length(tmp_path: Path) -> None:
 
 
 def test_own_frames_are_those_that_were_encoded(ten: Path) -> None:
-    frames = list(read_frames(ten))
+    frames = list(read_native_frames(ten))
     assert [begin for begin, _, _ in frames] == [Fraction(i, 25) for i in range(10)]
     assert [end for _, end, _ in frames] == [Fraction(i + 1, 25) for i in range(10)]
     assert [number_of(pixels) for _, _, pixels in frames] == list(range(10))
-    later = list(read_frames(ten, after=Fraction(6, 25)))
+    later = list(read_native_frames(ten, after=Fraction(6, 25)))
     assert [number_of(pixels) for _, _, pixels in later] == [7, 8, 9]
-    assert list(read_frames(ten, after=Fraction(9, 25))) == []
-    assert next(read_frames(ten, max_side=32))[2].shape == (24, 32, 3)
+    assert list(read_native_frames(ten, after=Fraction(9, 25))) == []
+    assert next(read_native_frames(ten, max_side=32))[2].shape == (24, 32, 3)
 
 
 def test_own_frames_go_on_far_into_a_clip(tmp_path: Path) -> None:
     path = make_clip(
         tmp_path / "long.mp4", [grey(10 + 10 * (i // 10 % 20), 32, 32) for i in range(400)], ClipSpec(options=LOSSLESS)
     )
-    whole = [(begin, end, number_of(pixels)) for begin, end, pixels in read_frames(path)]
+    whole = [(begin, end, number_of(pixels)) for begin, end, pixels in read_native_frames(path)]
     assert len(whole) == 400
     for place in (3, 80, 317):
-        rest = read_frames(path, after=whole[place][0])
+        rest = read_native_frames(path, after=whole[place][0])
         assert [(begin, end, number_of(pixels)) for begin, end, pixels in rest] == whole[place + 1 :]
 
 
@@ -336,14 +336,14 @@ def test_frames_that_are_passed_over_do_not_depend_on_where_reading_goes_on(
 ) -> None:
     stamps = [Fraction(sum(gaps[:i]), 1000) for i in range(len(gaps) + 1)]
     timed = list(zip(stamps, [*stamps[1:], stamps[-1] + Fraction(1, 25)], range(len(stamps)), strict=True))
-    whole = [shown for shown in _spaced(iter(timed), None, most) if shown is not None]
+    whole = [shown for shown in _limit_rate(iter(timed), None, most) if shown is not None]
     assert whole[0][0] == 0 and whole[-1][1] == timed[-1][1]
     assert all(a[1] <= b[0] for a, b in pairwise(whole))
     assert len(whole) <= math.floor(timed[-1][0] * most) + 1
     if all(gap * most > 1000 for gap in gaps):
         assert len(whole) == len(timed)
     after = whole[stop % len(whole)][0]
-    rest = [shown for shown in _spaced(iter(timed), after, most) if shown is not None]
+    rest = [shown for shown in _limit_rate(iter(timed), after, most) if shown is not None]
     assert rest == whole[stop % len(whole) + 1 :]
 
 

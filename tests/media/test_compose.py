@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.compose import Panel, side_by_side
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.media.timeline import Timeline
+from fantasyportrait.schema.timeline import Timeline
 from tests.factories_media import counting, grey, number_of, quadrants, tone
 
 

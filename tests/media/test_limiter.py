@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from fantasyportrait.media.channels import stereo_matrix
-from fantasyportrait.media.limiter import CEILING, limited
+from fantasyportrait.media.downmix import downmix_matrix
+from fantasyportrait.media.limiter import CEILING, limit_peaks
 
 RATE = 48_000
 BLOCK = RATE // 10
@@ -20,11 +20,11 @@ def blocks(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def through(samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.concatenate(list(limited(blocks(samples.astype(np.float32)))))
+    return np.concatenate(list(limit_peaks(blocks(samples.astype(np.float32)))))
 
 
 def true_peak(samples: NDArray[np.float32]) -> float:
-    """The largest value of the band-limited signal, by a spectrum four times as wide."""
+    """The largest value of the band-limit_peaks signal, by a spectrum four times as wide."""
     spectrum = np.fft.rfft(samples, axis=0)
     return float(np.abs(np.fft.irfft(spectrum, 4 * len(samples), axis=0)).max() * 4)
 
@@ -68,7 +68,7 @@ def test_quiet_sound_of_any_length_comes_back_bit_for_bit(length: int, level: fl
     samples = np.repeat(wave[:, None], 2, axis=1).astype(np.float32)
     samples *= np.minimum(1, np.arange(length) / 480)[:, None].astype(np.float32)  # a hard edge overshoots
     samples *= np.minimum(1, np.arange(length)[::-1] / 480)[:, None].astype(np.float32)
-    given_back = list(limited(blocks(samples)))
+    given_back = list(limit_peaks(blocks(samples)))
     assert sum(map(len, given_back)) == length
     assert all((a == b).all() for a, b in zip(given_back, blocks(samples), strict=True))
 
@@ -82,8 +82,8 @@ def test_loud_sound_of_any_length_keeps_its_length(length: int) -> None:
 
 def test_layouts_without_names_are_taken_by_their_number() -> None:
     unnamed = ["NONE"] * 16
-    assert (stereo_matrix(unnamed[:1]) == [[1, 1]]).all()
-    assert (stereo_matrix(unnamed[:2]) == np.eye(2)).all()
-    assert (stereo_matrix(unnamed[:6]) == stereo_matrix(["FL", "FR", "FC", "LFE", "BL", "BR"])).all()
-    assert stereo_matrix(unnamed).sum() == pytest.approx(16 * (1 / 8) ** 0.5)
-    assert (stereo_matrix(["FL", "FR", "LFE", "XY"])[2:] == 0).all()
+    assert (downmix_matrix(unnamed[:1]) == [[1, 1]]).all()
+    assert (downmix_matrix(unnamed[:2]) == np.eye(2)).all()
+    assert (downmix_matrix(unnamed[:6]) == downmix_matrix(["FL", "FR", "FC", "LFE", "BL", "BR"])).all()
+    assert downmix_matrix(unnamed).sum() == pytest.approx(16 * (1 / 8) ** 0.5)
+    assert (downmix_matrix(["FL", "FR", "LFE", "XY"])[2:] == 0).all()

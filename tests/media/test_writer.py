@@ -15,7 +15,7 @@ from PIL import Image
 
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.media.sound import SAMPLE_RATE, SoundSource, sound_blocks
+from fantasyportrait.media.sound import SAMPLE_RATE, SoundSegment, sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from tests.factories_media import counting, number_of, quadrants
 
@@ -102,7 +102,7 @@ def test_sound_is_in_sync_after_a_minute(tmp_path: Path, suffix: str, rate: Frac
             writer.write(np.full((32, 32, 3), 230 if index in flashes else 20, np.uint8))
     bright = [index for index, frame in enumerate(read_clip(path, rate)) if frame.mean() > 120]
     assert set(bright) == flashes
-    heard = np.concatenate(list(sound_blocks([SoundSource(path, 0.0, frames / rate)], frames / rate)))
+    heard = np.concatenate(list(sound_blocks([SoundSegment(path, 0.0, frames / rate)], frames / rate)))
     click = int((np.abs(heard[60 * SAMPLE_RATE + 24_000 :, 0]) > 0.3).argmax()) + 60 * SAMPLE_RATE + 24_000
     assert abs(click / SAMPLE_RATE - 61) < 0.003
     with av.open(str(path)) as container:
@@ -138,7 +138,7 @@ def test_png_frames(tmp_path: Path) -> None:
 def test_a_fast_gif_is_thinned_and_a_long_one_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "fast.gif", 60, Fraction(60))
     assert 0.9 < probe_clip(path).duration_s < 1.1
-    monkeypatch.setattr("fantasyportrait.media.pictures._PALETTE_BYTES", 5 * 64 * 48 * 3)
+    monkeypatch.setattr("fantasyportrait.media.image_sinks._PALETTE_BYTES", 5 * 64 * 48 * 3)
     assert len(list(read_clip(write(tmp_path / "long.gif", 60)))) == 60
 
 

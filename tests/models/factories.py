@@ -1,4 +1,4 @@
-"""Real networks at toy size, with weights that depend only on a seed."""
+"""Real networks at tiny size, with weights that depend only on a seed."""
 
 import torch
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
@@ -11,7 +11,7 @@ GRID = (3, 4, 6)
 """Latent frames, and rows and columns of tokens."""
 
 
-def toy_transformer(seed: int = 0) -> FantasyPortraitTransformer3DModel:
+def tiny_transformer(seed: int = 0) -> FantasyPortraitTransformer3DModel:
     """Two blocks of width 64."""
     torch.manual_seed(seed)
     return FantasyPortraitTransformer3DModel(
@@ -27,13 +27,13 @@ def toy_transformer(seed: int = 0) -> FantasyPortraitTransformer3DModel:
     ).eval()
 
 
-def toy_adapter(seed: int = 0) -> MotionAdapter:
+def tiny_adapter(seed: int = 0) -> MotionAdapter:
     """Resamplers of width 32."""
     torch.manual_seed(seed)
     return MotionAdapter(motion_dim=MOTION_DIM, dim=32, num_layers=2, num_heads=2, head_dim=16).eval()
 
 
-def toy_inputs(batch: int = 1, seed: int = 1) -> dict[str, torch.Tensor]:
+def tiny_inputs(batch: int = 1, seed: int = 1) -> dict[str, torch.Tensor]:
     """What the transformer takes without motion."""
     generator = torch.Generator().manual_seed(seed)
     frames, rows, columns = GRID
@@ -49,13 +49,13 @@ def toy_inputs(batch: int = 1, seed: int = 1) -> dict[str, torch.Tensor]:
     }
 
 
-def toy_motion(faces: int, seed: int = 2) -> torch.Tensor:
+def tiny_motion(faces: int, seed: int = 2) -> torch.Tensor:
     """Token windows (1, F_lat, faces * 97, MOTION_DIM)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(1, GRID[0], faces * 97, MOTION_DIM, generator=generator)
 
 
-def toy_labels(faces: int) -> torch.Tensor:
+def tiny_labels(faces: int) -> torch.Tensor:
     """A face map on the token grid (rows, columns): face i has a column of its own, the last one is background."""
     labels = torch.zeros(GRID[1:], dtype=torch.long)
     for face in range(1, faces + 1):
@@ -63,7 +63,7 @@ def toy_labels(faces: int) -> torch.Tensor:
     return labels
 
 
-def toy_sam(seed: int = 0) -> SamModel:
+def tiny_sam(seed: int = 0) -> SamModel:
     """Segment Anything: two layers of width 16, a picture of 64 pixels."""
     torch.manual_seed(seed)
     side, patch = 64, 8

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as distributed
 from diffusers import ContextParallelConfig
 
-from tests.models.factories import GRID, toy_inputs, toy_labels, toy_motion, toy_transformer
+from tests.models.factories import GRID, tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 from tests.models.test_motion_attention import key_mask
 from tests.processes import start_processes
 
@@ -14,13 +14,13 @@ WORLD = 2
 
 
 def _forward(parallel: bool) -> torch.Tensor:
-    model = toy_transformer()
+    model = tiny_transformer()
     if parallel:
         model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=WORLD))
-    motion = toy_motion(2)
-    mask = key_mask(toy_labels(2), [1, 2])
+    motion = tiny_motion(2)
+    mask = key_mask(tiny_labels(2), [1, 2])
     with torch.no_grad():
-        return model(**toy_inputs(), motion_hidden_states=motion, motion_attention_mask=mask, return_dict=False)[0]
+        return model(**tiny_inputs(), motion_hidden_states=motion, motion_attention_mask=mask, return_dict=False)[0]
 
 
 def _work(rank: int, folder: str) -> None:

@@ -8,8 +8,8 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.attention_dispatch import attention_backend
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.motion_inputs import listeners
-from tests.models.factories import GRID, toy_inputs, toy_labels, toy_motion, toy_transformer
+from fantasyportrait.pipelines.motion_inputs import face_attention_mask
+from tests.models.factories import GRID, tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 
 WINDOW = 97
 
@@ -22,7 +22,7 @@ def native_backend() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model() -> FantasyPortraitTransformer3DModel:
-    return toy_transformer()
+    return tiny_transformer()
 
 
 def stock_twin(model: FantasyPortraitTransformer3DModel) -> WanTransformer3DModel:
@@ -34,7 +34,7 @@ def stock_twin(model: FantasyPortraitTransformer3DModel) -> WanTransformer3DMode
 
 
 def key_mask(labels: torch.Tensor, faces: list[int]) -> torch.Tensor:
-    return listeners(labels, faces).repeat_interleave(WINDOW, dim=1)[None, None]
+    return face_attention_mask(labels, faces).repeat_interleave(WINDOW, dim=1)[None, None]
 
 
 def branch(model: FantasyPortraitTransformer3DModel, motion: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
@@ -45,18 +45,18 @@ def branch(model: FantasyPortraitTransformer3DModel, motion: torch.Tensor, mask:
     dim = model.config.num_attention_heads * model.config.attention_head_dim
     hidden = torch.randn(1, frames * rows * columns, dim, generator=generator)
     context = torch.randn(1, 519, dim, generator=generator)
-    tokens, whole, listens, scale, frame_tokens = model._motion(1, GRID, motion, mask, 1.0)
+    tokens, whole, query_mask, scale, tokens_per_frame = model._motion(1, GRID, motion, mask, 1.0)
     return [
         block.attn2(
-            hidden, context, motion_hidden_states=tokens, motion_mask=whole, motion_listens=listens,
-            motion_scale=scale, frame_tokens=frame_tokens,
+            hidden, context, motion_hidden_states=tokens, motion_attention_mask=whole, motion_query_mask=query_mask,
+            motion_scale=scale, tokens_per_frame=tokens_per_frame,
         )[0]
         for block in model.blocks
     ]  # fmt: skip
 
 
 def test_without_motion_it_is_stock_wan_bit_for_bit(model: FantasyPortraitTransformer3DModel) -> None:
-    inputs, motion = toy_inputs(), toy_motion(1)
+    inputs, motion = tiny_inputs(), tiny_motion(1)
     expected = stock_twin(model)(**inputs).sample
     assert torch.equal(model(**inputs).sample, expected)
     assert torch.equal(model(**inputs, motion_hidden_states=motion, motion_scale=0.0).sample, expected)
@@ -65,13 +65,13 @@ def test_without_motion_it_is_stock_wan_bit_for_bit(model: FantasyPortraitTransf
 
 
 def test_a_scale_for_each_sample_equals_single_passes(model: FantasyPortraitTransformer3DModel) -> None:
-    motion = toy_motion(1)
+    motion = tiny_motion(1)
     both = model(
-        **toy_inputs(batch=2), motion_hidden_states=motion.expand(2, -1, -1, -1), motion_scale=torch.tensor([1.0, 0.0])
+        **tiny_inputs(batch=2), motion_hidden_states=motion.expand(2, -1, -1, -1), motion_scale=torch.tensor([1.0, 0.0])
     ).sample
-    alone = model(**toy_inputs(), motion_hidden_states=motion).sample
+    alone = model(**tiny_inputs(), motion_hidden_states=motion).sample
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=0)
-    torch.testing.assert_close(both[1:], model(**toy_inputs()).sample, atol=1e-5, rtol=0)
+    torch.testing.assert_close(both[1:], model(**tiny_inputs()).sample, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -83,15 +83,15 @@ def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DMod
     2, 3 the tokens of face i hear every clip but the (4 - i)th: face 1 hears clips 1 and 2, face 3 clips 2 and 3, and
     face 2 everyone except its own. With two faces the two errors cancel.
     """
-    labels, faces = toy_labels(count), list(range(1, count + 1))
+    labels, faces = tiny_labels(count), list(range(1, count + 1))
     mask = key_mask(labels, faces)
-    motion = toy_motion(count)
+    motion = tiny_motion(count)
     before = branch(model, motion, mask)
     place = labels.flatten().repeat(GRID[0])
     for changed in faces:
         other = motion.clone()
         columns = slice(WINDOW * (changed - 1), WINDOW * changed)
-        other[:, :, columns] = toy_motion(1, seed=100 + changed)
+        other[:, :, columns] = tiny_motion(1, seed=100 + changed)
         after = branch(model, other, mask)
         for old, new in zip(before, after, strict=True):
             for face in faces:
@@ -110,12 +110,12 @@ def test_the_public_rule_fails_for_three_faces() -> None:
     assert not negated_and_reversed[1, 1] and negated_and_reversed[1, 0] and negated_and_reversed[1, 2]
     two = ~torch.eye(2, dtype=torch.bool).flip(1)
     assert torch.equal(two, torch.eye(2, dtype=torch.bool))
-    ours = listeners(torch.tensor([[1, 2, 3]]), [1, 2, 3])
+    ours = face_attention_mask(torch.tensor([[1, 2, 3]]), [1, 2, 3])
     assert torch.equal(ours, own)
 
 
 def test_a_frame_hears_only_its_own_window(model: FantasyPortraitTransformer3DModel) -> None:
-    mask, motion = key_mask(toy_labels(2), [1, 2]), toy_motion(2)
+    mask, motion = key_mask(tiny_labels(2), [1, 2]), tiny_motion(2)
     later = motion.clone()
     later[:, 1] += 1.0
     tokens = GRID[1] * GRID[2]
@@ -126,8 +126,8 @@ def test_a_frame_hears_only_its_own_window(model: FantasyPortraitTransformer3DMo
 
 def test_a_free_face_gets_exactly_nothing(model: FantasyPortraitTransformer3DModel) -> None:
     """Its tokens come out as without the branch, and nothing is NaN."""
-    labels = toy_labels(3)
-    mask, motion = key_mask(labels, [1, 3]), toy_motion(2)
+    labels = tiny_labels(3)
+    mask, motion = key_mask(labels, [1, 3]), tiny_motion(2)
     silent = branch(model, torch.zeros_like(motion), torch.zeros_like(mask))
     place = labels.flatten().repeat(GRID[0])
     for old, new in zip(silent, branch(model, motion, mask), strict=True):
@@ -138,8 +138,8 @@ def test_a_free_face_gets_exactly_nothing(model: FantasyPortraitTransformer3DMod
 
 def test_nobody_listening_is_stock_wan(model: FantasyPortraitTransformer3DModel) -> None:
     nobody = torch.zeros(1, 1, GRID[1] * GRID[2], WINDOW, dtype=torch.bool)
-    out = model(**toy_inputs(), motion_hidden_states=toy_motion(1), motion_attention_mask=nobody).sample
-    assert torch.equal(out, model(**toy_inputs()).sample)
+    out = model(**tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=nobody).sample
+    assert torch.equal(out, model(**tiny_inputs()).sample)
 
 
 def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
@@ -158,7 +158,7 @@ def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
     monkeypatch.setattr(room, "dispatch_attention_fn", spy)
     for block in model.blocks:
         monkeypatch.setattr(block.attn2.processor, "_attention_backend", "sage_varlen")
-    branch(model, toy_motion(2), key_mask(toy_labels(2), [1, 2]))
+    branch(model, tiny_motion(2), key_mask(tiny_labels(2), [1, 2]))
     assert {backend for backend, masked in seen if masked} == {room.AttentionBackendName.NATIVE}
     assert {backend for backend, masked in seen if not masked} == {"sage_varlen"}
 
@@ -166,9 +166,11 @@ def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
 @pytest.mark.parametrize("shape", [(1, 2, 97, 32), (1, 3, 97, 31), (2, 3, 97, 32)])
 def test_motion_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="the latents ask for"):
-        model(**toy_inputs(), motion_hidden_states=torch.zeros(shape))
+        model(**tiny_inputs(), motion_hidden_states=torch.zeros(shape))
 
 
 def test_a_mask_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel) -> None:
     with pytest.raises(ValueError, match="must broadcast"):
-        model(**toy_inputs(), motion_hidden_states=toy_motion(1), motion_attention_mask=torch.ones(1, 1, 5, 97).bool())
+        model(
+            **tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=torch.ones(1, 1, 5, 97).bool()
+        )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fantasyportrait.models.motion_adapter import FEATURES, MotionAdapter
+from fantasyportrait.models.motion_adapter import FEATURE_GROUPS, MotionAdapter
 from fantasyportrait.models.motion_encoder import CropEncoder, MotionEncoder
 from fantasyportrait.models.shapes import adapter_shapes, encoder_shapes, full_config
-from fantasyportrait.pipelines.toy import toy_adapter, toy_encoder
+from fantasyportrait.testing.tiny import tiny_adapter, tiny_encoder
 
 SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim": 16}
 
@@ -17,7 +17,7 @@ SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("augmented", "tokens"),
-    [((), 4), ((("mouth", 16), ("emotion", 4)), 24), (tuple((name, 4) for name in FEATURES), 20)],
+    [((), 4), ((("mouth", 16), ("emotion", 4)), 24), (tuple((name, 4) for name in FEATURE_GROUPS), 20)],
     ids=["none", "emotion and mouth", "all"],
 )
 def test_what_is_augmented_is_a_config(augmented: tuple[tuple[str, int], ...], tokens: int, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_what_is_augmented_is_a_config(augmented: tuple[tuple[str, int], ...], t
 
 @torch.no_grad()
 def test_each_group_changes_its_own_tokens_only() -> None:
-    model = toy_adapter()
+    model = tiny_adapter()
     features = torch.randn(1, 5, 554)
     plain = model.frame_tokens(features)
     edges = {"head_pose": (0, 6), "eyes": (6, 12), "emotion": (12, 42), "mouth": (42, 554)}
@@ -49,13 +49,13 @@ def test_an_unknown_group_is_refused() -> None:
     with pytest.raises(ValueError, match="names 'nose'"):
         MotionAdapter(augmented=(("nose", 4),), **SMALL)
     with pytest.raises(ValueError, match="554 are needed"):
-        toy_adapter()(torch.zeros(1, 5, 500))
+        tiny_adapter()(torch.zeros(1, 5, 500))
     with pytest.raises(ValueError, match="4 k \\+ 1"):
-        toy_adapter()(torch.zeros(1, 6, 554))
+        tiny_adapter()(torch.zeros(1, 6, 554))
 
 
 def test_it_stays_in_float32_when_loaded_in_half_precision(tmp_path: Path) -> None:
-    for model, kind in ((toy_adapter(), MotionAdapter), (toy_encoder(), MotionEncoder)):
+    for model, kind in ((tiny_adapter(), MotionAdapter), (tiny_encoder(), MotionEncoder)):
         model.save_pretrained(tmp_path)
         again = kind.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
         assert {weight.dtype for weight in again.parameters()} == {torch.float32}
@@ -63,7 +63,7 @@ def test_it_stays_in_float32_when_loaded_in_half_precision(tmp_path: Path) -> No
 
 def test_crops_in_features_out(tmp_path: Path) -> None:
     """Without torch in sight; a batch gives what single crops give."""
-    model = toy_encoder()
+    model = tiny_encoder()
     model.save_pretrained(tmp_path)
     encode = CropEncoder(tmp_path)
     crops = np.random.default_rng(0).uniform(-1, 1, (3, 3, 224, 224)).astype(np.float32)
@@ -77,13 +77,13 @@ def test_crops_in_features_out(tmp_path: Path) -> None:
         MotionEncoder(feature_dims=(6, 6, 30, 100))
 
 
-def test_published_shapes_are_the_defaults() -> None:
-    """80 attention tensors belong to the transformer; here the published counts, in millions."""
+def test_original_shapes_are_the_defaults() -> None:
+    """80 attention tensors belong to the transformer; here the original counts, in millions."""
 
     def millions(shapes: dict[str, tuple[int, ...]]) -> float:
         return sum(int(np.prod(shape)) for key, shape in shapes.items() if "running" not in key) / 1e6
 
     assert millions(adapter_shapes({})) == pytest.approx(164.5, abs=0.1)
-    # 9.05 of the published file, less the head that nothing reads.
+    # 9.05 of the original file, less the head that nothing reads.
     assert millions(encoder_shapes({})) == pytest.approx(9.05 - 500 * 513 / 1e6, abs=0.02)
     assert full_config(MotionAdapter, {})["motion_dim"] == 2048

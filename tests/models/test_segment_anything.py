@@ -1,4 +1,4 @@
-"""Segment Anything at toy size: masks of the picture's size, a box each, the best of the model's three."""
+"""Segment Anything at tiny size: masks of the picture's size, a box each, the best of the model's three."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ import torch
 from transformers import SamModel
 
 from fantasyportrait.models.segment_anything import load_sam, segment
-from tests.models.factories import toy_sam
+from tests.models.factories import tiny_sam
 
 
 @pytest.fixture(scope="module")
 def sam() -> SamModel:
-    return toy_sam()
+    return tiny_sam()
 
 
 def picture(height: int, width: int) -> np.ndarray:

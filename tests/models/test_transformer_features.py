@@ -15,7 +15,7 @@ from diffusers.hooks import apply_group_offloading
 from peft import LoraConfig
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from tests.models.factories import toy_inputs, toy_labels, toy_motion, toy_transformer
+from tests.models.factories import tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 from tests.models.test_motion_attention import key_mask
 
 Model = FantasyPortraitTransformer3DModel
@@ -23,15 +23,15 @@ Model = FantasyPortraitTransformer3DModel
 
 @pytest.fixture
 def model() -> Model:
-    return toy_transformer()
+    return tiny_transformer()
 
 
 def arguments(batch: int = 1) -> dict[str, torch.Tensor]:
     """Two faces with a mask."""
     return {
-        **toy_inputs(batch),
-        "motion_hidden_states": toy_motion(2).expand(batch, -1, -1, -1),
-        "motion_attention_mask": key_mask(toy_labels(2), [1, 2]),
+        **tiny_inputs(batch),
+        "motion_hidden_states": tiny_motion(2).expand(batch, -1, -1, -1),
+        "motion_attention_mask": key_mask(tiny_labels(2), [1, 2]),
         "motion_scale": torch.ones(batch),
     }
 

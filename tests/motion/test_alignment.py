@@ -16,7 +16,7 @@ from fantasyportrait.motion.alignment import (
     roll_of,
     to_image,
 )
-from fantasyportrait.weights.toy_onnx import toy_face
+from fantasyportrait.testing.tiny_onnx import tiny_face
 
 FIVE = np.array([[86.1, 60.5], [138.9, 59.8], [112.7, 93.7], [90.9, 118.1], [133.9, 117.6]])
 
@@ -72,7 +72,7 @@ def test_the_landmark_net_sees_blue_first_and_zero_to_one() -> None:
 @settings(max_examples=30)
 @given(st.floats(-80, 80), st.floats(20, 900))
 def test_landmarks_of_a_turned_face_come_upright_and_back(roll: float, size: float) -> None:
-    upright = toy_face().astype(np.float64)
+    upright = tiny_face().astype(np.float64)
     turn = cv2.getRotationMatrix2D((0.5, 0.5), -roll, size)
     face = upright @ turn[:, :2].T + turn[:, 2]
     assert roll_of(face) == pytest.approx(roll, abs=1e-4)

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.core.geometry import fit_similarity, rotation_angles
+from fantasyportrait.core.geometry import estimate_similarity, euler_angles
 from fantasyportrait.faces.mesh import (
     INNER_LIPS,
     LEFT_EYE,
@@ -21,9 +21,11 @@ from fantasyportrait.faces.mesh import (
     CanonicalFace,
     read_canonical_face as read_face,
 )
-from fantasyportrait.motion.builtin import BUILTIN_MOTIONS, MOTIONS, builtin_motion
+from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
+from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
+from fantasyportrait.motion.keyframe_motions import KEYFRAME_MOTIONS
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
 RATE = Fraction(25)
 STEP_CM = 1.3  # of any point in 1/25 s: the quickest part is the jaw's end in speech
@@ -36,13 +38,13 @@ def canonical(models_dir: Path) -> CanonicalFace:
 
 def angles(motion: FaceMotion) -> NDArray[np.float64]:
     """Pitch, yaw, roll (T, 3) of the head since the neutral face."""
-    fits = [fit_similarity(motion.neutral[RIGID], points[RIGID]) for points in motion.landmarks]
-    return np.array([rotation_angles(fit.rotation) for fit in fits])
+    fits = [estimate_similarity(motion.neutral[RIGID], points[RIGID]) for points in motion.landmarks]
+    return np.array([euler_angles(fit.rotation) for fit in fits])
 
 
 def levelled(motion: FaceMotion) -> NDArray[np.float64]:
     """Landmarks (T, 478, 3) with the head's movement taken out."""
-    return np.array([fit_similarity(p[RIGID], motion.neutral[RIGID]).apply(p) for p in motion.landmarks])
+    return np.array([estimate_similarity(p[RIGID], motion.neutral[RIGID]).apply(p) for p in motion.landmarks])
 
 
 def opening(points: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -77,7 +79,7 @@ def test_lids_and_lips_never_cross(name: str, canonical: CanonicalFace) -> None:
 
 
 @settings(max_examples=25)
-@given(st.sampled_from(BUILTIN_MOTIONS), st.integers(8, 400), st.sampled_from([12, 24, 25, 30, 50, 60]))
+@given(st.sampled_from(sorted(BUILTIN_MOTIONS)), st.integers(8, 400), st.sampled_from([12, 24, 25, 30, 50, 60]))
 def test_any_length_and_rate_has_no_seam_and_no_jerk(
     canonical: CanonicalFace, name: str, frames: int, rate: int
 ) -> None:
@@ -110,7 +112,7 @@ def test_eyes_close(name: str, closed: tuple[bool, bool], canonical: CanonicalFa
 
 
 def test_idle_blinks_are_short_and_whole(canonical: CanonicalFace) -> None:
-    scores = builtin_motion("idle", 1500, RATE, canonical).blendshapes[:, indices("eyeBlink")[0]]
+    scores = builtin_motion("idle", 1500, RATE, canonical).blendshapes[:, blendshape_indices("eyeBlink")[0]]
     closing = np.flatnonzero((scores[1:] > 0.02) & (scores[:-1] <= 0.02))
     assert 12 <= len(closing) <= 24
     assert np.diff(closing).std() > 10
@@ -128,7 +130,7 @@ def test_mouth_opens(name: str, least: float, canonical: CanonicalFace) -> None:
 
 
 def test_talk_moves_the_mouth_three_to_five_times_a_second(canonical: CanonicalFace) -> None:
-    jaw = builtin_motion("talk", 1000, RATE, canonical).blendshapes[:, BLENDSHAPES.index("jawOpen")]
+    jaw = builtin_motion("talk", 1000, RATE, canonical).blendshapes[:, BLENDSHAPE_NAMES.index("jawOpen")]
     peaks = np.flatnonzero((jaw[1:-1] > jaw[:-2]) & (jaw[1:-1] >= jaw[2:]) & (jaw[1:-1] > 0.05))
     between = np.diff(peaks) / 25
     assert 0.2 < np.median(between) < 0.34 and between.std() > 0.05
@@ -167,10 +169,10 @@ def test_look_around_moves_the_iris_both_ways_within_the_eye(canonical: Canonica
 
 
 def test_shapes_are_symmetric_and_do_not_fold(canonical: CanonicalFace) -> None:
-    basis = shape_basis(canonical)
+    basis = blendshape_basis(canonical)
     points = canonical.points.astype(np.float64)
     mirror = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2).argmin(axis=1)
-    other = [BLENDSHAPES.index(_other_side(name)) for name in BLENDSHAPES]
+    other = [BLENDSHAPE_NAMES.index(_other_side(name)) for name in BLENDSHAPE_NAMES]
     np.testing.assert_allclose(basis[other][:, mirror] * [-1, 1, 1], basis, atol=1e-9)
     a, b, c = canonical.triangles.T
     for shape in (np.zeros_like(points), *basis):
@@ -194,4 +196,8 @@ def test_unknown_names_and_empty_lengths_are_refused_in_words(canonical: Canonic
         builtin_motion("smil", 10, RATE, canonical)
     with pytest.raises(RequestError, match="at least one frame"):
         builtin_motion("smile", 0, RATE, canonical)
-    assert len(BUILTIN_MOTIONS) >= 14 and all(MOTIONS[name] and "\n" not in MOTIONS[name] for name in BUILTIN_MOTIONS)
+
+
+def test_every_built_in_motion_has_keys_and_one_line_about_it() -> None:
+    assert set(KEYFRAME_MOTIONS) == set(BUILTIN_MOTIONS) and len(BUILTIN_MOTIONS) >= 14
+    assert all(about and "\n" not in about for about in BUILTIN_MOTIONS.values())

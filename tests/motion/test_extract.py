@@ -11,15 +11,15 @@ from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, MediaError, WeightsError
-from fantasyportrait.core.geometry import box_of
+from fantasyportrait.core.geometry import bounding_box
 from fantasyportrait.faces.face import Face, HeadPose, Track
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace, mirrored_points
-from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.extract import encode_frames, encode_portrait, extract_motion
-from fantasyportrait.motion.motion_code import FEATURES, MotionCode
+from fantasyportrait.motion.motion_code import FEATURE_DIM, MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
 from tests.faces.factories import turned_track
-from tests.factories_onnx import toy_landmark_net
+from tests.factories_onnx import tiny_landmark_net
 
 YAWS = [20.0, 14.0, -3.0, 9.0, 30.0, -25.0, 0.0]
 Frames = list[np.ndarray]
@@ -34,7 +34,7 @@ class PooledEncoder:
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         self.batches.append(crops)
         tiles = crops.reshape(len(crops), 3, 14, 16, 14, 16).mean(axis=(3, 5)).reshape(len(crops), -1)
-        return tiles[:, :FEATURES].astype(np.float32)
+        return tiles[:, :FEATURE_DIM].astype(np.float32)
 
     def crops(self) -> np.ndarray:
         return np.concatenate(self.batches)
@@ -178,8 +178,8 @@ def test_drawn_frames_with_known_landmarks(frames: Frames, track: Track) -> None
         np.testing.assert_allclose(alone.features[0], code.features[row], atol=1e-6)
 
 
-def test_the_published_nets_lose_a_dark_frame(frames: Frames, track: Track, tmp_path: Path) -> None:
-    nets = replace(mesh_nets(), alignment=toy_landmark_net(tmp_path))
+def test_the_original_nets_lose_a_dark_frame(frames: Frames, track: Track, tmp_path: Path) -> None:
+    nets = replace(mesh_nets(), alignment=tiny_landmark_net(tmp_path))
     dark = [*frames[:3], np.zeros_like(frames[3]), *frames[4:]]
     code = extracted(dark, track, nets)
     assert len(code) == 7 and np.nonzero(~code.valid)[0].tolist() == [3]
@@ -188,7 +188,7 @@ def test_the_published_nets_lose_a_dark_frame(frames: Frames, track: Track, tmp_
 
 
 def face_of(landmarks: np.ndarray, size: tuple[int, int]) -> Face:
-    return Face(1, box_of(landmarks), landmarks, np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0)
+    return Face(1, bounding_box(landmarks), landmarks, np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0)
 
 
 def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: Track) -> None:
@@ -202,6 +202,6 @@ def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: T
 
 
 def test_a_portrait_that_the_nets_cannot_read_says_what_to_do(track: Track, tmp_path: Path) -> None:
-    nets = replace(mesh_nets(), alignment=toy_landmark_net(tmp_path))
+    nets = replace(mesh_nets(), alignment=tiny_landmark_net(tmp_path))
     with pytest.raises(FaceError, match="align by the mesh"):
         encode_portrait(np.zeros((480, 640, 3), np.uint8), face_of(track.landmarks[6], (640, 480)), nets)

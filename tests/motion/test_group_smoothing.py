@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from fantasyportrait.motion.group_smoothing import GROUPS, GroupSmoother, PointGroup, face_size
-from fantasyportrait.weights.toy_onnx import toy_face
+from fantasyportrait.motion.group_smoothing import POINT_GROUPS, GroupSmoother, PointGroup, face_size
+from fantasyportrait.testing.tiny_onnx import tiny_face
 
 SIZE = 260.0
 
 
 def test_every_landmark_is_in_one_group() -> None:
-    covered = [point for group in GROUPS for point in range(group.first, group.last + 1)]
+    covered = [point for group in POINT_GROUPS for point in range(group.first, group.last + 1)]
     assert covered == list(range(222))
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", POINT_GROUPS)
 def test_the_setting_grows_with_movement_up_to_its_most(group: PointGroup) -> None:
     assert group.setting(0) == 0
     assert group.setting(group.slow) == pytest.approx(group.least)
@@ -24,13 +24,13 @@ def test_the_setting_grows_with_movement_up_to_its_most(group: PointGroup) -> No
 
 
 def test_the_first_frame_and_a_still_face_stay() -> None:
-    face, smoother = toy_face() * SIZE, GroupSmoother()
+    face, smoother = tiny_face() * SIZE, GroupSmoother()
     for _ in range(4):
         np.testing.assert_array_equal(smoother.smooth(face, SIZE), face.astype(np.float64))
 
 
 def test_jitter_is_damped_and_a_long_way_is_followed() -> None:
-    random, face, smoother = np.random.default_rng(0), toy_face().astype(np.float64) * SIZE, GroupSmoother()
+    random, face, smoother = np.random.default_rng(0), tiny_face().astype(np.float64) * SIZE, GroupSmoother()
     noisy = np.stack([smoother.smooth(face + random.normal(0, 0.3, face.shape), SIZE) for _ in range(60)])
     assert np.diff(noisy[5:], axis=0).std() < 0.2 * 0.3 * np.sqrt(2)
     for _ in range(6):
@@ -39,7 +39,7 @@ def test_jitter_is_damped_and_a_long_way_is_followed() -> None:
 
 
 def test_a_group_does_not_move_the_others() -> None:
-    face, smoother = toy_face().astype(np.float64) * SIZE, GroupSmoother()
+    face, smoother = tiny_face().astype(np.float64) * SIZE, GroupSmoother()
     smoother.smooth(face, SIZE)
     open_mouth = face.copy()
     open_mouth[118:182, 1] += 10

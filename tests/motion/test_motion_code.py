@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from fantasyportrait.motion.motion_code import FEATURES, GROUPS, MotionCode
+from fantasyportrait.motion.motion_code import FEATURE_DIM, FEATURE_GROUPS, MotionCode
 
 
 def made_code(rows: int, seed: int = 0) -> MotionCode:
     random = np.random.default_rng(seed)
-    return MotionCode.from_features(random.normal(size=(rows, FEATURES)).astype(np.float32), random.random(rows) > 0.3)
+    return MotionCode.from_features(
+        random.normal(size=(rows, FEATURE_DIM)).astype(np.float32), random.random(rows) > 0.3
+    )
 
 
 def test_features_are_the_groups_in_order() -> None:
@@ -21,10 +23,10 @@ def test_features_are_the_groups_in_order() -> None:
     np.testing.assert_array_equal(code.features[:, 42:], code.mouth)
 
 
-@pytest.mark.parametrize("name", [*GROUPS, "valid"])
+@pytest.mark.parametrize("name", [*FEATURE_GROUPS, "valid"])
 def test_a_group_of_another_shape_or_type_is_refused(name: str) -> None:
     code = made_code(3)
-    parts = {part: getattr(code, part) for part in [*GROUPS, "valid"]}
+    parts = {part: getattr(code, part) for part in [*FEATURE_GROUPS, "valid"]}
     with pytest.raises(ValueError, match="expected"):
         MotionCode(**{**parts, name: parts[name].astype(np.float64)})
     with pytest.raises(ValueError, match="expected"):

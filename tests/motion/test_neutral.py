@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import fit_similarity, rotation_matrix
+from fantasyportrait.core.geometry import estimate_similarity, rotation_matrix
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import INNER_LIPS, LIP_PAIRS, RIGID, CanonicalFace
-from fantasyportrait.faces.models import FaceModels
-from fantasyportrait.motion.neutral import mouth_shut, relaxed
-from fantasyportrait.motion.shapes import BLENDSHAPES, indices, shape_basis
+from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
+from fantasyportrait.motion.neutral import close_mouth, relax_smile
 
 Points = NDArray[np.float64]
-JAW = BLENDSHAPES.index("jawOpen")
-SMILE = list(indices("mouthSmile"))
+JAW = BLENDSHAPE_NAMES.index("jawOpen")
+SMILE = list(blendshape_indices("mouthSmile"))
 SCALE = 12.0
 PARTED = 0.17  # how far the mean face's own mouth is open, as `jawOpen`
 
@@ -28,7 +28,7 @@ def canonical(models_dir: Path) -> CanonicalFace:
 
 def acted(canonical: CanonicalFace, scores: NDArray[np.float32], turn: tuple[float, float, float]) -> Points:
     """The mean face, its mouth shut, with these blendshapes, turned, in pixels."""
-    basis = shape_basis(canonical)
+    basis = blendshape_basis(canonical)
     points = canonical.points - PARTED * basis[JAW] + np.tensordot(scores.astype(np.float64), basis, axes=1)
     return points @ rotation_matrix(*turn).T * SCALE + 300
 
@@ -42,7 +42,7 @@ def scored(smile: float = 0.0, jaw: float = 0.0) -> NDArray[np.float32]:
 
 def gap(points: NDArray[np.float64] | NDArray[np.float32], canonical: CanonicalFace) -> float:
     """Mean opening of the mouth over its width."""
-    down = fit_similarity(canonical.points[RIGID], points[RIGID]).rotation[:, 1]
+    down = estimate_similarity(canonical.points[RIGID], points[RIGID]).rotation[:, 1]
     apart = (points[LIP_PAIRS[:, 1]] - points[LIP_PAIRS[:, 0]]) @ down
     return float(apart.mean() / np.linalg.norm(points[78] - points[308]))
 
@@ -55,7 +55,7 @@ turns = st.tuples(st.floats(-20, 20), st.floats(-30, 30), st.floats(-40, 40))
 def test_a_calm_face_stays_as_it_is(canonical: CanonicalFace, turn: tuple[float, float, float], smile: float) -> None:
     scores = scored(smile)
     face = acted(canonical, scored(), turn).astype(np.float32)
-    calm, rest = relaxed(face, scores, canonical)
+    calm, rest = relax_smile(face, scores, canonical)
     np.testing.assert_allclose(calm, face, atol=1e-3)
     np.testing.assert_array_equal(rest, scores)
 
@@ -67,7 +67,7 @@ def test_a_laughing_mouth_is_shut(
 ) -> None:
     scores = scored(smile, jaw)
     face = acted(canonical, scores, turn)
-    calm, rest = relaxed(face.astype(np.float32), scores, canonical)
+    calm, rest = relax_smile(face.astype(np.float32), scores, canonical)
     assert calm.dtype == np.float32 and rest.shape == (52,)
     assert gap(face, canonical) > 0.08 and abs(gap(calm, canonical)) < 0.06
     np.testing.assert_allclose(rest[SMILE], 0.25, atol=1e-6)
@@ -82,11 +82,11 @@ def test_a_laughing_mouth_is_shut(
 def test_the_jaw_closes_as_far_as_it_was_open(
     canonical: CanonicalFace, turn: tuple[float, float, float], jaw: float
 ) -> None:
-    shut, opened = mouth_shut(acted(canonical, scored(jaw=jaw), turn), canonical)
+    shut, opened = close_mouth(acted(canonical, scored(jaw=jaw), turn), canonical)
     assert opened == pytest.approx(jaw, abs=0.12)
-    again, more = mouth_shut(shut, canonical)
+    again, more = close_mouth(shut, canonical)
     assert more < 0.02 and np.abs(again - shut).max() < 0.05 * SCALE
-    down = fit_similarity(canonical.points[RIGID], shut[RIGID]).rotation[:, 1]
+    down = estimate_similarity(canonical.points[RIGID], shut[RIGID]).rotation[:, 1]
     lips = shut[INNER_LIPS]
     assert ((lips[:10:-1] - lips[1:10]) @ down).min() > -0.1 * SCALE, "lips do not cross"
 
@@ -95,6 +95,6 @@ def test_the_scores_given_are_not_written_to(canonical: CanonicalFace) -> None:
     scores = scored(0.9, 0.5)
     face = acted(canonical, scores, (0, 0, 0)).astype(np.float32)
     kept = face.copy(), scores.copy()
-    relaxed(face, scores, canonical)
+    relax_smile(face, scores, canonical)
     np.testing.assert_array_equal(face, kept[0])
     np.testing.assert_array_equal(scores, kept[1])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.smoothing import smooth_landmarks
 
 Points = NDArray[np.float32]

@@ -34,5 +34,5 @@ def adapter(cases: Cases) -> MotionAdapter:
 
 @pytest.fixture(scope="session")
 def transformer(cases: Cases) -> FantasyPortraitTransformer3DModel:
-    """The toy transformer."""
+    """The tiny transformer."""
     return transformer_of(cases)

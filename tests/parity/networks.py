@@ -5,32 +5,32 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_encoder import MotionEncoder
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.weights.published_keys import rename
+from fantasyportrait.weights.key_mapping import convert_keys
 from tests.parity.cases import Cases, tensors
 
-# Of the toy transformer (the cases' README): the one size that no weight's shape tells.
+# Of the tiny transformer (the cases' README): the one size that no weight's shape tells.
 HEADS = 4
 
 
 def adapter_of(cases: Cases) -> MotionAdapter:
     """The full-size motion adapter."""
     model = MotionAdapter()
-    model.load_state_dict(rename("motion_adapter", tensors(cases, "adapter")))
+    model.load_state_dict(convert_keys("motion_adapter", tensors(cases, "adapter")))
     return model.eval()
 
 
 def encoder_of(cases: Cases) -> MotionEncoder:
     """The full-size motion encoder."""
     model = MotionEncoder()
-    model.load_state_dict(rename("motion_encoder", tensors(cases, "motion_encoder")))
+    model.load_state_dict(convert_keys("motion_encoder", tensors(cases, "motion_encoder")))
     return model.eval()
 
 
 def transformer_of(cases: Cases) -> FantasyPortraitTransformer3DModel:
-    """The toy transformer, its sizes read off the shapes."""
-    published = tensors(cases, "dit")
-    motion = rename("motion_attention", {key: published.pop(key) for key in list(published) if "ip_adapter" in key})
-    state = convert_wan_transformer_to_diffusers(published) | motion
+    """The tiny transformer, its sizes read off the shapes."""
+    original = tensors(cases, "dit")
+    motion = convert_keys("motion_attention", {key: original.pop(key) for key in list(original) if "ip_adapter" in key})
+    state = convert_wan_transformer_to_diffusers(original) | motion
     dim = state["patch_embedding.weight"].shape[0]
     model = FantasyPortraitTransformer3DModel(
         num_attention_heads=HEADS,

@@ -1,8 +1,8 @@
-"""The published detector's input and boxes are the public code's."""
+"""The original detector's input and boxes are the public code's."""
 
 import numpy as np
 
-from fantasyportrait.faces.published_detector import STRIDES, decode, letterbox, net_input, to_image
+from fantasyportrait.faces.original_detector import STRIDES, decode, letterbox, net_input, to_image
 from tests.parity.cases import Cases
 
 

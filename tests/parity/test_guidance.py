@@ -9,18 +9,18 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.denoising import Context, WindowInputs
-from fantasyportrait.pipelines.guidance import Guidance
+from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.pipelines.toy import toy_vae
+from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.testing.tiny import tiny_vae
 from tests.parity.cases import Cases
 from tests.parity.test_transformer import box_labels, context, driven, motion_of
 
 
 @pytest.fixture(scope="module")
 def pipeline(adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> FantasyPortraitPipeline:
-    made = FantasyPortraitPipeline(transformer, adapter, toy_vae(), FlowMatchEulerDiscreteScheduler(shift=5.0))
+    made = FantasyPortraitPipeline(transformer, adapter, tiny_vae(), FlowMatchEulerDiscreteScheduler(shift=5.0))
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -43,7 +43,7 @@ def test_trajectories(cases: Cases, pipeline: FantasyPortraitPipeline, batch_pas
     motion = motion_of(pipeline.motion_adapter, driven(inputs, 2), box_labels(inputs))
     told = context(inputs)
     negative = context({**case, "image": inputs["image"]}, "negative_text")["encoder_hidden_states"]
-    texts = Context(told["encoder_hidden_states"], negative, told["encoder_hidden_states_image"])
+    texts = Conditioning(told["encoder_hidden_states"], negative, told["encoder_hidden_states_image"])
     latents = torch.from_numpy(inputs["latents"])[None]
     condition = torch.from_numpy(inputs["condition"])[None]
     window = WindowInputs(TimeWindow(0, latents.shape[2]), condition, motion)

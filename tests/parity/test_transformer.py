@@ -10,8 +10,14 @@ from torch.nn import functional
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.motion.regions import box_region, excursion, face_map, grown_box
-from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, listeners, motion_inputs, token_labels
+from fantasyportrait.motion.face_map import box_margins, box_region, expanded_box, face_map
+from fantasyportrait.pipelines.motion_inputs import (
+    DrivenFace,
+    MotionInputs,
+    face_attention_mask,
+    motion_inputs,
+    token_labels,
+)
 from tests.parity.cases import Cases
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -40,7 +46,7 @@ def box_labels(case: Arrays) -> torch.Tensor:
     """The token grid's labels from the boxes of the photo and of the drivers."""
     height, width = (8 * side for side in case["latents"].shape[-2:])
     pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
-    regions = [box_region(i, box, excursion(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
+    regions = [box_region(i, box, box_margins(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
     return token_labels(torch.from_numpy(face_map(regions)))
 
 
@@ -101,12 +107,12 @@ def test_motion_scale(case: Arrays, adapter: MotionAdapter, transformer: Fantasy
 
 def test_grown_boxes(case: Arrays) -> None:
     pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
-    grown = [grown_box(box, excursion(driver)) for box, driver in pairs]
+    grown = [expanded_box(box, box_margins(driver)) for box, driver in pairs]
     np.testing.assert_array_equal(grown, case["two_faces_grown_boxes"])
 
 
 def test_who_listens_to_whom(case: Arrays) -> None:
-    hears = listeners(box_labels(case), [1, 2]).numpy()
+    hears = face_attention_mask(box_labels(case), [1, 2]).numpy()
     for frame in case["two_faces_listens_to"]:
         np.testing.assert_array_equal(hears, frame)
 

@@ -1,4 +1,4 @@
-"""A toy pipeline: every class real, every number random."""
+"""A tiny pipeline: every class real, every number random."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_adapter, toy_base, toy_transformer
+from fantasyportrait.testing.tiny import tiny_adapter, tiny_base, tiny_transformer
 
 HEIGHT, WIDTH = 64, 96
 
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stock image-to-video repository at toy size."""
-    folder = tmp_path_factory.mktemp("toy") / "base"
-    toy_base(folder)
+    """A stock image-to-video repository at tiny size."""
+    folder = tmp_path_factory.mktemp("tiny") / "base"
+    tiny_base(folder)
     return folder
 
 
@@ -28,8 +28,8 @@ def pipeline(base_folder: Path) -> FantasyPortraitPipeline:
     """The whole pipeline, text encoder included."""
     stock = WanImageToVideoPipeline.from_pretrained(base_folder)
     made = FantasyPortraitPipeline(
-        toy_transformer(),
-        toy_adapter(),
+        tiny_transformer(),
+        tiny_adapter(),
         stock.vae,
         FlowMatchEulerDiscreteScheduler(shift=5.0),
         stock.image_encoder,

@@ -13,24 +13,24 @@ from transformers import UMT5EncoderModel
 
 import fantasyportrait
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.engines.wan_model import WanModel, prepare_model
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.gguf_transformer import MOTION_ATTENTION
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.prompt_rows import PromptRows
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.runtime.profiles import profile_of
-from fantasyportrait.service.wan_model import WanModel, prepare_model
+from fantasyportrait.pipelines.prompt_encoder import PromptEncoder
+from fantasyportrait.runtime.profiles import get_profile
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import driven
 
-CPU = Placement(device="cpu")
-RESIDENT = profile_of("resident")
+CPU = RuntimeConfig(device="cpu")
+RESIDENT = get_profile("resident")
 
 
 @pytest.fixture(scope="module")
-def model(toy_model: Path) -> WanModel:
-    return prepare_model(toy_model.as_posix())
+def model(tiny_model: Path) -> WanModel:
+    return prepare_model(tiny_model.as_posix())
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def test_precision_is_the_transformers_only(
     model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
 ) -> None:
     pipeline = load_pipeline(
-        ModelFiles(model.folder), Placement(device="cpu", precision="bfloat16"), RESIDENT, tmp_path
+        ModelFiles(model.folder), RuntimeConfig(device="cpu", precision="bfloat16"), RESIDENT, tmp_path
     )
     assert pipeline.transformer.blocks[0].attn2.to_k_motion.weight.dtype == torch.bfloat16
     for part in (pipeline.vae, pipeline.image_encoder, pipeline.motion_adapter):
@@ -85,7 +85,7 @@ def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places:
     plain = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     state = plain.transformer.state_dict()
     gguf = write_gguf(state, len(plain.transformer.blocks), tmp_path / "wan.gguf")
-    quantized = load_pipeline(ModelFiles(model.folder, gguf), CPU, profile_of("gguf-q8"), tmp_path)
+    quantized = load_pipeline(ModelFiles(model.folder, gguf), CPU, get_profile("gguf-q8"), tmp_path)
     attention = quantized.transformer.blocks[0].attn2
     assert type(quantized.transformer) is FantasyPortraitTransformer3DModel
     assert type(attention.to_q).__name__ == "GGUFLinear" and attention.to_k_motion.weight.dtype == torch.float32
@@ -129,17 +129,17 @@ def test_a_gguf_file_that_is_not_the_model(model: WanModel, tmp_path: Path) -> N
     }
     for words, path in cases.items():
         with pytest.raises(WeightsError, match=words.replace(".", r"\.")):
-            load_pipeline(ModelFiles(model.folder, path), CPU, profile_of("gguf-q8"), tmp_path)
+            load_pipeline(ModelFiles(model.folder, path), CPU, get_profile("gguf-q8"), tmp_path)
 
 
 @pytest.fixture
-def rows(base_folder: Path, tmp_path: Path) -> PromptRows:
-    return PromptRows(base_folder / "text_encoder", base_folder / "tokenizer", tmp_path)
+def rows(base_folder: Path, tmp_path: Path) -> PromptEncoder:
+    return PromptEncoder(base_folder / "text_encoder", base_folder / "tokenizer", tmp_path)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("prompt", "count"), [("", 1), ("people talk and smile", 5), ("  people  ", 2)])
-def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptRows, prompt: str, count: int) -> None:
+def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptEncoder, prompt: str, count: int) -> None:
     """What the stock pipeline makes of the prompt, padding left out, to the precision of bfloat16."""
     found = rows(prompt)
     stock = WanImageToVideoPipeline.from_pretrained(base_folder)
@@ -150,13 +150,13 @@ def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptRows, prompt:
     assert not states[count:].any()
 
 
-def test_prompts_are_cleaned_and_cut(rows: PromptRows) -> None:
+def test_prompts_are_cleaned_and_cut(rows: PromptEncoder) -> None:
     """As the stock pipeline does: entities and doubled spaces, and no more rows than the transformer takes."""
     assert torch.equal(rows("people&nbsp;  talk"), rows("people talk"))
     assert rows("people " * 700).shape == (512, 32)
 
 
-def test_rows_are_computed_once(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_computed_once(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     first = rows("")
 
     def never(*_: object, **__: object) -> Callable[..., object]:
@@ -172,7 +172,7 @@ def test_rows_are_computed_once(rows: PromptRows, monkeypatch: pytest.MonkeyPatc
 def test_other_files_give_other_rows_and_damaged_ones_a_sentence(base_folder: Path, tmp_path: Path, name: str) -> None:
     base = tmp_path / "base"
     shutil.copytree(base_folder, base)
-    rows = PromptRows(base / "text_encoder", base / "tokenizer", tmp_path)
+    rows = PromptEncoder(base / "text_encoder", base / "tokenizer", tmp_path)
     rows("people talk")
     size = (base / name).stat().st_size
     (base / name).write_bytes(b"x" * size)
@@ -180,7 +180,7 @@ def test_other_files_give_other_rows_and_damaged_ones_a_sentence(base_folder: Pa
         rows("people talk")
 
 
-def test_rows_never_hold_the_whole_text_encoder(rows: PromptRows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_never_hold_the_whole_text_encoder(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer is on the meta device but while it works."""
     held: list[float] = []
     real, linear = UMT5EncoderModel.from_pretrained, torch.nn.functional.linear
@@ -203,4 +203,4 @@ def test_rows_never_hold_the_whole_text_encoder(rows: PromptRows, monkeypatch: p
 
 def test_a_base_without_text_encoder_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="even the empty prompt needs them once"):
-        PromptRows(tmp_path, tmp_path, tmp_path / "cache")("")
+        PromptEncoder(tmp_path, tmp_path, tmp_path / "cache")("")

@@ -16,17 +16,23 @@ from diffusers import FirstBlockCacheConfig
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
-from fantasyportrait.pipelines.denoising import most_passes, ready_windows
-from fantasyportrait.pipelines.following import LoadOrder, follow
-from fantasyportrait.pipelines.guidance import Guidance
+from fantasyportrait.engines.wan_model import prepare_model
+from fantasyportrait.pipelines.denoising import max_passes, prepare_windows
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_job import FaceJob, VideoJob
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.runtime.profiles import profile_of
-from fantasyportrait.runtime.team import Mode, Team, join_team, mode_of, spread
-from fantasyportrait.service.wan_model import prepare_model
+from fantasyportrait.pipelines.rank_loop import LoadCommand, run_rank
+from fantasyportrait.pipelines.video_sampling import FaceJob, VideoJob
+from fantasyportrait.runtime.process_group import (
+    ParallelMode,
+    ProcessGroup,
+    enable_context_parallel,
+    init_process_group,
+    resolve_mode,
+)
+from fantasyportrait.runtime.profiles import get_profile
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.guidance import Guidance
 from tests.processes import start_processes
 
 CPU = torch.device("cpu")
@@ -51,7 +57,7 @@ THREE = Guidance(text=3.0, portrait=4.0, end=0.5)
 PASSES_JOBS = {
     "two passes": job(),
     "three passes, one step with two": job(guidance=THREE),
-    "windows": job(frames=97, height=32, longest_pass=81),
+    "windows": job(frames=97, height=32, max_window_frames=81),
 }
 TOKENS_JOBS = {
     "as many tokens for each": job(guidance=THREE),
@@ -66,45 +72,47 @@ def latents(
     faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in one.faces]
     return pipeline(
         one.pixels, faces, torch.from_numpy(one.face_map), num_frames=one.frames, num_inference_steps=one.steps,
-        guidance=one.guidance, batch_passes=one.batch_passes, longest_pass=one.longest_pass,
+        guidance=one.guidance, batch_passes=one.batch_passes, max_window_frames=one.max_window_frames,
         generator=torch.Generator().manual_seed(one.seed), callback_on_step_end=step_end, cancel=cancel,
         output_type="latent",
     ).frames  # fmt: skip
 
 
-def load(order: LoadOrder, team: Team) -> FantasyPortraitPipeline:
-    team.meet()
-    pipeline = load_pipeline(order.files, order.placement, order.profile, order.cache)
-    if team.mode == "tokens":
-        spread(pipeline.transformer, team)
+def load(order: LoadCommand, process_group: ProcessGroup) -> FantasyPortraitPipeline:
+    process_group.barrier()
+    pipeline = load_pipeline(order.files, order.runtime_config, order.profile, order.cache)
+    if process_group.mode == "context":
+        enable_context_parallel(pipeline.transformer, process_group)
     return pipeline
 
 
-def _join(rank: int, size: int, port: int, parallel: str) -> Team:
+def _join(rank: int, size: int, port: int, parallel: str) -> ProcessGroup:
     """What torchrun does for a process of its own."""
     torch.set_num_threads(1)
     # diffusers asks how many accelerators there are, and divides by the number.
     torch.accelerator.device_count = lambda: 1
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
-    return join_team(parallel, CPU, timedelta(minutes=2))
+    return init_process_group(parallel, CPU, timedelta(minutes=2))
 
 
-def _order(folder: str, mode: Mode, profile: str = "resident") -> LoadOrder:
+def _order(folder: str, mode: ParallelMode, profile: str = "resident") -> LoadCommand:
     place = Path(folder)
-    return LoadOrder(ModelFiles(place / "model"), Placement(device="cpu"), profile_of(profile), place / "cache", mode)
+    return LoadCommand(
+        ModelFiles(place / "model"), RuntimeConfig(device="cpu"), get_profile(profile), place / "cache", mode
+    )
 
 
-def _lead(team: Team, folder: str, mode: Mode, jobs: dict[str, VideoJob]) -> None:
+def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: dict[str, VideoJob]) -> None:
     """Rank 0: every job, one cancelled in the midst and one at once, the first one again, one that fails."""
     out: dict[str, Any] = {}
-    order = _order(folder, mode, profile="stream" if mode == "tokens" else "resident")
-    alone = load(order, Team(0, 1, CPU))
-    team.send(order)
-    pipeline = load(order, team.in_mode(mode))
-    pipeline.team = team.in_mode(mode)
+    order = _order(folder, mode, profile="stream" if mode == "context" else "resident")
+    alone = load(order, ProcessGroup(0, 1, CPU))
+    process_group.broadcast_object(order)
+    pipeline = load(order, process_group.with_mode(mode))
+    pipeline.process_group = process_group.with_mode(mode)
     for name, one in jobs.items():
-        with team.leading(one):
+        with process_group.shared_job(one):
             out[name] = latents(pipeline, one), latents(alone, one)
     first, token, steps = next(iter(jobs.values())), CancelToken(), []
 
@@ -114,34 +122,34 @@ def _lead(team: Team, folder: str, mode: Mode, jobs: dict[str, VideoJob]) -> Non
         return {}
 
     try:
-        with team.leading(replace(first, steps=4)):
+        with process_group.shared_job(replace(first, steps=4)):
             latents(pipeline, replace(first, steps=4), stop, token)
     except Cancelled:
         out["cancelled after"] = len(steps)
     token = CancelToken()
     token.cancel()
     try:
-        with team.leading(first):
+        with process_group.shared_job(first):
             latents(pipeline, first, cancel=token)  # before anything is shared
     except Cancelled:
         out["cancelled at once"] = True
-    with team.leading(first):
+    with process_group.shared_job(first):
         out["again"] = latents(pipeline, first), out[next(iter(jobs))][1]
-    if mode == "tokens":
+    if mode == "context":
         pipeline.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
         with pytest.raises(RequestError, match="FirstBlockCache decides"):
             latents(pipeline, first)
     else:
-        out["lost"] = _lose(pipeline, team, Path(folder) / "given up")
+        out["lost"] = _lose(pipeline, process_group, Path(folder) / "given up")
     torch.save(out, f"{folder}/0.pt")
 
 
-def _lose(pipeline: FantasyPortraitPipeline, team: Team, given_up: Path) -> list[str]:
+def _lose(pipeline: FantasyPortraitPipeline, process_group: ProcessGroup, given_up: Path) -> list[str]:
     """What rank 0 meets when the other one hangs, and later when it dies."""
     errors = []
-    team.send(LAST)
+    process_group.broadcast_object(LAST)
     for patience in (timedelta(seconds=1), timedelta(minutes=1)):
-        pipeline.team = replace(team, timeout=patience)
+        pipeline.process_group = replace(process_group, timeout=patience)
         with pytest.raises(RuntimeError) as caught:
             latents(pipeline, LAST)
         errors.append(str(caught.value))
@@ -149,14 +157,14 @@ def _lose(pipeline: FantasyPortraitPipeline, team: Team, given_up: Path) -> list
     return errors
 
 
-def _work(rank: int, size: int, port: int, folder: str, mode: Mode, jobs: dict[str, VideoJob]) -> None:
-    team = _join(rank, size, port, mode)
-    if team.leads and mode == "passes":
-        _lead(team, folder, mode, jobs)
+def _work(rank: int, size: int, port: int, folder: str, mode: ParallelMode, jobs: dict[str, VideoJob]) -> None:
+    process_group = _join(rank, size, port, mode)
+    if process_group.is_main_process and mode == "cfg":
+        _lead(process_group, folder, mode, jobs)
         os._exit(0)  # the other one is gone
-    with team:
-        if team.leads:
-            _lead(team, folder, mode, jobs)
+    with process_group:
+        if process_group.is_main_process:
+            _lead(process_group, folder, mode, jobs)
             return
         done: list[torch.Tensor] = []
 
@@ -168,16 +176,16 @@ def _work(rank: int, size: int, port: int, folder: str, mode: Mode, jobs: dict[s
                 os._exit(0)
             done.append(latents(pipeline, one))
 
-        follow(team, load, sample)
+        run_rank(process_group, load, sample)
         torch.save(done, f"{folder}/{rank}.pt")
 
 
 @pytest.fixture(scope="module")
-def folder(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The assembled toy model, and its prompt's rows, which every process would read otherwise."""
-    place = tmp_path_factory.mktemp("team")
-    (place / "model").symlink_to(prepare_model(toy_model.as_posix()).folder)
-    pipeline = load(_order(str(place), "passes"), Team(0, 1, CPU))
+def folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The assembled tiny model, and its prompt's rows, which every process would read otherwise."""
+    place = tmp_path_factory.mktemp("process_group")
+    (place / "model").symlink_to(prepare_model(tiny_model.as_posix()).folder)
+    pipeline = load(_order(str(place), "cfg"), ProcessGroup(0, 1, CPU))
     pipeline.encode_prompt("")
     return place
 
@@ -188,18 +196,20 @@ def _port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.parametrize(("mode", "size", "jobs"), [("passes", 2, PASSES_JOBS), ("tokens", 4, TOKENS_JOBS)])
-def test_a_team_gives_what_one_process_gives(folder: Path, mode: Mode, size: int, jobs: dict[str, VideoJob]) -> None:
+@pytest.mark.parametrize(("mode", "size", "jobs"), [("cfg", 2, PASSES_JOBS), ("context", 4, TOKENS_JOBS)])
+def test_a_team_gives_what_one_process_gives(
+    folder: Path, mode: ParallelMode, size: int, jobs: dict[str, VideoJob]
+) -> None:
     """Bit for bit where passes are shared; where tokens are, with blocks that are fetched one by one."""
     start_processes(_work, (size, _port(), str(folder), mode, jobs), size)
     out = torch.load(folder / "0.pt")
     assert out["cancelled after"] == 1 and out["cancelled at once"]
-    if mode == "passes":
+    if mode == "cfg":
         hung, died = out["lost"]
         assert "timed out" in hung.lower() and "closed" in died.lower()
     for name in (*jobs, "again"):
         result, expected = out[name]
-        if mode == "passes":
+        if mode == "cfg":
             assert torch.equal(result, expected), name
         else:
             torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5, msg=name)
@@ -210,16 +220,16 @@ def test_a_team_gives_what_one_process_gives(folder: Path, mode: Mode, size: int
 
 
 def test_how_many_passes_a_request_has_at_most() -> None:
-    assert most_passes(Guidance(), 30, motion=True) == 2
-    assert most_passes(THREE, 30, motion=True) == 3 and most_passes(THREE, 30, motion=False) == 2
-    assert mode_of("auto", 2, most_passes(Guidance(1, 1), 30, motion=True)) == "tokens"
+    assert max_passes(Guidance(), 30, motion=True) == 2
+    assert max_passes(THREE, 30, motion=True) == 3 and max_passes(THREE, 30, motion=False) == 2
+    assert resolve_mode("auto", 2, max_passes(Guidance(1, 1), 30, motion=True)) == "context"
 
 
 def test_motion_waits_where_it_is_reached_soonest(
     monkeypatch: pytest.MonkeyPatch, pipeline: FantasyPortraitPipeline
 ) -> None:
     """Of one window on the device; of several in pinned memory, in the transformer's numbers."""
-    one = job(frames=97, height=32, longest_pass=81)
+    one = job(frames=97, height=32, max_window_frames=81)
     faces = [DrivenFace(f.face, torch.from_numpy(f.features)) for f in one.faces]
     with torch.no_grad():
         windows = pipeline._plan(one.pixels, faces, torch.from_numpy(one.face_map), 97, 81)
@@ -227,11 +237,11 @@ def test_motion_waits_where_it_is_reached_soonest(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
     card = torch.device("meta")
-    ready = ready_windows(windows, card, torch.bfloat16)
+    ready = prepare_windows(windows, card, torch.bfloat16)
     assert len(windows) == 2 and len(pinned) == 6
     for before, after in zip(windows, ready, strict=True):
         assert isinstance(after.motion, MotionInputs) and isinstance(before.motion, MotionInputs)
         assert torch.equal(after.motion.tokens, before.motion.tokens.bfloat16())
-    (alone,) = ready_windows(windows[:1], card, torch.bfloat16)
+    (alone,) = prepare_windows(windows[:1], card, torch.bfloat16)
     assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == card
     assert len(pinned) == 6

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, strategies as st
 
 from fantasyportrait.models.token_windows import latent_frames, token_windows
-from fantasyportrait.pipelines.colour import ColourMatch
-from fantasyportrait.pipelines.guidance import Guidance, needs_negative
-from fantasyportrait.pipelines.motion_inputs import listeners, motion_inputs, token_labels
+from fantasyportrait.pipelines.colour_match import ColourMatch
+from fantasyportrait.pipelines.motion_inputs import face_attention_mask, motion_inputs, token_labels
 from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
-from fantasyportrait.pipelines.toy import toy_adapter
+from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.testing.tiny import tiny_adapter
 from tests.pipelines.conftest import driven
 
 
@@ -49,7 +49,7 @@ def guided(guidance: Guidance, step: int = 0, steps: int = 10, motion: bool = Tr
     return sum(VELOCITIES[each.motion, each.negative] * each.share for each in guidance.passes(step, steps, motion))
 
 
-def test_the_four_published_cases() -> None:
+def test_the_four_original_cases() -> None:
     v_m, v_0, v_u, v_n = 2.0, 3.0, 5.0, 7.0
     assert guided(Guidance(1, 4)) == pytest.approx(v_0 + 4 * (v_m - v_0))
     assert guided(Guidance(5, 4)) == pytest.approx(v_u + 5 * (v_0 - v_u) + 4 * (v_m - v_0))
@@ -64,7 +64,7 @@ def test_passes_are_counted() -> None:
     equal = Guidance(4, 4)
     assert [each.name for each in equal.passes(0, 1)] == ["motion-prompt", "still-negative"], "c - p counts for nothing"
     assert guided(equal) == pytest.approx(4 * 2.0 - 3 * 5.0)
-    assert needs_negative(Guidance(5, 4)) and not needs_negative(Guidance(1, 4))
+    assert needs_negative_prompt(Guidance(5, 4)) and not needs_negative_prompt(Guidance(1, 4))
     names = [each.name for each in Guidance(5, 4).passes(0, 1)]
     assert len(set(names)) == 3
     with pytest.raises(ValueError, match="shares of the steps"):
@@ -101,7 +101,7 @@ def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) 
             most = counts[label - 1] == max(counts)
             # Or the only token of a face that has nowhere more pixels than others.
             assert label == 0 or most or (counts[label - 1] > 0 and (labels == label).sum() == 1)
-    hears = listeners(labels, [1, 2, 3])
+    hears = face_attention_mask(labels, [1, 2, 3])
     assert (hears.sum(dim=1)[labels.flatten() > 0] == 1).all() and hears[labels.flatten() == 0].all()
 
 
@@ -133,7 +133,7 @@ def test_switched_off_groups_are_masked_not_zeroed() -> None:
     """Their tokens stay as they are and nobody may attend to them; the filling zeros of the first frame stay."""
     from dataclasses import replace
 
-    adapter, labels = toy_adapter(), torch.tensor([[1, 1]])
+    adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face = driven(1, 9)
     whole = motion_inputs(adapter, [face], labels)
     no_mouth = motion_inputs(adapter, [replace(face, groups={"mouth": False}, strength=0.5)], labels)
@@ -147,7 +147,7 @@ def test_switched_off_groups_are_masked_not_zeroed() -> None:
 
 def test_faces_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="same number of frames"):
-        motion_inputs(toy_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
+        motion_inputs(tiny_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
 
 
 def test_colour_returns_to_the_portrait() -> None:

@@ -1,4 +1,4 @@
-"""The pipeline end to end at toy size: what it makes, what it refuses, what it never loads."""
+"""The pipeline end to end at tiny size: what it makes, what it refuses, what it never loads."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
-from fantasyportrait.pipelines.guidance import Guidance
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.guidance import Guidance
 from tests.pipelines.conftest import HEIGHT, WIDTH, driven
 
 Pixels = NDArray[np.uint8]
@@ -98,7 +98,7 @@ def test_prompts_need_no_text_encoder_where_their_rows_are_given(
     with pytest.raises(ValueError, match="needs a text encoder"):
         run(pipeline, image, two_places)
     asked = []
-    pipeline.prompt_rows = lambda prompt: asked.append(prompt) or row
+    pipeline.prompt_encoder = lambda prompt: asked.append(prompt) or row
     torch.testing.assert_close(run(pipeline, image, two_places, output_type="latent"), with_encoder)
     assert asked == [""]
 
@@ -140,7 +140,7 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
 
     def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
         seen_keys[:] = given
-        picture = pipe.latent_preview(given["denoised"])
+        picture = pipe.preview_image(given["denoised"])
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
         return {"latents": torch.zeros_like(given["latents"])} if step == 1 else {}
 
@@ -178,10 +178,10 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     )
     given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
     given["output_type"] = "latent"
-    assert run(pipeline, image, two_places, longest_pass=81, **given).shape[2] == 51
+    assert run(pipeline, image, two_places, max_window_frames=81, **given).shape[2] == 51
     assert lengths == [21, 21, 21]
     lengths.clear()
-    assert run(pipeline, image, two_places, longest_pass=201, **given).shape[2] == 51
+    assert run(pipeline, image, two_places, max_window_frames=201, **given).shape[2] == 51
     assert lengths == [51]
 
 
@@ -190,7 +190,7 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     [
         ({"num_frames": 10}, "4 k \\+ 1"),
         ({"driven": [driven(1, 5)]}, "one a frame"),
-        ({"longest_pass": 80}, "4 k \\+ 1"),
+        ({"max_window_frames": 80}, "4 k \\+ 1"),
         ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
     ],
 )
@@ -256,15 +256,15 @@ def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, i
 def test_long_videos_keep_the_portraits_colours(
     pipeline: FantasyPortraitPipeline, image: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those made in windows; one pass gives the published numbers."""
+    """Those made in windows; one pass gives the original numbers."""
     matched, image = [], image[::2, ::2]
     real = FantasyPortraitPipeline.decode
     monkeypatch.setattr(
         FantasyPortraitPipeline, "decode", lambda self, out, match=None: matched.append(match) or real(self, out, match)
     )
     given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
-    windows = run(pipeline, image, None, longest_pass=81, **given)
-    whole = run(pipeline, image, None, longest_pass=85, **given)
+    windows = run(pipeline, image, None, max_window_frames=81, **given)
+    whole = run(pipeline, image, None, max_window_frames=85, **given)
     assert matched[0] is image and matched[1] is None
 
     def off(frames: Pixels) -> float:

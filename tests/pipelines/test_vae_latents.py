@@ -8,14 +8,14 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from fantasyportrait.pipelines.latent_preview import fit_rgb_map, latent_picture
-from fantasyportrait.pipelines.toy import toy_vae
-from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_room, encode_video, vae_on_host
+from fantasyportrait.pipelines.latent_preview import fit_rgb_factors, latents_to_rgb
+from fantasyportrait.pipelines.vae_latents import decode_stream, decode_with_fallback, encode_video, vae_on_cpu
+from fantasyportrait.testing.tiny import tiny_vae
 
 
 @pytest.fixture(scope="module")
 def vae() -> AutoencoderKLWan:
-    return toy_vae()
+    return tiny_vae()
 
 
 def whole(vae: AutoencoderKLWan, latents: torch.Tensor) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_stream_equals_decode(vae: AutoencoderKLWan) -> None:
 @torch.no_grad()
 def test_tiles_are_blended_without_seams() -> None:
     """Against the untiled frames: close everywhere, and no step at a tile's border."""
-    vae = toy_vae()
+    vae = tiny_vae()
     coarse = torch.randn(1, 16, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     latents = torch.nn.functional.interpolate(coarse, size=(2, 16, 16), mode="trilinear")
     plain = np.concatenate(list(decode_stream(vae, latents))).astype(int)
@@ -82,7 +82,7 @@ def test_preview_map_recovers_colours_that_the_latents_carry(
 
     monkeypatch.setattr("fantasyportrait.pipelines.latent_preview.encode_video", encode)
     picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(9))
-    guess = latent_picture(encode(vae, 2 * picture[:, :, None] - 1), fit_rgb_map(vae)).astype(float)
+    guess = latents_to_rgb(encode(vae, 2 * picture[:, :, None] - 1), fit_rgb_factors(vae)).astype(float)
     truth = torch.nn.functional.avg_pool2d(picture, 8)[0].permute(1, 2, 0).numpy() * 255
     np.testing.assert_allclose(guess, truth, atol=1.0)
 
@@ -90,7 +90,7 @@ def test_preview_map_recovers_colours_that_the_latents_carry(
 @torch.no_grad()
 def test_memory_that_runs_out_in_the_middle_asks_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third latent frame does not fit: decoding goes on in tiles, and no frame is lost or given twice."""
-    vae = toy_vae()
+    vae = tiny_vae()
     latents = torch.randn(1, 16, 4, 6, 8, generator=torch.Generator().manual_seed(0))
     plain = np.concatenate(list(decode_stream(vae, latents)))
     calls = []
@@ -103,7 +103,7 @@ def test_memory_that_runs_out_in_the_middle_asks_for_tiles(monkeypatch: pytest.M
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(type(vae.decoder), "forward", full)
-    frames = np.concatenate(list(decode_with_room(vae, latents)))
+    frames = np.concatenate(list(decode_with_fallback(vae, latents)))
     assert vae.use_tiling and len(calls) > 6
     np.testing.assert_array_equal(frames, plain)  # smaller than one tile, so the same numbers
 
@@ -113,11 +113,11 @@ def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPat
     def full(self: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("no room")
 
-    vae = toy_vae()
+    vae = tiny_vae()
     monkeypatch.setattr(type(vae.decoder), "forward", full)
     with pytest.raises(torch.OutOfMemoryError):
-        list(decode_with_room(vae, torch.randn(1, 16, 2, 4, 4)))
-    vae = toy_vae()
+        list(decode_with_fallback(vae, torch.randn(1, 16, 2, 4, 4)))
+    vae = tiny_vae()
     monkeypatch.setattr(type(vae.encoder), "forward", full)
     with pytest.raises(torch.OutOfMemoryError):
         encode_video(vae, torch.zeros(1, 3, 1, 32, 32))
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPat
 
 @torch.no_grad()
 def test_encoding_without_room_goes_on_in_small_tiles() -> None:
-    vae, video = toy_vae(), torch.rand(1, 3, 5, 160, 160, generator=torch.Generator().manual_seed(0))
+    vae, video = tiny_vae(), torch.rand(1, 3, 5, 160, 160, generator=torch.Generator().manual_seed(0))
     sides: list[int] = []
 
     def full(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
@@ -149,12 +149,12 @@ def test_encoding_without_room_goes_on_in_small_tiles() -> None:
 @pytest.mark.parametrize("offloaded", [False, True])
 def test_a_vae_on_the_host_has_the_same_numbers(offloaded: bool) -> None:
     """Also of one whose layers have their weights only while they work; and that one stays as it is."""
-    vae = toy_vae(seed=3)
+    vae = tiny_vae(seed=3)
     latents = torch.randn(1, 16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     expected = np.concatenate(list(decode_stream(vae, latents)))
     if offloaded:
         accelerate.cpu_offload(vae, execution_device=torch.device("cpu"))
-    other = vae_on_host(vae)
+    other = vae_on_cpu(vae)
     assert other is not vae and other.use_tiling and not vae.use_tiling
     for each in (other, vae):
         np.testing.assert_array_equal(np.concatenate(list(decode_stream(each, latents))), expected)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.mesh import CanonicalFace
 from tests.preview.scene import Scene
 
@@ -12,7 +12,7 @@ from tests.preview.scene import Scene
 @pytest.fixture(scope="session")
 def scene(two_person: Path, models_dir: Path) -> Scene:
     """The bundled picture at 512x288 and its two faces."""
-    return Scene.of(two_person, FaceFinder(models_dir))
+    return Scene.of(two_person, FaceAnalyser(models_dir))
 
 
 @pytest.fixture(scope="session")

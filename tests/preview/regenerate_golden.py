@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.preview.engine import Part
 from tests.preview.scene import Scene
 
@@ -38,6 +38,6 @@ def draw_sheet(scene: Scene) -> NDArray[np.uint8]:
 
 if __name__ == "__main__":
     picture = Path(__file__).parents[2] / "assets" / "two_people.png"
-    sheet = draw_sheet(Scene.of(picture, FaceFinder()))
+    sheet = draw_sheet(Scene.of(picture, FaceAnalyser()))
     SHEET.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import box_of, fit_similarity
+from fantasyportrait.core.geometry import bounding_box, estimate_similarity
+from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.faces.finder import FaceFinder
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace
-from fantasyportrait.faces.models import FaceModels
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.engine import Part, render
@@ -32,11 +32,11 @@ class Scene:
     canonical: CanonicalFace
 
     @classmethod
-    def of(cls, picture: Path, finder: FaceFinder) -> "Scene":
+    def of(cls, picture: Path, analyser: FaceAnalyser) -> "Scene":
         """The picture at 512x288."""
         photo = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
         photo = cv2.resize(photo, SIZE, interpolation=cv2.INTER_AREA)
-        return cls(photo, finder.masked(photo, finder.find(photo)), finder.canonical)
+        return cls(photo, analyser.masked(photo, analyser.find(photo)), analyser.canonical)
 
     def motion(self, name: str, frames: int) -> FaceMotion:
         """A built-in motion at 25 frames a second."""
@@ -46,7 +46,7 @@ class Scene:
         """All frames (T, H, W, 3) of a render."""
         return np.stack(list(render(self.photo, parts, count, self.canonical)))
 
-    def surroundings(self, face: MaskedFace) -> NDArray[np.bool_]:
+    def neighbourhood(self, face: MaskedFace) -> NDArray[np.bool_]:
         """True (H, W) within 0.6 face heights of the face's head: farther no head travels."""
         radius = int(0.6 * np.ptp(face.landmarks[:, 1])) + 2
         box = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
@@ -54,7 +54,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Reading:
+class FrameLandmarks:
     """What the nets see of one face in T frames: points (T, 478, 3), scores (T, 52), angles (T, 3) in degrees."""
 
     points: NDArray[np.float32]
@@ -62,7 +62,7 @@ class Reading:
     angles: NDArray[np.float64]
 
     @classmethod
-    def of(cls, frames: Iterable[NDArray[np.uint8]], face: MaskedFace, canonical: CanonicalFace) -> "Reading":
+    def of(cls, frames: Iterable[NDArray[np.uint8]], face: MaskedFace, canonical: CanonicalFace) -> "FrameLandmarks":
         """Read the face in every frame, around its place in the photo."""
         models = FaceModels()
         net: LandmarkNet = models.landmark_net()
@@ -84,7 +84,7 @@ def gap(points: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def gaze(points: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float64]:
     """Sideways place (T,) of both irises between the corners of their eyes, on the levelled face."""
-    levelled = [fit_similarity(each[RIGID], canonical.points[RIGID]).apply(each) for each in points]
+    levelled = [estimate_similarity(each[RIGID], canonical.points[RIGID]).apply(each) for each in points]
     places = [
         (each[[468, 473], 0] - each[[33, 362], 0]) / (each[[133, 263], 0] - each[[33, 362], 0]) for each in levelled
     ]
@@ -104,7 +104,7 @@ def still_motion(neutral: NDArray[np.float32], frames: NDArray[np.float32]) -> F
 
 def made_face(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> MaskedFace:
     """A face of these landmarks in a photo of `shape`, its head an ellipse around them."""
-    box = box_of(landmarks)
+    box = bounding_box(landmarks)
     mask = np.zeros(shape, np.uint8)
     middle = (int(box[0] + box[2]) // 2, int(box[1] + box[3]) // 2)
     axes = (int(0.65 * (box[2] - box[0])), int(0.7 * (box[3] - box[1])))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
 from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.motion.face_motion import Regions
 from fantasyportrait.preview import engine
 from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from tests.preview.scene import Scene, gap, made_face
 
 
@@ -44,7 +44,7 @@ def acts(scene: Scene, *names: str, count: int = 12) -> list[Part]:
 def test_frames_have_the_photo_s_shape_and_leave_the_rest_alone(name: str, scene: Scene) -> None:
     frames = scene.frames(acts(scene, name, name, count=6), 6)
     assert frames.dtype == np.uint8 and frames.shape == (6, *scene.photo.shape)
-    near = np.any([scene.surroundings(face) for face in scene.faces], axis=0)
+    near = np.any([scene.neighbourhood(face) for face in scene.faces], axis=0)
     for frame in frames:
         np.testing.assert_array_equal(frame[~near], scene.photo[~near])
     assert (frames != frames[0]).any()
@@ -72,7 +72,7 @@ def test_a_resting_motion_hardly_changes_the_photo(scene: Scene) -> None:
 def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
     one, other = (scene.frames(acts(scene, "talk", name), 12) for name in ("laugh", "look_around"))
     alone = scene.frames([acts(scene, "talk", "talk")[0]], 12)
-    far = ~scene.surroundings(scene.faces[1])
+    far = ~scene.neighbourhood(scene.faces[1])
     left, top, right, bottom = scene.faces[0].box.astype(int)
     assert far[top:bottom, left:right].all()
     assert (one != other).any()
@@ -138,7 +138,7 @@ def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:
 
 def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, MaskedFace, MaskedFace]) -> None:
     scene, behind, front = crowd
-    assert (scene.surroundings(behind) & (front.mask > 0)).any(), "they overlap"
+    assert (scene.neighbourhood(behind) & (front.mask > 0)).any(), "they overlap"
     solid = front.mask == 255
     motion = scene.motion("shake", 30)
     for parts in ([Part(behind, motion), Part(front)], [Part(front), Part(behind, motion)]):
@@ -153,7 +153,7 @@ def test_the_nearer_head_moves_before_a_still_one(crowd: tuple[Scene, MaskedFace
     frames = scene.frames([Part(front, motion), Part(behind)], 20)
     x, y = front.landmarks[4, :2].astype(int)
     assert frames[:, y - 5 : y + 5, x - 5 : x + 5].std(axis=0).max() > 3
-    untouched = (behind.mask == 255) & ~scene.surroundings(front)
+    untouched = (behind.mask == 255) & ~scene.neighbourhood(front)
     np.testing.assert_array_equal(frames[7][untouched], scene.photo[untouched])
 
 
@@ -185,7 +185,7 @@ def test_a_head_cut_off_by_the_photo_s_edge_leaves_no_gap_there(scene: Scene) ->
 @pytest.mark.parametrize("name", ["idle", "talk", "shake"])
 def test_neighbouring_frames_differ_little_and_evenly(name: str, scene: Scene) -> None:
     frames = scene.frames(acts(scene, name, name, count=80), 80).astype(np.float32)
-    near = scene.surroundings(scene.faces[0]) | scene.surroundings(scene.faces[1])
+    near = scene.neighbourhood(scene.faces[0]) | scene.neighbourhood(scene.faces[1])
     change = np.abs(np.diff(frames[:, near], axis=0)).mean(axis=(1, 2))
     assert change.max() < {"idle": 1.5, "talk": 3.0, "shake": 6.0}[name]
     # A flash is there and gone: one or two changes much larger than those before and after.

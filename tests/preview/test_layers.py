@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from fantasyportrait.preview.layers import HeadLayer, background_plate, continued, fill_holes, head_layer
+from fantasyportrait.preview.layers import HeadLayer, background_plate, extend_background, fill_holes, head_layer
 from fantasyportrait.preview.rig import build_rig
 from tests.preview.scene import Scene
 
@@ -35,7 +35,7 @@ def test_one_colour_goes_on_as_itself(seed: int, colour: tuple[int, int, int], h
     image = np.full((height, width, 3), colour, np.uint8)
     covered = holes(seed, (height, width))
     np.testing.assert_allclose(fill_holes(image, 1.0 - covered), image, atol=1)
-    np.testing.assert_allclose(continued(image, covered, 10).astype(float), image, atol=1)
+    np.testing.assert_allclose(extend_background(image, covered, 10).astype(float), image, atol=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (40, 3), (50, 70)])
@@ -45,7 +45,7 @@ def test_nothing_or_everything_covered_is_finite(shape: tuple[int, int], covered
     mask = np.full(shape, covered, np.uint8)
     filled = fill_holes(image, (1 - mask).astype(np.float32))
     assert filled.shape == image.shape and np.isfinite(filled).all()
-    whole = continued(image, mask, 10.0)
+    whole = extend_background(image, mask, 10.0)
     assert whole.dtype == np.uint8 and whole.shape == image.shape
     if not covered:
         np.testing.assert_allclose(filled, image, atol=1e-3)
@@ -57,14 +57,14 @@ def test_a_gradient_goes_on() -> None:
     ramp = np.round(np.dstack([30 + x, 40 + 1.2 * y, 120 + 0.3 * x - 0.5 * y])).astype(np.uint8)
     inside = (x - 80) ** 2 + (y - 60) ** 2 < 30**2
     smooth = np.abs(fill_holes(ramp, (~inside).astype(np.float32)) - ramp)
-    mirrored = np.abs(continued(ramp, inside.astype(np.uint8), 40.0).astype(float) - ramp)
+    mirrored = np.abs(extend_background(ramp, inside.astype(np.uint8), 40.0).astype(float) - ramp)
     assert smooth[~inside].max() < 0.5 and smooth[inside].mean() < 6 and smooth[inside].max() < 18
     assert mirrored[~inside].max() < 8 and mirrored[inside].mean() < 14
 
 
 def test_the_plate_is_the_photo_but_for_the_heads(scene: Scene, layers: list[HeadLayer]) -> None:
     plate = background_plate(scene.photo, layers)
-    near = np.any([scene.surroundings(face) for face in scene.faces], axis=0)
+    near = np.any([scene.neighbourhood(face) for face in scene.faces], axis=0)
     np.testing.assert_array_equal(plate[~near], scene.photo[~near])
     lies_still = ~np.any([layer.moves for layer in layers], axis=0)
     np.testing.assert_array_equal(plate[lies_still], scene.photo[lies_still])
@@ -73,14 +73,14 @@ def test_the_plate_is_the_photo_but_for_the_heads(scene: Scene, layers: list[Hea
         assert np.abs(plate[y, x].astype(int) - scene.photo[y, x]).max() > 20, "the face is gone"
     np.testing.assert_array_equal(background_plate(scene.photo, []), scene.photo)
     only = background_plate(scene.photo, layers[:1])
-    far = ~scene.surroundings(scene.faces[0])
+    far = ~scene.neighbourhood(scene.faces[0])
     np.testing.assert_array_equal(only[far], scene.photo[far])
 
 
 def test_layers_hold_the_head_and_end_at_the_neck(scene: Scene, layers: list[HeadLayer]) -> None:
     for face, layer in zip(scene.faces, layers, strict=True):
         assert layer.alpha.shape == scene.photo.shape[:2] and layer.alpha.min() >= 0 and layer.alpha.max() <= 1
-        assert (layer.alpha[~scene.surroundings(face)] == 0).all()
+        assert (layer.alpha[~scene.neighbourhood(face)] == 0).all()
         left, top, right, bottom = face.box.astype(int)
         assert layer.window.left <= left and right <= layer.window.right
         assert layer.window.top <= top and bottom <= layer.window.bottom

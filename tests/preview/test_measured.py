@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.clip_tracking import track_clip
 from fantasyportrait.faces.face import Track
-from fantasyportrait.faces.tracker import track_clip
-from fantasyportrait.motion.from_track import motion_of
-from fantasyportrait.motion.shapes import indices
+from fantasyportrait.motion.blendshapes import blendshape_indices
+from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.preview.engine import Part
 from tests.faces.scenes import SIZE as CLIP_SIZE, write_clip
-from tests.preview.scene import Reading, Scene, angles_of, correlation, gap, gaze
+from tests.preview.scene import FrameLandmarks, Scene, angles_of, correlation, gap, gaze
 
 PITCH, YAW = 0, 1
 COUNT = 72
@@ -22,18 +22,18 @@ ROWS = np.arange(0, COUNT, 2)
 
 
 @pytest.fixture(scope="module")
-def seen(scene: Scene) -> dict[str, list[Reading]]:
+def seen(scene: Scene) -> dict[str, list[FrameLandmarks]]:
     """What the nets read in every other frame of a render of both faces, of motions by name."""
     found = {}
     for name in ("shake", "nod", "surprise", "yawn", "blink", "smile", "look_around"):
         parts = [Part(face, scene.motion(name, COUNT), rows=ROWS) for face in scene.faces]
         frames = scene.frames(parts, len(ROWS))
-        found[name] = [Reading.of(frames, face, scene.canonical) for face in scene.faces]
+        found[name] = [FrameLandmarks.of(frames, face, scene.canonical) for face in scene.faces]
     return found
 
 
 @pytest.mark.parametrize("name, axis", [("shake", YAW), ("nod", PITCH), ("look_around", YAW)])
-def test_heads_turn_as_played(name: str, axis: int, seen: dict[str, list[Reading]], scene: Scene) -> None:
+def test_heads_turn_as_played(name: str, axis: int, seen: dict[str, list[FrameLandmarks]], scene: Scene) -> None:
     for reading in seen[name]:
         played = angles_of(scene.motion(name, COUNT).landmarks[ROWS], scene.canonical)[:, axis]
         measured = reading.angles[:, axis]
@@ -42,14 +42,14 @@ def test_heads_turn_as_played(name: str, axis: int, seen: dict[str, list[Reading
 
 
 @pytest.mark.parametrize("name", ["surprise", "yawn"])
-def test_mouths_open_as_played(name: str, seen: dict[str, list[Reading]], scene: Scene) -> None:
+def test_mouths_open_as_played(name: str, seen: dict[str, list[FrameLandmarks]], scene: Scene) -> None:
     for reading in seen[name]:
         played = gap(scene.motion(name, COUNT).landmarks[ROWS])
         assert correlation(gap(reading.points), played) > 0.9
 
 
-def test_eyes_blink_as_played(seen: dict[str, list[Reading]], scene: Scene) -> None:
-    lids = list(indices("eyeBlink"))
+def test_eyes_blink_as_played(seen: dict[str, list[FrameLandmarks]], scene: Scene) -> None:
+    lids = list(blendshape_indices("eyeBlink"))
     for reading in seen["blink"]:
         measured = reading.scores[:, lids].mean(axis=1)
         played = scene.motion("blink", COUNT).blendshapes[ROWS][:, lids].mean(axis=1)
@@ -57,15 +57,15 @@ def test_eyes_blink_as_played(seen: dict[str, list[Reading]], scene: Scene) -> N
         assert measured.max() > np.median(measured) + 0.1
 
 
-def test_a_smile_comes_and_goes_as_played(seen: dict[str, list[Reading]], scene: Scene) -> None:
-    corners = list(indices("mouthSmile"))
+def test_a_smile_comes_and_goes_as_played(seen: dict[str, list[FrameLandmarks]], scene: Scene) -> None:
+    corners = list(blendshape_indices("mouthSmile"))
     for reading in seen["smile"]:
         measured = reading.scores[:, corners].mean(axis=1)
         played = scene.motion("smile", COUNT).blendshapes[ROWS][:, corners].mean(axis=1)
         assert correlation(measured, played) > 0.85
 
 
-def test_irises_look_where_played(seen: dict[str, list[Reading]], scene: Scene) -> None:
+def test_irises_look_where_played(seen: dict[str, list[FrameLandmarks]], scene: Scene) -> None:
     for reading in seen["look_around"]:
         played = gaze(scene.motion("look_around", COUNT).landmarks[ROWS], scene.canonical)
         assert correlation(gaze(reading.points, scene.canonical), played) > 0.85
@@ -93,17 +93,17 @@ def driver(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Track:
 @pytest.mark.parametrize("mirror, absolute", [(False, False), (True, False), (False, True)])
 def test_a_filmed_face_drives_another(mirror: bool, absolute: bool, driver: Track, scene: Scene) -> None:
     face = scene.faces[0]
-    motion = motion_of(driver, scene.canonical, mirror=mirror, reference=face if absolute else None)
+    motion = motion_from_track(driver, scene.canonical, mirror=mirror, reference=face if absolute else None)
     assert motion.mouths is not None and len(motion) == 120
     frames = scene.frames([Part(face, motion, absolute=absolute)], 120)
-    reading = Reading.of(frames, face, scene.canonical)
+    reading = FrameLandmarks.of(frames, face, scene.canonical)
     played = angles_of(driver.landmarks, scene.canonical)[:, YAW] * (-1 if mirror else 1)
     assert correlation(reading.angles[:, YAW], played) > 0.9
     assert correlation(gap(reading.points)[:60], gap(driver.landmarks)[:60]) > 0.85
 
 
 def test_the_driver_s_mouth_is_pasted(driver: Track, scene: Scene) -> None:
-    motion = motion_of(driver, scene.canonical)
+    motion = motion_from_track(driver, scene.canonical)
     face = scene.faces[0]
     widest = gap(motion.landmarks).argmax(keepdims=True)
     assert motion.mouths is not None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from fantasyportrait.core.geometry import Similarity, rotation_angles, rotation_matrix
+from fantasyportrait.core.geometry import SimilarityTransform, euler_angles, rotation_matrix
 from fantasyportrait.faces.mesh import (
     INNER_LIPS,
     LEFT_EYE,
@@ -19,11 +19,11 @@ from fantasyportrait.faces.mesh import (
     mirrored_blendshapes,
     mirrored_points,
 )
-from fantasyportrait.motion.builtin import BUILTIN_MOTIONS
 from fantasyportrait.motion.face_motion import FaceMotion, Regions
-from fantasyportrait.preview.regions import RegionWeights
-from fantasyportrait.preview.retarget import Pose, Retarget
+from fantasyportrait.preview.region_weights import RegionWeights
+from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from tests.preview.scene import SIZE, Scene, still_motion
 
 Points = NDArray[np.float64]
@@ -40,7 +40,7 @@ def rigs(scene: Scene) -> list[Rig]:
 
 def poses(rig: Rig, motion: FaceMotion, canonical: CanonicalFace, **options: object) -> list[Pose]:
     """The portrait in every frame."""
-    retarget = Retarget(rig, motion, canonical, **options)  # type: ignore[arg-type]
+    retarget = Retargeter(rig, motion, canonical, **options)  # type: ignore[arg-type]
     return [retarget.pose(frame) for frame in range(len(motion))]
 
 
@@ -68,7 +68,7 @@ def test_a_driver_at_rest_leaves_the_portrait_as_it_is(rigs: list[Rig], canonica
         np.testing.assert_allclose(pose.landmarks, rig.landmarks, atol=still)
         np.testing.assert_allclose(pose.outline, rig.outline, atol=still)
         np.testing.assert_allclose(pose.rings, rig.rings, atol=still)
-        assert np.abs(rotation_angles(pose.head.rotation)).max() < 1e-3
+        assert np.abs(euler_angles(pose.head.rotation)).max() < 1e-3
 
 
 @settings(max_examples=40)
@@ -83,7 +83,7 @@ def test_a_rigid_driver_turns_the_head_without_expression(
         rig = build_rig(face.landmarks, canonical)
         pose = poses(rig, still_motion(neutral, moved[None]), canonical)[0]
         np.testing.assert_allclose(levelled(pose), rig.landmarks, atol=0.001 * rig.axes.width)
-        assert np.abs(rotation_angles(pose.head.rotation)).max() < 20
+        assert np.abs(euler_angles(pose.head.rotation)).max() < 20
         assert 0.8 < pose.head.scale < 1.25
 
 
@@ -95,7 +95,7 @@ def test_turns_are_true_when_small_and_softly_limited_when_large(scene: Scene, a
     driver = np.stack([scene.canonical.points @ rotation_matrix(*each).T for each in angles])
     rig = build_rig(scene.canonical.points * 10 + 200, scene.canonical)
     found = [
-        rotation_angles(pose.head.rotation)
+        euler_angles(pose.head.rotation)
         for pose in poses(rig, still_motion(scene.canonical.points, driver), scene.canonical, strength=2.0)
     ]
     turned = np.array(found)[:, axis]
@@ -109,7 +109,7 @@ def test_a_turned_portrait_may_turn_less_far(scene: Scene) -> None:
     driver = np.stack([scene.canonical.points @ rotation_matrix(0, 40, 0).T])
     motion = still_motion(scene.canonical.points, driver)
     front, turned = (
-        rotation_angles(poses(build_rig(points, scene.canonical), motion, scene.canonical)[0].head.rotation)
+        euler_angles(poses(build_rig(points, scene.canonical), motion, scene.canonical)[0].head.rotation)
         for points in (scene.canonical.points * 10, aside)
     )
     assert np.linalg.norm(turned) < 0.8 * np.linalg.norm(front)
@@ -126,7 +126,7 @@ def test_strength_0_is_still_and_2_is_twice_the_expression(name: str, rigs: list
             once, twice = (levelled(each[frame])[BROWS] - rig.landmarks[BROWS] for each in (one, two))
             np.testing.assert_allclose(twice, 2 * once, atol=1e-6)
         turn1, turn2 = (
-            np.linalg.norm([rotation_angles(p.head.rotation) for p in each], axis=1).max() for each in (one, two)
+            np.linalg.norm([euler_angles(p.head.rotation) for p in each], axis=1).max() for each in (one, two)
         )
         assert turn1 < turn2 <= 2 * turn1 + 1e-6
 
@@ -175,7 +175,7 @@ def test_absolute_mode_takes_the_driver_s_own_pose(scene: Scene) -> None:
     motion = still_motion(neutral, neutral[None])
     rig = build_rig(scene.canonical.points * 10 + 200, scene.canonical)
     relative, absolute = (
-        rotation_angles(poses(rig, motion, scene.canonical, absolute=each)[0].head.rotation) for each in (False, True)
+        euler_angles(poses(rig, motion, scene.canonical, absolute=each)[0].head.rotation) for each in (False, True)
     )
     np.testing.assert_allclose(relative, 0, atol=1e-3)
     assert 7 < absolute[1] < 8.1
@@ -204,7 +204,7 @@ def test_a_mirrored_driver_on_a_mirrored_portrait_is_the_mirrored_result(name: s
 def test_built_in_motions_move_heads_as_they_say(rigs: list[Rig], scene: Scene) -> None:
     for rig in rigs:
         nod, shake = (
-            np.array([rotation_angles(p.head.rotation) for p in poses(rig, scene.motion(name, 80), scene.canonical)])
+            np.array([euler_angles(p.head.rotation) for p in poses(rig, scene.motion(name, 80), scene.canonical)])
             for name in ("nod", "shake")
         )
         assert nod[:, 0].max() > 5 and np.ptp(nod[:, 0]) > 2 * np.ptp(nod[:, 1])
@@ -217,7 +217,7 @@ def test_no_motion_goes_too_far_or_crosses_the_lips(name: str, rigs: list[Rig], 
     for rig in rigs:
         for pose in poses(rig, scene.motion(name, 60), scene.canonical, strength=2.0):
             assert np.isfinite(np.concatenate([pose.landmarks, pose.outline, pose.rings])).all()
-            assert np.abs(rotation_angles(pose.head.rotation)).max() < 27 and 0.8 < pose.head.scale < 1.25
+            assert np.abs(euler_angles(pose.head.rotation)).max() < 27 and 0.8 < pose.head.scale < 1.25
             down = rig.head.rotation[:, 1]
             apart = (levelled(pose)[LIP_PAIRS[:, 1]] - levelled(pose)[LIP_PAIRS[:, 0]]) @ down
             assert apart.min() > -1e-3 * rig.axes.width
@@ -251,7 +251,7 @@ def test_a_gaze_moves_the_irises_both_ways(rigs: list[Rig], scene: Scene) -> Non
 
 
 def test_any_frame_may_be_asked_for_at_any_time(rigs: list[Rig], scene: Scene) -> None:
-    retarget = Retarget(rigs[0], scene.motion("sing", 30), scene.canonical)
+    retarget = Retargeter(rigs[0], scene.motion("sing", 30), scene.canonical)
     once, _, again = (retarget.pose(frame) for frame in (11, 29, 11))
     np.testing.assert_array_equal(once.landmarks, again.landmarks)
-    assert isinstance(once.head, Similarity)
+    assert isinstance(once.head, SimilarityTransform)

@@ -12,8 +12,8 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime import attention
-from fantasyportrait.runtime.attention import Choice, choose_attention, set_attention
-from tests.models.factories import toy_inputs, toy_labels, toy_motion, toy_transformer
+from fantasyportrait.runtime.attention import AttentionChoice, select_attention, set_attention_backend
+from tests.models.factories import tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 from tests.models.test_motion_attention import key_mask
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
@@ -41,14 +41,16 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
-def choose(wanted: str, compiler: str | None = None, across: bool = False) -> Choice:
-    return choose_attention(wanted, CPU, FLOAT, heads=4, head_dim=16, compiler=compiler, across=across)
+def choose(wanted: str, compiler: str | None = None, context_parallel: bool = False) -> AttentionChoice:
+    return select_attention(
+        wanted, CPU, FLOAT, heads=4, head_dim=16, compiler=compiler, context_parallel=context_parallel
+    )
 
 
 def test_native_asks_for_nothing_and_an_installed_kernel_that_is_right_is_used(install: Install) -> None:
-    assert choose("native") == Choice("native")
+    assert choose("native") == AttentionChoice("native")
     install(AttentionBackendName.FLASH)
-    assert choose("flash") == choose("flash", across=True) == Choice("flash")
+    assert choose("flash") == choose("flash", context_parallel=True) == AttentionChoice("flash")
 
 
 def _forgets_the_last_key(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
@@ -64,7 +66,7 @@ def _leaves_a_broken_tile(out: torch.Tensor, given: dict[str, Any]) -> torch.Ten
 
 
 def _fails(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
-    raise ValueError("no kernel image for this card\nand more of it")
+    raise ValueError("no kernel image for this GPU\nand more of it")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def _fails(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
         (_leaves_a_broken_tile, "wrong results on this machine"),
         (lambda out, given: out * float("nan"), "off by inf"),
         (lambda out, given: out[:, :-1], "off by inf"),
-        (_fails, r"ValueError: no kernel image for this card\): native"),
+        (_fails, r"ValueError: no kernel image for this GPU\): native"),
     ],
     ids=["last key", "last tile", "nan", "shape", "raises"],
 )
@@ -99,7 +101,7 @@ def test_eight_bits_are_right_for_sage_alone(install: Install) -> None:
 
     install(AttentionBackendName.SAGE, rounded)
     install(AttentionBackendName.FLASH, rounded)
-    assert choose("sage") == Choice("sage")
+    assert choose("sage") == AttentionChoice("sage")
     assert choose("flash").backend == "native"
 
 
@@ -110,11 +112,11 @@ def test_a_kernel_that_is_not_installed_is_refused_by_name(name: str) -> None:
 
 
 def test_flex_is_real_and_works_in_compiled_code_only() -> None:
-    assert choose("flex", compiler="eager") == Choice("flex")
+    assert choose("flex", compiler="eager") == AttentionChoice("flex")
     with pytest.raises(RequestError, match="add --compile"):
         choose("flex")
     with pytest.raises(RequestError, match="choose flash, sage or native"):
-        choose("flex", compiler="eager", across=True)
+        choose("flex", compiler="eager", context_parallel=True)
 
 
 def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
@@ -136,7 +138,7 @@ def test_auto_leaves_native_for_a_clear_gain_only(
 ) -> None:
     install(AttentionBackendName.FLASH)
     times = iter([1.0, flash_s])
-    monkeypatch.setattr(attention, "_seconds", lambda *_: next(times))
+    monkeypatch.setattr(attention, "_time_s", lambda *_: next(times))
     assert choose("auto").name == name
 
 
@@ -145,15 +147,15 @@ def test_the_kernel_is_the_transformers_alone_and_not_the_masked_branchs(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {
-        **toy_inputs(),
-        "motion_hidden_states": toy_motion(2),
-        "motion_attention_mask": key_mask(toy_labels(2), [1, 2]),
+        **tiny_inputs(),
+        "motion_hidden_states": tiny_motion(2),
+        "motion_attention_mask": key_mask(tiny_labels(2), [1, 2]),
     }
-    model, other = toy_transformer(), toy_transformer()
+    model, other = tiny_transformer(), tiny_transformer()
     with torch.no_grad():
         expected = model(**given).sample
     before = _AttentionBackendRegistry.get_active_backend()
-    set_attention(model, Choice(backend))
+    set_attention_backend(model, AttentionChoice(backend))
     assert _AttentionBackendRegistry.get_active_backend() == before
     assert {block.attn1.processor._attention_backend for block in other.blocks} == {None}
     ran = []

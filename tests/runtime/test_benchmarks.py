@@ -1,4 +1,4 @@
-"""The benchmarks run, as a toy on the CPU: a card's figures come from the very same code."""
+"""The benchmarks run, with a tiny model on the CPU: a GPU's figures come from the very same code."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from benchmarks import overheads, wan
-from benchmarks.predicting import Predictor
-from benchmarks.random_model import random_transformer, toy_configs
-from fantasyportrait.pipelines.footprint import Networks
-from fantasyportrait.pipelines.toy import toy_adapter
-from fantasyportrait.runtime.profiles import profile_of
+from benchmarks.prediction import Predictor
+from benchmarks.random_model import random_transformer, tiny_configs
+from fantasyportrait.planning.meta_networks import MetaNetworks
+from fantasyportrait.runtime.profiles import get_profile
+from fantasyportrait.testing.tiny import tiny_adapter
 
 CPU = torch.device("cpu")
 TINY = ["--tiny", "--device", "cpu", "--json", "--steps", "2"]
@@ -26,7 +26,7 @@ def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert wan.main([]) == 3
     captured = capsys.readouterr()
-    assert "needs a CUDA card" in captured.err and not captured.out
+    assert "needs a CUDA GPU" in captured.err and not captured.out
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_every_work_gets_its_figures(
     profile: str, sizes: str, faces: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if profile_of(profile).package is not None:
-        pytest.importorskip(profile_of(profile).package)
+    if get_profile(profile).package is not None:
+        pytest.importorskip(get_profile(profile).package)
     rows = rows_of(capsys, "--profiles", profile, "--faces", faces, "--sizes", sizes, "--folder", str(tmp_path))
     expected = [(size, int(count)) for size in sizes.split(",") for count in faces.split(",")]
     assert [(row["size"], row["faces"]) for row in rows] == expected
@@ -61,21 +61,21 @@ def test_what_runs_as_a_batch_is_one_pass(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_profile_that_is_not_possible_is_left_out_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = rows_of(capsys, "--profiles", "sequential")
-    assert row == {"profile": "sequential", "left_out": "it needs a card with memory of its own"}
+    assert row == {"profile": "sequential", "skipped": "it needs a GPU with memory of its own"}
     (row,) = rows_of(capsys, "--profiles", "fp8", "--compile")
-    assert "--compile does not go with the profile fp8" in row["left_out"]
+    assert "--compile does not go with the profile fp8" in row["skipped"]
 
 
 @pytest.mark.slow
 def test_several_profiles_have_a_process_each(capsys: pytest.CaptureFixture[str]) -> None:
     rows = rows_of(capsys, "--profiles", "sequential,resident", "--faces", "1")
     assert [row["profile"] for row in rows] == ["sequential", "resident"]
-    assert "left_out" in rows[0] and rows[1]["step_s"] > 0
+    assert "skipped" in rows[0] and rows[1]["step_s"] > 0
 
 
 @pytest.mark.parametrize("name", ["resident", "gguf-q8", "gguf-q4"])
 def test_random_weights_take_what_the_estimator_counts(name: str, tmp_path: Path) -> None:
-    profile, configs = profile_of(name), toy_configs()
+    profile, configs = get_profile(name), tiny_configs()
     if profile.package is not None:
         pytest.importorskip(profile.package)
     transformer = random_transformer(configs.transformer, profile, torch.bfloat16, CPU, tmp_path)
@@ -85,21 +85,23 @@ def test_random_weights_take_what_the_estimator_counts(name: str, tmp_path: Path
 
 def test_random_weights_come_in_the_numbers_of_loaded_ones(tmp_path: Path) -> None:
     transformer = random_transformer(
-        toy_configs().transformer, profile_of("stream-disk"), torch.bfloat16, CPU, tmp_path
+        tiny_configs().transformer, get_profile("stream-disk"), torch.bfloat16, CPU, tmp_path
     )
     found = {name: weight.dtype for name, weight in transformer.named_parameters()}
     assert found["blocks.0.attn1.to_q.weight"] == torch.bfloat16
     assert found["blocks.0.norm2.weight"] == found["blocks.0.scale_shift_table"] == torch.float32
-    assert Networks(toy_configs(), torch.bfloat16).footprint.whole == sum(w.nbytes for w in transformer.parameters())
+    assert MetaNetworks(tiny_configs(), torch.bfloat16).model_size.whole == sum(
+        w.nbytes for w in transformer.parameters()
+    )
 
 
 def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overheads, "HEIGHT", 128)
     monkeypatch.setattr(overheads, "WIDTH", 192)
-    adapter = toy_adapter()
+    adapter = tiny_adapter()
     ((job, costs),) = overheads.measured([overheads.Job(161, 2)], 1, adapter)
     assert len(job.windows) == 3
-    rates = overheads.Rates(tflops=0.1, link_gib_s=1.0, memory_gib_s=10.0)
+    rates = overheads.Throughput(tflops=0.1, h2d_gib_s=1.0, memory_gib_s=10.0)
     report = json.loads(overheads.report(job, costs, rates, as_json=True))
     assert all(cost["seconds"] > 0 for cost in report["costs"])
     with_all = sum(cost["shares"]["H100"] for cost in report["costs"])
@@ -108,8 +110,8 @@ def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_share_is_of_the_job_on_that_card() -> None:
-    job, rates = overheads.Job(81, 1), overheads.Rates(0.67, 1.0, 33.5e9 / overheads.GIB)
-    h100 = overheads.CARDS[0]
+    job, rates = overheads.Job(81, 1), overheads.Throughput(0.67, 1.0, 33.5e9 / overheads.GIB)
+    h100 = overheads.GPUS[0]
     assert job.floor_s(h100) == pytest.approx(30 * 2 * 1692 / 800)
     slow = [overheads.Cost("", job.floor_s(h100) / 100, where) for where in ("cpu", "memory", "arithmetic")]
     assert [overheads.shares(job, [cost], rates)["H100"] for cost in slow] == pytest.approx([0.01, 0.0001, 0.0001])

@@ -1,13 +1,13 @@
-"""On a card: every way of offloading gives the CPU's frames, and sequential offload holds almost nothing there."""
+"""On a GPU: every way of offloading gives the CPU's frames, and sequential offload holds almost nothing there."""
 
 import numpy as np
 import pytest
 import torch
 
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime.place import device_of, place
-from fantasyportrait.runtime.placement import Placement
+from fantasyportrait.runtime.offload import apply_offload, resolve_device
 from fantasyportrait.runtime.profiles import Offload
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
@@ -23,7 +23,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
     seen = []
 
     def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
-        seen.append(pipe.latent_preview(given["denoised"]))
+        seen.append(pipe.preview_image(given["denoised"]))
         return {}
 
     out = pipeline(
@@ -39,17 +39,17 @@ def test_the_cards_frames_are_the_cpus(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)
-    place(pipeline, offload, device_of(Placement()))
+    apply_offload(pipeline, offload, resolve_device(RuntimeConfig()))
     found = latents(pipeline, image, two_places)
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=2e-2)
-    chunks = list(pipeline.decode(found.to(device_of(Placement()))))
+    chunks = list(pipeline.decode(found.to(resolve_device(RuntimeConfig()))))
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
 
 
 def test_sequential_offload_holds_next_to_nothing(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor
 ) -> None:
-    place(pipeline, "sequential", device_of(Placement()))
+    apply_offload(pipeline, "sequential", resolve_device(RuntimeConfig()))
     latents(pipeline, image, two_places)
     weights = sum(w.nbytes for part in (pipeline.transformer, pipeline.vae) for w in part.parameters() if not w.is_meta)
     assert weights == 0

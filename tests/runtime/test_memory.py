@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fantasyportrait.runtime.memory import card_room, free_memory, ran_out
+from fantasyportrait.runtime.memory import free_device_bytes, free_memory, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from fantasyportrait.runtime.memory import card_room, free_memory, ran_out
     ],
 )
 def test_what_says_that_memory_ran_out(error: RuntimeError, known: bool) -> None:
-    assert ran_out(error) is known
+    assert is_out_of_memory(error) is known
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="a card has figures of its own")
 def test_what_our_allocator_keeps_unused_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, figure in (("get_memory_info", (10, 24)), ("memory_reserved", 7), ("memory_allocated", 4)):
         monkeypatch.setattr(torch.accelerator, name, lambda device, figure=figure: figure)
-    assert card_room(torch.device("meta")) == 10 + 3
+    assert free_device_bytes(torch.device("meta")) == 10 + 3
 
 
 def test_giving_back_works_without_a_card() -> None:

@@ -1,4 +1,4 @@
-"""Streaming without a card: diffusers' own hooks, with a stream whose copies arrive only when somebody waits."""
+"""Streaming without a GPU: diffusers' own hooks, with a stream whose copies arrive only when somebody waits."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,9 +12,9 @@ from diffusers.hooks.group_offloading import ModuleGroup
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.toy import toy_transformer_config
-from fantasyportrait.runtime.place import place
+from fantasyportrait.runtime.offload import apply_offload
 from fantasyportrait.runtime.profiles import Offload
+from fantasyportrait.testing.tiny import tiny_transformer_config
 from tests.pipelines.conftest import base_folder, driven, image, pipeline
 
 __all__ = ["base_folder", "image", "pipeline"]  # fixtures
@@ -56,7 +56,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
 
     class Group(ModuleGroup):
-        """A group of weights whose copies on the card are tensors of their own, and no numbers until they arrive."""
+        """A group of weights whose copies on the GPU are tensors of their own, and no numbers until they arrive."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.group_id = kwargs["group_id"]
@@ -107,10 +107,10 @@ def pinned(monkeypatch: pytest.MonkeyPatch) -> dict[int, torch.Tensor]:
 
 @pytest.fixture
 def longer(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
-    """The toy with so many blocks that one can be away."""
+    """The tiny model with so many blocks that one can be away."""
     torch.manual_seed(0)
     pipeline.transformer = FantasyPortraitTransformer3DModel(
-        **toy_transformer_config() | {"num_layers": BLOCKS}, motion_dim=64
+        **tiny_transformer_config() | {"num_layers": BLOCKS}, motion_dim=64
     ).eval()
     return pipeline
 
@@ -135,7 +135,7 @@ def test_blocks_come_ahead_and_go(
     file) for each copy."""
     expected = latents(longer, image)
     frames = np.concatenate(list(longer.decode(expected)))
-    place(longer, offload, CARD)
+    apply_offload(longer, offload, CARD)
     for number, block in enumerate(longer.transformer.blocks):
         block.attn1.register_forward_pre_hook(lambda *_, number=number: events.append(f"works {number}"))
     events.clear()

@@ -1,4 +1,4 @@
-"""The table of profiles on real classes at toy size: in which numbers weights are held, and that videos come out."""
+"""The table of profiles on real classes at tiny size: in which numbers weights are held, and that videos come out."""
 
 import shutil
 from pathlib import Path
@@ -10,28 +10,28 @@ import torch
 from diffusers.quantizers.bitsandbytes.bnb_quantizer import BnB4BitDiffusersQuantizer
 
 from fantasyportrait.core.errors import DependencyError, OutputError
+from fantasyportrait.engines.wan_model import prepare_model
+from fantasyportrait.pipelines.cast_weights import cast_folder
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
-from fantasyportrait.pipelines.mapped_weights import mapped_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.runtime import quantize
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.runtime.profiles import PROFILES, profile_of
-from fantasyportrait.service.wan_model import prepare_model
+from fantasyportrait.runtime import quantization
+from fantasyportrait.runtime.profiles import PROFILES, get_profile
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from tests.pipelines.conftest import driven, image, two_places
 
 __all__ = ["image", "two_places"]  # fixtures
 
-HALF = Placement(device="cpu", precision="bfloat16")
+HALF = RuntimeConfig(device="cpu", precision="bfloat16")
 KEPT = ("to_k_motion", "to_v_motion", "proj_out", "time_embedder", "time_proj", "text_embedder", "image_embedder")
 
 
 @pytest.fixture(scope="module")
-def files(toy_model: Path) -> ModelFiles:
-    return ModelFiles(prepare_model(toy_model.as_posix()).folder)
+def files(tiny_model: Path) -> ModelFiles:
+    return ModelFiles(prepare_model(tiny_model.as_posix()).folder)
 
 
 def load(files: ModelFiles, name: str, cache: Path) -> FantasyPortraitPipeline:
-    return load_pipeline(files, HALF, profile_of(name), cache)
+    return load_pipeline(files, HALF, get_profile(name), cache)
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
@@ -43,7 +43,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 @pytest.fixture
 def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """diffusers refuses bitsandbytes where there is no card, although its layers compute on a CPU too."""
+    """diffusers refuses bitsandbytes where there is no GPU, although its layers compute on a CPU too."""
     monkeypatch.setattr(BnB4BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
 
 
@@ -59,7 +59,7 @@ def test_every_profile_makes_the_video(
     pipeline = load(files, name, tmp_path)
     found = latents(pipeline, image, two_places)
     assert (found - expected).abs().mean() <= farthest
-    assert torch.equal(found, expected) or not profile_of(name).exact or name == "stream-disk"
+    assert torch.equal(found, expected) or not get_profile(name).exact or name == "stream-disk"
     assert not [key for key, weight in pipeline.transformer.named_parameters() if weight.is_meta]
 
 
@@ -82,7 +82,7 @@ def test_the_blocks_matrices_alone_are_held_in_fewer_bits(files: ModelFiles, tmp
 
 
 def test_nf4_is_quantized_where_it_computes(files: ModelFiles) -> None:
-    arguments = quantize.loading_arguments(profile_of("nf4"), torch.bfloat16, torch.device("meta"))
+    arguments = quantization.pretrained_kwargs(get_profile("nf4"), torch.bfloat16, torch.device("meta"))
     config = arguments["quantization_config"]
     assert arguments["device_map"] == {"": torch.device("meta")}
     assert (config.load_in_4bit, config.bnb_4bit_quant_type, config.bnb_4bit_compute_dtype) == (
@@ -93,7 +93,7 @@ def test_nf4_is_quantized_where_it_computes(files: ModelFiles) -> None:
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torchao", None)
     with pytest.raises(DependencyError, match=r"profile int8.*\[int8\]"):
-        quantize.loading_arguments(profile_of("int8"), torch.bfloat16, torch.device("cpu"))
+        quantization.pretrained_kwargs(get_profile("int8"), torch.bfloat16, torch.device("cpu"))
 
 
 def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, 
     notes: list[str] = []
     shutil.rmtree(files.folder / "transformer-bfloat16", ignore_errors=True)
     for _ in range(2):
-        half = mapped_folder(files.folder / "transformer", torch.bfloat16, notes.append)
+        half = cast_folder(files.folder / "transformer", torch.bfloat16, notes.append)
     assert len(notes) == 1 and "written once more beside the model" in notes[0]
     times = {path: path.stat().st_mtime_ns for path in half.iterdir()}
     mapped, plain = load(files, "stream-disk", tmp_path).transformer, load(files, "resident", tmp_path).transformer
@@ -118,9 +118,9 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fantasyportrait.pipelines.mapped_weights.save_file", full)
+    monkeypatch.setattr("fantasyportrait.pipelines.cast_weights.save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*choose another profile"):
-        mapped_folder(files.folder / "transformer", torch.float16, lambda _: None)
+        cast_folder(files.folder / "transformer", torch.float16, lambda _: None)
     assert not [path for path in files.folder.iterdir() if path.name.startswith(".transformer")]
 
 
@@ -128,4 +128,4 @@ def test_names_are_the_users_and_cards_descend() -> None:
     assert [profile.name for profile in PROFILES] == [
         "resident", "model-offload", "fp8", "int8", "nf4", "gguf-q8", "gguf-q4", "stream", "stream-disk", "sequential",
     ]  # fmt: skip
-    assert PROFILES[0].card_gib == (80,) and PROFILES[-1].card_gib == (6,)
+    assert PROFILES[0].gpu_gib == (80,) and PROFILES[-1].gpu_gib == (6,)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.images.images import load_photo, resize, save_image
+from fantasyportrait.schema.cast import BuiltinSource, Role
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, Role
-from fantasyportrait.service.request import AnimationRequest
 
 CLIP_S = 1.0
 

@@ -15,19 +15,21 @@ from PIL import Image
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
-from fantasyportrait.core.geometry import box_of
+from fantasyportrait.core.geometry import bounding_box
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
+from fantasyportrait.images.images import load_photo, resize, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.writer import VideoWriter
-from fantasyportrait.service import events
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import RANDOM_SEED_LIMIT, Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import DRAWN_SEEDS, Sampling
+from fantasyportrait.service.input_reader import InputReader
+from tests.conftest import Inputs
 from tests.faces.test_insightface_detector import FaceAnalysis, package
-from tests.service.conftest import Inputs
 
 __all__ = ["package"]  # a fixture
 
@@ -56,13 +58,13 @@ def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: P
         steps = [event for event in seen if isinstance(event, events.Step) and event.stage == stage]
         assert [step.done for step in steps] == sorted(step.done for step in steps)
         assert steps[-1].done == steps[-1].total
-    looks = [event.frame for event in seen if isinstance(event, events.Frames)]
+    looks = [event.image for event in seen if isinstance(event, events.PreviewImage)]
     assert looks
     assert looks[0].shape == (288, 512, 3)
     assert [isinstance(event, events.Done | events.Failed | events.Cancelled) for event in seen].count(True) == 1
     assert isinstance(seen[-1], events.Done)
     result = seen[-1].result
-    assert (result.frames, result.seconds) == (25, 1.0)
+    assert (result.frames, result.duration_s) == (25, 1.0)
     assert "resized to 640 x 360" in result.notes[0]
     info = probe_clip(result.video)
     assert (info.width, info.height, info.has_sound, info.duration_s) == (640, 360, True, 1.0)
@@ -114,7 +116,7 @@ def test_a_picture_in_memory_leaves_nothing_where_the_run_fails(
 def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
     seed = load_request(result.request).sampling.seed
-    assert 0 <= seed < DRAWN_SEEDS
+    assert 0 <= seed < RANDOM_SEED_LIMIT
     assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.notes
     again = animator.animate(load_request(result.request), tmp_path / "again.mp4")
     assert load_request(again.request).sampling.seed == seed and not any("drawn" in note for note in again.notes)
@@ -126,10 +128,10 @@ def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Input
         (lambda it, photo, out: it.animate(photo, out), "request is PosixPath"),
         (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), None), "output is None"),
         (lambda it, photo, out: it.animate(AnimationRequest(photo, "1=motion:nod"), ""), "output is ''"),
-        (lambda it, photo, out: it.faces(None), "portrait is None"),
-        (lambda it, photo, out: it.faces(photo, detector="centreface"), "did you mean centerface?"),
-        (lambda it, photo, out: it.tracks(7), "clip is 7"),
-        (lambda it, photo, out: it.tracks(photo, "fast"), "rate is 'fast'"),
+        (lambda it, photo, out: it.inputs.faces(None), "portrait is None"),
+        (lambda it, photo, out: it.inputs.faces(photo, detector="centreface"), "did you mean centerface?"),
+        (lambda it, photo, out: it.inputs.tracks(7), "clip is 7"),
+        (lambda it, photo, out: it.inputs.tracks(photo, "fast"), "rate is 'fast'"),
         (lambda it, photo, out: it.engine("wam"), "no engine 'wam' (did you mean wan?)"),
         (lambda it, photo, out: Animator(models_dir=3), "models_dir is 3"),
     ],
@@ -154,13 +156,13 @@ def test_a_clip_of_two_roles_is_tracked_once(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Path] = []
-    tracks = Animator.tracks
+    tracks = InputReader.tracks
 
-    def counted(self: Animator, clip: Path, *more: object, **options: object) -> object:
+    def counted(self: InputReader, clip: Path, *more: object, **options: object) -> object:
         calls.append(clip)
         return tracks(self, clip, *more, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Animator, "tracks", counted)
+    monkeypatch.setattr(InputReader, "tracks", counted)
     clip = inputs.nodding_pair
     cast = (Role(1, ClipSource(clip, person=2)), Role(2, ClipSource(clip, person=1)))
     animator.animate(AnimationRequest(inputs.pair, cast, duration=0.08, max_side=640), tmp_path / "out.mp4")
@@ -177,8 +179,8 @@ def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path:
 
 
 def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    photo, (face,) = animator.faces(inputs.photo)
-    eyes = [box_of(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
+    photo, (face,) = animator.inputs.faces(inputs.photo)
+    eyes = [bounding_box(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
     winking = []
     for mirror in (False, True):
         role = Role(1, BuiltinSource("wink"), head=False, emotion=False, mouth=False, mirror=mirror)
@@ -192,7 +194,7 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
 
 def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
-    photo, faces = animator.faces(tmp_path / "odd.png")
+    photo, faces = animator.inputs.faces(tmp_path / "odd.png")
     assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.notes == ()
     request = AnimationRequest(tmp_path / "odd.png", (Role(1, BuiltinSource("nod")),), duration=0.2, side_by_side=False)
     result = animator.animate(request, tmp_path / "frames")
@@ -224,7 +226,7 @@ def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, i
     small = resize(np.ascontiguousarray(photo[:, width // 2 :]), (width // 4, height // 2))
     crowd[: small.shape[0], -small.shape[1] :] = small
     save_image(tmp_path / "crowd.png", crowd)
-    _, faces = animator.faces(tmp_path / "crowd.png")
+    _, faces = animator.inputs.faces(tmp_path / "crowd.png")
     large, little = sorted(faces, key=lambda face: -face.side)
     side = round(width * 56 / large.side)
     assert little.side * side / width < 45
@@ -255,7 +257,7 @@ def test_a_photo_without_a_usable_face_keeps_its_notes(animator: Animator, input
     alpha[0] = 0
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "small.png")
     with pytest.raises(FaceError, match=r"small\.png.*at least 50 px") as refused:
-        animator.faces(tmp_path / "small.png")
+        animator.inputs.faces(tmp_path / "small.png")
     assert refused.value.notes == ("transparent parts were laid on white",)
 
 
@@ -271,7 +273,7 @@ def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_pat
     seen = []
     for event in animator.events(_request(inputs, duration=600), tmp_path / "out.mp4", token):
         seen.append(event)
-        if isinstance(event, events.Frames):
+        if isinstance(event, events.PreviewImage):
             token.cancel()
     assert isinstance(seen[-1], events.Cancelled)
     assert list(tmp_path.iterdir()) == []
@@ -280,7 +282,7 @@ def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_pat
 def test_who_stops_listening_stops_the_work(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     running = threading.active_count()
     stream = animator.events(_request(inputs, duration=600), tmp_path / "out.mp4")
-    assert any(isinstance(event, events.Frames) for event in stream)
+    assert any(isinstance(event, events.PreviewImage) for event in stream)
     stream.close()  # type: ignore[attr-defined]
     assert threading.active_count() == running
     assert list(tmp_path.iterdir()) == []
@@ -314,9 +316,9 @@ def test_a_bug_is_raised_and_leaves_nothing(
 
 def test_looks_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp_path: Path) -> None:
     seen: list[events.Event] = []
-    watch: Callable[[events.Event], None] = seen.append
-    animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", watch=watch)
-    assert sum(isinstance(event, events.Frames) for event in seen) <= 6
+    on_event: Callable[[events.Event], None] = seen.append
+    animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", on_event=on_event)
+    assert sum(isinstance(event, events.PreviewImage) for event in seen) <= 6
 
 
 def test_insightface_is_named_with_its_licence(
@@ -326,6 +328,6 @@ def test_insightface_is_named_with_its_licence(
     boxes = np.array([[228, 110, 375, 305], [697, 140, 885, 330]], np.float32)
     found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
     monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)
-    photo, faces = animator.faces(two_person, detector="insightface")
+    photo, faces = animator.inputs.faces(two_person, detector="insightface")
     assert len(faces) == 2 and LICENCE in photo.notes
-    assert LICENCE not in animator.faces(two_person)[0].notes
+    assert LICENCE not in animator.inputs.faces(two_person)[0].notes

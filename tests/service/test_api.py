@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 import fantasyportrait as fp
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from fantasyportrait.images.images import load_photo
+from tests.conftest import Inputs
 
 
 def test_animate_in_one_call(inputs: Inputs, models_dir: Path, tmp_path: Path) -> None:
     seen: list[object] = []
     result = fp.animate(
         str(inputs.photo), ["1=motion:nod"], str(tmp_path / "out.mp4"),
-        models_dir=str(models_dir), watch=seen.append, duration=0.2, rate=10, side_by_side=False,
+        models_dir=str(models_dir), on_event=seen.append, duration=0.2, rate=10, side_by_side=False,
     )  # fmt: skip
     assert (result.video, result.frames) == (tmp_path / "out.mp4", 2)
     assert any(isinstance(event, fp.events.Stage) for event in seen)
@@ -42,4 +42,4 @@ def test_faces_of_a_file_and_of_its_pixels_are_the_same(inputs: Inputs) -> None:
 @pytest.mark.parametrize(("span", "name"), [({"start_s": "1"}, "start_s is '1'"), ({"end_s": -1}, "end_s is -1")])
 def test_a_wrong_part_of_a_clip_is_named(inputs: Inputs, span: dict[str, float], name: str) -> None:
     with pytest.raises(fp.RequestError, match=name):
-        fp.Animator().tracks(inputs.talking, **span)  # type: ignore[arg-type]
+        fp.Animator().inputs.tracks(inputs.talking, **span)  # type: ignore[arg-type]

@@ -11,23 +11,24 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.faces.face import Track
-from fantasyportrait.media.clips import ClipInfo, probe_clip
+from fantasyportrait.images.images import save_image
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import probe_clip
 from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.media.images import save_image
-from fantasyportrait.media.timeline import Timeline
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.driving import (
     DrivingClip,
-    check_span,
+    build_timeline,
+    check_clip_range,
+    choose_frame_rate,
     choose_person,
     clip_key,
     clip_notes,
-    late_notes,
-    rate_for,
-    timeline_for,
+    late_start_notes,
 )
-from fantasyportrait.service.request import AnimationRequest
-from fantasyportrait.service.soundtrack import heard_length_s, sound_notes, sound_sources
+from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
 from tests.factories_media import ClipSpec, grey, make_clip
 
 RATE = Fraction(30000, 1001)
@@ -77,7 +78,7 @@ def test_what_is_missing_is_said() -> None:
 
 
 def test_a_long_clip_and_a_crowd_are_said() -> None:
-    notes = clip_notes(_clip(1, A, 40), RATE, most_rows=40)
+    notes = clip_notes(_clip(1, A, 40), RATE, max_rows=40)
     assert any("used for 1.3 s of 3.0 s, as a motion may have 40 frames: choose another part" in note for note in notes)
     assert not any("cut off" in note for note in notes)
     clip = _clip(1, B, 80)
@@ -87,24 +88,24 @@ def test_a_long_clip_and_a_crowd_are_said() -> None:
 
 def test_the_length_of_the_result() -> None:
     clips = [_clip(1, A, 40), _clip(2, B, 90)]
-    assert timeline_for("longest", RATE, clips) == Timeline(RATE, 90)
-    assert timeline_for("shortest", RATE, clips) == Timeline(RATE, 40)
-    assert timeline_for(8, Fraction(25), clips).frames == 200
-    assert timeline_for(60.0, RATE, clips).frames == 1798
-    assert timeline_for("longest", Fraction(25), []).frames == 100
+    assert build_timeline("longest", RATE, clips) == Timeline(RATE, 90)
+    assert build_timeline("shortest", RATE, clips) == Timeline(RATE, 40)
+    assert build_timeline(8, Fraction(25), clips).frames == 200
+    assert build_timeline(60.0, RATE, clips).frames == 1798
+    assert build_timeline("longest", Fraction(25), []).frames == 100
 
 
 def test_a_delay_counts_in_the_length_and_a_picture_does_not() -> None:
     late = _clip(2, replace(B, delay_s=2.0), 60)
     still = _still(3)
-    assert timeline_for("longest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 120)
-    assert timeline_for("shortest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 90)
-    assert timeline_for("longest", RATE, [still]) == timeline_for("shortest", RATE, [still]) == Timeline(RATE, 120)
-    assert timeline_for("sound", RATE, [late], Fraction(3)) == Timeline(RATE, 90)
+    assert build_timeline("longest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 120)
+    assert build_timeline("shortest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 90)
+    assert build_timeline("longest", RATE, [still]) == build_timeline("shortest", RATE, [still]) == Timeline(RATE, 120)
+    assert build_timeline("sound", RATE, [late], Fraction(3)) == Timeline(RATE, 90)
     with pytest.raises(RequestError, match="no clip has sound"):
-        timeline_for("sound", RATE, [late], None)
+        build_timeline("sound", RATE, [late], None)
     with pytest.raises(RequestError, match="the length of the sound is 90000"):
-        timeline_for("sound", RATE, [late], Fraction(90000))
+        build_timeline("sound", RATE, [late], Fraction(90000))
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 200), st.booleans()), min_size=1, max_size=5))
@@ -117,16 +118,16 @@ def test_the_longest_holds_every_clip_and_the_shortest_only_one(clips: list[tupl
     ends = [
         round(Fraction(delay_s) * RATE + Fraction(1, 10**9)) + frames for delay_s, frames, still in clips if not still
     ]
-    longest, shortest = (timeline_for(which, RATE, made).frames for which in ("longest", "shortest"))
+    longest, shortest = (build_timeline(which, RATE, made).frames for which in ("longest", "shortest"))
     assert (longest, shortest) == ((max(ends), min(ends)) if ends else (120, 120))
 
 
 def test_a_clip_that_begins_after_the_end_is_said() -> None:
     late = _clip(2, replace(B, delay_s=4.0), 60)
-    assert late_notes([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
+    assert late_start_notes([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
         "b.mp4 begins at 4 s, after the end of the video (3.0 s): face 2 only shows its first frame"
     ]
-    assert late_notes([late], Timeline(RATE, 130)) == []
+    assert late_start_notes([late], Timeline(RATE, 130)) == []
 
 
 def test_a_picture_has_no_part_and_is_not_called_short() -> None:
@@ -134,10 +135,10 @@ def test_a_picture_has_no_part_and_is_not_called_short() -> None:
     assert not any("short" in note for note in clip_notes(still, RATE))
     delayed = replace(still, source=replace(still.source, delay_s=2.0))
     assert "face.jpg is a picture: its expression is held from the beginning" in " ".join(clip_notes(delayed, RATE))
-    check_span(still.source, still.info)
+    check_clip_range(still.source, still.info)
     for part in ({"start_s": 1.0}, {"end_s": 2.0}):
         with pytest.raises(RequestError, match="is a picture, which has no start and end"):
-            check_span(replace(still.source, **part), still.info)
+            check_clip_range(replace(still.source, **part), still.info)
 
 
 def test_sizes_are_pixels_of_the_file() -> None:
@@ -157,7 +158,9 @@ def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
     def chosen(*paths: Path) -> tuple[Fraction, list[str]]:
         cast = tuple(Role(face, ClipSource(path)) for face, path in enumerate(paths, 1))
         request = AnimationRequest(Path("photo.png"), cast, rate="clip")
-        return rate_for(request, {clip_key(clip): probe_clip(clip.path) for clip in request.clips}, LocalDecoder())
+        return choose_frame_rate(
+            request, {clip_key(clip): probe_clip(clip.path) for clip in request.clips}, LocalDecoder()
+        )
 
     assert chosen(exact, uneven) == chosen(picture, exact) == (Fraction(24000, 1001), [])
     rate, (note,) = chosen(uneven, exact)
@@ -196,9 +199,9 @@ def test_a_delayed_clip_is_heard_later_and_twice_if_it_begins_twice() -> None:
     clips = [_clip(role.face, role.source, 60) for role in cast]  # type: ignore[arg-type]
     sources, _ = sound_sources(request, clips, Timeline(RATE, 90))
     assert [source.delay_s for source in sources] == [0, 30 / RATE]
-    assert heard_length_s(request, clips, RATE) == 90 / RATE
-    assert heard_length_s(replace(request, sound="face:1"), clips, RATE) == 60 / RATE
-    assert heard_length_s(replace(request, sound="none"), clips, RATE) is None
+    assert audible_duration_s(request, clips, RATE) == 90 / RATE
+    assert audible_duration_s(replace(request, sound="face:1"), clips, RATE) == 60 / RATE
+    assert audible_duration_s(replace(request, sound="none"), clips, RATE) is None
 
 
 def test_what_is_heard() -> None:

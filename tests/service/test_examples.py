@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.images import load_photo
-from tests.service.conftest import Inputs
+from tests.conftest import Inputs
 
 
 def _run(
@@ -46,13 +46,13 @@ def test_animate_two_people(
 
 def test_animate_with_wan(
     repository: Path,
-    toy_model: Path,
+    tiny_model: Path,
     models_dir: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    printed = _run(repository, "animate_with_wan.py", [toy_model.as_posix(), "1", "64"], capsys, monkeypatch)
+    printed = _run(repository, "animate_with_wan.py", [tiny_model.as_posix(), "1", "64"], capsys, monkeypatch)
     assert printed.split() == ["preview.mp4", "wan.mp4"]
     assert probe_clip(tmp_path / "wan.mp4").duration_s == probe_clip(tmp_path / "preview.mp4").duration_s == 2

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
-from fantasyportrait.service.output import OutputPaths, check_place, free_path, output_paths, publish, workplace
+from fantasyportrait.service.output import (
+    OutputPaths,
+    check_output_paths,
+    commit_outputs,
+    free_path,
+    output_paths,
+    staging_folder,
+)
 
 
 def test_three_files_beside_one_another() -> None:
@@ -26,38 +33,38 @@ def test_an_unknown_suffix_is_refused(name: str) -> None:
 def test_the_place_is_checked(tmp_path: Path) -> None:
     video = tmp_path / "out.mp4"
     with pytest.raises(OutputError, match="does not exist"):
-        check_place(output_paths(tmp_path / "none" / "out.mp4"), [])
+        check_output_paths(output_paths(tmp_path / "none" / "out.mp4"), [])
     with pytest.raises(RequestError, match="overwrite its input"):
-        check_place(output_paths(video), [tmp_path / "." / "out.mp4"])
+        check_output_paths(output_paths(video), [tmp_path / "." / "out.mp4"])
     with pytest.raises(RequestError, match="overwrite its input"):
-        check_place(output_paths(tmp_path / "a.mp4"), [tmp_path / "a.mp4.side-by-side.mp4"])
+        check_output_paths(output_paths(tmp_path / "a.mp4"), [tmp_path / "a.mp4.side-by-side.mp4"])
     video.mkdir()
     with pytest.raises(OutputError, match="not empty"):
-        check_place(output_paths(video), [])
+        check_output_paths(output_paths(video), [])
     (tmp_path / "frames").mkdir()
-    check_place(output_paths(tmp_path / "frames"), [])
+    check_output_paths(output_paths(tmp_path / "frames"), [])
     (tmp_path / "frames" / "1.png").touch()
     with pytest.raises(OutputError, match="not empty"):
-        check_place(output_paths(tmp_path / "frames"), [])
+        check_output_paths(output_paths(tmp_path / "frames"), [])
 
 
 def test_the_workplace_goes_whatever_happens(tmp_path: Path) -> None:
     paths = output_paths(tmp_path / "out.mp4")
-    with pytest.raises(FaceError), workplace(paths) as folder:
+    with pytest.raises(FaceError), staging_folder(paths) as folder:
         (folder / "half").write_text("x")
         raise FaceError("none")
-    with pytest.raises(OutputError, match="No space left"), workplace(paths) as folder:
+    with pytest.raises(OutputError, match="No space left"), staging_folder(paths) as folder:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OutputError, match="cannot write"), workplace(output_paths(tmp_path / "no" / "out.mp4")):
+    with pytest.raises(OutputError, match="cannot write"), staging_folder(output_paths(tmp_path / "no" / "out.mp4")):
         pass
 
 
 def test_a_result_takes_the_place_of_the_last_one_as_a_whole(tmp_path: Path) -> None:
     paths = output_paths(tmp_path / "out.mp4")
-    publish(_made(tmp_path / "first", paths, side=True), paths)
+    commit_outputs(_made(tmp_path / "first", paths, side=True), paths)
     assert _texts(paths) == ["first", "first", "first"]
-    publish(_made(tmp_path / "second", paths, side=False), paths)
+    commit_outputs(_made(tmp_path / "second", paths, side=False), paths)
     assert _texts(paths) == ["second", None, "second"], "a side by side of another video is not left"
 
 
@@ -67,7 +74,7 @@ def test_the_last_result_stays_where_the_new_one_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, links: bool
 ) -> None:
     paths = output_paths(tmp_path / "out.mp4")
-    publish(_made(tmp_path / "first", paths, side=True), paths)
+    commit_outputs(_made(tmp_path / "first", paths, side=True), paths)
     second = _made(tmp_path / "second", paths, side=True)
     replace, calls = os.replace, []
 
@@ -84,7 +91,7 @@ def test_the_last_result_stays_where_the_new_one_fails(
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        publish(second, paths)
+        commit_outputs(second, paths)
     assert _texts(paths) == ["first", "first", "first"]
 
 
@@ -94,7 +101,7 @@ def test_nothing_stays_of_a_first_result_that_fails(tmp_path: Path, monkeypatch:
     paths.request.mkdir()
     (paths.request / "a").touch()
     with pytest.raises(OSError):
-        publish(made, paths)
+        commit_outputs(made, paths)
     assert _texts(paths)[:2] == [None, None]
 
 
@@ -106,9 +113,9 @@ def test_a_folder_of_frames_is_filled_by_one_run(tmp_path: Path) -> None:
         (made / "frames" / f"{name}.png").touch()
         (made / paths.request.name).write_text(name)
     paths.video.mkdir()
-    publish(tmp_path / "first", paths)
+    commit_outputs(tmp_path / "first", paths)
     with pytest.raises(OutputError, match="filled by another run meanwhile"):
-        publish(tmp_path / "second", paths)
+        commit_outputs(tmp_path / "second", paths)
     assert [path.name for path in paths.video.iterdir()] == ["first.png"] and paths.request.read_text() == "first"
 
 
@@ -121,10 +128,10 @@ def test_names_of_255_bytes_have_companions(tmp_path: Path, name: str) -> None:
         path.name.encode("utf-8")
     other = output_paths(tmp_path / ("b" + name[1:] if name.isascii() else "ab" + name[1:]))
     assert {other.request, other.side_by_side}.isdisjoint({paths.request, paths.side_by_side})
-    with workplace(paths) as made:
+    with staging_folder(paths) as made:
         for path in (paths.video, paths.side_by_side, paths.request):
             (made / path.name).write_text("x")
-        publish(made, paths)
+        commit_outputs(made, paths)
     assert _texts(paths) == ["x", "x", "x"]
 
 

@@ -9,14 +9,14 @@ from PIL import Image
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.faces.mesh import lip_opening
-from fantasyportrait.media.clips import own_rate, probe_clip, read_clip
-from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.images.images import load_photo, save_image
+from fantasyportrait.media.clips import native_rate, probe_clip, read_clip
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.request import AnimationRequest, load_request
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Inputs
 from tests.factories_media import make_sound, tone
-from tests.service.conftest import Inputs
 from tests.service.factories import one_person
 
 CASES = REPOSITORY.parent / "shared" / "cases"
@@ -34,7 +34,7 @@ def yawning(animator: Animator, two_person: Path, tmp_path_factory: pytest.TempP
     photo = one_person(two_person, folder / "photo.png", height=400)
     request = AnimationRequest(photo, (Role(1, BuiltinSource("yawn")),), duration=4.0, side_by_side=False)
     frames = list(read_clip(animator.animate(request, folder / "yawn.mp4").video))
-    opened = lip_opening(animator.tracks(folder / "yawn.mp4")[0].landmarks[..., :2])
+    opened = lip_opening(animator.inputs.tracks(folder / "yawn.mp4")[0].landmarks[..., :2])
     assert opened.max() > 0.25
     save_image(folder / "face.png", frames[int(opened.argmax())])
     return folder / "face.png"
@@ -46,7 +46,7 @@ def _frames(path: Path) -> np.ndarray:
 
 def _mouth(animator: Animator, path: Path) -> float:
     """Height over width of the inner lips in a picture."""
-    return float(lip_opening(animator.tracks(path)[0].landmarks[0, :, :2]))
+    return float(lip_opening(animator.inputs.tracks(path)[0].landmarks[0, :, :2]))
 
 
 @pytest.mark.parametrize("absolute", [None, True])
@@ -71,7 +71,7 @@ def test_without_a_length_a_picture_lasts_four_seconds(
     request = AnimationRequest(
         inputs.photo, (Role(1, ClipSource(yawning)),), duration="shortest", rate=Fraction(5), side_by_side=False
     )
-    assert animator.animate(request, tmp_path / "out.mp4").seconds == 4
+    assert animator.animate(request, tmp_path / "out.mp4").duration_s == 4
     with pytest.raises(RequestError, match="is a picture, which has no start and end"):
         animator.animate(
             AnimationRequest(inputs.photo, (Role(1, ClipSource(yawning, start_s=1.0)),)), tmp_path / "b.mp4"
@@ -104,7 +104,7 @@ def test_a_delayed_clip_waits_and_speaks_later(animator: Animator, inputs: Input
     cast = (Role(1, BuiltinSource("nod")), Role(2, late))
     request = AnimationRequest(inputs.pair, cast, rate=Fraction(20), max_side=512)
     result = animator.animate(request, tmp_path / "out.mp4")
-    assert result.seconds == 1.5
+    assert result.duration_s == 1.5
     right = _frames(result.video)[:, :, 256:].astype(int)
     moved = np.abs(np.diff(right, axis=0)).mean(axis=(1, 2, 3))
     assert moved[:9].max() < 0.5 < moved[10:].max()
@@ -121,9 +121,9 @@ def test_the_length_of_a_sound_and_the_rate_of_a_clip(animator: Animator, inputs
         inputs.photo, cast, duration="sound", rate="clip", sound=f"file:{song}#start=1.2", side_by_side=False
     )
     result = animator.animate(request, tmp_path / "out.mp4")
-    assert result.seconds == pytest.approx(0.8, abs=0.03) and not any("song" in note for note in result.notes)
-    assert own_rate(result.video) == (Fraction(25), True)
-    assert load_request(result.request).own_sound == request.own_sound
+    assert result.duration_s == pytest.approx(0.8, abs=0.03) and not any("song" in note for note in result.notes)
+    assert native_rate(result.video) == (Fraction(25), True)
+    assert load_request(result.request).custom_sound == request.custom_sound
     with pytest.raises(RequestError, match="its start at 5 s lies beyond"):
         animator.animate(AnimationRequest(inputs.photo, cast, sound=f"file:{song}#start=5"), tmp_path / "b.mp4")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.service.request import load_request
+from fantasyportrait.media.request_files import load_request
 
 CELL_FIELDS = {
     "markdown": {"cell_type", "id", "metadata", "source"},

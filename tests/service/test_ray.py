@@ -1,4 +1,4 @@
-"""Jobs on workers in processes of their own: a local Ray with two CPU workers, and the toy model."""
+"""Jobs on workers in processes of their own: a local Ray with two CPU workers, and the tiny model."""
 
 import os
 import signal
@@ -15,23 +15,24 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.media.images import load_photo
-from fantasyportrait.runtime.placement import Placement
-from fantasyportrait.service import events
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.events import Event
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.service.events import Event
-from fantasyportrait.service.job_queue import JobQueue
-from fantasyportrait.service.ray_cluster import AUTH_VARIABLE, ask, join, leave, remote_workers
-from fantasyportrait.service.ray_fleet import Crew, Fleet
-from fantasyportrait.service.remote_worker import RemoteWorker
-from fantasyportrait.service.request import AnimationRequest, load_request
-from fantasyportrait.service.sampling import Sampling
-from tests.service.conftest import Inputs
+from fantasyportrait.workers.job_queue import JobQueue
+from fantasyportrait.workers.ray_cluster import AUTH_ENV, ask, join, leave, remote_workers
+from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
+from fantasyportrait.workers.remote_worker import RemoteWorker
+from tests.conftest import Inputs
 
 ray = pytest.importorskip("ray")
-CPU = Placement(device="cpu")
+CPU = RuntimeConfig(device="cpu")
 JOBS = 20
 
 
@@ -39,7 +40,7 @@ JOBS = 20
 class Cluster:
     """A local Ray and its workers. `placed` says where each output was last made, `root` where files of jobs lie."""
 
-    fleet: Fleet
+    pool: WorkerPool
     queue: JobQueue
     placed: dict[str, str]
     root: Path
@@ -67,17 +68,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
     root = tmp_path_factory.mktemp("workers")
     cache = tmp_path_factory.mktemp("ray-cache")
     # Another test may have joined a cluster with a token, which the new one would be told too late.
-    os.environ.pop(AUTH_VARIABLE, None)
+    os.environ.pop(AUTH_ENV, None)
     join(None, cpus=2)
-    assert os.environ[AUTH_VARIABLE] == "token", "a cluster on this machine is closed to its other users"
+    assert os.environ[AUTH_ENV] == "token", "a cluster on this machine is closed to its other users"
     placed: dict[str, str] = {}
-    fleet = Fleet(Crew(CPU, models=str(models_dir), cache=str(cache), root=str(root)))
+    pool = WorkerPool(WorkerConfig(CPU, models=str(models_dir), cache=str(cache), root=str(root)))
     try:
-        fleet.start(2)
+        pool.start(2)
         queue = JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers()])
-        yield Cluster(fleet, queue, placed, root)
+        yield Cluster(pool, queue, placed, root)
     finally:
-        fleet.stop()
+        pool.stop()
         leave()
 
 
@@ -86,9 +87,9 @@ def preview(inputs: Inputs, **changes: Any) -> AnimationRequest:
     return AnimationRequest(inputs.photo, (Role(1, BuiltinSource("nod")),), **given)
 
 
-def wan(inputs: Inputs, toy_model: Path, **changes: Any) -> AnimationRequest:
+def wan(inputs: Inputs, tiny_model: Path, **changes: Any) -> AnimationRequest:
     cast = (Role(1, ClipSource(inputs.talking, end_s=0.2)),)
-    sampling = Sampling(model=toy_model.as_posix(), steps=1)
+    sampling = Sampling(model=tiny_model.as_posix(), num_inference_steps=1)
     given = {"duration": 0.2, "max_side": 128, "side_by_side": False, "engine": "wan", **changes}
     return AnimationRequest(inputs.photo, cast, sampling=sampling, **given)
 
@@ -101,16 +102,16 @@ def frames(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, toy_model: Path, tmp_path: Path) -> None:
+def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
     """Frames, notes, and a saved request that names this machine's files; nothing stays on the worker."""
-    request = wan(inputs, toy_model, sound=f"file:{inputs.sound}", side_by_side=True)
-    near = Animator(cache_dir=tmp_path / "cache", placement=CPU).animate(request, tmp_path / "near")
+    request = wan(inputs, tiny_model, sound=f"file:{inputs.sound}", side_by_side=True)
+    near = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU).animate(request, tmp_path / "near")
     far = list(cluster.queue.events(request, tmp_path / "far"))
     assert isinstance(far[-1], events.Done), far[-1]
     result = far[-1].result
     # A worker has other threads than this process, which add up in another order.
     assert np.abs(frames(result.video).astype(int) - frames(near.video)).max() <= 1
-    assert (result.frames, result.seconds, result.notes) == (near.frames, near.seconds, near.notes)
+    assert (result.frames, result.duration_s, result.notes) == (near.frames, near.duration_s, near.notes)
     assert load_request(result.request) == load_request(near.request)
     assert result.side_by_side is not None and near.side_by_side is not None
     assert replace(probe_clip(result.side_by_side), path=near.side_by_side) == probe_clip(near.side_by_side)
@@ -120,7 +121,7 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, toy_mode
         "model",
         "sample",
     }
-    assert any(isinstance(event, events.Frames) for event in far)
+    assert any(isinstance(event, events.PreviewImage) for event in far)
     assert not cluster.kept() and {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"near", "far", "cache"}
 
 
@@ -149,17 +150,17 @@ def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: 
 def test_cancelling_and_leaving_cross_the_wire(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     for leaves in (False, True):
         token = CancelToken()
-        happening = cluster.queue.events(preview(inputs, duration=600), tmp_path / "out.mp4", token)
-        assert any(isinstance(event, events.Frames) for event in happening)
+        event_stream = cluster.queue.events(preview(inputs, duration=600), tmp_path / "out.mp4", token)
+        assert any(isinstance(event, events.PreviewImage) for event in event_stream)
         if leaves:
-            happening.close()
+            event_stream.close()
         else:
             token.cancel()
-            assert isinstance(list(happening)[-1], events.Cancelled)
+            assert isinstance(list(event_stream)[-1], events.Cancelled)
         assert not cluster.kept() and not list(tmp_path.iterdir())
 
 
-def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, toy_model: Path, tmp_path: Path) -> None:
+def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
     """Four of the twenty are Wan's. Every job ends once, with its result, although a worker dies in the middle."""
     before = workers_there()
     killed: list[str] = []
@@ -167,14 +168,14 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, toy_m
     published: Counter[Path] = Counter()
 
     def job(number: int) -> list[Event]:
-        request = wan(inputs, toy_model) if number % 5 == 0 else preview(inputs)
+        request = wan(inputs, tiny_model) if number % 5 == 0 else preview(inputs)
         told = []
         for event in cluster.queue.events(request, tmp_path / f"{number}.mp4"):
             told.append(event)
             # The worker of the third Wan job ends while that one runs.
             if number == 10 and isinstance(event, events.Stage) and event.name == "model" and kill.acquire(False):
                 killed.append(cluster.placed["10.mp4"])
-                os.kill(ask(ray.get_actor(killed[0]), "hello"), signal.SIGKILL)
+                os.kill(ask(ray.get_actor(killed[0]), "heartbeat"), signal.SIGKILL)
             if isinstance(event, events.Done):
                 published[event.result.video] += 1
         return told
@@ -192,8 +193,8 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, toy_m
     assert len(again) == 1 and killed[0] in again[0].text and again[0] in told[10]
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == JOBS
     assert workers_there() == before - set(killed)
-    gone, new = cluster.fleet.tend()
-    assert (gone, len(new)) == (tuple(killed), 1) and cluster.fleet.tend() == ((), ())
+    gone, new = cluster.pool.replace_dead()
+    assert (gone, len(new)) == (tuple(killed), 1) and cluster.pool.replace_dead() == ((), ())
     assert isinstance(list(cluster.queue.events(preview(inputs), tmp_path / "later.mp4"))[-1], events.Done)
     assert workers_there() == before - set(killed) | set(new)
     assert len({path.parents[2] for path in cluster.kept()}) <= 1, "only what the killed one could not remove"

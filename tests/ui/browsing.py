@@ -37,7 +37,7 @@ WATCH = """() => {
     window.seen = [];
     const note = () => {
         const text = document.querySelector('#progress p')?.textContent ?? '';
-        const look = document.querySelector('#look img')?.src ?? '';
+        const look = document.querySelector('#preview-image img')?.src ?? '';
         const last = window.seen[window.seen.length - 1];
         if (!last || last[0] !== text || last[1] !== look) window.seen.push([text, look]);
     };
@@ -47,7 +47,7 @@ WATCH = """() => {
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClipAnalysis:
     """What stood on the page: the progress text, and the look as a URL; empty for none."""
 
     text: str
@@ -106,23 +106,23 @@ def choose_wan(page: Any, steps: int) -> None:
     set_steps(page, steps)
 
 
-def watch(page: Any) -> None:
+def record_states(page: Any) -> None:
     """Note from now on what the page says of the work."""
     page.evaluate(WATCH)
 
 
-def wait_until_seen(page: Any, text: str, look: bool = False, timeout_ms: float = WAIT_MS) -> None:
-    """Wait until something that begins with `text` was noted since `watch`, with a look beside it if `look`."""
+def wait_for_state(page: Any, text: str, look: bool = False, timeout_ms: float = WAIT_MS) -> None:
+    """Wait until something that begins with `text` was noted since `record_states`, with a look beside it if `look`."""
     found = "([text, look]) => window.seen.some(row => row[0].startsWith(text) && (row[1] || !look))"
     page.wait_for_function(found, arg=[text, look], polling=POLL_MS, timeout=timeout_ms)
 
 
-def wait_until_past(page: Any, text: str, timeout_ms: float = WAIT_MS) -> None:
-    """Wait until something that does not begin with `text` was noted since `watch`."""
-    past = "text => window.seen.some(row => row[0] && !row[0].startsWith(text))"
-    page.wait_for_function(past, arg=text, polling=POLL_MS, timeout=timeout_ms)
+def wait_for_other_state(page: Any, text: str, timeout_ms: float = WAIT_MS) -> None:
+    """Wait until something that does not begin with `text` was noted since `record_states`."""
+    other = "text => window.seen.some(row => row[0] && !row[0].startsWith(text))"
+    page.wait_for_function(other, arg=text, polling=POLL_MS, timeout=timeout_ms)
 
 
-def seen(page: Any) -> list[Seen]:
-    """What was noted since `watch`."""
-    return [Seen(*row) for row in page.evaluate("window.seen")]
+def seen(page: Any) -> list[ClipAnalysis]:
+    """What was noted since `record_states`."""
+    return [ClipAnalysis(*row) for row in page.evaluate("window.seen")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fantasyportrait.media.images import load_photo, resize, save_image
+from fantasyportrait.images.images import load_photo, resize, save_image
 from tests.service.factories import acted, one_person, tone
 from tests.ui.browsing import CHROMIUM, FLAGS, WAIT_MS, opened
 from tests.ui.serving import Served, serve
@@ -34,11 +34,11 @@ def app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: 
 
 @pytest.fixture(scope="session")
 def wan_app(
-    tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path, toy_model: Path
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path, tiny_model: Path
 ) -> Iterator[Served]:
-    """An app that offers the diffusion engine too, with the toy model."""
+    """An app that offers the diffusion engine too, with the tiny model."""
     folder = tmp_path_factory.mktemp("wan-app")
-    with serve(repository, folder, "--model", str(toy_model), "--device", "cpu") as served:
+    with serve(repository, folder, "--model", str(tiny_model), "--device", "cpu") as served:
         yield served
 
 

@@ -70,7 +70,7 @@ def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict
     page.set_input_files(
         "#photo input[type=file]", {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear reader"}
     )
-    page.wait_for_selector("#photo-message .refusal >> text=letter.png")
+    page.wait_for_selector("#photo-message .error-message >> text=letter.png")
     assert page.is_checked("#face-2 input[value=clip]") and page.is_visible("#face-2 >> text=shows 2 people")
 
     # Another photo finds the cast again; a long second run can be stopped.
@@ -80,7 +80,7 @@ def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict
     page.fill("#seconds input", "60")
     page.press("#seconds input", "Tab")
     page.click("#animate")
-    page.wait_for_selector("#look img")
+    page.wait_for_selector("#preview-image img")
     page.click("#stop")
     page.wait_for_selector("#message >> text=Stopped")
     page.wait_for_selector("#animate:enabled")
@@ -95,7 +95,7 @@ def test_the_example_is_one_click_away_and_leaving_stops_the_work(page: Any, bro
     assert page.locator("#engine, #wan, .panel-free, input[value=free]").count() == 0
     set_seconds(page, 300)
     page.click("#animate")
-    page.wait_for_selector("#look img")
+    page.wait_for_selector("#preview-image img")
     page.close()
     # Whoever comes next does not wait for the end of five minutes of video.
     other = browser.new_page()
@@ -110,28 +110,28 @@ def test_the_example_is_one_click_away_and_leaving_stops_the_work(page: Any, bro
 
 def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_path: Path) -> None:
     page.click("#animate")
-    page.wait_for_selector("#message .refusal >> text=There is no photo yet")
+    page.wait_for_selector("#message .error-message >> text=There is no photo yet")
     page.set_input_files("#photo input[type=file]", two_person)
     page.wait_for_selector("#face-2")
     page.click("#animate")
-    page.wait_for_selector("#message .refusal >> text=Every face is still")
+    page.wait_for_selector("#message .error-message >> text=Every face is still")
     choose(page, 1, "Clip")
     page.click("#animate")
-    page.wait_for_selector("#message .refusal >> text=Face 1 has no clip yet")
+    page.wait_for_selector("#message .error-message >> text=Face 1 has no clip yet")
     choose(page, 1, "Built-in motion")
     set_seconds(page, 100_000)
     page.click("#animate")
-    page.wait_for_selector("#message .refusal >> text=/The length is 100000/")
+    page.wait_for_selector("#message .error-message >> text=/The length is 100000/")
     page.wait_for_selector("#animate:enabled")
     choose(page, 1, "Clip")
     letter = tmp_path / "letter.mp4"
     letter.write_text("Dear reader", encoding="utf-8")
     page.set_input_files("#face-1 .panel-clip input[type=file]", letter)
-    page.wait_for_selector("#face-1 .refusal >> text=letter.mp4")
+    page.wait_for_selector("#face-1 .error-message >> text=letter.mp4")
     full = {"detail": "Queue is full."}
     page.route("**/queue/join*", lambda asked: asked.fulfill(status=503, json=full))
     page.click("#animate")
-    page.wait_for_selector("#message .refusal >> text=not begun")
+    page.wait_for_selector("#message .error-message >> text=not started")
     page.wait_for_selector("#animate:enabled")
 
 
@@ -160,12 +160,12 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page:
     # With nothing but faces left to the model the preview would stand still, and says so.
     wan_page.click("#engine label:has-text('Preview')")
     wan_page.click("#animate")
-    wan_page.wait_for_selector("#message .refusal >> text=The preview keeps a face still")
+    wan_page.wait_for_selector("#message .error-message >> text=The preview keeps a face still")
     wan_page.wait_for_selector("#animate:enabled")
     wan_page.click("#engine label:has-text('Wan')")
     set_seconds(wan_page, 61)
     wan_page.click("#animate")
-    wan_page.wait_for_selector("#message .refusal >> text=up to 60 with Wan")
+    wan_page.wait_for_selector("#message .error-message >> text=up to 60 with Wan")
 
 
 def test_cards_and_animate_are_shut_until_another_photo_is_drawn(page: Any, mirrored: Path) -> None:
@@ -194,7 +194,7 @@ def test_each_click_on_animate_starts_a_run(page: Any) -> None:
     calls: Counter[int] = Counter()
     page.on("request", lambda sent: calls.update([sent.post_data_json["fn_index"]] if "join" in sent.url else []))
     page.evaluate(CLICK_AT_ONCE, 4)
-    page.wait_for_function("document.querySelector('#message .refusal')")
+    page.wait_for_function("document.querySelector('#message .error-message')")
     for _ in range(TRIES):
         if set(calls.values()) == {4} and page.is_enabled("#animate"):
             break

@@ -1,4 +1,4 @@
-"""The diffusion engine in a real Chromium, with a toy model: every part real, only the pictures are noise."""
+"""The diffusion engine in a real Chromium, with a tiny model: every part real, only the pictures are noise."""
 
 import json
 import re
@@ -9,25 +9,25 @@ import av
 import numpy as np
 import pytest
 
-from fantasyportrait.media.images import load_photo, save_image
+from fantasyportrait.images.images import load_photo, save_image
 from tests.ui.browsing import (
     PLAYS,
     POLL_MS,
     WAIT_MS,
-    Seen,
+    ClipAnalysis,
     choose,
     choose_wan,
     opened,
+    record_states,
     seen,
     set_seconds,
     set_steps,
-    wait_until_past,
-    wait_until_seen,
-    watch,
+    wait_for_other_state,
+    wait_for_state,
 )
 from tests.ui.serving import Served
-from ui import words
-from ui.engine_values import gives_up
+from ui import strings
+from ui.engine_values import tradeoff
 
 pytestmark = pytest.mark.browser
 
@@ -62,9 +62,9 @@ def give_clip(page: Any, clip: Path) -> None:
     choose(page, 2, "Left to the model")
 
 
-def stages_of(noted: list[Seen]) -> list[str]:
+def stages_of(noted: list[ClipAnalysis]) -> list[str]:
     """The stages in the order in which the page named them, each once."""
-    begins = {text.partition(":")[0] for text in words.STAGES.values()}
+    begins = {text.partition(":")[0] for text in strings.STAGES.values()}
     names = [row.text.partition(":")[0] for row in noted]
     return list(dict.fromkeys(name for name in names if name in begins))
 
@@ -90,28 +90,28 @@ def choose_preset(page: Any, name: str) -> None:
         if attempt % 10 == 0:
             page.click(f"#preset label:has-text('{name}')")
         page.wait_for_timeout(POLL_MS)
-        if gives_up(name.lower()) in page.inner_text("#preset"):
+        if tradeoff(name.lower()) in page.inner_text("#preset"):
             return
     raise AssertionError(f"{name} was clicked and the page says {page.inner_text('#preset')!r}")
 
 
 def test_wan_from_a_photo_to_its_video(
-    wan_page: Any, photos: tuple[Path, Path], clips: dict[str, Path], toy_model: Path, tmp_path: Path
+    wan_page: Any, photos: tuple[Path, Path], clips: dict[str, Path], tiny_model: Path, tmp_path: Path
 ) -> None:
     show_photo(wan_page, photos[0])
     give_clip(wan_page, clips["one"])
     choose_wan(wan_page, steps=4)
     set_seconds(wan_page, 0.16)
-    watch(wan_page)
+    record_states(wan_page)
     wan_page.click("#animate")
     wan_page.wait_for_selector("#result video", timeout=RUN_MS)
 
     noted = seen(wan_page)
-    order = [words.STAGES[name] for name in ("portrait", "driving", "model", "motion", "sample", "render", "finish")]
+    order = [strings.STAGES[name] for name in ("portrait", "driving", "model", "motion", "sample", "render", "finish")]
     stages = stages_of(noted)
     assert stages == [stage for stage in order if stage in stages]
     # Quick stages may pass between two paintings of the page; these take their time.
-    assert {words.STAGES["model"], words.STAGES["sample"], words.STAGES["render"]} <= set(stages)
+    assert {strings.STAGES["model"], strings.STAGES["sample"], strings.STAGES["render"]} <= set(stages)
     steps = [(int(found[1]), row) for row in noted if (found := SAMPLING.match(row.text))]
     assert len({step for step, _ in steps}) >= 2 and all("of 4" in row.text for _, row in steps)
     looks = {row.look for _, row in steps} - {""}
@@ -121,7 +121,7 @@ def test_wan_from_a_photo_to_its_video(
     assert result["moved"] and result["error"] is None and (result["width"], result["height"]) == (720, 96)
     wan_page.wait_for_selector("#notes >> text=0.16 s, 4 frames")
     assert "5 are sampled and the last 1 left out" in wan_page.inner_text("#notes")
-    assert not wan_page.is_visible("#look img") and not wan_page.is_visible("#stop")
+    assert not wan_page.is_visible("#preview-image img") and not wan_page.is_visible("#stop")
     saved = {}
     for place in ("video", "request"):
         with wan_page.expect_download() as download:
@@ -131,8 +131,8 @@ def test_wan_from_a_photo_to_its_video(
     frames, size, loudest = contents(saved["video"])
     assert (frames, size) == (4, (720, 96)) and loudest > 0.01
     request = json.loads(saved["request"].read_text(encoding="utf-8"))
-    assert request["engine"] == "wan" and request["sampling"]["steps"] == 4
-    hidden = str(toy_model.parent)
+    assert request["engine"] == "wan" and request["sampling"]["num_inference_steps"] == 4
+    hidden = str(tiny_model.parent)
     assert hidden not in saved["request"].read_text(encoding="utf-8") and hidden not in wan_page.content()
 
 
@@ -146,15 +146,15 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     wan_page.fill("#seed input", "77")
     wan_page.fill("#prompt textarea", "two people talk")
     set_seconds(wan_page, 0.8)  # so that it takes long enough to be stopped on a quick machine
-    watch(wan_page)
+    record_states(wan_page)
     wan_page.click("#animate")
-    wait_until_seen(wan_page, "Sampling: step", look=True, timeout_ms=RUN_MS)
+    wait_for_state(wan_page, "Sampling: step", look=True, timeout_ms=RUN_MS)
     # At once: a click waits for two frames of the page, which may be busy until the end of the work.
     wan_page.dispatch_event("#stop", "click")
     wan_page.wait_for_selector("#message >> text=Stopped: nothing was made", timeout=RUN_MS)
     wan_page.wait_for_selector("#animate:enabled")
 
-    shown = ("#stop", "#progress progress", "#look img", "#result video")
+    shown = ("#stop", "#progress progress", "#preview-image img", "#result video")
     assert not [place for place in shown if wan_page.is_visible(place)]
     assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_checked("#length input[value=seconds]")
     chosen = ("#steps input[type=number]", "#seed input", "#prompt textarea", "#seconds input")
@@ -188,14 +188,14 @@ def test_two_visitors_take_turns_and_each_gets_a_video(
             else:
                 # With its settings as they are, which were never opened: 30 steps.
                 page.click("#engine label:has-text('Wan')")
-            watch(page)
+            record_states(page)
         wan_page.click("#animate")
-        wait_until_seen(wan_page, "Sampling: step", timeout_ms=RUN_MS)
+        wait_for_state(wan_page, "Sampling: step", timeout_ms=RUN_MS)
         other.bring_to_front()
         other.click("#animate")
-        wait_until_seen(other, words.WAITING)
+        wait_for_state(other, strings.QUEUED)
         # The second begins when the first is ready.
-        wait_until_past(other, words.WAITING, timeout_ms=RUN_MS)
+        wait_for_other_state(other, strings.QUEUED, timeout_ms=RUN_MS)
         assert set(wan_app.results.rglob("*.mp4")) - before
 
         sizes = []
@@ -213,7 +213,7 @@ def test_a_preset_sets_what_is_below_it(wan_page: Any) -> None:
     wan_page.click("#wan button >> nth=0")
     wan_page.wait_for_selector("#preset")
     assert chosen(wan_page) == ("faithful", "30", "100", "none", "none")
-    assert gives_up("faithful") in wan_page.inner_text("#preset")
+    assert tradeoff("faithful") in wan_page.inner_text("#preset")
     choose_preset(wan_page, "Draft")
     assert chosen(wan_page) == ("draft", "4", "50", "lightx2v", "none")
     wan_page.click("#steps button")  # the slider's own way back

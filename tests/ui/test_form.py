@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.service.cast import BuiltinSource, ClipSource, FreeSource
-from fantasyportrait.service.presets import preset_named, preset_of
-from fantasyportrait.service.request import from_json
-from fantasyportrait.service.sampling import Sampling
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource
+from fantasyportrait.schema.presets import get_preset, match_preset
+from fantasyportrait.schema.request import from_json
+from fantasyportrait.schema.sampling import Sampling
 from tests.ui.factories import card, engine, options
 from ui.engine_values import (
     CUSTOM,
@@ -17,11 +17,11 @@ from ui.engine_values import (
     PRESET_FIELDS,
     PREVIEW,
     EngineValues,
-    gives_up,
     preset_shown,
     preset_values,
+    tradeoff,
 )
-from ui.form import CLIP, FREE, OWN_WAY, STILL, WEBCAM, places, portable, request_of, role_of
+from ui.form import CLIP, ENGINE_DEFAULT, FREE, STILL, WEBCAM, build_request, build_role, portable, private_paths
 
 PHOTO = Path("uploads/1f/photo.png")
 
@@ -33,7 +33,7 @@ def test_choices_become_the_request() -> None:
         3: card(motion="laugh"),
         4: card(kind=STILL),
     }
-    request = request_of(PHOTO, cards, options(seconds=8, fill="pingpong", absolute=True, sound="face:1"))
+    request = build_request(PHOTO, cards, options(seconds=8, fill="pingpong", absolute=True, sound="face:1"))
     first, second, third, fourth = request.cast
     assert first.source == ClipSource(Path("uploads/2a/a.mp4"), 2)
     assert (first.strength, first.head, first.eyes, first.emotion, first.mouth) == (1.5, True, False, False, True)
@@ -44,12 +44,12 @@ def test_choices_become_the_request() -> None:
 
 
 def test_a_hidden_panel_does_not_count() -> None:
-    role = role_of(1, card(clip="uploads/a.mp4", webcam="uploads/b.webm", person=2))
+    role = build_role(1, card(clip="uploads/a.mp4", webcam="uploads/b.webm", person=2))
     assert role.source == BuiltinSource("nod")
 
 
 def test_the_length_can_be_that_of_the_clips() -> None:
-    assert request_of(PHOTO, {1: card()}, options(length="shortest", seconds=None)).duration == "shortest"
+    assert build_request(PHOTO, {1: card()}, options(length="shortest", seconds=None)).duration == "shortest"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_length_can_be_that_of_the_clips() -> None:
 )
 def test_a_card_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        request_of(PHOTO, {1: card(**changes)}, options())
+        build_request(PHOTO, {1: card(**changes)}, options())
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_a_card_out_of_range_is_refused(changes: dict[str, object], words: str) 
 )
 def test_an_option_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        request_of(PHOTO, {1: card()}, options(**changes))
+        build_request(PHOTO, {1: card()}, options(**changes))
 
 
 def test_the_saved_request_does_not_say_where_the_server_keeps_things() -> None:
-    request = request_of(PHOTO, {1: card(kind=CLIP, clip="uploads/2a/a.mp4")}, options())
+    request = build_request(PHOTO, {1: card(kind=CLIP, clip="uploads/2a/a.mp4")}, options())
     text = portable(request)
     assert "uploads" not in text and json.loads(text)["portrait"] == "photo.png"
     assert from_json(text).clips == (ClipSource(Path("a.mp4")),)
@@ -112,15 +112,24 @@ MODEL = "/srv/models/some-model"
 
 def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
     chosen = engine(prompt="a choir", guidance_begins=10, guidance_ends=60, region="head", alignment="mesh")
-    request = request_of(PHOTO, {1: card()}, options(absolute=OWN_WAY), chosen, MODEL)
+    request = build_request(PHOTO, {1: card()}, options(absolute=ENGINE_DEFAULT), chosen, MODEL)
     assert request.engine == "wan" and request.absolute is None
     assert request.sampling == Sampling(
-        MODEL, seed=3, steps=8, guidance_start=0.1, guidance_end=0.6, prompt="a choir", region="head", alignment="mesh"
+        MODEL,
+        seed=3,
+        num_inference_steps=8,
+        portrait_guidance_start=0.1,
+        portrait_guidance_end=0.6,
+        prompt="a choir",
+        region="head",
+        alignment="mesh",
     )
 
 
 def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
-    request = request_of(PHOTO, {1: card()}, options(), engine(engine=PREVIEW, steps=None, seed="?"), MODEL)
+    request = build_request(
+        PHOTO, {1: card()}, options(), engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL
+    )
     assert request.engine == "preview" and request.sampling == Sampling()
 
 
@@ -129,20 +138,20 @@ def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
     [
         ({"engine": "magic"}, "engine is 'magic': choose preview or wan"),
         ({"engine": ["wan"]}, "engine"),
-        ({"steps": 61}, "steps is 61: give at most 60"),
-        ({"steps": 0}, "steps"),
-        ({"steps": 2.5}, "steps"),
+        ({"num_inference_steps": 61}, "num_inference_steps is 61: give at most 60"),
+        ({"num_inference_steps": 0}, "steps"),
+        ({"num_inference_steps": 2.5}, "steps"),
         ({"seed": None}, "seed"),
         ({"seed": -2}, "seed"),
-        ({"portrait_guidance": float("nan")}, "portrait_guidance"),
-        ({"text_guidance": 0.5}, "text_guidance"),
+        ({"portrait_guidance_scale": float("nan")}, "portrait_guidance_scale"),
+        ({"guidance_scale": 0.5}, "guidance_scale"),
         ({"prompt": "x" * 5000}, "prompt is too long"),
         ({"negative_prompt": None}, "negative_prompt"),
         ({"region": "../mask.png"}, "region"),
         ({"alignment": "other"}, "alignment"),
         ({"guidance_begins": 101}, "portrait guidance begins at 101"),
         ({"guidance_ends": "all"}, "portrait guidance ends at 'all'"),
-        ({"guidance_begins": 80, "guidance_ends": 20}, "guidance_end"),
+        ({"guidance_begins": 80, "guidance_ends": 20}, "portrait_guidance_end"),
         ({"lora": "../lora.safetensors"}, "lora is"),
         ({"step_cache": "all"}, "step_cache"),
         ({"cache_threshold": 0}, "cache_threshold"),
@@ -150,7 +159,7 @@ def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
 )
 def test_a_setting_of_wan_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        request_of(PHOTO, {1: card()}, options(), engine(**changes), MODEL)
+        build_request(PHOTO, {1: card()}, options(), engine(**changes), MODEL)
 
 
 @pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
@@ -158,16 +167,20 @@ def test_a_preset_is_what_its_widgets_say(name: str) -> None:
     """It sets the widgets, they are recognized as it, and the request gets what it is made of."""
     chosen = preset_values(name)
     assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
-    sampling = request_of(PHOTO, {1: card()}, options(), engine(**chosen), MODEL).sampling
-    assert preset_of(sampling) == name and gives_up(name) == preset_named(name).gives_up
-    for field in ("steps", "guidance_ends", "lora"):
-        other = {"steps": 7, "guidance_ends": 35, "lora": "none" if chosen["lora"] != "none" else "lightx2v"}
+    sampling = build_request(PHOTO, {1: card()}, options(), engine(**chosen), MODEL).sampling
+    assert match_preset(sampling) == name and tradeoff(name) == get_preset(name).tradeoff
+    for field in ("num_inference_steps", "guidance_ends", "lora"):
+        other = {
+            "num_inference_steps": 7,
+            "guidance_ends": 35,
+            "lora": "none" if chosen["lora"] != "none" else "lightx2v",
+        }
         assert preset_shown({**chosen, field: other[field]}) == CUSTOM
 
 
 def test_a_visitors_own_settings_are_no_preset() -> None:
-    assert preset_values(CUSTOM) == {} and "below" in gives_up(CUSTOM)
-    typed = {**preset_values("faithful"), "steps": None, "guidance_begins": "x"}
+    assert preset_values(CUSTOM) == {} and "below" in tradeoff(CUSTOM)
+    typed = {**preset_values("faithful"), "num_inference_steps": None, "guidance_begins": "x"}
     assert preset_shown(typed) == CUSTOM
 
 
@@ -179,31 +192,31 @@ def test_the_widgets_stand_in_the_order_of_the_values() -> None:
 
 
 def test_wan_makes_a_minute_at_most() -> None:
-    assert request_of(PHOTO, {1: card()}, options(seconds=60), engine(), MODEL).duration == 60
+    assert build_request(PHOTO, {1: card()}, options(seconds=60), engine(), MODEL).duration == 60
     with pytest.raises(RequestError, match="the length is 61: give a number of seconds up to 60 with Wan"):
-        request_of(PHOTO, {1: card()}, options(seconds=61), engine(), MODEL)
-    assert request_of(PHOTO, {1: card()}, options(seconds=61), engine(engine=PREVIEW), MODEL).duration == 61
+        build_request(PHOTO, {1: card()}, options(seconds=61), engine(), MODEL)
+    assert build_request(PHOTO, {1: card()}, options(seconds=61), engine(engine=PREVIEW), MODEL).duration == 61
 
 
 def test_without_a_model_nobody_gets_wan() -> None:
     with pytest.raises(RequestError, match="engine is 'wan': choose preview"):
-        request_of(PHOTO, {1: card()}, options(), engine())
+        build_request(PHOTO, {1: card()}, options(), engine())
     with pytest.raises(RequestError, match="face 1 plays 'free': choose one of clip, webcam, motion, still$"):
-        request_of(PHOTO, {1: card(kind=FREE), 2: card()}, options())
+        build_request(PHOTO, {1: card(kind=FREE), 2: card()}, options())
 
 
 def test_a_face_can_be_left_to_the_model() -> None:
     cards = {1: card(kind=FREE)}
-    assert request_of(PHOTO, cards, options(), engine(), MODEL).cast[0].source == FreeSource()
+    assert build_request(PHOTO, cards, options(), engine(), MODEL).cast[0].source == FreeSource()
     with pytest.raises(RequestError, match="the preview keeps a face still that is left to the model"):
-        request_of(PHOTO, cards, options(), engine(engine=PREVIEW), MODEL)
-    both = request_of(PHOTO, {**cards, 2: card()}, options(), engine(engine=PREVIEW), MODEL)
+        build_request(PHOTO, cards, options(), engine(engine=PREVIEW), MODEL)
+    both = build_request(PHOTO, {**cards, 2: card()}, options(), engine(engine=PREVIEW), MODEL)
     assert both.cast[0].source == FreeSource()
 
 
 def test_the_saved_request_does_not_say_where_the_model_lies() -> None:
-    request = request_of(PHOTO, {1: card()}, options(), engine(), MODEL)
+    request = build_request(PHOTO, {1: card()}, options(), engine(), MODEL)
     assert "srv" not in portable(request) and from_json(portable(request)).sampling.model == "./some-model"
-    assert Path(MODEL) in places(request)
-    named = request_of(PHOTO, {1: card()}, options(), engine(), "wan-480p")
-    assert from_json(portable(named)).sampling.model == "wan-480p" and places(named) == [PHOTO]
+    assert Path(MODEL) in private_paths(request)
+    named = build_request(PHOTO, {1: card()}, options(), engine(), "wan-480p")
+    assert from_json(portable(named)).sampling.model == "wan-480p" and private_paths(named) == [PHOTO]

@@ -13,57 +13,57 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError, WeightsError
-from fantasyportrait.service import events
+from fantasyportrait.schema import events
+from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.job_queue import JobQueue
-from fantasyportrait.service.request import AnimationRequest
+from fantasyportrait.workers.job_queue import JobQueue
 from tests.factories_media import grey, make_clip
 from tests.ui.factories import card, engine, options, values
-from ui import words
-from ui.cast import Portrait
+from ui import strings
+from ui.card_state import SessionPhoto
 from ui.components.result import render_result
-from ui.components.run import Runner, render_run
+from ui.components.run import AnimateHandlers, render_run
 from ui.engine_values import EngineValues
 from ui.form import CLIP, FREE, STILL, CardValues, OptionValues
-from ui.uploads import UploadGate
-from ui.workshop import Workshop
+from ui.sessions import SessionManager
+from ui.uploads import UploadRegistry
 
 PREVIEW_STAGES = ("portrait", "driving", "render", "finish")
 VISITOR = gr.Request(session_hash="me")
 
 
 @pytest.fixture
-def runner(tmp_path: Path, models_dir: Path) -> Runner:
+def runner(tmp_path: Path, models_dir: Path) -> AnimateHandlers:
     """A runner with its widgets, outside of any server."""
     with gr.Blocks(analytics_enabled=False):
-        workshop = Workshop(tmp_path / "results", Animator(models_dir), uploads=UploadGate(tmp_path))
-        return Runner(render_run(), render_result(), workshop)
+        sessions = SessionManager(tmp_path / "results", Animator(models_dir), uploads=UploadRegistry(tmp_path))
+        return AnimateHandlers(render_run(), render_result(), sessions)
 
 
 def work(
-    runner: Runner, photo: Path, *cards: CardValues, job: str = "", given: OptionValues | None = None
+    runner: AnimateHandlers, photo: Path, *cards: CardValues, job: str = "", given: OptionValues | None = None
 ) -> Iterator[dict[Any, Any]]:
     """The updates of a run over a photo with as many faces as cards; without more options it lasts 0.2 s."""
     data = [value for item in (given or options(seconds=0.2), *cards) for value in values(item)]
-    return runner.work(VISITOR, Portrait(str(photo), ("",) * len(cards)), job, *data)
+    return runner.work(VISITOR, SessionPhoto(str(photo), ("",) * len(cards)), job, *data)
 
 
-def results(runner: Runner) -> list[Path]:
+def results(runner: AnimateHandlers) -> list[Path]:
     """The files of all results."""
-    return [path for path in runner.workshop.results.rglob("*") if path.is_file()]
+    return [path for path in runner.sessions.results.rglob("*") if path.is_file()]
 
 
-def test_a_run_ends_with_its_result(runner: Runner, two_person: Path) -> None:
+def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -> None:
     cards = card(), card(motion="laugh", strength=0.5)
     updates = list(work(runner, two_person, *cards, given=options(side_by_side=True)))
     said = "".join(str(update.get(runner.widgets.progress, "")) for update in updates)
-    titles = {words.STAGES[name] for name in PREVIEW_STAGES}
-    assert {title for title in words.STAGES.values() if title in said} == titles and "100 %" in said
-    assert any("data:image/jpeg" in str(update.get(runner.widgets.look)) for update in updates)
+    titles = {strings.STAGES[name] for name in PREVIEW_STAGES}
+    assert {title for title in strings.STAGES.values() if title in said} == titles and "100 %" in said
+    assert any("data:image/jpeg" in str(update.get(runner.widgets.preview_image)) for update in updates)
     last = updates[-1]
     assert Path(last[runner.result.video]).is_file() and last[runner.widgets.progress] == ""
     assert Path(last[runner.result.side_by_side]["value"]).is_file()
-    requests = {Path(last[runner.result.save_request]), *runner.workshop.results.rglob("*.json")}
+    requests = {Path(last[runner.result.save_request]), *runner.sessions.results.rglob("*.json")}
     assert len(requests) == 2  # the one that is downloaded and the one beside the video
     assert all(str(two_person.parent) not in path.read_text(encoding="utf-8") for path in requests)
     assert "0.40 s, 10 frames" in last[runner.result.notes]
@@ -72,22 +72,22 @@ def test_a_run_ends_with_its_result(runner: Runner, two_person: Path) -> None:
     assert runner.enable()["interactive"]
 
 
-def test_a_job_stopped_while_it_waits_does_nothing(runner: Runner, two_person: Path) -> None:
+def test_a_job_stopped_while_it_waits_does_nothing(runner: AnimateHandlers, two_person: Path) -> None:
     job = runner.begin(VISITOR)[runner.widgets.job]
-    runner.workshop.stop("me")
+    runner.sessions.stop("me")
     last = list(work(runner, two_person, card(), card(), job=job))[-1]
     assert "Stopped" in last[runner.widgets.message]
-    assert not results(runner) and runner.workshop.token("me", job) is None
+    assert not results(runner) and runner.sessions.token("me", job) is None
 
 
-def test_whoever_waits_reads_how_many_are_ahead(runner: Runner, two_person: Path) -> None:
+def test_whoever_waits_reads_how_many_are_ahead(runner: AnimateHandlers, two_person: Path) -> None:
     """One worker: the first works, the others stand in line, and the last is told when it is next."""
     first, second, third = (work(runner, two_person, card(), card()) for _ in range(3))
     next(first)
-    assert "Waiting for its turn: next" in next(second)[runner.widgets.progress]
-    assert "Waiting for its turn: 1 ahead" in next(third)[runner.widgets.progress]
+    assert "In the queue: next" in next(second)[runner.widgets.progress]
+    assert "In the queue: 1 ahead" in next(third)[runner.widgets.progress]
     second.close()  # type: ignore[attr-defined]
-    assert "Waiting for its turn: next" in next(third)[runner.widgets.progress]
+    assert "In the queue: next" in next(third)[runner.widgets.progress]
     first.close()  # type: ignore[attr-defined]
     assert Path(list(third)[-1][runner.result.video]).is_file()
 
@@ -99,12 +99,12 @@ def wait_for_endings() -> None:
             thread.join(60)
 
 
-def test_a_visitor_who_goes_stops_the_work(runner: Runner, two_person: Path) -> None:
-    happening = work(runner, two_person, card(), card())
-    next(happening)
-    happening.close()  # type: ignore[attr-defined]
+def test_a_visitor_who_goes_stops_the_work(runner: AnimateHandlers, two_person: Path) -> None:
+    event_stream = work(runner, two_person, card(), card())
+    next(event_stream)
+    event_stream.close()  # type: ignore[attr-defined]
     wait_for_endings()
-    assert not results(runner) and not list(runner.workshop.results.glob("*/*"))
+    assert not results(runner) and not list(runner.sessions.results.glob("*/*"))
 
 
 class SlowToStop:
@@ -133,18 +133,18 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
     """gradio closes the generator on the server's event loop."""
     worker = SlowToStop()
     with gr.Blocks(analytics_enabled=False):
-        workshop = Workshop(tmp_path / "results", queue=JobQueue([worker]))
-        runner = Runner(render_run(), render_result(), workshop)
-    happening = work(runner, two_person, card(), card())
+        sessions = SessionManager(tmp_path / "results", queue=JobQueue([worker]))
+        runner = AnimateHandlers(render_run(), render_result(), sessions)
+    event_stream = work(runner, two_person, card(), card())
     while worker.token is None:
-        next(happening)
-    happening.close()  # type: ignore[attr-defined]
+        next(event_stream)
+    event_stream.close()  # type: ignore[attr-defined]
     assert worker.token.cancelled and not worker.ended.is_set()
     # Its folder stays as long as the work may still write there.
-    assert len(list(workshop.results.glob("*/*"))) == 1
+    assert len(list(sessions.results.glob("*/*"))) == 1
     worker.released.set()
     wait_for_endings()
-    assert not list(workshop.results.glob("*/*"))
+    assert not list(sessions.results.glob("*/*"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
     ],
 )
 def test_an_error_is_one_sentence_without_places(
-    runner: Runner, two_person: Path, cards: tuple[CardValues, ...], said: str
+    runner: AnimateHandlers, two_person: Path, cards: tuple[CardValues, ...], said: str
 ) -> None:
     last = list(work(runner, two_person, *cards))[-1]
     assert said in last[runner.widgets.message] and 'role="alert"' in last[runner.widgets.message]
@@ -168,29 +168,31 @@ def test_an_error_is_one_sentence_without_places(
 
 
 def test_a_bug_is_logged_and_the_page_lives_on(
-    runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr(runner.workshop.animator, "events", broken)
+    monkeypatch.setattr(runner.sessions.animator, "events", broken)
     last = list(work(runner, two_person, card(), card()))[-1]
     assert "went wrong" in last[runner.widgets.message] and "inside" not in last[runner.widgets.message]
     assert "ZeroDivisionError" in caplog.text and not last[runner.widgets.stop]["visible"]
 
 
-def shown(runner: Runner, photo: Path, happening: list[events.Event], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def shown(
+    runner: AnimateHandlers, photo: Path, event_stream: list[events.Event], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """What the message says, update by update, while these things happen."""
-    monkeypatch.setattr(runner.workshop.animator, "events", lambda *_: (event for event in happening))
+    monkeypatch.setattr(runner.sessions.animator, "events", lambda *_: (event for event in event_stream))
     updates = work(runner, photo, card(), card())
     return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
 
 
 def test_remarks_and_notes_are_read_while_it_works(
-    runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch
+    runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = f"the worker <2> was lost with {two_person}, so the job begins again"
-    happening = [
+    event_stream = [
         events.Remark("about 12 min on this card"),
         # What is for now and for the result is told twice, and a job that begins again tells all of it again.
         events.Remark("4 GiB are free, so it streams"),
@@ -199,72 +201,74 @@ def test_remarks_and_notes_are_read_while_it_works(
         events.Remark("about 12 min on this card"),
         events.Cancelled(),
     ]
-    first, second, third, last = shown(runner, two_person, happening, monkeypatch)
+    first, second, third, last = shown(runner, two_person, event_stream, monkeypatch)
     assert first.count('role="status"') == 1 and "About 12 min on this card." in first
     assert second.startswith(first) and second.count("4 GiB are free, so it streams.") == 1
     assert third.startswith(second) and "The worker &lt;2&gt; was lost with two_people.png, so" in third
     assert "Stopped" in last and "12 min" not in last
 
 
-def test_a_refusal_hides_where_results_lie(runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = OutputError(f"{runner.workshop.results}/1f/fantasyportrait.mp4 cannot be written: the disk is full")
+def test_a_refusal_hides_where_results_lie(
+    runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OutputError(f"{runner.sessions.results}/1f/fantasyportrait.mp4 cannot be written: the disk is full")
     (said,) = shown(runner, two_person, [events.Failed(error)], monkeypatch)
     assert "results/1f/fantasyportrait.mp4 cannot be written" in said
-    assert str(runner.workshop.results.parent) not in said
+    assert str(runner.sessions.results.parent) not in said
 
 
 @pytest.fixture
-def wan_runner(tmp_path: Path, models_dir: Path) -> Runner:
+def wan_runner(tmp_path: Path, models_dir: Path) -> AnimateHandlers:
     """A runner of an app that offers the diffusion engine."""
     model = tmp_path / "models" / "some-model"
-    uploads = UploadGate(tmp_path)
-    workshop = Workshop(tmp_path / "results", Animator(models_dir), model=str(model), uploads=uploads)
+    uploads = UploadRegistry(tmp_path)
+    sessions = SessionManager(tmp_path / "results", Animator(models_dir), model=str(model), uploads=uploads)
     with gr.Blocks(analytics_enabled=False):
-        return Runner(render_run(), render_result(), workshop)
+        return AnimateHandlers(render_run(), render_result(), sessions)
 
 
 def wan_work(
-    runner: Runner, photo: Path, *items: OptionValues | EngineValues | CardValues, job: str = ""
+    runner: AnimateHandlers, photo: Path, *items: OptionValues | EngineValues | CardValues, job: str = ""
 ) -> Iterator[dict[Any, Any]]:
     """The updates of a run over a photo of two people."""
     data = [value for item in items for value in values(item)]
-    return runner.work(VISITOR, Portrait(str(photo), ("", "")), job, *data)
+    return runner.work(VISITOR, SessionPhoto(str(photo), ("", "")), job, *data)
 
 
 def test_wan_shows_its_steps_and_looks_and_hides_its_place(
-    wan_runner: Runner, two_person: Path, monkeypatch: pytest.MonkeyPatch
+    wan_runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = str(wan_runner.workshop.model)
+    model = str(wan_runner.sessions.model)
     asked: list[AnimationRequest] = []
 
-    def happening(request: AnimationRequest, *_: object) -> Iterator[events.Event]:
+    def event_stream(request: AnimationRequest, *_: object) -> Iterator[events.Event]:
         asked.append(request)
         yield events.Stage("model")
         yield events.Stage("motion")
         yield events.Stage("sample")
         yield events.Step("sample", 3, 8, 65.0)
-        yield events.Frames(np.zeros((8, 8, 3), np.uint8))
+        yield events.PreviewImage(np.zeros((8, 8, 3), np.uint8))
         yield events.Failed(WeightsError(f"{model}/transformer is missing: fetch the model again"))
 
-    monkeypatch.setattr(wan_runner.workshop.animator, "events", happening)
+    monkeypatch.setattr(wan_runner.sessions.animator, "events", event_stream)
     items = (options(), engine(), card(kind=FREE), card())
     updates = list(wan_work(wan_runner, two_person, *items))
-    assert asked[0].engine == "wan" and (asked[0].sampling.model, asked[0].sampling.steps) == (model, 8)
+    assert asked[0].engine == "wan" and (asked[0].sampling.model, asked[0].sampling.num_inference_steps) == (model, 8)
     said = "".join(str(update.get(wan_runner.widgets.progress, "")) for update in updates)
-    assert all(words.STAGES[name] in said for name in ("model", "motion", "sample"))
+    assert all(strings.STAGES[name] in said for name in ("model", "motion", "sample"))
     assert "Sampling: step 3 of 8, about 65 s left" in said
-    assert any("data:image/jpeg" in str(update.get(wan_runner.widgets.look)) for update in updates)
+    assert any("data:image/jpeg" in str(update.get(wan_runner.widgets.preview_image)) for update in updates)
     message = updates[-1][wan_runner.widgets.message]
     assert "some-model/transformer is missing" in message and str(Path(model).parent) not in message
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_a_model_that_is_not_there_is_one_sentence(wan_runner: Runner, two_person: Path) -> None:
-    model = Path(str(wan_runner.workshop.model))
+def test_a_model_that_is_not_there_is_one_sentence(wan_runner: AnimateHandlers, two_person: Path) -> None:
+    model = Path(str(wan_runner.sessions.model))
     model.mkdir(parents=True)
     last = list(wan_work(wan_runner, two_person, options(), engine(), card(), card()))[-1]
     said = last[wan_runner.widgets.message]
-    assert re.fullmatch(r'<p class="refusal" role="alert">[A-Z][^<]+[^.]\.</p>', said) and ". " not in said
+    assert re.fullmatch(r'<p class="error-message" role="alert">[A-Z][^<]+[^.]\.</p>', said) and ". " not in said
     assert "some-model" in said and str(model.parent) not in said
     assert not last[wan_runner.widgets.stop]["visible"] and not results(wan_runner)
 
@@ -276,10 +280,10 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_long_clip_is_refused_before_wan_begins(
-    wan_runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+    wan_runner: AnimateHandlers, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.form.LONGEST_WAN_S", 0.5)
-    wan_runner.workshop.uploads.arrived([str(clip)])
+    monkeypatch.setattr("ui.form.MAX_WAN_DURATION_S", 0.5)
+    wan_runner.sessions.uploads.register([str(clip)])
     items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
@@ -288,11 +292,11 @@ def test_a_long_clip_is_refused_before_wan_begins(
 
 
 def test_the_preview_refuses_a_long_clip_by_what_it_says(
-    runner: Runner, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+    runner: AnimateHandlers, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.form.LONGEST_S", 0.5)
-    runner.workshop.uploads.arrived([str(clip)])
-    monkeypatch.setattr(runner.workshop.animator, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
+    monkeypatch.setattr("ui.form.MAX_DURATION_S", 0.5)
+    runner.sessions.uploads.register([str(clip)])
+    monkeypatch.setattr(runner.sessions.animator, "tracks", lambda *_, **__: pytest.fail("it was tracked"))
     given = options(length="longest")
     last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
     message = last[runner.widgets.message]
@@ -300,10 +304,12 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
     assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 
-def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two_person: Path, clip: Path) -> None:
+def test_wan_stopped_while_clips_are_measured_is_stopped(
+    wan_runner: AnimateHandlers, two_person: Path, clip: Path
+) -> None:
     job = wan_runner.begin(VISITOR)[wan_runner.widgets.job]
-    wan_runner.workshop.stop("me")
-    wan_runner.workshop.uploads.arrived([str(clip)])
+    wan_runner.sessions.stop("me")
+    wan_runner.sessions.uploads.register([str(clip)])
     items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items, job=job))[-1]
     assert "Stopped" in last[wan_runner.widgets.message] and not results(wan_runner)
@@ -311,17 +317,17 @@ def test_wan_stopped_while_clips_are_measured_is_stopped(wan_runner: Runner, two
 
 @pytest.mark.parametrize("full", ["results", "uploads"])
 def test_a_job_is_refused_before_it_begins_where_a_disk_is_full(
-    runner: Runner, two_person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+    runner: AnimateHandlers, two_person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     """That of the results, or gradio's for temporary files."""
     (tmp_path / "results").mkdir()
     (tmp_path / "uploads").mkdir()
-    runner.workshop.uploads.folder = tmp_path / "uploads"
+    runner.sessions.uploads.folder = tmp_path / "uploads"
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(
         "shutil.disk_usage", lambda folder: usage(10**9, 0, 1_000_000 if folder == tmp_path / full else 10**9)
     )
-    monkeypatch.setattr(runner.workshop.queue, "events", lambda *_: pytest.fail("it was begun"))
+    monkeypatch.setattr(runner.sessions.queue, "events", lambda *_: pytest.fail("it was begun"))
     last = list(work(runner, two_person, card(), card()))[-1]
     message = last[runner.widgets.message]
     assert "A job needs about 32 MB in" in message and "where 1.0 MB are free" in message

@@ -63,9 +63,9 @@ def test_values_out_of_range_make_nothing(
     "changes",
     [
         {"engine": "magic"},
-        {"steps": 500},
+        {"num_inference_steps": 500},
         {"seed": -2},
-        {"portrait_guidance": 99},
+        {"portrait_guidance_scale": 99},
         {"prompt": "x" * 5000},
         {"region": "/etc/hostname"},
         {"guidance_begins": 90, "guidance_ends": 10},
@@ -80,9 +80,9 @@ def test_values_of_wan_out_of_range_make_nothing(
     assert list(wan_app.results.rglob("*.mp4")) == before
 
 
-def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, toy_model: Path) -> None:
+def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, tiny_model: Path) -> None:
     page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
-    assert str(toy_model.parent) not in page + str(Visitor(wan_app.address).interface())
+    assert str(tiny_model.parent) not in page + str(Visitor(wan_app.address).interface())
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fantasyportrait.media.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.limits import PRIVATE, PUBLIC
+from fantasyportrait.core.limits import PRIVATE, PUBLIC
+from fantasyportrait.sandbox.decoder import SandboxDecoder
 from ui.settings import Settings
 
 

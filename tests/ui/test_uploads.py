@@ -1,4 +1,4 @@
-"""The gate's own rules, on files that lie in the upload folder."""
+"""The rules of the upload registry, on files that lie in the upload folder."""
 
 import os
 from pathlib import Path
@@ -6,84 +6,84 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from ui.uploads import REFUSED, UploadGate
+from ui.uploads import REFUSED, UploadRegistry
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> UploadGate:
-    """A gate over an upload folder, for files of up to 100 bytes."""
+def registry(tmp_path: Path) -> UploadRegistry:
+    """A registry over an upload folder, for files of up to 100 bytes."""
     folder = tmp_path / "uploads"
     folder.mkdir()
-    return UploadGate(folder, max_bytes=100)
+    return UploadRegistry(folder, max_bytes=100)
 
 
-def stored(gate: UploadGate, name: str = "a.png", size: int = 100) -> str:
+def stored(registry: UploadRegistry, name: str = "a.png", size: int = 100) -> str:
     """An upload that has arrived."""
-    path = gate.folder / name
+    path = registry.folder / name
     path.write_bytes(bytes(size))
-    gate.arrived([str(path)])
+    registry.register([str(path)])
     return str(path)
 
 
-def refused(gate: UploadGate, session: str, given: object) -> bool:
-    """True if the gate refuses it in its own words."""
+def refused(registry: UploadRegistry, session: str, given: object) -> bool:
+    """True if the registry refuses it in its own words."""
     try:
-        gate.admit(session, given)
+        registry.authorize(session, given)
     except RequestError as error:
         assert str(error) == REFUSED
         return True
     return False
 
 
-def test_an_upload_is_its_first_sessions(gate: UploadGate) -> None:
-    path = stored(gate)
-    assert gate.admit("me", path) == gate.admit("me", {"path": path}) == Path(path)
-    assert refused(gate, "you", path) and refused(gate, "", path)
+def test_an_upload_is_its_first_sessions(registry: UploadRegistry) -> None:
+    path = stored(registry)
+    assert registry.authorize("me", path) == registry.authorize("me", {"path": path}) == Path(path)
+    assert refused(registry, "you", path) and refused(registry, "", path)
 
 
-def test_the_same_file_of_two_visitors_is_both_theirs(gate: UploadGate) -> None:
-    path = stored(gate)
-    gate.arrived([path])
-    assert gate.admit("me", path) == gate.admit("you", path)
-    assert refused(gate, "they", path)
+def test_the_same_file_of_two_visitors_is_both_theirs(registry: UploadRegistry) -> None:
+    path = stored(registry)
+    registry.register([path])
+    assert registry.authorize("me", path) == registry.authorize("you", path)
+    assert refused(registry, "they", path)
 
 
 @pytest.mark.parametrize("given", [None, 3, b"a", [], {}, {"path": None}, "", "a" * 5000, "\0", "a.png", object()])
-def test_what_is_no_upload_is_refused(gate: UploadGate, given: object) -> None:
-    stored(gate)
-    assert refused(gate, "me", given)
+def test_what_is_no_upload_is_refused(registry: UploadRegistry, given: object) -> None:
+    stored(registry)
+    assert refused(registry, "me", given)
 
 
-def test_what_took_the_place_of_an_upload_is_refused(gate: UploadGate, tmp_path: Path) -> None:
+def test_what_took_the_place_of_an_upload_is_refused(registry: UploadRegistry, tmp_path: Path) -> None:
     """A link, another folder's file under a link, a larger file, a folder, nothing."""
     other = tmp_path / "other.png"
     other.write_bytes(b"x")
-    link, larger, folder, gone = (stored(gate, name) for name in ("link", "larger", "folder", "gone"))
+    link, larger, folder, gone = (stored(registry, name) for name in ("link", "larger", "folder", "gone"))
     for path in (link, folder, gone):
         os.unlink(path)
     os.symlink(other, link)
     os.mkdir(folder)
     Path(larger).write_bytes(bytes(101))
-    (gate.folder / "linked").symlink_to(tmp_path)
-    outside = str(gate.folder / "linked" / "other.png")
-    gate.arrived([outside, str(other)])
-    assert all(refused(gate, "me", path) for path in (link, larger, folder, gone, outside, str(other)))
+    (registry.folder / "linked").symlink_to(tmp_path)
+    outside = str(registry.folder / "linked" / "other.png")
+    registry.register([outside, str(other)])
+    assert all(refused(registry, "me", path) for path in (link, larger, folder, gone, outside, str(other)))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_named_pipe_is_refused_without_waiting(gate: UploadGate) -> None:
-    path = stored(gate)
+def test_a_named_pipe_is_refused_without_waiting(registry: UploadRegistry) -> None:
+    path = stored(registry)
     os.unlink(path)
     os.mkfifo(path)
-    assert refused(gate, "me", path)
+    assert refused(registry, "me", path)
 
 
-def test_expired_uploads_are_forgotten(gate: UploadGate) -> None:
-    mine, other, kept = (stored(gate, name) for name in ("mine", "other", "kept"))
-    gate.admit("me", mine)
-    gate.admit("me", kept)
+def test_expired_uploads_are_forgotten(registry: UploadRegistry) -> None:
+    mine, other, kept = (stored(registry, name) for name in ("mine", "other", "kept"))
+    registry.authorize("me", mine)
+    registry.authorize("me", kept)
     os.unlink(mine)
     os.unlink(other)
-    gate.sweep()
+    registry.remove_expired()
     Path(mine).write_bytes(b"somebody else's")
-    assert not gate.owns("me", mine) and not gate.owns("me", other) and gate.owns("me", kept)
+    assert not registry.owns("me", mine) and not registry.owns("me", other) and registry.owns("me", kept)

@@ -16,13 +16,13 @@ from fantasyportrait.core.errors import OutputError, WeightsError  # noqa: E402
 from fantasyportrait.models.motion_adapter import MotionAdapter  # noqa: E402
 from fantasyportrait.models.motion_encoder import MotionEncoder  # noqa: E402
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel  # noqa: E402
-from fantasyportrait.weights.assemble import MARK, MOTION_ATTENTION, WanNetworks, assemble  # noqa: E402
-from fantasyportrait.weights.wan_sources import WanSources  # noqa: E402
-from tests.weights.published import (  # noqa: E402
-    published_adapter,
-    published_encoder,
-    toy_networks,
-    toy_sources,
+from fantasyportrait.weights.assemble import MANIFEST, MOTION_ATTENTION, WanNetworkSpecs, assemble  # noqa: E402
+from fantasyportrait.weights.wan_paths import WanPaths  # noqa: E402
+from tests.weights.original import (  # noqa: E402
+    original_adapter,
+    original_encoder,
+    tiny_networks,
+    tiny_sources,
     write_pickles,
     write_repack,
 )
@@ -32,27 +32,27 @@ INDEX = f"{SHARD}.index.json"
 
 
 @pytest.fixture(scope="module")
-def networks() -> WanNetworks:
-    return toy_networks()
+def networks() -> WanNetworkSpecs:
+    return tiny_networks()
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> WanSources:
-    return toy_sources(tmp_path / "model")
+def sources(tmp_path: Path) -> WanPaths:
+    return tiny_sources(tmp_path / "model")
 
 
-def test_the_networks_load_with_base_and_adapter(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_the_networks_load_with_base_and_adapter(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     out = assemble(sources, networks, tmp_path / "out")
     state = FantasyPortraitTransformer3DModel.from_pretrained(out / "transformer").state_dict()
     stock = WanTransformer3DModel.from_pretrained(sources.base / "transformer").state_dict()
     assert all(torch.equal(state[key], value) for key, value in stock.items())
-    groups = published_adapter()
+    groups = original_adapter()
     name = "blocks.1.cross_attn.processor.ip_adapter_single_stream_v_proj.weight"
     assert torch.equal(state["blocks.1.attn2.to_v_motion.weight"], groups["ip_adapter"][name].float())
     adapter = MotionAdapter.from_pretrained(out / "motion_adapter")
     assert torch.equal(adapter.resamplers["emotion"].queries, groups["emo_proj_model"]["latents"])
     encoder = MotionEncoder.from_pretrained(out / "motion_encoder")
-    assert torch.equal(encoder.heads["head_pose"][3].bias, published_encoder()["to_headpose.3.bias"])
+    assert torch.equal(encoder.heads["head_pose"][3].bias, original_encoder()["to_headpose.3.bias"])
     AutoencoderKLWan.from_pretrained(out / "vae")
     assert (
         load_file(out / "transformer" / MOTION_ATTENTION)["blocks.0.attn2.to_k_motion.weight"].dtype == torch.bfloat16
@@ -63,9 +63,9 @@ def test_the_networks_load_with_base_and_adapter(sources: WanSources, networks: 
     assert (out / "face_det.onnx").read_bytes() == b"face_det.onnx"
 
 
-def test_the_repack_gives_the_same_folder(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_the_repack_gives_the_same_folder(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     first = assemble(sources, networks, tmp_path / "first")
-    repack = WanSources(sources.base, write_repack(tmp_path / "repack"))
+    repack = WanPaths(sources.base, write_repack(tmp_path / "repack"))
     second = assemble(repack, networks, tmp_path / "second")
     for part in ("motion_adapter", "motion_encoder"):
         one, other = load_file(first / part / SHARD), load_file(second / part / SHARD)
@@ -73,7 +73,7 @@ def test_the_repack_gives_the_same_folder(sources: WanSources, networks: WanNetw
         assert all(torch.allclose(one[key].double(), other[key].double(), atol=2e-3) for key in one)
 
 
-def test_shards_with_an_index_work_too(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_shards_with_an_index_work_too(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     stock = WanTransformer3DModel.from_pretrained(sources.base / "transformer")
     (sources.base / "transformer" / SHARD).unlink()
     stock.save_pretrained(sources.base / "transformer", max_shard_size="100KB")
@@ -87,7 +87,7 @@ def test_shards_with_an_index_work_too(sources: WanSources, networks: WanNetwork
     assert all(torch.equal(state[key], value) for key, value in stock.state_dict().items())
 
 
-def test_weights_are_linked_and_settings_copied(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_weights_are_linked_and_settings_copied(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     out = assemble(sources, networks, tmp_path / "out")
     for place in (f"transformer/{SHARD}", f"vae/{SHARD}"):
         assert os.path.samefile(out / place, sources.base / place)
@@ -98,7 +98,7 @@ def test_weights_are_linked_and_settings_copied(sources: WanSources, networks: W
 
 
 def test_where_links_are_forbidden_files_are_copied(
-    sources: WanSources, networks: WanNetworks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(source: Path, target: Path) -> None:
         raise PermissionError(1, "not permitted")
@@ -113,23 +113,23 @@ def test_where_links_are_forbidden_files_are_copied(
 
 
 def test_it_is_made_once_and_anew_when_a_source_changes(
-    sources: WanSources, networks: WanNetworks, tmp_path: Path
+    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
 ) -> None:
     out = assemble(sources, networks, tmp_path / "out")
     (out / "model_index.json").write_text("{}")  # what the pipelines add stays
     assemble(sources, networks, out)
     assert (out / "model_index.json").is_file()
-    write_pickles(sources.adapter, adapter=published_adapter(seed=5))
+    write_pickles(sources.adapter, adapter=original_adapter(seed=5))
     assemble(sources, networks, out)
     assert not (out / "model_index.json").exists()
     queries = MotionAdapter.from_pretrained(out / "motion_adapter").resamplers["mouth"].queries
-    assert torch.equal(queries, published_adapter(seed=5)["mouth_proj_model"]["latents"])
+    assert torch.equal(queries, original_adapter(seed=5)["mouth_proj_model"]["latents"])
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_nothing_is_left_of_a_folder_that_failed(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_folder_that_failed(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     out = assemble(sources, networks, tmp_path / "out")
-    encoder = published_encoder()
+    encoder = original_encoder()
     del encoder["to_emo.0.bias"]
     write_pickles(sources.adapter, encoder=encoder)
     with pytest.raises(WeightsError, match=r"pd_fpg\.pth is not .*missing: to_emo\.0\.bias \(512,\)"):
@@ -137,21 +137,21 @@ def test_nothing_is_left_of_a_folder_that_failed(sources: WanSources, networks: 
     with pytest.raises(WeightsError):
         assemble(sources, networks, tmp_path / "fresh")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
-    assert (out / MARK).is_file()
+    assert (out / MANIFEST).is_file()
 
 
-def test_a_folder_of_somebody_else_is_left_alone(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_left_alone(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "diary.txt").write_text("dear diary")
     with pytest.raises(OutputError, match="was not made from a base and an adapter"):
         assemble(sources, networks, tmp_path / "out")
     assert (tmp_path / "out" / "diary.txt").read_text() == "dear diary"
     (tmp_path / "empty").mkdir()
-    assert (assemble(sources, networks, tmp_path / "empty") / MARK).is_file()
+    assert (assemble(sources, networks, tmp_path / "empty") / MANIFEST).is_file()
 
 
 def test_a_base_of_another_size_is_refused_by_its_tensors(
-    sources: WanSources, networks: WanNetworks, tmp_path: Path
+    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
 ) -> None:
     path = sources.base / "transformer" / SHARD
     state = load_file(path)
@@ -167,7 +167,7 @@ def test_a_base_of_another_size_is_refused_by_its_tensors(
 
 
 def test_the_norm_that_stock_repositories_carry_unread_is_no_fault(
-    sources: WanSources, networks: WanNetworks, tmp_path: Path
+    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
 ) -> None:
     path = sources.base / "transformer" / SHARD
     save_file({**load_file(path), "blocks.0.attn2.norm_added_q.weight": torch.ones(64)}, path)
@@ -175,7 +175,7 @@ def test_the_norm_that_stock_repositories_carry_unread_is_no_fault(
     FantasyPortraitTransformer3DModel.from_pretrained(out / "transformer")
 
 
-def test_half_a_shard_is_refused(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_half_a_shard_is_refused(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     path = sources.base / "transformer" / SHARD
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=f"{SHARD} has .* damaged"):
@@ -185,7 +185,7 @@ def test_half_a_shard_is_refused(sources: WanSources, networks: WanNetworks, tmp
         assemble(sources, networks, tmp_path / "out")
 
 
-def test_a_gguf_model_needs_no_shards(sources: WanSources, networks: WanNetworks, tmp_path: Path) -> None:
+def test_a_gguf_model_needs_no_shards(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     (sources.base / "transformer" / SHARD).unlink()
-    out = assemble(WanSources(sources.base, sources.adapter, gguf=tmp_path / "x.gguf"), networks, tmp_path / "out")
+    out = assemble(WanPaths(sources.base, sources.adapter, gguf=tmp_path / "x.gguf"), networks, tmp_path / "out")
     assert sorted(path.name for path in (out / "transformer").iterdir()) == ["config.json", MOTION_ATTENTION]

@@ -9,16 +9,16 @@ gguf = pytest.importorskip("gguf")
 pytest.importorskip("diffusers")
 
 from fantasyportrait.core.errors import DependencyError, WeightsError  # noqa: E402
-from fantasyportrait.pipelines.toy import toy_transformer  # noqa: E402
+from fantasyportrait.testing.tiny import tiny_transformer  # noqa: E402
 from fantasyportrait.weights.gguf_file import read_gguf  # noqa: E402
 from tests.factories_gguf import write_gguf  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy transformer, its matrices in Q8_0."""
-    path = tmp_path_factory.mktemp("gguf") / "toy-Q8_0.gguf"
-    return write_gguf(toy_transformer().state_dict(), 2, path)
+    """The tiny transformer, its matrices in Q8_0."""
+    path = tmp_path_factory.mktemp("gguf") / "tiny-Q8_0.gguf"
+    return write_gguf(tiny_transformer().state_dict(), 2, path)
 
 
 def without(quantized: Path, path: Path, part: str) -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import DependencyError, OutputError, RequestError, WeightsError
-from fantasyportrait.weights import hub_catalog, hub_fetch, hub_record
-from fantasyportrait.weights.hub_catalog import HUB_SOURCES, HubSource, hub_source, with_needed
+from fantasyportrait.weights import hub_catalog, hub_fetch, hub_manifest
+from fantasyportrait.weights.hub_catalog import HUB_MODELS, HubModel, hub_model, with_dependencies
 from fantasyportrait.weights.hub_fetch import fetch_hub, fetch_named
-from fantasyportrait.weights.hub_record import hub_state, read_record
+from fantasyportrait.weights.hub_manifest import hub_state, read_manifest
 from tests.weights import fake_hub
 from tests.weights.fake_hub import COMMIT, FakeHub
 
@@ -27,9 +27,9 @@ FILES = {
 ADAPTER = {"adapter.ckpt": SHARD[:5000], "net.onnx": b"n" * 100, "other.bin": b"x" * 900}
 
 
-def source(name: str, repo: str, files: tuple[str, ...], folder: str, also: tuple[str, ...] = ()) -> HubSource:
+def source(name: str, repo: str, files: tuple[str, ...], folder: str, also: tuple[str, ...] = ()) -> HubModel:
     """A row of a catalog."""
-    return HubSource(name, "part", repo, "main", files, 1, "MIT", "tests", folder, also)
+    return HubModel(name, "part", repo, "main", files, 1, "MIT", "tests", folder, also)
 
 
 ROWS = (
@@ -53,8 +53,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     )
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 500)
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    for module in (hub_catalog, hub_fetch, hub_record):
-        monkeypatch.setattr(module, "HUB_SOURCES", ROWS)
+    for module in (hub_catalog, hub_fetch, hub_manifest):
+        monkeypatch.setattr(module, "HUB_MODELS", ROWS)
     yield served
     server.shutdown()
     server.server_close()
@@ -66,7 +66,7 @@ def test_only_the_wanted_files_come_and_are_written_down(hub: FakeHub, tmp_path:
     base = tmp_path / "wan/base"
     assert (base / "transformer/a.safetensors").read_bytes() == SHARD
     assert not (base / "README.md").exists() and not (tmp_path / "wan/adapter/other.bin").exists()
-    record = read_record(base)["base"]
+    record = read_manifest(base)["base"]
     assert record.commit == COMMIT and record.repo == "team/base"
     assert sorted(record.files) == ["model_index.json", "transformer/a.safetensors", "vae/v.safetensors"]
     assert hub_state(ROWS[0], tmp_path, read=True).state == "ok"
@@ -246,7 +246,7 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 
 def test_a_pinned_commit_is_served_by_no_other(hub: FakeHub, tmp_path: Path) -> None:
     fetch_hub(["nets"], tmp_path)
-    pinned = HubSource("nets", "part", "team/adapter", "f" * 40, ("net.onnx",), 1, "MIT", "tests", "wan/adapter")
+    pinned = HubModel("nets", "part", "team/adapter", "f" * 40, ("net.onnx",), 1, "MIT", "tests", "wan/adapter")
     assert hub_state(pinned, tmp_path).state == "partial"
 
 
@@ -257,12 +257,12 @@ def test_an_unknown_name_is_refused_before_anything_is_fetched(hub: FakeHub, tmp
 
 
 def test_the_catalog_is_consistent() -> None:
-    names = [row.name for row in HUB_SOURCES]
+    names = [row.name for row in HUB_MODELS]
     assert len(set(names)) == len(names)
-    for row in HUB_SOURCES:
+    for row in HUB_MODELS:
         assert row.revision == "main" or len(bytes.fromhex(row.revision)) == 20
-        assert row.about_bytes > 1_000_000 and row.licence and row.purpose
-        assert all(hub_source(needed) for needed in row.also)
-    assert [row.name for row in with_needed(("gguf-q4",))] == ["encoders-720p", "adapter", "gguf-q4"]
-    assert [row.name for row in with_needed(("wan-480p",))] == ["wan-480p", "adapter"]
-    assert [row.name for row in with_needed(("adapter-fp16",))] == ["face-nets", "adapter-fp16"]
+        assert row.approx_bytes > 1_000_000 and row.licence and row.purpose
+        assert all(hub_model(needed) for needed in row.requires)
+    assert [row.name for row in with_dependencies(("gguf-q4",))] == ["encoders-720p", "adapter", "gguf-q4"]
+    assert [row.name for row in with_dependencies(("wan-480p",))] == ["wan-480p", "adapter"]
+    assert [row.name for row in with_dependencies(("adapter-fp16",))] == ["face-nets", "adapter-fp16"]

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
-from fantasyportrait.service.library import MOTIONS
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.service.listing import Listing, list_clip
-from ui import form, pictures, words
-from ui.cast import KeptCard, Portrait, Seen
-from ui.workshop import Workshop
+from ui import form, html_snippets, strings
+from ui.card_state import CardState, ClipAnalysis, SessionPhoto
+from ui.sessions import SessionManager
 
 PICTURE_SIDE = 480
 VIDEO_HEIGHT = 200
@@ -21,7 +21,7 @@ Key = Callable[[str], tuple[str | int, ...]]
 
 @dataclass(frozen=True)
 class CardWidgets:
-    """The widgets of one card: eight as in `form.CardValues`, and with the last two as in `cast.KeptCard`."""
+    """The widgets of one card: eight as in `form.CardValues`, and with the last two as in `cast.CardState`."""
 
     kind: gr.Radio
     clip: gr.Video
@@ -31,19 +31,19 @@ class CardWidgets:
     strength: gr.Slider
     regions: gr.CheckboxGroup
     mirror: gr.Checkbox
-    clip_seen: gr.State
-    webcam_seen: gr.State
+    clip_analysis: gr.State
+    webcam_analysis: gr.State
 
     def inputs(self) -> list[Any]:
         """What a request is made of."""
-        return self.kept()[: len(fields(form.CardValues))]
+        return self.state_widgets()[: len(fields(form.CardValues))]
 
-    def kept(self) -> list[Any]:
+    def state_widgets(self) -> list[Any]:
         """What the card of the next photo begins with."""
         return [getattr(self, widget.name) for widget in fields(self)]
 
 
-def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidgets:
+def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> CardWidgets:
     """Place and wire the card of face `face`, with what was chosen on it before.
 
     The panels are shown and hidden by the style sheet, at once and without a word to the server. Keys let a check
@@ -55,18 +55,18 @@ def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidget
         return (name, face, portrait.edition)
 
     with gr.Column(elem_classes=["face-card", f"face-{face}"], elem_id=f"face-{face}", min_width=280, key=key("card")):
-        gr.HTML(pictures.card_head(face, portrait.thumbnails[face - 1]), key=key("head"))
-        kinds = form.KINDS if workshop.model is None else form.WAN_KINDS
+        gr.HTML(html_snippets.card_head(face, portrait.thumbnails[face - 1]), key=key("head"))
+        kinds = form.KINDS if sessions.model is None else form.WAN_KINDS
         kind = gr.Radio(kinds, value=kept.kind, show_label=False, container=False, interactive=True, key=key("kind"))
-        clip, person, clip_seen = _clip_panel(kept, key, workshop)
-        webcam, webcam_seen = _webcam_panel(kept, key, workshop)
+        clip, person, clip_analysis = _clip_panel(kept, key, sessions)
+        webcam, webcam_analysis = _webcam_panel(kept, key, sessions)
         with gr.Column(elem_classes="panel-motion", key=key("motion panel")):
-            choices = [(f"{name}: {about}", name) for name, about in MOTIONS.items()]
+            choices = [(f"{name}: {about}", name) for name, about in BUILTIN_MOTIONS.items()]
             motion = gr.Dropdown(
                 choices, value=kept.motion or choices[0][1], label="Motion", interactive=True, key=key("motion")
             )
-        if workshop.model is not None:
-            gr.HTML(pictures.remark(words.FREE), elem_classes="panel-free", key=key("free"))
+        if sessions.model is not None:
+            gr.HTML(html_snippets.message_html(strings.FREE), elem_classes="panel-free", key=key("free"))
         with gr.Accordion("Adjust", open=False, elem_classes="panel-adjust", key=key("adjust")):
             strength = gr.Slider(
                 0, 2, kept.strength, step=0.05, label="Strength", interactive=True, key=key("strength")
@@ -77,7 +77,7 @@ def render_card(face: int, portrait: Portrait, workshop: Workshop) -> CardWidget
             mirror = gr.Checkbox(
                 kept.mirror, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
             )
-    return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_seen, webcam_seen)
+    return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_analysis, webcam_analysis)
 
 
 def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardValues]:
@@ -86,37 +86,37 @@ def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardVa
     return {face: form.CardValues(*values[(face - 1) * width : face * width]) for face in range(1, faces + 1)}
 
 
-def _clip_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Video, gr.Radio, gr.State]:
+def _clip_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.Radio, gr.State]:
     with gr.Column(elem_classes="panel-clip", key=key("clip panel")):
         clip = gr.Video(
             kept.clip, label="Driving clip", sources=["upload"], include_audio=True, height=VIDEO_HEIGHT,
             interactive=True, key=key("clip"),
         )  # fmt: skip
-        status = gr.HTML(kept.clip_seen.html, key=key("clip status"))
-        seen = gr.State(kept.clip_seen)
-        people = kept.clip_seen.people
+        status = gr.HTML(kept.clip_analysis.html, key=key("clip status"))
+        seen = gr.State(kept.clip_analysis)
+        people = kept.clip_analysis.people
         person = gr.Radio(
             _people(people), value=kept.person, label="Who drives", visible=len(people) > 1, interactive=True,
             key=key("person"),
         )  # fmt: skip
 
-    def chooser(found: Seen) -> Any:
+    def chooser(found: ClipAnalysis) -> Any:
         return gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
 
-    _bind_check(clip, clip.upload, [status, seen, person], workshop, chooser)
+    _bind_check(clip, clip.upload, [status, seen, person], sessions, chooser)
     return clip, person, seen
 
 
-def _webcam_panel(kept: KeptCard, key: Key, workshop: Workshop) -> tuple[gr.Video, gr.State]:
+def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.State]:
     with gr.Column(elem_classes="panel-webcam", key=key("webcam panel")):
         # Not mirrored: gradio would need the ffmpeg program for that, and the card has a switch of its own.
         webcam = gr.Video(
             kept.webcam, label="Webcam", sources=["webcam"], include_audio=True, height=VIDEO_HEIGHT,
             webcam_options=gr.WebcamOptions(mirror=False), interactive=True, key=key("webcam"),
         )  # fmt: skip
-        status = gr.HTML(kept.webcam_seen.html, key=key("webcam status"))
-        seen = gr.State(kept.webcam_seen)
-    _bind_check(webcam, webcam.stop_recording, [status, seen], workshop)
+        status = gr.HTML(kept.webcam_analysis.html, key=key("webcam status"))
+        seen = gr.State(kept.webcam_analysis)
+    _bind_check(webcam, webcam.stop_recording, [status, seen], sessions)
     return webcam, seen
 
 
@@ -129,54 +129,58 @@ def _bind_check(
     video: gr.Video,
     arrives: Any,
     outputs: list[Any],
-    workshop: Workshop,
-    chooser: Callable[[Seen], Any] | None = None,
+    sessions: SessionManager,
+    chooser: Callable[[ClipAnalysis], Any] | None = None,
 ) -> None:
     """Look at a clip as soon as it is there; say who is in it, or why it cannot drive."""
 
-    def updates(found: Seen) -> list[Any]:
+    def updates(found: ClipAnalysis) -> list[Any]:
         return [found.html, found, *([] if chooser is None else [chooser(found)])]
 
     def check(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
-        for found in _look(workshop, request.session_hash or "", path):
+        for found in _analyse_clip(sessions, request.session_hash or "", path):
             yield updates(found)
 
     def forget() -> list[Any]:
-        return updates(Seen())
+        return updates(ClipAnalysis())
 
     arrives(
-        check, video, outputs, api_visibility="private", concurrency_id="look", show_progress="minimal",
+        check, video, outputs, api_visibility="private", concurrency_id="analysis", show_progress="minimal",
         show_progress_on=outputs[0],
     )  # fmt: skip
     video.clear(forget, None, outputs, api_visibility="private", queue=False)
 
 
-def _look(workshop: Workshop, session: str, given: str | None) -> Iterator[Seen]:
+def _analyse_clip(sessions: SessionManager, session: str, given: str | None) -> Iterator[ClipAnalysis]:
     """What to say while and after a clip is tracked."""
     if not given:
         return
     try:
-        path = workshop.uploads.admit(session, given)
+        path = sessions.uploads.authorize(session, given)
     except RequestError as error:
-        yield Seen(pictures.refusal(str(error)))
+        yield ClipAnalysis(html_snippets.error_html(str(error)))
         return
-    job = workshop.open_job(session)
-    yield Seen(pictures.remark(f"Looking for faces in {path.name}"))
+    job = sessions.open_job(session)
+    yield ClipAnalysis(html_snippets.message_html(f"Looking for faces in {path.name}"))
     try:
-        workshop.animator.tracks(path, cancel=workshop.token(session, job))
-        yield _found(path, list_clip(workshop.animator, path))
+        sessions.animator.inputs.tracks(path, cancel=sessions.token(session, job))
+        yield _found(path, list_clip(sessions.animator.inputs, path))
     except Cancelled:
-        yield Seen(pictures.remark(f"{path.name} was not looked at; that is done when you press Animate"))
+        yield ClipAnalysis(
+            html_snippets.message_html(f"{path.name} was not looked at; that is done when you press Animate")
+        )
     except FantasyPortraitError as error:
-        yield Seen(pictures.refusal(words.in_words(error, [path])))
+        yield ClipAnalysis(html_snippets.error_html(strings.hide_paths(error, [path])))
     finally:
-        workshop.close_job(session, job)
+        sessions.close_job(session, job)
 
 
-def _found(path: Path, listing: Listing) -> Seen:
+def _found(path: Path, listing: Listing) -> ClipAnalysis:
     count = len(listing.rows)
     who = "one person" if count == 1 else f"{count} people: choose who drives this face"
-    html = pictures.remark(f"{path.name} shows {who}")
+    html = html_snippets.message_html(f"{path.name} shows {who}")
     if count > 1:
-        html += pictures.picture(pictures.data_url(listing.picture, PICTURE_SIDE), "the people of the clip, numbered")
-    return Seen(html + pictures.note_list(listing.notes), tuple(row["id"] for row in listing.rows))
+        html += html_snippets.picture(
+            html_snippets.data_url(listing.picture, PICTURE_SIDE), "the people of the clip, numbered"
+        )
+    return ClipAnalysis(html + html_snippets.note_list(listing.notes), tuple(row["id"] for row in listing.rows))

@@ -5,13 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.service.presets import preset_of
-from fantasyportrait.service.sampling import LONGEST_PROMPT, Sampling
+from fantasyportrait.schema.presets import match_preset
+from fantasyportrait.schema.sampling import MAX_PROMPT_LENGTH, Sampling
 from ui import engine_values, form
 
 ENGINE_INFO = (
     "Preview: ready in seconds, made on the CPU. Wan: the diffusion model, takes minutes, "
-    f"at most {form.LONGEST_WAN_S} s of video"
+    f"at most {form.MAX_WAN_DURATION_S} s of video"
 )
 
 
@@ -20,10 +20,10 @@ class EngineWidgets:
     """The widgets whose values `EngineValues` holds, in its order."""
 
     engine: gr.Radio
-    steps: gr.Slider
+    num_inference_steps: gr.Slider
     seed: gr.Number
-    portrait_guidance: gr.Slider
-    text_guidance: gr.Slider
+    portrait_guidance_scale: gr.Slider
+    guidance_scale: gr.Slider
     prompt: gr.Textbox
     negative_prompt: gr.Textbox
     region: gr.Radio
@@ -41,53 +41,55 @@ class EngineWidgets:
 
 def render_engine() -> EngineWidgets:
     """Place the choice, and an accordion that the style sheet shows while Wan is chosen."""
-    usual = Sampling()
+    defaults = Sampling()
     engine = gr.Radio(
         engine_values.ENGINES, value=engine_values.PREVIEW, label="Engine", elem_id="engine", interactive=True,
         info=ENGINE_INFO,
     )  # fmt: skip
     with gr.Accordion("Wan settings", open=False, elem_id="wan"):
-        preset = _preset(usual)
+        preset = _preset(defaults)
         steps = gr.Slider(
-            1, engine_values.MOST_STEPS, usual.steps, step=1, label="Steps", interactive=True, elem_id="steps",
+            1, engine_values.MAX_STEPS, defaults.num_inference_steps, step=1, label="Steps", interactive=True,
+            elem_id="steps",
             info="Fewer are faster and rougher",
         )  # fmt: skip
         seed = gr.Number(
-            usual.seed, label="Seed", precision=0, interactive=True, elem_id="seed",
+            defaults.seed, label="Seed", precision=0, interactive=True, elem_id="seed",
             info="The same seed gives the same video; another one, another try; -1 draws one",
         )  # fmt: skip
-        portrait_guidance = gr.Slider(
-            1, 10, usual.portrait_guidance, step=0.5, label="Portrait guidance", interactive=True,
+        portrait_guidance_scale = gr.Slider(
+            1, 10, defaults.portrait_guidance_scale, step=0.5, label="Portrait guidance", interactive=True,
             info="How strongly the drivers are followed; 1 halves the time",
         )  # fmt: skip
-        begins, ends = _guidance_span(usual)
+        begins, ends = _guidance_span(defaults)
         prompt, negative_prompt = _prompts()
-        text_guidance = gr.Slider(
-            1, 10, usual.text_guidance, step=0.5, label="Text guidance", interactive=True,
-            info="How strongly the words are followed; above 1 takes longer",
+        guidance_scale = gr.Slider(
+            1, 10, defaults.guidance_scale, step=0.5, label="Text guidance", interactive=True,
+            info="How strongly the prompt is followed; above 1 takes longer",
         )  # fmt: skip
         region = gr.Radio(
-            engine_values.REGIONS, value=usual.region, label="Region", interactive=True,
-            info="Where in the picture a face listens to its driver",
+            engine_values.REGIONS, value=defaults.region, label="Region", interactive=True,
+            info="The region of the picture that the driving face controls",
         )  # fmt: skip
         alignment = gr.Radio(
-            engine_values.ALIGNMENTS, value=usual.alignment, label="Alignment", interactive=True,
+            engine_values.ALIGNMENTS, value=defaults.alignment, label="Alignment", interactive=True,
             info="What finds the drivers' eyes, nose and mouth",
         )  # fmt: skip
-        lora, step_cache, threshold = _shortcuts(usual)
+        lora, step_cache, threshold = _shortcuts(defaults)
     widgets = EngineWidgets(
-        engine, steps, seed, portrait_guidance, text_guidance, prompt, negative_prompt, region, alignment, begins, ends,
+        engine, steps, seed, portrait_guidance_scale, guidance_scale, prompt, negative_prompt, region, alignment,
+        begins, ends,
         lora, step_cache, threshold,
     )  # fmt: skip
     _bind_preset(preset, widgets)
     return widgets
 
 
-def _preset(usual: Sampling) -> gr.Radio:
-    name = preset_of(usual) or engine_values.CUSTOM
+def _preset(defaults: Sampling) -> gr.Radio:
+    name = match_preset(defaults) or engine_values.CUSTOM
     return gr.Radio(
         engine_values.PRESET_CHOICES, value=name, label="Preset", interactive=True, elem_id="preset",
-        info=engine_values.gives_up(name),
+        info=engine_values.tradeoff(name),
     )  # fmt: skip
 
 
@@ -98,11 +100,11 @@ def _bind_preset(preset: gr.Radio, widgets: EngineWidgets) -> None:
     def choose(name: str) -> list[Any]:
         values = engine_values.preset_values(name)
         moved = [gr.update(value=values[field]) if values else gr.skip() for field in engine_values.PRESET_FIELDS]
-        return [gr.update(info=engine_values.gives_up(name)), *moved]
+        return [gr.update(info=engine_values.tradeoff(name)), *moved]
 
     def show(*values: object) -> Any:
         name = engine_values.preset_shown(dict(zip(engine_values.PRESET_FIELDS, values, strict=True)))
-        return gr.update(value=name, info=engine_values.gives_up(name))
+        return gr.update(value=name, info=engine_values.tradeoff(name))
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     preset.input(choose, preset, [preset, *below], **hidden)
@@ -113,17 +115,18 @@ def _bind_preset(preset: gr.Radio, widgets: EngineWidgets) -> None:
     gr.on(moves, show, below, preset, trigger_mode="always_last", **hidden)
 
 
-def _shortcuts(usual: Sampling) -> tuple[gr.Radio, gr.Radio, gr.Slider]:
+def _shortcuts(defaults: Sampling) -> tuple[gr.Radio, gr.Radio, gr.Slider]:
     lora = gr.Radio(
-        engine_values.LORAS, value=usual.lora, label="LoRA", interactive=True, elem_id="lora",
+        engine_values.LORAS, value=defaults.lora, label="LoRA", interactive=True, elem_id="lora",
         info="Taught the model to sample in few steps, at 480p",
     )  # fmt: skip
     step_cache = gr.Radio(
-        engine_values.STEP_CACHES, value=usual.step_cache, label="Step cache", interactive=True, elem_id="step-cache",
+        engine_values.STEP_CACHES, value=defaults.step_cache, label="Step cache", interactive=True,
+        elem_id="step-cache",
         info="Leaves out most of a pass that would change little",
     )  # fmt: skip
     threshold = gr.Slider(
-        0.01, 0.5, usual.cache_threshold, step=0.01, label="Cache threshold", interactive=True,
+        0.01, 0.5, defaults.cache_threshold, step=0.01, label="Cache threshold", interactive=True,
         info="What counts as little; more is faster and less exact",
     )  # fmt: skip
     return lora, step_cache, threshold
@@ -132,21 +135,21 @@ def _shortcuts(usual: Sampling) -> tuple[gr.Radio, gr.Radio, gr.Slider]:
 def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
     # Empty, not nothing: nothing is what would be sent as long as nobody has opened the accordion.
     prompt = gr.Textbox(
-        "", label="Prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True, elem_id="prompt",
-        info="What the video shows; may stay empty",
+        "", label="Prompt", lines=2, max_length=MAX_PROMPT_LENGTH, interactive=True, elem_id="prompt",
+        info="What the video shows; may be empty",
     )  # fmt: skip
     negative_prompt = gr.Textbox(
-        "", label="Negative prompt", lines=2, max_length=LONGEST_PROMPT, interactive=True,
-        info="What it shall not show; counts where text guidance is above 1",
+        "", label="Negative prompt", lines=2, max_length=MAX_PROMPT_LENGTH, interactive=True,
+        info="What it should not show; used where text guidance is above 1",
     )  # fmt: skip
     return prompt, negative_prompt
 
 
-def _guidance_span(usual: Sampling) -> tuple[gr.Slider, gr.Slider]:
+def _guidance_span(defaults: Sampling) -> tuple[gr.Slider, gr.Slider]:
     """Percents of the steps."""
     edges = (
-        ("Portrait guidance from", usual.guidance_start, "guidance-begins"),
-        ("Portrait guidance until", usual.guidance_end, "guidance-ends"),
+        ("Portrait guidance from", defaults.portrait_guidance_start, "guidance-begins"),
+        ("Portrait guidance until", defaults.portrait_guidance_end, "guidance-ends"),
     )
     begins, ends = (
         gr.Slider(

@@ -6,11 +6,11 @@ from typing import Any
 import gradio as gr
 
 from ui import form
-from ui.cast import Portrait
+from ui.card_state import SessionPhoto
 
-OWN_WAY = [("Automatic", form.OWN_WAY)]
+ENGINE_DEFAULT = [("Automatic", form.ENGINE_DEFAULT)]
 MOTION_INFO = "Relative adds the driver's motion to the pose of the photo; absolute takes over the driver's pose"
-OWN_WAY_INFO = "; automatic is relative in the preview and absolute with Wan"
+ENGINE_DEFAULT_INFO = "; automatic is relative in the preview and absolute with Wan"
 SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")]
 
 
@@ -45,9 +45,9 @@ def render_options(engines: bool) -> OptionWidgets:
             value="loop", label="A clip that is too short", interactive=True,
         )  # fmt: skip
         absolute = gr.Radio(
-            [*(OWN_WAY if engines else []), ("Relative", False), ("Absolute", True)],
-            value=form.OWN_WAY if engines else False, label="Motion", interactive=True,
-            info=MOTION_INFO + (OWN_WAY_INFO if engines else ""),
+            [*(ENGINE_DEFAULT if engines else []), ("Relative", False), ("Absolute", True)],
+            value=form.ENGINE_DEFAULT if engines else False, label="Motion", interactive=True,
+            info=MOTION_INFO + (ENGINE_DEFAULT_INFO if engines else ""),
         )  # fmt: skip
         smoothing = gr.Slider(0, 1, 0.5, step=0.05, label="Smoothing", info="Of the driver's motion", interactive=True)
         sound = gr.Dropdown(SOUNDS, value="auto", label="Sound", elem_id="sound", interactive=True)
@@ -60,7 +60,7 @@ def render_options(engines: bool) -> OptionWidgets:
 def bind_options(widgets: OptionWidgets, portrait: gr.State) -> None:
     """Offer the sound of each face of the photo."""
 
-    def sounds(shown: Portrait | None, chosen: object) -> Any:
+    def sounds(shown: SessionPhoto | None, chosen: object) -> Any:
         count = len(shown.thumbnails) if shown else 0
         choices = [*SOUNDS, *((f"Of the clip of face {face}", f"face:{face}") for face in range(1, count + 1))]
         known = any(chosen == value for _, value in choices)

@@ -9,21 +9,21 @@ from typing import Any
 import gradio as gr
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
-from fantasyportrait.service.annotate import annotate
-from fantasyportrait.service.library import example_photo
-from ui import form, pictures, words
-from ui.cast import KeptCard, Portrait, keep
+from fantasyportrait.core.paths import example_photo
+from fantasyportrait.faces.annotate import annotate
+from ui import form, html_snippets, strings
+from ui.card_state import CardState, SessionPhoto, save_cards
 from ui.components.card import CardWidgets
-from ui.workshop import Workshop
+from ui.sessions import SessionManager
 
 # The page shows the photo no larger; thumbnails are cut from the photo as it was read.
 SHOWN_SIDE = 1280
-EXAMPLE_CARDS = (KeptCard(form.MOTION, motion="talk"), KeptCard(form.MOTION, motion="laugh"))
+EXAMPLE_CARDS = (CardState(form.MOTION, motion="talk"), CardState(form.MOTION, motion="laugh"))
 
 
 @dataclass(frozen=True)
 class PhotoWidgets:
-    """The widgets of the photo; `portrait` is the session's `Portrait`, None before the first photo."""
+    """The widgets of the photo; `portrait` is the session's `SessionPhoto`, None before the first photo."""
 
     image: gr.Image
     example: gr.Button
@@ -41,40 +41,44 @@ def render_photo() -> PhotoWidgets:
     return PhotoWidgets(image, example, message, gr.State(None))
 
 
-def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], workshop: Workshop) -> None:
+def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: SessionManager) -> None:
     """Find the faces of what is uploaded; of a photo that cannot be used, say why and keep the one before.
 
     What the cards hold is handed on to the cards of the next photo.
     """
     shown = [widgets.image, widgets.message, widgets.portrait]
-    chosen = [widget for card in cards for widget in card.kept()]
+    chosen = [widget for card in cards for widget in card.state_widgets()]
 
-    def upload(request: gr.Request, payload: object, before: Portrait | None, *values: Any) -> tuple[Any, ...]:
+    def upload(request: gr.Request, payload: object, before: SessionPhoto | None, *values: Any) -> tuple[Any, ...]:
         session = request.session_hash or ""
         try:
-            path = workshop.uploads.admit(session, payload)
+            path = sessions.uploads.authorize(session, payload)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return _look(workshop, path, before, kept(session, values, before))
+        return _find_faces(sessions, path, before, kept(session, values, before))
 
-    def clear(request: gr.Request, before: Portrait | None, *values: Any) -> tuple[str, Portrait | None]:
+    def clear(request: gr.Request, before: SessionPhoto | None, *values: Any) -> tuple[str, SessionPhoto | None]:
         cards = kept(request.session_hash or "", values, before)
         return "", replace(before, path="", cards=cards) if before else None
 
-    def kept(session: str, values: Sequence[Any], before: Portrait | None) -> tuple[KeptCard, ...]:
-        return keep(values, before, partial(workshop.uploads.admit, session))
+    def kept(session: str, values: Sequence[Any], before: SessionPhoto | None) -> tuple[CardState, ...]:
+        return save_cards(values, before, partial(sessions.uploads.authorize, session))
 
-    def example(before: Portrait | None) -> tuple[Any, ...]:
+    def example(before: SessionPhoto | None) -> tuple[Any, ...]:
         try:
             path = example_photo()
         except FantasyPortraitError:
-            return gr.skip(), pictures.refusal("the example picture is not installed: upload a photo"), before
-        return _look(workshop, path, before, EXAMPLE_CARDS, example=True)
+            return gr.skip(), html_snippets.error_html("the example picture is not installed: upload a photo"), before
+        return _find_faces(sessions, path, before, EXAMPLE_CARDS, example=True)
 
     # Neither `input` nor `change`: they also come when the picture with the boxes is put in the photo's place.
     # Not preprocessed: gradio would open the photo with the first decoder that fits, before our loader can judge it.
     # The style sheet shuts the cards while the image shows progress.
-    options: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "look", "show_progress_on": widgets.image}
+    options: dict[str, Any] = {
+        "api_visibility": "private",
+        "concurrency_id": "analysis",
+        "show_progress_on": widgets.image,
+    }
     widgets.image.upload(
         upload, [widgets.image, widgets.portrait, *chosen], shown, preprocess=False, key="upload", **options
     )
@@ -82,28 +86,32 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], workshop: Wo
     widgets.example.click(example, widgets.portrait, shown, key="example", **options)
 
 
-def _look(
-    workshop: Workshop, path: Path, before: Portrait | None, cards: tuple[KeptCard, ...], example: bool = False
+def _find_faces(
+    sessions: SessionManager,
+    path: Path,
+    before: SessionPhoto | None,
+    cards: tuple[CardState, ...],
+    example: bool = False,
 ) -> tuple[Any, ...]:
     """(picture with boxes, message, portrait)."""
     try:
-        photo, faces = workshop.animator.faces(path)
+        photo, faces = sessions.animator.inputs.faces(path)
     except FantasyPortraitError as error:
-        refused = pictures.refused(error, [path])
-        return _boxes(workshop, before), refused, replace(before, cards=cards) if before else None
-    thumbnails = tuple(pictures.thumbnail(photo.pixels, face.box) for face in faces)
-    notes = pictures.note_list([words.in_words(note, [path]) for note in photo.notes])
-    message = pictures.remark(words.count_faces(len(faces))) + notes
+        refused = html_snippets.error_with_notes(error, [path])
+        return _boxes(sessions, before), refused, replace(before, cards=cards) if before else None
+    thumbnails = tuple(html_snippets.thumbnail(photo.pixels, face.box) for face in faces)
+    notes = html_snippets.note_list([strings.hide_paths(note, [path]) for note in photo.notes])
+    message = html_snippets.message_html(strings.count_faces(len(faces))) + notes
     edition = (before.edition if before else 0) + example
-    return annotate(photo.pixels, faces, SHOWN_SIDE), message, Portrait(str(path), thumbnails, cards, edition)
+    return annotate(photo.pixels, faces, SHOWN_SIDE), message, SessionPhoto(str(path), thumbnails, cards, edition)
 
 
-def _boxes(workshop: Workshop, portrait: Portrait | None) -> Any:
+def _boxes(sessions: SessionManager, portrait: SessionPhoto | None) -> Any:
     """The picture of a portrait that was fine before; None if it is not there any more."""
     if portrait is None or not portrait.path:
         return None
     try:
-        photo, faces = workshop.animator.faces(Path(portrait.path))
+        photo, faces = sessions.animator.inputs.faces(Path(portrait.path))
     except FantasyPortraitError:
         return None
     return annotate(photo.pixels, faces, SHOWN_SIDE)

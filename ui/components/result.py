@@ -6,16 +6,16 @@ from typing import Any
 
 import gradio as gr
 
-from fantasyportrait.service.events import Result
-from fantasyportrait.service.request import load_request
-from ui import form, pictures, words
+from fantasyportrait.media.request_files import load_request
+from fantasyportrait.schema.events import Result
+from ui import form, html_snippets, strings
 
 
 @dataclass(frozen=True)
 class ResultWidgets:
-    """The widgets of a finished result; `place` holds the others and is hidden until there is one."""
+    """The widgets of a finished result; `container` holds the others and is hidden until there is one."""
 
-    place: gr.Column
+    container: gr.Column
     video: gr.Video
     side_by_side: gr.Video
     save_video: gr.DownloadButton
@@ -30,7 +30,7 @@ class ResultWidgets:
 
 def render_result() -> ResultWidgets:
     """Place the widgets."""
-    with gr.Column(visible=False, elem_id="result-place") as place:
+    with gr.Column(visible=False, elem_id="result-container") as container:
         video = gr.Video(label="Result", interactive=False, autoplay=True, loop=True, buttons=[], elem_id="result")
         notes = gr.HTML(elem_id="notes")
         side = gr.Video(label="Side by side", interactive=False, loop=True, buttons=[], elem_id="side-by-side")
@@ -40,7 +40,7 @@ def render_result() -> ResultWidgets:
                 "Download side by side", size="sm", elem_id="save-side-by-side", min_width=150
             )
             save_request = gr.DownloadButton("Download request", size="sm", elem_id="save-request", min_width=150)
-    return ResultWidgets(place, video, side, save_video, save_side, save_request, notes)
+    return ResultWidgets(container, video, side, save_video, save_side, save_request, notes)
 
 
 def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
@@ -50,10 +50,10 @@ def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
     # Both files can be asked for by whoever knows where the video is.
     for place in (saved, result.request):
         place.write_text(form.portable(request), encoding="utf-8")
-    paths = form.places(request)
+    paths = form.private_paths(request)
     side = str(result.side_by_side) if result.side_by_side else None
     return {
-        widgets.place: gr.update(visible=True),
+        widgets.container: gr.update(visible=True),
         widgets.video: str(result.video),
         widgets.side_by_side: gr.update(value=side, visible=side is not None),
         widgets.save_video: str(result.video),
@@ -64,5 +64,5 @@ def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
 
 
 def _notes(result: Result, paths: list[Path]) -> str:
-    length = f"{result.seconds:.2f} s, {result.frames} frames"
-    return pictures.note_list([length, *(words.in_words(note, paths) for note in result.notes)])
+    length = f"{result.duration_s:.2f} s, {result.frames} frames"
+    return html_snippets.note_list([length, *(strings.hide_paths(note, paths) for note in result.notes)])

@@ -12,20 +12,20 @@ import gradio as gr
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
-from fantasyportrait.service import events
-from fantasyportrait.service.library import models_dir
-from fantasyportrait.service.request import AnimationRequest
-from ui import form, pictures, words
-from ui.cast import Portrait
+from fantasyportrait.schema import events
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.weights.store import models_dir
+from ui import form, html_snippets, strings
+from ui.card_state import SessionPhoto
 from ui.components.card import CardWidgets, card_values
 from ui.components.result import ResultWidgets, show_result
 from ui.engine_values import WAN, EngineValues
-from ui.lengths import check_stated_length, check_tracked_length
-from ui.workshop import Workshop
+from ui.length_limits import check_reported_length, check_tracked_length
+from ui.sessions import SessionManager
 
-LOOK_SIDE = 360
+PREVIEW_IMAGE_SIDE = 360
 # So many jobs stand in our own line, which knows the workers and tells each its place; further ones wait in gradio's.
-LINE = 16
+MAX_QUEUED_JOBS = 16
 Updates = dict[Any, Any]
 
 
@@ -37,7 +37,7 @@ class RunWidgets:
     stop: gr.Button
     message: gr.HTML
     progress: gr.HTML
-    look: gr.HTML
+    preview_image: gr.HTML
     job: gr.State
 
     def outputs(self) -> list[Any]:
@@ -52,16 +52,16 @@ def render_run() -> RunWidgets:
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=100)
     message = gr.HTML(elem_id="message")
     progress = gr.HTML(elem_id="progress")
-    look = gr.HTML(elem_id="look")
-    return RunWidgets(animate, stop, message, progress, look, gr.State(""))
+    preview_image = gr.HTML(elem_id="preview-image")
+    return RunWidgets(animate, stop, message, progress, preview_image, gr.State(""))
 
 
-def bind_stop(widgets: RunWidgets, workshop: Workshop) -> None:
+def bind_stop(widgets: RunWidgets, sessions: SessionManager) -> None:
     """Stop ends what the session has under way, at once."""
 
     def stop(request: gr.Request) -> Any:
-        workshop.stop(request.session_hash or "")
-        return gr.update(value=words.STOPPING, interactive=False)
+        sessions.stop(request.session_hash or "")
+        return gr.update(value=strings.STOPPING, interactive=False)
 
     hidden: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     widgets.stop.click(stop, None, widgets.stop, **hidden)
@@ -73,13 +73,13 @@ def bind_run(
     chosen: list[Any],
     cards: list[CardWidgets],
     result: ResultWidgets,
-    workshop: Workshop,
+    sessions: SessionManager,
 ) -> None:
     """Animate: first a job that Stop can end while it still waits for its turn, then the work itself.
 
     `chosen` are the widgets of the options and, where there is a choice, of the engine.
     """
-    runner = Runner(widgets, result, workshop)
+    runner = AnimateHandlers(widgets, result, sessions)
     inputs = [portrait, widgets.job, *chosen]
     for card in cards:
         inputs += card.inputs()
@@ -91,7 +91,7 @@ def bind_run(
         inputs,
         [*widgets.outputs(), *result.outputs()],
         concurrency_id="work",
-        concurrency_limit=LINE,
+        concurrency_limit=MAX_QUEUED_JOBS,
         key="work",
         **hidden,
     )
@@ -102,161 +102,161 @@ def bind_run(
 
 
 @dataclass(frozen=True)
-class Runner:
+class AnimateHandlers:
     """The listeners of Animate."""
 
     widgets: RunWidgets
     result: ResultWidgets
-    workshop: Workshop
+    sessions: SessionManager
 
     def begin(self, request: gr.Request) -> Updates:
         """Register the job."""
         return {
-            self.widgets.job: self.workshop.open_job(request.session_hash or ""),
+            self.widgets.job: self.sessions.open_job(request.session_hash or ""),
             self.widgets.animate: gr.update(interactive=False),
             self.widgets.stop: gr.update(value="Stop", visible=True, interactive=True),
             self.widgets.message: "",
-            self.widgets.progress: pictures.progress_bar(words.WAITING, 0),
-            self.widgets.look: "",
+            self.widgets.progress: html_snippets.progress_bar(strings.QUEUED, 0),
+            self.widgets.preview_image: "",
         }
 
     def fail(self, request: gr.Request, job: str) -> Updates:
         """The work was not even begun."""
-        self.workshop.close_job(request.session_hash or "", job)
-        return {**self._end(pictures.refusal(words.REFUSED)), self.widgets.animate: self.enable()}
+        self.sessions.close_job(request.session_hash or "", job)
+        return {**self._reset_page(html_snippets.error_html(strings.REFUSED)), self.widgets.animate: self.enable()}
 
     def enable(self) -> Any:
         """The update of the Animate button that makes it ready for the next run."""
         return gr.update(interactive=True)
 
-    def work(self, request: gr.Request, portrait: Portrait | None, job: str, *values: object) -> Iterator[Updates]:
-        """Run the job and yield what changes on the page, at the end of every run the state without one."""
+    def work(self, request: gr.Request, portrait: SessionPhoto | None, job: str, *values: object) -> Iterator[Updates]:
+        """Run the job and yield what changes on the page; at the end of every run nothing on it is under way."""
         session = request.session_hash or ""
-        job = job if self.workshop.token(session, job) else self.workshop.open_job(session)
+        job = job if self.sessions.token(session, job) else self.sessions.open_job(session)
         try:
             yield from self._events(session, job, portrait, values)
         except FantasyPortraitError as error:
-            yield self._end(pictures.refused(error, _paths(portrait)))
+            yield self._reset_page(html_snippets.error_with_notes(error, _paths(portrait)))
         except Exception:
             logging.getLogger(__name__).exception("a run has failed")
-            yield self._end(pictures.refusal(words.BROKEN))
+            yield self._reset_page(html_snippets.error_html(strings.UNEXPECTED_ERROR))
         finally:
-            self.workshop.close_job(session, job)
+            self.sessions.close_job(session, job)
 
     def _events(
-        self, session: str, job: str, portrait: Portrait | None, values: tuple[object, ...]
+        self, session: str, job: str, portrait: SessionPhoto | None, values: tuple[object, ...]
     ) -> Iterator[Updates]:
         if portrait is None or not portrait.path:
-            yield self._end(pictures.refusal(words.NO_PHOTO))
+            yield self._reset_page(html_snippets.error_html(strings.NO_PHOTO))
             return
         request = self._request(session, portrait, values)
-        token = self.workshop.token(session, job) or CancelToken()
+        token = self.sessions.token(session, job) or CancelToken()
         try:
             yield from self._run(session, request, token)
         except Cancelled:
-            yield self._end(pictures.remark(words.STOPPED))
+            yield self._reset_page(html_snippets.message_html(strings.STOPPED))
         except FantasyPortraitError as error:
-            yield self._end(self._refusal(error, request))
+            yield self._reset_page(self._refusal(error, request))
 
     def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
         """Look at the length where that of the clips decides it, then run. Wan takes minutes for each second of it."""
-        self.workshop.check_space()
+        self.sessions.check_disk_space()
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
-            yield {self.widgets.progress: pictures.progress_bar(words.STAGES["driving"], 0)}
-            check_stated_length(self.workshop.animator, request, longest_s)
+            yield {self.widgets.progress: html_snippets.progress_bar(strings.STAGES["driving"], 0)}
+            check_reported_length(self.sessions.animator.inputs, request, longest_s)
             if request.engine == WAN:
-                with self.workshop.measuring(token):
-                    check_tracked_length(self.workshop.animator, request, longest_s, token)
-        output = self.workshop.new_result(session)
-        happening = self.workshop.queue.events(request, output, token)
+                with self.sessions.analysis_lock(token):
+                    check_tracked_length(self.sessions.animator.inputs, request, longest_s, token)
+        output = self.sessions.new_result(session)
+        event_stream = self.sessions.queue.events(request, output, token)
         said: list[str] = []
-        done = gone = False
+        done = disconnected = False
         try:
-            for event in happening:
+            for event in event_stream:
                 done = isinstance(event, events.Done)
                 yield from self._shown(event, request, said)
         except GeneratorExit:
-            gone = True
+            disconnected = True
             token.cancel()
             raise
         finally:
-            if gone:
+            if disconnected:
                 # gradio closes us on the server's event loop: all visitors would wait until this one's work has ended.
-                ending = (happening, output, done)
-                threading.Thread(target=self._tidy, args=ending, name="fantasyportrait-ending", daemon=True).start()
+                ending = (event_stream, output, done)
+                threading.Thread(target=self._clean_up, args=ending, name="fantasyportrait-ending", daemon=True).start()
             else:
-                self._tidy(happening, output, done)
+                self._clean_up(event_stream, output, done)
 
-    def _tidy(self, happening: Generator[events.Event, None, None], output: Path, done: bool) -> None:
+    def _clean_up(self, event_stream: Generator[events.Event, None, None], output: Path, done: bool) -> None:
         """Wait until the work has ended, which closing its events asks for, and leave no folder without a result."""
         try:
-            happening.close()
+            event_stream.close()
         except Exception:
             logging.getLogger(__name__).exception("a run did not end well")
         finally:
-            self.workshop.close_result(output)
+            self.sessions.close_result(output)
             if not done:
-                self.workshop.discard(output)
+                self.sessions.discard(output)
 
-    def _request(self, session: str, portrait: Portrait, values: tuple[object, ...]) -> AnimationRequest:
+    def _request(self, session: str, portrait: SessionPhoto, values: tuple[object, ...]) -> AnimationRequest:
         """The request from the values of the options, the engine where there is a choice, and the cards.
 
         Raises `RequestError`, also for a clip that this session did not upload.
         """
         first = len(fields(form.OptionValues))
-        second = first + (len(fields(EngineValues)) if self.workshop.model is not None else 0)
+        second = first + (len(fields(EngineValues)) if self.sessions.model is not None else 0)
         engine = EngineValues(*values[first:second]) if second > first else None
         cards = card_values(values[second:], len(portrait.thumbnails))
-        admit = partial(self.workshop.uploads.admit, session)
-        cards = {face: form.admitted(face, card, admit) for face, card in cards.items()}
+        authorize = partial(self.sessions.uploads.authorize, session)
+        cards = {face: form.authorize_files(face, card, authorize) for face, card in cards.items()}
         options = form.OptionValues(*values[:first])
-        return form.request_of(Path(portrait.path), cards, options, engine, self.workshop.model)
+        return form.build_request(Path(portrait.path), cards, options, engine, self.sessions.model)
 
     def _shown(self, event: events.Event, request: AnimationRequest, said: list[str]) -> Iterator[Updates]:
         """What an event changes on the page; `said` keeps the sentences of the run so far."""
-        if isinstance(event, events.Waiting):
-            yield {self.widgets.progress: pictures.progress_bar(words.waiting_text(event.ahead), 0)}
+        if isinstance(event, events.Queued):
+            yield {self.widgets.progress: html_snippets.progress_bar(strings.queued_text(event.position), 0)}
         elif isinstance(event, events.Stage):
-            yield {self.widgets.progress: pictures.progress_bar(words.STAGES[event.name], 0)}
+            yield {self.widgets.progress: html_snippets.progress_bar(strings.STAGES[event.name], 0)}
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total
-            yield {self.widgets.progress: pictures.progress_bar(words.step_text(event), percent)}
+            yield {self.widgets.progress: html_snippets.progress_bar(strings.step_text(event), percent)}
         elif isinstance(event, events.Remark | events.Note):
             # What is both for now and for the result comes as both.
             if event.text not in said:
                 said.append(event.text)
-                texts = [words.in_words(text, self._hidden(request)) for text in said]
-                yield {self.widgets.message: "".join(map(pictures.remark, texts))}
-        elif isinstance(event, events.Frames):
-            url = pictures.data_url(event.frame, LOOK_SIDE)
-            yield {self.widgets.look: pictures.picture(url, "the result so far")}
+                texts = [strings.hide_paths(text, self._hidden(request)) for text in said]
+                yield {self.widgets.message: "".join(map(html_snippets.message_html, texts))}
+        elif isinstance(event, events.PreviewImage):
+            url = html_snippets.data_url(event.image, PREVIEW_IMAGE_SIDE)
+            yield {self.widgets.preview_image: html_snippets.picture(url, "the result so far")}
         elif isinstance(event, events.Done):
-            yield {**self._end(""), **show_result(self.result, event.result)}
+            yield {**self._reset_page(""), **show_result(self.result, event.result)}
         elif isinstance(event, events.Cancelled):
-            yield self._end(pictures.remark(words.STOPPED))
+            yield self._reset_page(html_snippets.message_html(strings.STOPPED))
         elif isinstance(event, events.Failed):
-            yield self._end(self._refusal(event.error, request))
+            yield self._reset_page(self._refusal(event.error, request))
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
         """The error and what was noticed before it, without the places of files on the server."""
-        return pictures.refused(error, self._hidden(request))
+        return html_snippets.error_with_notes(error, self._hidden(request))
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""
-        models = self.workshop.animator.models_dir or models_dir()
-        return [*form.places(request), models, *self.workshop.served]
+        models = self.sessions.animator.inputs.models_dir or models_dir()
+        return [*form.private_paths(request), models, *self.sessions.served]
 
-    def _end(self, message: str) -> Updates:
+    def _reset_page(self, message: str) -> Updates:
         """The page as it is when nothing runs, but for Animate: `enable` follows."""
         return {
             self.widgets.job: "",
             self.widgets.stop: gr.update(visible=False),
             self.widgets.message: message,
             self.widgets.progress: "",
-            self.widgets.look: "",
+            self.widgets.preview_image: "",
         }
 
 
-def _paths(portrait: Portrait | None) -> list[Path]:
+def _paths(portrait: SessionPhoto | None) -> list[Path]:
     return [Path(portrait.path)] if portrait else []

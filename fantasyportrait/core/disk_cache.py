@@ -1,0 +1,117 @@
+"""A disk cache: one folder per entry, written atomically, evicted least recently used first."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.files import file_sha256
+
+T = TypeVar("T")
+
+CACHE_EXPIRY_S = 30 * 24 * 3600.0
+"""How long an entry that is not used is kept on a user's own machine."""
+
+_CHECKSUMS = "sha256.json"
+_TEMP_PREFIX = ".tmp-"
+# What a process that was killed left behind.
+_STALE_S = 3600.0
+
+
+def content_key(path: Path, description: str) -> str:
+    """Name of an entry: sha256 of `description` (how it is made) and of the source file's bytes."""
+    try:
+        return file_sha256(path, f"{description}\n")
+    except OSError as error:
+        raise MediaError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+
+
+@dataclass(frozen=True)
+class DiskCache:
+    """A folder that keeps results, each under a name that says everything it depends on.
+
+    At most `entries` of them and `max_bytes` bytes are kept, those used longest ago go first; one that was not used for
+    `expiry_s` seconds is gone. Every file of an entry is held against the sha256 that was taken when it was written.
+    A cache is never in the way: where nothing can be read or written, work is merely done again.
+    """
+
+    folder: Path
+    entries: int = 64
+    max_bytes: int = 512 << 20
+    expiry_s: float = CACHE_EXPIRY_S
+
+    def load(self, key: str, read: Callable[[Path], T]) -> T | None:
+        """What `read` makes of the entry's folder, or None where it is absent, expired or damaged (then it is removed).
+
+        Damage is a file whose sha256 is another one, or at which `read` raises.
+        """
+        entry = self.folder / key
+        try:
+            if entry.stat().st_mtime < time.time() - self.expiry_s:
+                raise ValueError("the entry is expired")
+            _verify_checksums(entry)
+            found = read(entry)
+        except Exception:  # damage shows itself in as many ways as there are readers
+            shutil.rmtree(entry, ignore_errors=True)
+            return None
+        with suppress(OSError):  # a read-only cache is still a cache
+            os.utime(entry)
+        return found
+
+    def store(self, key: str, write: Callable[[Path], None]) -> None:
+        """Let `write` fill a folder, then the entry; a full disk or one that cannot be written costs only the cache."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temp_dir = Path(tempfile.mkdtemp(dir=self.folder, prefix=_TEMP_PREFIX))
+        except OSError:
+            return
+        try:
+            write(temp_dir)
+            checksums = {file.name: file_sha256(file) for file in temp_dir.iterdir()}
+            (temp_dir / _CHECKSUMS).write_text(json.dumps(checksums), encoding="utf-8")
+            os.replace(temp_dir, self.folder / key)
+        except OSError:  # also where another process stored the same entry first
+            shutil.rmtree(temp_dir, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(temp_dir, ignore_errors=True)
+            raise
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove what is expired, then the entries used longest ago beyond those that are kept."""
+        now, places, left = time.time(), self.entries, self.max_bytes
+        for used, size, entry in sorted(self._list_entries(), reverse=True):
+            if entry.name.startswith(_TEMP_PREFIX):
+                keep = used > now - _STALE_S  # another process may be writing it
+            else:
+                places, left = places - 1, left - size
+                keep = places >= 0 and left >= 0 and used > now - self.expiry_s
+            if not keep:
+                shutil.rmtree(entry, ignore_errors=True)
+
+    def _list_entries(self) -> list[tuple[float, int, Path]]:
+        """(time of the last use, bytes, folder) of each entry, whole or not."""
+        found = []
+        with suppress(OSError):
+            for entry in self.folder.iterdir():
+                with suppress(OSError):
+                    size = sum(file.stat().st_size for file in entry.iterdir())
+                    found.append((entry.stat().st_mtime, size, entry))
+        return found
+
+
+def _verify_checksums(entry: Path) -> None:
+    """Raise ValueError or OSError unless the entry's files are those that were written."""
+    checksums = json.loads((entry / _CHECKSUMS).read_text(encoding="utf-8"))
+    if checksums.keys() | {_CHECKSUMS} != {file.name for file in entry.iterdir()}:
+        raise ValueError("files are missing, or more than were written")
+    for name, digest in checksums.items():
+        if file_sha256(entry / name) != digest:
+            raise ValueError(f"{name} was changed")

@@ -1,0 +1,104 @@
+"""The door to the engines: a scene goes in, frames come out."""
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.engines.progress import Progress
+from fantasyportrait.faces.face import MaskedFace, Track
+from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
+from fantasyportrait.schema.cast import ClipSource, Role, delay_frames
+from fantasyportrait.schema.events import StageName
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline, fill_indices
+from fantasyportrait.weights.store import model_path
+
+Frame = NDArray[np.uint8]
+# Longer videos repeat a built-in motion, which has no seam, so that memory does not grow with the length.
+MAX_LOOP_S = 30
+
+
+@dataclass(frozen=True)
+class ScenePart:
+    """One face of the scene with its role (None: still) and, where a clip drives it, the chosen person's track."""
+
+    face: MaskedFace
+    role: Role | None = None
+    track: Track | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What an engine needs.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB, the portrait at the result's size.
+        parts: one for every face of the portrait, in the pixels' coordinates.
+        timeline: of the result.
+        request: for the options; its cast is already in `parts`.
+    """
+
+    pixels: Frame
+    parts: tuple[ScenePart, ...]
+    timeline: Timeline
+    request: AnimationRequest
+
+
+@dataclass(frozen=True)
+class EngineCallbacks:
+    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a
+    preview image at the result so far."""
+
+    note: Callable[[str], None]
+    remark: Callable[[str], None]
+    stage: Callable[[StageName, int], Progress]
+    preview_image: Callable[[Frame], None]
+
+
+class Engine(Protocol):
+    """Turns a scene into frames."""
+
+    @property
+    def name(self) -> str:
+        """What a request calls it."""
+        ...
+
+    def check(self, request: AnimationRequest) -> None:
+        """Raise now what is missing for the request (packages, weights), before anything slow is done."""
+        ...
+
+    def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
+        """(width, height) of the frames for a photo of that size."""
+        ...
+
+    def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
+        """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
+        ...
+
+
+def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
+    """The mean face that motions are measured on; `WeightsError` where its file cannot be had."""
+    return read_canonical_face(model_path("face_geometry", folder=models_dir))
+
+
+def motion_frame_indices(part: ScenePart, length: int, scene: Scene) -> NDArray[np.int64]:
+    """Which of the `length` rows of the part's motion each frame of the scene plays, int64 (frames,).
+
+    A clip begins after its delay and is filled as the request says; built-in motions loop.
+    """
+    source = None if part.role is None else part.role.source
+    if not isinstance(source, ClipSource):
+        return fill_indices(length, scene.timeline.frames, "loop")
+    return fill_indices(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))
+
+
+def loop_length(timeline: Timeline) -> int:
+    """Frames of a built-in motion's turn: the video's, or an equal part of it where that is long."""
+    turns = math.ceil(timeline.duration_s / MAX_LOOP_S)
+    return math.ceil(timeline.frames / turns)

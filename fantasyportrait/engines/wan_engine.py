@@ -1,0 +1,239 @@
+"""The diffusion engine: a scene goes in, frames come out of the paper's model."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
+from fantasyportrait.core.paths import default_cache_dir
+from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene, ScenePart
+from fantasyportrait.engines.sampling_workload import guidance_of, sampled_frames, workload_of
+from fantasyportrait.engines.wan_model import WanModel, check_model, lora_file, motion_nets, prepare_model, segmenter
+from fantasyportrait.engines.wan_motion import MotionBuilder, build_face_map
+from fantasyportrait.images.images import multiple_size, resize
+from fantasyportrait.media.decoder import Decoder
+from fantasyportrait.motion.motion_code import MotionCode
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.cast import FreeSource
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
+
+if TYPE_CHECKING:
+    from fantasyportrait.pipelines.video_sampling import FaceJob, VideoJob
+    from fantasyportrait.planning.pipeline_manager import PipelineManager
+    from fantasyportrait.planning.planner import ExecutionPlan
+    from fantasyportrait.planning.workload import Workload
+    from fantasyportrait.runtime.process_group import ProcessGroup
+
+WAN_SIDE = 720
+SIDE_MULTIPLE = 16
+# A latent pixel is eight of the picture; shown at half size it is still small, and says enough.
+PREVIEW_SCALE = 4
+POLL_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class _LoadedModel:
+    """A model, and where its pipeline comes from."""
+
+    model: WanModel
+    pipeline_manager: "PipelineManager"
+
+
+class WanEngine:
+    """The diffusion engine. Its model stays loaded for the next request; one request runs at a time."""
+
+    name = "wan"
+
+    def __init__(
+        self,
+        models_dir: Path | None,
+        cache_dir: Path | None,
+        runtime_config: RuntimeConfig,
+        decoder: Decoder,
+        process_group: "ProcessGroup | None" = None,
+        cache_expiry_s: float = CACHE_EXPIRY_S,
+    ) -> None:
+        self._decoder, self._cache_expiry_s = decoder, cache_expiry_s
+        self._models_dir, self._cache_dir, self._runtime_config, self._process_group = (
+            models_dir,
+            cache_dir,
+            runtime_config,
+            process_group,
+        )
+        self._lock = threading.Lock()
+        self._loaded: _LoadedModel | None = None
+
+    def check(self, request: AnimationRequest) -> None:
+        """Raise `DependencyError` or `WeightsError` for what is not there, `RequestError` for a device that is not."""
+        check_model(request.sampling, self._models_dir)
+        if self._runtime_config != RuntimeConfig():
+            from fantasyportrait.runtime.library_logging import quiet_libraries
+
+            with quiet_libraries():
+                from fantasyportrait.runtime.offload import check_runtime_config
+            check_runtime_config(self._runtime_config)
+
+    def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
+        """The longest side as in the original, both sides multiples of 16."""
+        return multiple_size(width, height, max_side or WAN_SIDE, SIDE_MULTIPLE)
+
+    def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
+        """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
+        loading = callbacks.stage("model", 1)
+        with self._exclusive(cancel):
+            frames = sampled_frames(scene.timeline.frames)
+            spare = frames - scene.timeline.frames
+            if spare:
+                callbacks.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
+            cancel.check()
+            loaded = self._model(scene.request.sampling)
+            plan = loaded.pipeline_manager.ready(self._size(scene, frames), callbacks.remark, _both(callbacks), cancel)
+            loading.update(1)
+            cancel.check()
+            job = self._job(scene, loaded.model, plan, cancel, callbacks)
+            yield from itertools.islice(
+                self._frames(loaded.pipeline_manager, plan.job.passes, job, cancel, callbacks), scene.timeline.frames
+            )
+
+    @contextmanager
+    def _exclusive(self, cancel: CancelToken) -> Iterator[None]:
+        """Wait until no other request is being rendered; whoever waits can still be cancelled."""
+        while not self._lock.acquire(timeout=POLL_INTERVAL_S):
+            cancel.check()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _model(self, sampling: Sampling) -> _LoadedModel:
+        """The request's model; the pipeline of another one is let go."""
+        from fantasyportrait.runtime.library_logging import quiet_libraries
+
+        with quiet_libraries():
+            from fantasyportrait.pipelines.loading import ModelFiles
+            from fantasyportrait.planning.pipeline_manager import PipelineManager
+
+            model = prepare_model(sampling.model, self._models_dir)
+        if self._loaded is None or self._loaded.model != model:
+            self._loaded = None
+            pipeline_manager = PipelineManager(
+                ModelFiles(model.folder, model.gguf), self._runtime_config, self._cache, self._process_group
+            )
+            self._loaded = _LoadedModel(model, pipeline_manager)
+        return self._loaded
+
+    def _size(self, scene: Scene, frames: int) -> "Workload":
+        """The scene as an estimate sees it."""
+        sampling = scene.request.sampling
+        height, width = scene.pixels.shape[:2]
+        free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
+        faces = len(scene.parts) - len(free)
+        return workload_of(sampling, (width, height), frames, faces, lora_file(sampling, self._models_dir))
+
+    def _job(
+        self, scene: Scene, model: WanModel, plan: "ExecutionPlan", cancel: CancelToken, callbacks: EngineCallbacks
+    ) -> "VideoJob":
+        """The scene as arrays: every face's motion, and where each face is."""
+        from fantasyportrait.pipelines.video_sampling import VideoJob
+
+        frames = plan.job.frames
+        sampling = scene.request.sampling
+        progress = callbacks.stage("motion", len(scene.parts))
+        maker = MotionBuilder(
+            motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder, self._cache_expiry_s
+        )
+        drives = maker.drives(scene, frames, progress.update, cancel)
+        sam = segmenter(self._models_dir) if sampling.region == "segment" else None
+        return VideoJob(
+            pixels=scene.pixels,
+            faces=tuple(_face_job(drive.part, drive.code) for drive in drives if drive.code is not None),
+            face_map=build_face_map(scene, drives, sam),
+            frames=frames,
+            steps=sampling.num_inference_steps,
+            seed=sampling.seed,
+            guidance=guidance_of(sampling),
+            prompt=sampling.prompt,
+            negative_prompt=sampling.negative_prompt,
+            batch_passes=plan.estimate.batch_passes,
+            max_window_frames=plan.max_window_frames,
+            tiled_encode=plan.estimate.tiled_encode,
+            tiled_decode=plan.estimate.tiled_decode,
+            lora=lora_file(sampling, self._models_dir),
+            step_cache=sampling.step_cache,
+            cache_threshold=sampling.cache_threshold,
+        )
+
+    def _frames(
+        self,
+        pipeline_manager: "PipelineManager",
+        passes: float,
+        job: "VideoJob",
+        cancel: CancelToken,
+        callbacks: EngineCallbacks,
+    ) -> Iterator[Frame]:
+        """One frame at a time, with a preview image of the latents after every step, which has so many passes on
+        average."""
+        from fantasyportrait.pipelines.video_sampling import sample_video
+        from fantasyportrait.runtime.offload import resolve_device
+        from fantasyportrait.runtime.torch_config import torch_settings
+
+        progress = callbacks.stage("sample", job.steps)
+        times = [time.monotonic()]
+        changes: list[str] = []
+
+        def note(text: str) -> None:
+            changes.append(text)
+            _both(callbacks)(text)
+
+        def on_step(done: int, picture: Frame) -> None:
+            times.append(time.monotonic())
+            progress.update(done)
+            callbacks.preview_image(
+                resize(picture, (picture.shape[1] * PREVIEW_SCALE, picture.shape[0] * PREVIEW_SCALE), fast=True)
+            )
+            # What changed on the way was not what was estimated, and a single step is mostly preparations.
+            if done == job.steps > 1 and not changes:
+                pipeline_manager.record(passes * _pass_s(times, job))
+
+        with torch_settings(resolve_device(self._runtime_config), self._runtime_config.compile):
+            for chunk in sample_video(pipeline_manager, job, on_step, note, cancel):
+                cancel.check()
+                yield from chunk
+
+    @property
+    def _cache(self) -> Path:
+        return self._cache_dir or default_cache_dir()
+
+
+def _both(callbacks: EngineCallbacks) -> Callable[[str], None]:
+    """Told at once and kept: what the user should know of how the video was made."""
+
+    def say(text: str) -> None:
+        callbacks.remark(text)
+        callbacks.note(text)
+
+    return say
+
+
+def _pass_s(times: Sequence[float], job: "VideoJob") -> float:
+    """Seconds of a pass, from the times at which each step ended: the first waited for preparations and compilers."""
+    count = sum(len(job.guidance.passes(step, job.steps, bool(job.faces))) for step in range(1, job.steps))
+    return (times[-1] - times[1]) / count
+
+
+def _face_job(part: ScenePart, code: MotionCode) -> "FaceJob":
+    """The face with its role's strength and switches; a still face follows its own portrait in full."""
+    from fantasyportrait.pipelines.video_sampling import FaceJob
+
+    role = part.role
+    if role is None or role.source is None:
+        return FaceJob(part.face.id, code.features)
+    groups = {"head_pose": role.head, "eyes": role.eyes, "emotion": role.emotion, "mouth": role.mouth}
+    return FaceJob(part.face.id, code.features, role.strength, groups)

@@ -1,0 +1,148 @@
+"""The diffusion engine's model: original files become one folder, and the nets that read motion from faces."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.optional import check_installed, require
+from fantasyportrait.engines.wan_motion import Segmenter
+from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.weights.assemble import NetworkSpec, WanNetworkSpecs, assemble
+from fantasyportrait.weights.gguf_file import read_gguf
+from fantasyportrait.weights.original_files import FACE_LANDMARKS
+from fantasyportrait.weights.store import fetch_command, models_dir as usual_models_dir
+from fantasyportrait.weights.wan_paths import WanPaths, wan_lora, wan_paths
+
+# Beside the pickles of a model that is not of the original size; the original ones need none.
+ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
+ENCODER_WEIGHTS = "diffusion_pytorch_model.safetensors"
+SAM_FOLDER = "sam"
+
+
+@dataclass(frozen=True)
+class WanModel:
+    """A model ready to load: the assembled folder, and a GGUF file that replaces its transformer's weights."""
+
+    folder: Path
+    gguf: Path | None = None
+
+
+def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
+    """Raise `WeightsError` or `DependencyError` where a file or package is missing that this sampling needs.
+
+    Nothing is opened or imported.
+    """
+    check_installed("diffusers", extra="wan", purpose="the wan engine")
+    sources = wan_paths(sampling.model, models_dir)
+    if sources.gguf is not None:
+        check_installed("gguf", extra="gguf", purpose=f"the model {sampling.model}")
+    if sampling.alignment == "original":
+        check_installed("onnxruntime", extra="wan", purpose="alignment as in the original")
+    if lora_file(sampling, models_dir) is not None:
+        check_installed("peft", extra="wan", purpose=f"the LoRA {sampling.lora}")
+    if sampling.region == "segment":
+        _sam_folder(models_dir)
+
+
+def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None:
+    """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is not there."""
+    return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
+
+
+def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
+    """Make the assembled folder of a catalog name or a model folder, once; later calls find it.
+
+    Every original tensor is checked by name and shape. Raises `WeightsError` that names what is missing or wrong,
+    `DependencyError` without the packages of the extra `wan`.
+    """
+    require("diffusers", extra="wan", purpose="the wan engine")
+    sources = wan_paths(model, models_dir)
+    if sources.gguf is not None:
+        read_gguf(sources.gguf)
+    folder = assemble(sources, _networks(sources), sources.base.parent / f"assembled-{_name(sources)}")
+    if sources.gguf is None and not (folder / "model_index.json").is_file():
+        from fantasyportrait.pipelines.loading import write_model_index
+
+        write_model_index(folder, sources.base)
+    return WanModel(folder, sources.gguf)
+
+
+def motion_nets(model: WanModel, request: AnimationRequest) -> MotionNets:
+    """The motion encoder, and how the request has faces aligned: by the original net, which smooths as in the
+    original, or by the mesh with the request's smoothing."""
+    from fantasyportrait.models.motion_encoder import CropEncoder
+
+    folder = model.folder / "motion_encoder"
+    encode = CropEncoder(folder)
+    digest = file_sha256(folder / ENCODER_WEIGHTS)
+    if request.sampling.alignment == "mesh":
+        return MotionNets(encode, digest, smoothing=request.smoothing)
+    return MotionNets(encode, digest, PortraitLandmarkNet(model.folder / FACE_LANDMARKS))
+
+
+def segmenter(models_dir: Path | None = None) -> Segmenter:
+    """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is not there."""
+    folder = _sam_folder(models_dir)
+    from fantasyportrait.models.segment_anything import load_sam, segment
+    from fantasyportrait.runtime.library_logging import quiet_libraries
+
+    with quiet_libraries():
+        sam = load_sam(str(folder))
+
+    def masks(pixels: NDArray[np.uint8], boxes: Any) -> NDArray[np.bool_]:
+        return segment(sam, pixels, boxes)
+
+    return masks
+
+
+def _sam_folder(models_dir: Path | None) -> Path:
+    folder = (models_dir or usual_models_dir()) / SAM_FOLDER
+    if not (folder / "config.json").is_file():
+        command = fetch_command("sam", models_dir)
+        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose region box or head")
+    return folder
+
+
+def _networks(sources: WanPaths) -> WanNetworkSpecs:
+    """Our networks for these files: sizes of the base's config, and original ones where the adapter says no other."""
+    from fantasyportrait.models import shapes
+    from fantasyportrait.models.motion_adapter import MotionAdapter
+    from fantasyportrait.models.motion_encoder import MotionEncoder
+    from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+
+    adapter = shapes.full_config(MotionAdapter, _config(sources.adapter / ADAPTER_CONFIG))
+    encoder = shapes.full_config(MotionEncoder, _config(sources.adapter / ENCODER_CONFIG))
+    stock = _config(sources.base / "transformer" / "config.json")
+    transformer = shapes.full_config(FantasyPortraitTransformer3DModel, {**stock, "motion_dim": adapter["motion_dim"]})
+    return WanNetworkSpecs(
+        transformer=NetworkSpec(shapes.transformer_shapes(transformer), transformer),
+        motion_adapter=NetworkSpec(shapes.adapter_shapes(adapter), adapter),
+        motion_encoder=NetworkSpec(shapes.encoder_shapes(encoder), encoder),
+    )
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    """A config.json without diffusers' own entries; empty where there is none. Raises `WeightsError`."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}): fetch the model again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds no settings: fetch the model again")
+    return {key: value for key, value in content.items() if not key.startswith("_")}
+
+
+def _name(sources: WanPaths) -> str:
+    return sources.base.name if sources.gguf is None else sources.gguf.stem

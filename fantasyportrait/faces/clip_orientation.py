@@ -1,0 +1,155 @@
+"""Driving clips that lie on their side or stand on their head: how to turn them, and a decoder that does."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.limits import Limits
+from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.landmarks import Landmarks
+from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, are_upright, best_orientation, rotated
+from fantasyportrait.images.images import Photo
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.decoder import Decoder
+
+Pixels = NDArray[np.uint8]
+
+_SIDE = 960
+# Frames, spread over the clip, by which its orientation is decided.
+_SAMPLED_FRAMES = 5
+# Many more than one request names: an app that runs for months must not grow.
+_MAX_CLIPS = 256
+
+
+class UprightDecoder:
+    """Reads as `decoder` does, and turns the frames of clips that were found to lie on their side.
+
+    So everything that looks at a clip (its tracks, its motion codes, the side by side) sees it the same way round. A
+    file that takes another's place is another clip. The clips used last are remembered.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._turns: OrderedDict[tuple[object, ...], Rotation] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def limits(self) -> Limits:
+        """See `Decoder`."""
+        return self._decoder.limits
+
+    def turn_of(self, path: Path) -> Rotation:
+        """Degrees clockwise by which the clip's frames are turned."""
+        file = _identity(path)
+        with self._lock:
+            if file not in self._turns:
+                return 0
+            self._turns.move_to_end(file)
+            return self._turns[file]
+
+    def turn(self, path: Path, turn: Rotation) -> None:
+        """From now on the clip is turned so."""
+        file = _identity(path)
+        with self._lock:
+            self._turns[file] = turn
+            self._turns.move_to_end(file)
+            while len(self._turns) > _MAX_CLIPS:
+                self._turns.popitem(last=False)
+
+    def photo(self, path: Path) -> Photo:
+        """See `Decoder`."""
+        return self._decoder.photo(path)
+
+    def probe(self, path: Path) -> ClipInfo:
+        """See `Decoder`; the size is that of the turned frames."""
+        info = self._decoder.probe(path)
+        return replace(info, width=info.height, height=info.width) if self.turn_of(path) in (90, 270) else info
+
+    def frames(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[float, Pixels], None, None]:
+        """See `Decoder`."""
+        turn = self.turn_of(path)
+        source = before = None
+        with closing(self._decoder.frames(path, rate, start_s, end_s, max_side, damage)) as frames:
+            for native_time, pixels in frames:
+                if pixels is not source or before is None:  # a frame that shows twice stays the same array
+                    source, before = pixels, rotated(pixels, turn)
+                yield native_time, before
+
+    def native_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        most: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """See `Decoder`."""
+        turn = self.turn_of(path)
+        with closing(self._decoder.native_frames(path, after, most, max_side, damage)) as frames:
+            for begin, end, pixels in frames:
+                yield begin, end, rotated(pixels, turn)
+
+    def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+        """See `Decoder`."""
+        return self._decoder.native_rate(path)
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """See `Decoder`."""
+        return self._decoder.sound_length_s(path)
+
+    def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[NDArray[np.float32], None, None]:
+        """See `Decoder`."""
+        return self._decoder.sound(path, start_s)
+
+
+def _identity(path: Path) -> tuple[object, ...]:
+    """What changes when another file takes its place, as far as the file system tells."""
+    try:
+        about = path.stat()
+    except OSError:  # reading it says so
+        return (path,)
+    return path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def turn_note(path: Path, turn: Rotation) -> list[str]:
+    """A sentence about a clip that is turned."""
+    return [f"{path.name} was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright"] if turn else []
+
+
+def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir: Path | None) -> Rotation:
+    """How to turn a clip whose `tracks` (none where no face was found) were made without turning it.
+
+    A clip in which people stand upright is not read again. Of another one a few frames are looked at each way round.
+    """
+    known = [face for track in tracks for face in _some_rows(track)]
+    if are_upright(known):
+        return 0
+    length_s = decoder.probe(path).duration_s
+    rate = Fraction(_SAMPLED_FRAMES) / max(Fraction(length_s), Fraction(1, 5))
+    with closing(decoder.frames(path, rate, max_side=_SIDE)) as frames:
+        pictures = [pixels for (_, pixels), _ in zip(frames, range(_SAMPLED_FRAMES), strict=False)]
+    analyser = FaceAnalyser(models_dir)
+    return best_orientation(pictures, lambda pixels: analyser.read(pixels).faces)
+
+
+def _some_rows(track: Track) -> list[Landmarks]:
+    """As many of the rows in which the person was seen as there are looks at a clip."""
+    seen = np.flatnonzero(track.valid)
+    rows = seen[np.linspace(0, len(seen) - 1, min(_SAMPLED_FRAMES, len(seen))).astype(int)]
+    return [Landmarks(track.landmarks[row], 1.0) for row in rows]

@@ -1,0 +1,108 @@
+"""What the user should know about a track before it drives a face: gaps, and a driver who is hard to see."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.faces.face import Track
+
+_TURNED_DEGREES = 40
+_TILTED_DEGREES = 35
+_AWAY_SHARE = 0.25
+_SMALL_PX = 80
+_LOST_S = 1.0
+_LOST_SHARE = 0.2
+_SHORT_S = 0.5
+# The line from forehead to chin of a face that looks into the camera leans by so much.
+_CHIN_LEANS_DEGREES = 3.3
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """How good a track is.
+
+    Attributes:
+        frames: rows of the track.
+        missing: rows without a face, which were filled.
+        longest_gap_s: longest run of such rows, in seconds.
+        warnings: sentences for the user; none for a good track.
+    """
+
+    frames: int
+    missing: int
+    longest_gap_s: float
+    warnings: tuple[str, ...]
+
+
+def report_track(track: Track, rate: Fraction | None, file_size: tuple[int, int] | None = None) -> TrackReport:
+    """Judge a track whose rows are 1 / `rate` seconds apart; None for that of a still picture.
+
+    Sizes in its warnings are pixels of the file, whose frames have `file_size`, in whichever way they are turned: clips
+    are tracked at a smaller size. Without it they are pixels of the track.
+    """
+    scale = 1.0 if file_size is None else max(file_size) / max(track.size)
+    if rate is None:
+        return TrackReport(1, 0, 0.0, tuple(_about_view(track, scale)))
+    frames, missing = len(track), int((~track.valid).sum())
+    longest_gap_s = float(_longest_run(~track.valid) / rate)
+    first_s = float(int(np.argmax(track.valid)) / rate) if missing < frames else float(frames / rate)
+    warnings = []
+    if frames / rate < _SHORT_S:
+        warnings.append(f"the clip is short ({float(frames / rate):.2f} s): use one of at least {_SHORT_S} s")
+    if longest_gap_s > _LOST_S or missing > _LOST_SHARE * frames:
+        warnings.append(
+            f"the face is lost in {missing} of {frames} frames, at the longest for {longest_gap_s:.1f} s: "
+            "the motion there is made up between the frames around it"
+        )
+    if first_s > 0:
+        warnings.append(f"the face is first seen after {first_s:.2f} s: until then it keeps its first pose")
+    if missing < frames:
+        warnings += _about_view(track, scale)
+    return TrackReport(frames, missing, longest_gap_s, tuple(warnings))
+
+
+def crowd_warning(track: Track) -> str | None:
+    """A sentence where more people are seen in the clip than have a track; the same for each of its tracks."""
+    if not track.left_out:
+        return None
+    who = "1 more person is" if track.left_out == 1 else f"{track.left_out} more people are"
+    return f"{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need"
+
+
+def _about_view(track: Track, scale: float) -> list[str]:
+    """Warnings about where the driver looks and how large the face is."""
+    warnings = []
+    seen = track.landmarks[track.valid]
+    pitch, yaw = _rough_pose(seen)
+    away = float(np.mean((np.abs(yaw) > _TURNED_DEGREES) | (np.abs(pitch) > _TILTED_DEGREES)))
+    if away > _AWAY_SHARE:
+        warnings.append(
+            f"the driver is turned away in {away:.0%} of the frames: a clip seen from the front moves a face better"
+        )
+    sides = track.boxes[track.valid, 2:] - track.boxes[track.valid, :2]
+    side = float(np.median(sides.max(axis=1)))
+    if side < _SMALL_PX:
+        least = f"{_SMALL_PX * scale:.0f} px or more"
+        warnings.append(f"the driver's face is only {side * scale:.0f} px large: use a closer clip ({least})")
+    return warnings
+
+
+def _rough_pose(landmarks: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(pitch, yaw) in degrees of landmarks (T, 478, 3), within about 3 of a rigid fit, from two lines of the face."""
+    across = (landmarks[:, 454] - landmarks[:, 234]).astype(np.float64)
+    down = (landmarks[:, 152] - landmarks[:, 10]).astype(np.float64)
+    yaw = -_depth_angle(across)
+    return _depth_angle(down) - _CHIN_LEANS_DEGREES, yaw
+
+
+def _depth_angle(lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angle in degrees between lines (T, 3) and the image plane, positive where they lead away from the camera."""
+    return np.degrees(np.arctan2(lines[:, 2], np.hypot(lines[:, 0], lines[:, 1])))
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> int:
+    """Length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    return int((edges[1::2] - edges[::2]).max(initial=0))

@@ -1,0 +1,1 @@
+"""Still and animated pictures, from files or from memory (Pillow)."""

@@ -1,0 +1,244 @@
+"""Photos in, pictures out. Everything becomes upright sRGB on white, and nothing large is decoded unlooked."""
+
+import hashlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
+from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.core.optional import require
+from fantasyportrait.images.atomic_write import atomic_path, output_errors
+from fantasyportrait.images.exif_orientation import upright
+from fantasyportrait.images.input_checks import check_file, is_video_file
+from fantasyportrait.images.input_file import open_file
+from fantasyportrait.images.large_jpegs import OpenedImage, coefficient_bytes, open_image, reduced_message
+from fantasyportrait.images.photo_header import check_header, is_animated_gif
+from fantasyportrait.images.size_checks import check_pixels
+from fantasyportrait.images.tiff_bmp import check_values, lab_to_srgb, opaque
+
+Pixels = NDArray[np.uint8]
+
+_NAMES = {"WEBP": "WebP"}
+# Bytes of a pixel of Pillow's modes; those that are not named have four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `notes` say what was changed; `sha256` of the file."""
+
+    pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
+    notes: tuple[str, ...]
+    sha256: str
+
+
+def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
+    """Read a photo in one of the limits' formats (HEIC with the extra `heic`); a JPEG over them is read reduced.
+
+    Raises MediaError when the file is missing, broken, of another kind or over a limit, and DependencyError for HEIC
+    without its package.
+    """
+    data = read_bytes(path, limits)
+    check_header(path, data, limits)
+    formats = list(limits.formats)
+    if is_heic(path, data):
+        require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
+        formats.append("HEIF")
+    notes: list[str] = []
+    with as_media_error(path, limits):
+        # In one expression, so that every step can let go of the picture before it.
+        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
+    return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
+    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
+    return np.array(_on_white(*_to_srgb(upright(image), notes), notes))
+
+
+def save_image(path: Path, pixels: Pixels) -> None:
+    """Write uint8 (H, W, 3) in the format of the suffix (.png, .jpg, .webp); whole or not at all."""
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
+    with atomic_path(path) as partial, output_errors(path):
+        Image.fromarray(pixels).save(partial, kind, **({} if kind == "PNG" else {"quality": 95}))
+
+
+def even_size(width: int, height: int, cap: int) -> tuple[int, int]:
+    """(width, height) as it is where both are even and at most `cap`; else scaled to the cap and made even."""
+    if min(width, height) < 1 or cap < 2:
+        raise MediaError(f"a picture of {width} x {height} cannot be made even under a cap of {cap}")
+    scale = min(1.0, cap / max(width, height))
+
+    def even(side: int) -> int:
+        return min(max(2, 2 * int(side * scale / 2 + 0.499)), cap // 2 * 2)
+
+    return even(width), even(height)
+
+
+def multiple_size(width: int, height: int, longest: int, multiple: int) -> tuple[int, int]:
+    """(width, height) scaled so that the longest side is `longest`, each side rounded up to a multiple."""
+    scale = longest / max(width, height)
+    across, down = (max(1, math.ceil(round(side * scale, 6) / multiple)) * multiple for side in (width, height))
+    return across, down
+
+
+def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixels:
+    """uint8 (H, W, 3) scaled to `size` (width, height), antialiased; the same array where nothing changes.
+
+    `fast` is a third of the work and a little softer: for frames that are only looked at.
+    """
+    if (pixels.shape[1], pixels.shape[0]) == size:
+        return pixels
+    kernel = Image.Resampling.BILINEAR if fast else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(pixels).resize(size, kernel))
+
+
+def read_bytes(path: Path, limits: Limits) -> bytes:
+    """A picture's file, whole. Raises MediaError where it is none, empty, or over the limits."""
+    check_file(path, "photo")
+    with open_file(path) as file:
+        size = file.seek(0, 2)
+        if not size:
+            raise MediaError(f"{path} is empty: it holds no picture")
+        if size > limits.file_bytes:
+            raise MediaError(
+                f"{path} is {size >> 20} MiB, too large to be a photo: at most {limits.file_bytes >> 20} MiB are read; "
+                "save it smaller"
+            )
+        file.seek(0)
+        try:
+            return file.read()
+        except OSError as error:
+            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
+    """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"{path} is too large to be read safely: at most {limits.pixels / 1e6:.0f} million pixels; scale it down"
+        ) from error
+    except UnidentifiedImageError as error:
+        if is_video_file(path):
+            raise MediaError(
+                f"{path} is a video, not a photo: give a picture, for example one of its frames"
+            ) from error
+        *names, last = (_NAMES.get(name, name) for name in limits.formats)
+        raise MediaError(f"{path} is not a picture that can be read: use {', '.join(names)} or {last}") from error
+    except FantasyPortraitError:
+        raise
+    except MemoryError as error:
+        raise MediaError(f"{path} needs more memory than there is to be read: scale it down") from error
+    except Exception as error:  # plugins raise what they like: AVIF's a RuntimeError
+        raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
+
+
+def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes: list[str]) -> Image.Image:
+    """The picture, upright, without the decoder that made it: some keep pictures of their own."""
+    with ExitStack() as stack:
+        opened = open_image(data, formats, limits)
+        image = stack.enter_context(opened.image)
+        check_size(path, opened, limits)
+        notes += reduced_message(path.name, opened, limits)
+        notes += _first_of_several(path, image, data)
+        check_values(path, image)
+        image.load()
+        turned = upright(opaque(image) if image.format == "BMP" else image)
+        return image.copy() if turned is image else turned
+
+
+def is_heic(path: Path, data: bytes) -> bool:
+    """Whether it is a HEIC by its first bytes, or by its name where these do not say otherwise."""
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""
+    if b"avi" in brands or data.startswith((b"\xff\xd8", b"\x89PNG")):  # also where the name says .heic
+        return False
+    return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
+
+
+def check_size(path: Path, opened: OpenedImage, limits: Limits) -> None:
+    """Refuse a picture that is over the limits, before it is decoded; raises MediaError."""
+    width, height = opened.image.size
+    advice = "scale it down" if isinstance(opened.image, JpegImageFile) else "scale it down, or save it as a JPEG"
+    check_pixels(path, (width, height), limits, advice)
+    size = width * height * _PIXEL_BYTES.get(opened.image.mode, 4) + coefficient_bytes(opened)
+    if size > limits.decoded_bytes:
+        raise MediaError(
+            f"{path} takes {size >> 20} MiB when it is decoded, and at most {limits.decoded_bytes >> 20} MiB are "
+            "used: scale it down"
+        )
+
+
+def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
+    """A sentence about an animation, or a scan of several pages, of which the first picture is used."""
+    if _is_animated(image, data):
+        return [f"{path.name} is an animation: its first picture is used"]
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return [f"{path.name} has {pages} pages: the first is used"] if pages > 1 else []
+
+
+def _is_animated(image: Image.Image, data: bytes) -> bool:
+    """Whether it is an animation, by its header: Pillow would walk through a whole GIF to count."""
+    if image.format == "GIF":
+        return is_animated_gif(data)
+    return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
+
+
+def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.asarray(image)
+    if grey.max(initial=0) > 255 or image.mode != "I":
+        grey = (grey.clip(0, 65535).astype(np.int32) + 128) // 257
+        notes.append("16-bit grey was scaled to 8 bits")
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+    """RGB in sRGB, and the alpha channel where there is one; each step lets go of the picture before it."""
+    profile = image.info.get("icc_profile")
+    image = _eight_bits(image, notes)
+    alpha = None
+    if image.has_transparency_data:
+        is_grey = image.mode == "LA"
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("L" if is_grey else "RGB")  # grey stays one channel: so its profile fits
+    elif image.mode in ("P", "1", "RGBX"):
+        image = image.convert("RGB")
+    if image.mode == "LAB":
+        return lab_to_srgb(image), alpha
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            image = converted or image
+        except (ImageCms.PyCMSError, OSError) as error:
+            notes.append(f"its colour profile cannot be used and was left out ({error})")
+    return image.convert("RGB") if image.mode != "RGB" else image, alpha
+
+
+def _on_white(image: Image.Image, alpha: Image.Image | None, notes: list[str]) -> Image.Image:
+    if alpha is None:
+        return image
+    if alpha.getextrema() != (255, 255):
+        notes.append("transparent parts were laid on white")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white

@@ -1,0 +1,67 @@
+"""JPEGs that hold more pixels than are decoded: a phone's 48 to 200 megapixels are read at a part of their size."""
+
+import io
+from typing import NamedTuple
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from fantasyportrait.core.limits import Limits
+
+Size = tuple[int, int]
+
+# Of width and height: what the transform of a JPEG's blocks can be cut down to while it is decoded.
+_PARTS = (2, 4, 8)
+
+
+class OpenedImage(NamedTuple):
+    """A picture before it is decoded: `image.size` is what will be decoded, `full` what the file holds."""
+
+    image: Image.Image
+    full: Size
+
+
+def open_image(data: bytes, formats: list[str], limits: Limits) -> OpenedImage:
+    """Open a file's bytes, a JPEG over the limits at 1/2, 1/4 or 1/8 of its size where that is within them.
+
+    Raises what Pillow raises. What is over the limits even so is returned as it is: it must not be decoded.
+    """
+    if not data.startswith(b"\xff\xd8") or "JPEG" not in formats:
+        image = Image.open(io.BytesIO(data), formats=formats)
+        return OpenedImage(image, image.size)
+    # Not by `Image.open`, which refuses 180 megapixels by their header, however little of them is decoded.
+    jpeg = JpegImageFile(io.BytesIO(data))
+    full = jpeg.size
+    part = _part(full, limits)
+    if part > 1:
+        jpeg.draft(None, (max(1, full[0] // part), max(1, full[1] // part)))
+    return OpenedImage(jpeg, full)
+
+
+def coefficient_bytes(opened: OpenedImage) -> int:
+    """Memory of the coefficients that a progressive JPEG is decoded from, of its full size; 0 for other pictures."""
+    if not isinstance(opened.image, JpegImageFile) or "progressive" not in opened.image.info:
+        return 0
+    layers = [(across, down) for _, across, down, _ in opened.image.layer]
+    most = max(across for across, _ in layers) * max(down for _, down in layers)
+    return 2 * opened.full[0] * opened.full[1] * sum(across * down for across, down in layers) // most
+
+
+def reduced_message(name: str, opened: OpenedImage, limits: Limits) -> list[str]:
+    """A sentence where the picture is not read at its full size."""
+    (width, height), (across, down) = opened.image.size, opened.full
+    if (width, height) == (across, down):
+        return []
+    return [
+        f"{name} ({across} x {down}) was read at {width} x {height}: at most {limits.pixels / 1e6:.0f} million pixels "
+        f"and {limits.longest_side} on a side are decoded"
+    ]
+
+
+def _part(size: Size, limits: Limits) -> int:
+    """1 for a picture within the limits, or the part that brings it within them; 1 as well where none does."""
+    for part in (1, *_PARTS):
+        width, height = -(-size[0] // part), -(-size[1] // part)
+        if width * height <= limits.pixels and max(width, height) <= limits.longest_side:
+            return part
+    return 1

@@ -1,0 +1,39 @@
+"""Pictures that are in memory already, as numpy arrays or Pillow images, become photos."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.images.images import Photo, upright_srgb
+
+RULE = "give uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W)"
+
+
+def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
+    """The picture as a photo, copied: an array is uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) in sRGB.
+
+    A Pillow image is turned upright and converted to sRGB as a file is. `sha256` is of the pixels. Raises
+    `RequestError` that names the argument `name` for another shape, dtype or mode.
+    """
+    image = picture if isinstance(picture, Image.Image) else _image_of(picture, name)
+    if image.mode == "F" or 0 in image.size:
+        raise RequestError(f"{name} is an image of mode {image.mode} and size {image.size}: {RULE}")
+    notes: list[str] = []
+    try:
+        pixels = upright_srgb(image, notes)
+    except Exception as error:  # closed, cut off, of a rare mode: Pillow raises as it likes
+        raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Photo(pixels, tuple(notes), digest)
+
+
+def _image_of(array: NDArray[Any], name: str) -> Image.Image:
+    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    channels = 1 if flat.ndim == 2 else flat.shape[2] if flat.ndim == 3 else 0
+    if flat.dtype != np.uint8 or channels not in (1, 3, 4) or 0 in flat.shape:
+        raise RequestError(f"{name} is a {array.dtype} array {array.shape}: {RULE}")
+    return Image.fromarray(np.ascontiguousarray(flat))

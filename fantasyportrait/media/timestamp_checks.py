@@ -1,0 +1,61 @@
+"""How fast a clip's frames follow each other: damaged time stamps make rows without end from a few frames."""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from fantasyportrait.core.errors import MediaError
+
+_SLOW_S = Fraction(1, 4)
+_SPARSE_S = 2
+_FEWEST_A_SECOND, _MOST_A_SECOND = Fraction(1, _SPARSE_S), 300
+_ALLOWED_S, _ALLOWED_FRAMES = 10, 1000
+
+
+def low_rate_message(path: Path, stamps: Sequence[Fraction]) -> str | None:
+    """A sentence about a clip of few frames a second, by the ascending time stamps (s) of its first frames.
+
+    The median gap counts, so that one wild stamp does not. Raises MediaError where it is more than two seconds.
+    """
+    if len(stamps) < 2:
+        return None
+    gap_s = statistics.median(later - earlier for earlier, later in itertools.pairwise(stamps))
+    if gap_s > _SPARSE_S:
+        raise _sparse(path, len(stamps), stamps[-1] - stamps[0])
+    if gap_s > _SLOW_S:
+        return (
+            f"{path.name} shows only {float(1 / gap_s):.1f} frames a second, so the face moves in jerks; where that is "
+            "not so in a player, its time stamps are damaged: convert it to MP4"
+        )
+    return None
+
+
+class FrameRateCheck:
+    """Counts decoded frames against their time; refuses a clip once they do not fit each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._frames = 0
+        self._first_s: Fraction | None = None
+
+    def add(self, begin_s: Fraction) -> None:
+        """Count a frame that begins at `begin_s`; raises MediaError for too few or too many frames so far."""
+        self._frames += 1
+        first_s = self._first_s = begin_s if self._first_s is None else min(self._first_s, begin_s)
+        length_s = begin_s - first_s
+        if length_s > _ALLOWED_S + self._frames / _FEWEST_A_SECOND:
+            raise _sparse(self._path, self._frames, length_s)
+        if self._frames > _ALLOWED_FRAMES + length_s * _MOST_A_SECOND:
+            raise MediaError(
+                f"{self._path} shows {self._frames} frames in {float(length_s):.2f} s, more than {_MOST_A_SECOND} a "
+                "second: its time stamps are damaged; convert it to MP4"
+            )
+
+
+def _sparse(path: Path, frames: int, length_s: Fraction) -> MediaError:
+    return MediaError(
+        f"{path} shows {frames} frames in {float(length_s):.0f} s, fewer than one in {_SPARSE_S} s: its time stamps "
+        "are damaged; convert it to MP4"
+    )

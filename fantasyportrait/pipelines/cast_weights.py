@@ -1,0 +1,95 @@
+"""A transformer's shards in the precision it computes in, so that they can be used where they lie.
+
+A file of the right numbers is mapped, not read: a block's pages come when it is its turn, and the system forgets them
+where memory is short. The base's own shards hold float32, which loading would turn into a copy in memory.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import OutputError
+from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+
+_INDEX = "diffusion_pytorch_model.safetensors.index.json"
+# Nobody writes to a half for so long: its process was killed.
+_STALE_S = 600.0
+
+
+def cast_folder(
+    folder: Path, precision: torch.dtype, note: Callable[[str], None], cancel: CancelToken | None = None
+) -> Path:
+    """A folder beside `folder` (an assembled transformer) with the same tensors in `precision`, made once.
+
+    `note` is told before it is made.
+
+    One shard at a time is in memory, and `cancel` is asked before each. Raises `Cancelled`, and `OutputError` where
+    there is no room on the disk.
+    """
+    out = _copy(folder, precision)
+    if has_cast_weights(folder, precision):
+        return out
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
+    note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
+    remove_stale_copies(folder, precision)
+    half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
+    try:
+        _fill(folder, half, precision, cancel or CancelToken())
+        if not has_cast_weights(folder, precision):
+            half.replace(out)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if has_cast_weights(folder, precision):
+            return out  # another process was faster, with the same result
+        raise OutputError(
+            f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
+            f"{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
+        ) from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return out
+
+
+def has_cast_weights(folder: Path, precision: torch.dtype) -> bool:
+    """Whether `cast_folder` finds what it made before, and needs no room on the disk."""
+    return (_copy(folder, precision) / _INDEX).is_file()
+
+
+def _copy(folder: Path, precision: torch.dtype) -> Path:
+    return folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
+
+
+def remove_stale_copies(folder: Path, precision: torch.dtype) -> None:
+    """Remove what killed processes left of their copies."""
+    for half in folder.parent.glob(f".{_copy(folder, precision).name}-*"):
+        try:
+            touched_s = max(path.stat().st_mtime for path in (half, *half.iterdir()))
+        except OSError:
+            continue  # it was renamed or removed at this moment
+        if touched_s < time.time() - _STALE_S:
+            shutil.rmtree(half, ignore_errors=True)
+
+
+def _fill(folder: Path, out: Path, precision: torch.dtype, cancel: CancelToken) -> None:
+    shutil.copyfile(folder / "config.json", out / "config.json")
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    for shard in sorted(set(index["weight_map"].values())):
+        cancel.check()
+        with safe_open(folder / shard, framework="pt") as held:
+            tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - no mapping
+            save_file({key: value.to(_precision(key, precision)) for key, value in tensors.items()}, out / shard)
+    # Last, since its presence says that the rest is there.
+    (out / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def _precision(key: str, precision: torch.dtype) -> torch.dtype:
+    """As loading has it: norms and time stay in float32."""
+    whole = FantasyPortraitTransformer3DModel._keep_in_fp32_modules
+    return torch.float32 if precision != torch.float32 and set(whole) & set(key.split(".")) else precision

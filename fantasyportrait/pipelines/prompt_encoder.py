@@ -1,0 +1,102 @@
+"""What umT5 says of a prompt, without ever loading that model whole: layer by layer from its shards, kept by hash.
+
+An empty prompt gives one row, so most videos need the text encoder (5.7 billion parameters) once in their life.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from fantasyportrait.core.disk_cache import DiskCache
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.runtime.library_logging import quiet_libraries
+
+# Of every T5 tokenizer: an empty text is this one token.
+EOS_TOKEN_ID = 1
+MAX_SEQUENCE_LENGTH = 512
+_FILE = "rows.npy"
+
+
+@dataclass(frozen=True)
+class PromptEncoder:
+    """Rows of prompts, from the folders `text_encoder` and `tokenizer`, kept in the folder `cache`."""
+
+    text_encoder: Path
+    tokenizer: Path
+    cache: Path
+
+    def __call__(self, prompt: str) -> torch.Tensor:
+        """float32 (tokens, text_dim) of a prompt, at most 512 rows; computed in bfloat16, as in the original.
+
+        Raises `WeightsError` where the text encoder's weights are missing.
+        """
+        cache = DiskCache(self.cache / "prompts")
+        key = hashlib.sha256(f"{self._digest()}\n{prompt.strip()}".encode()).hexdigest()
+        kept = cache.load(key, _read)
+        if kept is not None:
+            return kept
+        rows = self._compute(prompt.strip())
+        cache.store(key, partial(_write, rows))
+        return rows
+
+    def _compute(self, prompt: str) -> torch.Tensor:
+        try:
+            with quiet_libraries():
+                return self._states(prompt)
+        except Exception as error:  # a damaged file is told by each library in a kind of its own
+            raise WeightsError(
+                f"the text encoder in {self.text_encoder} or its tokenizer cannot be read ({error}): fetch the base "
+                "model again"
+            ) from error
+
+    def _states(self, prompt: str) -> torch.Tensor:
+        tokens = [EOS_TOKEN_ID]
+        if prompt:
+            tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
+            tokens = tokenizer(prompt_clean(prompt), truncation=True, max_length=MAX_SEQUENCE_LENGTH).input_ids
+        with tempfile.TemporaryDirectory() as unused:
+            # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
+            model = UMT5EncoderModel.from_pretrained(
+                self.text_encoder,
+                device_map={"": "disk"},
+                offload_folder=unused,
+                dtype=torch.bfloat16,
+                local_files_only=True,
+            )
+            with torch.no_grad():
+                # Padding would be masked, so places behind the text change nothing.
+                states = model(torch.tensor([tokens])).last_hidden_state
+        return states[0].float().contiguous()
+
+    def _digest(self) -> str:
+        """sha256 over config, index and tokenizer, and over the shards' places, sizes and times: reading those whole
+        would take minutes."""
+        shards = sorted(self.text_encoder.glob("*.safetensors"))
+        if not shards or not (self.text_encoder / "config.json").is_file():
+            raise WeightsError(
+                f"the text encoder's weights are not in {self.text_encoder}, and even the empty prompt needs them "
+                "once: fetch the base model whole"
+            )
+        digest = hashlib.sha256()
+        for shard in shards:
+            state = shard.stat()
+            digest.update(f"{shard.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        small = [*self.text_encoder.glob("*.json"), *(path for path in self.tokenizer.glob("*") if path.is_file())]
+        for path in sorted(small):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+
+def _read(entry: Path) -> torch.Tensor:
+    return torch.from_numpy(np.load(entry / _FILE, allow_pickle=False))
+
+
+def _write(rows: torch.Tensor, entry: Path) -> None:
+    np.save(entry / _FILE, rows.numpy(), allow_pickle=False)

@@ -1,0 +1,1 @@
+"""What a job costs in memory and time, and which profile fits the machine."""

@@ -1,0 +1,153 @@
+"""Whether a profile fits, and how long it takes: peaks and times in one, and what is missing in words."""
+
+from dataclasses import dataclass, replace
+
+from fantasyportrait.planning.machine import Machine
+from fantasyportrait.planning.peak_memory import load_ram_gib, needs_tiles, peak_ram_gib, peak_vram_gib
+from fantasyportrait.planning.step_time import compute_seconds, fixed_seconds, step_seconds, transfer_seconds
+from fantasyportrait.planning.workload import ActivationCosts, Cost, CostInputs
+from fantasyportrait.runtime.profiles import Profile
+
+
+@dataclass(frozen=True)
+class TimeCorrection:
+    """Measured over predicted seconds; `measured` where this very profile has run before."""
+
+    value: float = 1.0
+    measured: bool = False
+
+
+NO_CORRECTION = TimeCorrection()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be expected of one profile.
+
+    Attributes:
+        profile: the row.
+        batch_passes: whether a step's passes are made as one batch.
+        vram_gib: peak on the device; where device and processor share one memory, of both.
+        ram_gib: peak of the host's memory while it works.
+        load_gib: the same while it loads.
+        step_s: one step of the sampler, through all windows of time.
+        raw_step_s: the same before past runs corrected it.
+        total_s: sampling, encoding and decoding; not loading.
+        possible: whether this machine and model allow the profile at all.
+        fits: whether it is possible and the memory is there.
+        reason: where it does not fit, the reason in words.
+        lacks_disk: whether nothing but room on the disk is missing.
+        suggestions: where memory is short, what of the job would lower the need, in words.
+        measured: whether past runs on this machine have corrected the times.
+        tiled_encode, tiled_decode: whether the VAE has to do so in tiles, since the whole picture does not fit.
+    """
+
+    profile: Profile
+    batch_passes: bool
+    vram_gib: float
+    ram_gib: float
+    load_gib: float
+    step_s: float
+    raw_step_s: float
+    total_s: float
+    possible: bool = True
+    fits: bool = True
+    reason: str = ""
+    lacks_disk: bool = False
+    suggestions: tuple[str, ...] = ()
+    measured: bool = False
+    tiled_encode: bool = False
+    tiled_decode: bool = False
+
+
+def estimate(
+    profile: Profile, inputs: CostInputs, unsupported_reason: str = "", correction: TimeCorrection = NO_CORRECTION
+) -> Estimate:
+    """The estimate for one profile.
+
+    Args:
+        profile: the row.
+        inputs: machine, throughput, model and job.
+        unsupported_reason: why the profile is not possible here, in words; empty where it is.
+        correction: how much longer past steps took than predicted.
+    """
+    job, machine = inputs.job, inputs.machine
+    batch = job.batch_passes if job.batch_passes is not None else _should_batch(profile, inputs)
+    vram, ram, load = (
+        peak_vram_gib(profile, inputs, batch),
+        peak_ram_gib(profile, inputs),
+        load_ram_gib(profile, inputs),
+    )
+    raw = step_seconds(profile, inputs, batch)
+    step = raw * correction.value
+    lack = _shortage(machine, vram, max(ram, load))
+    tiled_encode, tiled_decode = needs_tiles(profile, inputs)
+    return Estimate(
+        profile=profile,
+        batch_passes=batch,
+        vram_gib=vram,
+        ram_gib=ram,
+        load_gib=load,
+        step_s=step,
+        raw_step_s=raw,
+        total_s=job.steps * step + fixed_seconds(profile, inputs),
+        possible=not unsupported_reason,
+        fits=not unsupported_reason and not lack,
+        reason=unsupported_reason or lack,
+        suggestions=_suggestions(profile, inputs, batch, vram) if lack else (),
+        measured=correction.measured,
+        tiled_encode=tiled_encode,
+        tiled_decode=tiled_decode,
+    )
+
+
+def _should_batch(profile: Profile, inputs: CostInputs) -> bool:
+    """Whether reading the weights once for all passes saves time, and the larger batch fits."""
+    if inputs.job.max_passes < 2 or not profile.streams:
+        return False
+    if transfer_seconds(profile, inputs) <= compute_seconds(inputs):
+        return False
+    return peak_vram_gib(profile, inputs, batch=True) <= inputs.machine.vram_gib
+
+
+def _suggestions(profile: Profile, inputs: CostInputs, batch: bool, peak: float) -> tuple[str, ...]:
+    """What would lower the need for memory, in words: what is in the peak of the device's, and can be done without."""
+    needs, job, nothing = inputs.activations, inputs.job, Cost(0, 0)
+    less = {
+        "no step cache (step_cache)": (replace(needs, cached=0), job, batch),
+        "no LoRA (lora)": (needs, replace(job, lora_bytes=0), batch),
+        "passes one by one (batch_passes)": (needs, job, False),
+    }
+    if needs.windows == 1:
+        # Of more frames, a window's are at work at once.
+        less["fewer frames (duration)"] = (replace(needs, forward=nothing, batched=nothing), job, batch)
+    found = []
+    weights = replace(
+        inputs,
+        activations=ActivationCosts(1, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing),
+        job=replace(job, lora_bytes=0),
+    )
+    # Where the weights alone are too much, nothing of the job helps.
+    if peak_vram_gib(profile, weights, batch) < inputs.machine.vram_gib < peak:
+        found = ["a smaller size (max_side)"]
+        found += [
+            words
+            for words, (activations, changed, together) in less.items()
+            if peak_vram_gib(profile, replace(inputs, activations=activations, job=changed), together) < peak
+        ]
+    if inputs.model_size.gguf is None:
+        found.append("a smaller model (gguf-q4)")
+    return tuple(found)
+
+
+def _shortage(machine: Machine, vram: float, ram: float) -> str:
+    """What is missing, in words; empty where nothing is."""
+    if machine.unified_memory:
+        need = max(vram, ram)
+        return f"needs {need:.1f} GiB of memory, {machine.ram_gib:.1f} are free" if need > machine.ram_gib else ""
+    lacks = []
+    if vram > machine.vram_gib:
+        lacks.append(f"needs {vram:.1f} GiB on the GPU, {machine.vram_gib:.1f} are free")
+    if ram > machine.ram_gib:
+        lacks.append(f"needs {ram:.1f} GiB of memory, {machine.ram_gib:.1f} are free")
+    return "; ".join(lacks)

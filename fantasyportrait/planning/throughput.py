@@ -1,0 +1,83 @@
+"""How fast this machine is: short measurements of its arithmetic, its memory, and the link to its GPU."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from fantasyportrait.planning.machine import GIB
+
+_GPU_SIDE, _CPU_SIDE = 8192, 512
+_PIECE_BYTES = 256 << 20
+_CPU_PIECE_BYTES = 16 << 20
+_CPU_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What the machine reaches in the best case.
+
+    Attributes:
+        tflops: of large matrix products in the transformer's precision, 1e12 a second.
+        h2d_gib_s: from pinned memory to the device; infinite where nothing has to move.
+        memory_gib_s: read and written by the device in its own memory.
+    """
+
+    tflops: float
+    h2d_gib_s: float
+    memory_gib_s: float
+
+
+def measure_throughput(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> Throughput:
+    """Measure for at most `seconds` each (on the CPU for some hundredths of a second).
+
+    Args:
+        device: where the transformer computes.
+        dtype: in which it computes.
+        seconds: for each measurement.
+    """
+    on_cpu = device.type == "cpu"
+    seconds = min(seconds, _CPU_SECONDS) if on_cpu else seconds
+    side = _CPU_SIDE if on_cpu else _GPU_SIDE
+    square = torch.randn(side, side, device=device, dtype=dtype)
+    out = torch.empty_like(square)
+    products = _calls_per_second(lambda: torch.matmul(square, square, out=out), device, seconds)
+    piece = torch.zeros(_CPU_PIECE_BYTES if on_cpu else _PIECE_BYTES, dtype=torch.uint8, device=device)
+    other = torch.empty_like(piece)
+    copies = _calls_per_second(lambda: other.copy_(piece), device, seconds)
+    return Throughput(
+        tflops=products * 2 * side**3 / 1e12,
+        h2d_gib_s=_h2d_gib_s(piece, seconds),
+        memory_gib_s=copies * 2 * piece.nbytes / GIB,
+    )
+
+
+def _h2d_gib_s(target: torch.Tensor, seconds: float) -> float:
+    """Copies from pinned memory into `target`; nothing moves where both are one memory."""
+    if target.device.type in ("cpu", "mps"):
+        return float("inf")
+    pinned = torch.zeros(target.shape, dtype=target.dtype).pin_memory()
+    copies = _calls_per_second(lambda: target.copy_(pinned, non_blocking=True), target.device, seconds)
+    return copies * target.nbytes / GIB
+
+
+def _calls_per_second(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """How often `work` runs in a second, once it is warm."""
+    for _ in range(2):
+        work()
+    _synchronize(device)
+    begin, count, passed = time.perf_counter(), 0, 0.0
+    while passed < seconds or not count:
+        # A handful at a time, so that waiting for the device does not count for much.
+        for _ in range(4):
+            work()
+        _synchronize(device)
+        count += 4
+        passed = max(time.perf_counter() - begin, 1e-9)
+    return count / passed
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

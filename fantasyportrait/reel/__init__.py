@@ -1,0 +1,1 @@
+"""Finished videos cut into one: titles, cross-fades, captions, music (moviepy)."""

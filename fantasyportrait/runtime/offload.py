@@ -1,0 +1,138 @@
+"""A pipeline onto its device, by one of diffusers' own ways. Nothing else in the program moves a module."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils.torch_utils import get_module_execution_device
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.runtime.memory import free_device_bytes, is_out_of_memory
+from fantasyportrait.runtime.profiles import Offload, get_profile
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+
+# bfloat16 and float16 both run on GPUs from here on in hardware; older ones have float16 alone.
+_BF16_CAPABILITY = (8, 0)
+# Device and processor share their memory.
+_UNIFIED_MEMORY = ("cpu", "mps")
+# What is needed for a moment alone, and does not stay on a GPU with the others.
+_ONLOADED_ON_DEMAND = ("image_encoder",)
+# Beside its weights a visitor needs room to compute: so much of their size. CLIP takes 2 %, and its kernels a little.
+_ONLOAD_OVERHEAD = 0.1
+
+
+def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
+    """The torch device; `RequestError` for one that this machine does not have."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if runtime_config.device == "auto":
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(runtime_config.device)
+    except RuntimeError as error:
+        raise RequestError(f"device is {runtime_config.device!r}: torch knows no such device ({error})") from error
+    if device.type != "cpu" and (accelerator is None or device.type != accelerator.type):
+        raise RequestError(f"device is {runtime_config.device!r}, which this machine does not have: use auto or cpu")
+    return device
+
+
+def resolve_dtype(runtime_config: RuntimeConfig, device: torch.device) -> torch.dtype:
+    """The transformer's dtype on that device."""
+    if runtime_config.precision != "auto":
+        chosen: torch.dtype = getattr(torch, runtime_config.precision)
+        return chosen
+    if device.type == "cpu":
+        return torch.float32
+    nvidia = torch.cuda.is_available()
+    return (
+        torch.bfloat16 if not nvidia or torch.cuda.get_device_capability(device) >= _BF16_CAPABILITY else torch.float16
+    )
+
+
+def check_runtime_config(runtime_config: RuntimeConfig) -> None:
+    """Raise `RequestError` for a device that is not here, or a profile that it cannot use."""
+    device = resolve_device(runtime_config)
+    if device.type == "cpu" and runtime_config.profile != "auto" and get_profile(runtime_config.profile).gpu_only:
+        raise RequestError(
+            f"the profile {runtime_config.profile} needs a GPU, and the device is the CPU: use auto or resident"
+        )
+
+
+def apply_offload(pipeline: DiffusionPipeline, offload: Offload, device: torch.device) -> None:
+    """Put the pipeline where the profile says, once. An offloaded pipeline must not be moved afterwards.
+
+    Raises an error that `is_out_of_memory` knows where it does not fit, and then holds nothing on the device.
+    """
+    try:
+        _OFFLOAD_METHODS[offload](pipeline, device)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            pipeline.to(torch.device("cpu"))
+        raise
+
+
+@contextmanager
+def onloaded(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside, a module that waits on the host is on the GPU, if there is room for it; else it works on the host.
+
+    One that is placed on the GPU, or that offloading brings there, is left alone.
+    """
+    home = get_module_execution_device(module)
+    size = sum(weight.nbytes for weight in module.parameters())
+    if home == device or free_device_bytes(device) < (1 + _ONLOAD_OVERHEAD) * size:
+        yield
+        return
+    try:
+        module.to(device)
+        yield
+    finally:
+        module.to(home)
+
+
+def _none(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    """All of it, but on a GPU with memory of its own CLIP waits on the host, and comes for its portrait alone."""
+    if device.type in _UNIFIED_MEMORY:
+        pipeline.to(device)
+        return
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and name not in _ONLOADED_ON_DEMAND:
+            part.to(device)
+
+
+def _model(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    pipeline.enable_model_cpu_offload(device=device)
+
+
+def _stream(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    _group_offload(pipeline, device, mapped=False)
+
+
+def _disk(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    _group_offload(pipeline, device, mapped=True)
+
+
+def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    pipeline.enable_sequential_cpu_offload(device=device)
+
+
+def _group_offload(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) -> None:
+    """One block on the device and the next on its way, from memory that is pinned once, or block by block (mapped).
+
+    Without `record_stream`: with it the processor would run ahead, and blocks that are done with would fill the GPU.
+    """
+    streams = device.type not in _UNIFIED_MEMORY
+    pipeline.enable_group_offload(
+        onload_device=device,
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        non_blocking=streams,
+        use_stream=streams,
+        low_cpu_mem_usage=mapped,
+    )
+
+
+_OFFLOAD_METHODS: MappingProxyType[Offload, Callable[[DiffusionPipeline, torch.device], None]] = MappingProxyType(
+    {"none": _none, "model": _model, "stream": _stream, "disk": _disk, "sequential": _sequential}
+)

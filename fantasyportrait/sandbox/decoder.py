@@ -1,0 +1,270 @@
+"""The decoder for files of strangers: everything is decoded in children, and what they say is checked here."""
+
+import os
+import re
+import sys
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.limits import PUBLIC, Limits
+from fantasyportrait.images.images import Photo
+from fantasyportrait.images.input_checks import check_file
+from fantasyportrait.images.input_file import open_file
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import LOOKAHEAD_LIMIT_S, MAX_RATE_DENOMINATOR, Pixels
+from fantasyportrait.media.sound import Block
+from fantasyportrait.sandbox.channel import Payload, can_send_files
+from fantasyportrait.sandbox.decoder_process import DecoderLost, DecoderProcess
+from fantasyportrait.sandbox.pool import DecoderPool
+
+_ERRORS: dict[str, type[FantasyPortraitError]] = {
+    error.__name__: error for error in (MediaError, RequestError, DependencyError)
+}
+_LONGEST_TEXT = 4000
+_LOUDEST = 1e9
+When = TypeVar("When")
+
+
+class SandboxDecoder:
+    """See `media.decoder.Decoder`: the same results as `LocalDecoder`, decoded in child processes.
+
+    A file that crashes its child, hangs or wants too much memory is one MediaError; the next file gets another child.
+    `close` ends the children; so does the end of the program.
+    """
+
+    def __init__(self, limits: Limits = PUBLIC, pool: DecoderPool | None = None) -> None:
+        self._limits = limits
+        self._pool = pool or DecoderPool(limits)
+        self._closing = weakref.finalize(self, self._pool.close)
+
+    @property
+    def limits(self) -> Limits:
+        """What is refused."""
+        return self._limits
+
+    def close(self) -> None:
+        """End the children; safe to call twice."""
+        self._closing()
+
+    def photo(self, path: Path) -> Photo:
+        """See `Decoder`."""
+        with self._child(path, "photo") as (child, descriptor):
+            answer = child.call({"do": "photo", "path": str(path)}, descriptor)
+            _raise(answer, child)
+            pixels = child.array(answer.get("shape"), self._limits.pixels)
+            # Of the file as it was decoded, and not by the child.
+            digest = file_sha256(path) if descriptor is None else _sha256(descriptor)
+            return Photo(pixels, _texts(answer.get("notes"), child), digest)
+
+    def probe(self, path: Path) -> ClipInfo:
+        """See `Decoder`."""
+        with self._answer(path, "probe") as (answer, child):
+            return _clip_info(path, answer, child, self._limits.pixels)
+
+    def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
+        """See `Decoder`."""
+        with self._answer(path, "native_rate") as (answer, child):
+            if "rate" in answer and answer["rate"] is None:
+                return None
+            rate, steady = _fraction(answer.get("rate"), child), answer.get("steady")
+            if rate <= 0 or rate.denominator > MAX_RATE_DENOMINATOR or type(steady) is not bool:
+                raise child.invalid_answer()
+            return rate, steady
+
+    def sound_length_s(self, path: Path) -> Fraction:
+        """See `Decoder`."""
+        with self._answer(path, "sound_length_s") as (answer, child):
+            length_s = _fraction(answer.get("length_s"), child)
+            if length_s < 0:
+                raise child.invalid_answer()
+            return length_s
+
+    def frames(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[float, Pixels], None, None]:
+        """See `Decoder`."""
+        span = {"rate": str(rate), "start_s": float(start_s), "end_s": None if end_s is None else float(end_s)}
+        request = {"do": "frames", "path": str(path), "max_side": max_side, **span}
+        with closing(self._pictures(path, request, damage, _native_time)) as pictures:
+            yield from pictures
+
+    def native_frames(
+        self,
+        path: Path,
+        after: Fraction | None = None,
+        max_rate: Fraction | None = None,
+        max_side: int | None = None,
+        damage: list[str] | None = None,
+    ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
+        """See `Decoder`."""
+        span = {
+            name: None if value is None else str(value) for name, value in (("after", after), ("max_rate", max_rate))
+        }
+        request = {"do": "native_frames", "path": str(path), "max_side": max_side, **span}
+        before = after
+
+        def shown(answer: Payload, child: DecoderProcess) -> tuple[Fraction, Fraction]:
+            nonlocal before
+            begin, end = _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child)
+            late = max_rate is not None and before is not None and begin <= before  # else it could go on for ever
+            if late or begin > self._limits.clip_length_s + LOOKAHEAD_LIMIT_S:
+                raise child.invalid_answer()
+            before = begin
+            return begin, end
+
+        with closing(self._pictures(path, request, damage, shown)) as pictures:
+            yield from ((begin, end, pixels) for (begin, end), pixels in pictures)
+
+    def _pictures(
+        self, path: Path, request: Payload, damage: list[str] | None, shown: Callable[[Payload, DecoderProcess], When]
+    ) -> Generator[tuple[When, Pixels], None, None]:
+        """What `shown` reads of each answer that carries a picture, or shows the last one again; with that picture."""
+        last: Pixels | None = None
+        with self._child(path, stream=True) as (child, descriptor):
+            for answer in _answers(child, request, descriptor):
+                if damage is not None:
+                    damage.extend(_texts(answer.get("damage", []), child))
+                if "shape" not in answer:
+                    continue
+                if answer["shape"] is not None or last is None:
+                    last = child.array(answer["shape"], self._limits.pixels)
+                yield shown(answer, child), last
+
+    def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
+        """See `Decoder`."""
+        request = {"do": "sound", "path": str(path), "start_s": str(start_s)}
+        with self._child(path, stream=True) as (child, descriptor):
+            for answer in _answers(child, request, descriptor):
+                if "samples" in answer:
+                    samples = child.samples(answer["samples"])
+                    if not np.abs(samples).max(initial=0) <= _LOUDEST:  # also where one is not a number
+                        raise child.invalid_answer()
+                    yield samples
+
+    @contextmanager
+    def _answer(self, path: Path, act: str) -> Iterator[tuple[Payload, DecoderProcess]]:
+        """What a child answers at once to one question about a clip or sound."""
+        with self._child(path) as (child, descriptor):
+            answer = child.call({"do": act, "path": str(path)}, descriptor)
+            _raise(answer, child)
+            yield answer, child
+
+    @contextmanager
+    def _child(
+        self, path: Path, what: str = "clip or sound", stream: bool = False
+    ) -> Iterator[tuple[DecoderProcess, int | None]]:
+        """A child and the open file; what the child ends with becomes one sentence."""
+        lost = False
+        check_file(path, what)
+        with open_file(path) as file:
+            child = self._pool.acquire(stream)
+            try:
+                yield child, file.fileno() if can_send_files() else None
+            except DecoderLost as error:
+                lost = True
+                raise MediaError(
+                    f"{path} cannot be read safely: what decodes it {error}; convert it, or make it smaller"
+                ) from error
+            finally:
+                self._pool.release(child, stream, lost or not _closed(child))
+
+
+def _closed(child: DecoderProcess) -> bool:
+    """Whether the child has let go of its file."""
+    try:
+        child.call({"do": "close"})
+    except DecoderLost:
+        return False
+    return True
+
+
+def _answers(child: DecoderProcess, request: Payload, descriptor: int | None) -> Iterator[Payload]:
+    """The answers to a request that has many, up to the end."""
+    _raise(child.call(request, descriptor), child)
+    while True:
+        answer = child.call({"do": "next"})
+        _raise(answer, child)
+        yield answer
+        if "end" in answer:
+            return
+
+
+def _raise(answer: Payload, child: DecoderProcess) -> None:
+    """Raise the error that an answer carries, one of a few kinds."""
+    error = answer.get("error")
+    if error is None:
+        return
+    name, text = error if isinstance(error, list) and len(error) == 2 else (None, None)
+    if name not in _ERRORS or not isinstance(text, str):
+        raise child.invalid_answer()
+    raise _ERRORS[name](text[:_LONGEST_TEXT])
+
+
+def _texts(values: Any, child: DecoderProcess) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise child.invalid_answer()
+    return tuple(value[:_LONGEST_TEXT] for value in values)
+
+
+def _native_time(answer: Payload, child: DecoderProcess) -> float:
+    return _finite(answer.get("time"), child)
+
+
+def _finite(value: Any, child: DecoderProcess) -> float:
+    # A whole number of JSON may have more digits than a float can hold.
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        raise child.invalid_answer()
+    return float(value)
+
+
+def _fraction(value: Any, child: DecoderProcess) -> Fraction:
+    # Only what `str` makes of a fraction: an exponent would be a number of any length.
+    if not isinstance(value, str) or not re.fullmatch("-?[0-9]{1,60}(/[0-9]{1,60})?", value):
+        raise child.invalid_answer()
+    whole, _, part = value.partition("/")
+    if part and not int(part):
+        raise child.invalid_answer()
+    return Fraction(int(whole), int(part or 1))
+
+
+def _clip_info(path: Path, answer: Payload, child: DecoderProcess, most_pixels: int) -> ClipInfo:
+    """What a child says of a clip, where each value is possible."""
+    width, height = answer.get("width"), answer.get("height")
+    has_sound, still = answer.get("has_sound"), answer.get("still")
+    duration_s = _finite(answer.get("duration_s"), child)
+    rate = _fraction(answer.get("rate"), child)
+    sides = all(type(side) is int and 1 <= side <= most_pixels for side in (width, height))
+    if not sides or rate <= 0 or duration_s < 0 or type(has_sound) is not bool or type(still) is not bool:
+        raise child.invalid_answer()
+    if still and (duration_s or has_sound):
+        raise child.invalid_answer()
+    known = {field.name for field in fields(ClipInfo)}
+    if set(answer) != known:
+        raise child.invalid_answer()
+    notes = _texts(answer["notes"], child)
+    return ClipInfo(path, width, height, rate, duration_s, has_sound, notes, still)  # type: ignore[arg-type]
+
+
+def _sha256(descriptor: int) -> str:
+    import hashlib
+
+    digest, at = hashlib.sha256(), 0
+    while part := os.pread(descriptor, 1 << 20, at):
+        digest.update(part)
+        at += len(part)
+    return digest.hexdigest()

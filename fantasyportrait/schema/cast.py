@@ -1,0 +1,282 @@
+"""Who plays what: a role gives one face of the portrait a driving clip, a built-in motion, or stillness."""
+
+# A `Converted` is a descriptor, not a value that instances share.
+# ruff: noqa: RUF009
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.checks import (
+    check_bool,
+    check_choice,
+    check_integer,
+    check_keys,
+    check_number,
+    check_sha256,
+)
+from fantasyportrait.schema.converters import Converted, StrPath, as_path, format_value
+from fantasyportrait.schema.timeline import round_half_up
+
+MAX_FACE_ID = 999
+MAX_DURATION_S = 24 * 3600.0
+CAST_SYNTAX = (
+    "FACE=SOURCE, where SOURCE is the path of a clip, motion:NAME, still or free, for example 1=a.mp4 or 2=motion:smile"
+)
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A driving clip and the person in it.
+
+    Attributes:
+        path: the video file, or a picture: an animated one is a clip, a still one an expression that is held; text
+            becomes a Path.
+        person: 1, 2, 3 ... from left to right in the clip; None for the largest.
+        start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
+        delay_s: when the clip begins in the result, in seconds; until then the face holds the clip's first frame.
+        sha256: of the file when the request was run; it only serves to notice that the file has changed since.
+    """
+
+    path: Converted[StrPath, Path] = Converted(as_path)
+    person: int | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    sha256: str | None = None
+    delay_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.person is not None:
+            check_integer(f"person of {self.path.name}", self.person, 1, MAX_FACE_ID)
+        check_number(f"start of {self.path.name}", self.start_s, 0, MAX_DURATION_S)
+        if self.end_s is not None:
+            check_number(f"end of {self.path.name}", self.end_s, 0, MAX_DURATION_S)
+            if self.end_s <= self.start_s:
+                raise RequestError(
+                    f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
+                    "the start"
+                )
+        check_number(f"delay of {self.path.name}", self.delay_s, 0, MAX_DURATION_S)
+        check_sha256(f"sha256 of {self.path.name}", self.sha256)
+
+
+def delay_frames(source: ClipSource, rate: Fraction) -> int:
+    """After how many frames of the result the clip begins."""
+    return round_half_up(Fraction(source.delay_s) * rate)
+
+
+@dataclass(frozen=True)
+class BuiltinSource:
+    """A built-in motion by its name."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_choice("the built-in motion", self.name, tuple(BUILTIN_MOTIONS))
+
+
+@dataclass(frozen=True)
+class FreeSource:
+    """Nothing drives the face: the diffusion model moves it as it likes. The preview engine keeps it still."""
+
+
+DrivingSource = ClipSource | BuiltinSource | FreeSource | None
+
+
+def as_source(value: object, name: str) -> DrivingSource:
+    """A source, or what the command line writes for one: a clip's path, motion:NAME, still or free. A Path is a clip.
+
+    Raises `RequestError`.
+    """
+    if isinstance(value, str):
+        return parse_source(value, f"the {name} {value!r}")
+    if isinstance(value, os.PathLike):
+        return ClipSource(value)
+    if not isinstance(value, DrivingSource):
+        raise RequestError(
+            f"{name} is {format_value(value)}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, "
+            "or text "
+            "such as a.mp4, motion:smile or still"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Role:
+    """What one face plays.
+
+    Attributes:
+        face: id of the face, 1, 2, 3 ... row by row, left to right in the portrait.
+        source: a clip, a built-in motion, free, or None for a face that stays still; a path becomes a clip, and text
+            is read as on the command line: a.mp4, motion:smile, still, free.
+        strength: 0 (no motion) to 2 (twice the driver's).
+        head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.
+        mirror: swap the driver's left and right.
+    """
+
+    face: int
+    source: Converted[DrivingSource | StrPath, DrivingSource] = Converted(as_source)
+    strength: float = 1.0
+    head: bool = True
+    eyes: bool = True
+    emotion: bool = True
+    mouth: bool = True
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        check_integer("the face of a role", self.face, 1, MAX_FACE_ID)
+        check_number(f"strength of face {self.face}", self.strength, 0, 2)
+        for name in ("head", "eyes", "emotion", "mouth", "mirror"):
+            check_bool(f"{name} of face {self.face}", getattr(self, name))
+
+
+def parse_role(text: str) -> Role:
+    """Read the command line's `FACE=SOURCE[#key=value[&key=value...]]`.
+
+    SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
+    options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really
+    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
+    only), strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    """
+    number, equals, rest = text.partition("=")
+    if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
+        raise RequestError(f"the cast {text!r} cannot be read: write {CAST_SYNTAX}")
+    source_text, options = _split_options(rest)
+    values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
+    cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
+    return Role(face=int(number), source=parse_source(source_text, f"the cast {text!r}", **cut), **values)
+
+
+def as_cast(value: object, name: str) -> tuple[Role, ...]:
+    """A tuple of roles from a list of roles, of texts for `parse_role`, or of both; one alone is a list of one.
+
+    Raises `RequestError` that names the element: cast[1].
+    """
+    each = [value] if isinstance(value, Role | str) else value
+    if not isinstance(each, Iterable) or isinstance(each, Mapping | bytes):
+        raise RequestError(f"{name} is {format_value(value)}: give a list of roles, or of texts: {CAST_SYNTAX}")
+    return tuple(_as_role(role, f"{name}[{index}]") for index, role in enumerate(each))
+
+
+def _as_role(value: object, name: str) -> Role:
+    if isinstance(value, Role):
+        return value
+    if not isinstance(value, str):
+        raise RequestError(f"{name} is {format_value(value)}: give a Role, or text: {CAST_SYNTAX}")
+    try:
+        return parse_role(value)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
+
+
+def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
+    """The `SOURCE` of `parse_role`, with the fields of its clip; `where` begins the sentences of its `RequestError`."""
+    is_clip = source not in _KEYWORDS and not source.startswith("motion:")
+    if cut and not is_clip:
+        raise RequestError(f"{where} gives person, start, end or delay: only a clip has these, leave them out")
+    if source in _KEYWORDS:
+        return _KEYWORDS[source]
+    if not is_clip:
+        return BuiltinSource(source.removeprefix("motion:"))
+    if not source:
+        raise RequestError(f"{where} names no file: write {CAST_SYNTAX}")
+    return ClipSource(as_path(source, f"the clip in {where}"), **cut)
+
+
+def _split_options(text: str) -> tuple[str, dict[str, str]]:
+    """The source, and the raw options behind its last `#`."""
+    source, mark, tail = text.rpartition("#")
+    always = text in _KEYWORDS or text.startswith(("motion:", *(f"{word}#" for word in _KEYWORDS)))
+    if not mark or not (always or tail.partition("=")[0] in _OPTIONS):
+        return text, {}
+    options: dict[str, str] = {}
+    for item in tail.split("&"):
+        key, equals, value = item.partition("=")
+        if not equals or key not in _OPTIONS:
+            raise RequestError(f"{item!r} in {text!r} is not an option: write key=value, with {', '.join(_OPTIONS)}")
+        if key in options:
+            raise RequestError(f"{key} is given twice in {text!r}: keep one")
+        options[key] = value
+    return source, options
+
+
+def _number(field: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RequestError(f"{field} is {text!r}: give a number")
+    return value
+
+
+def _whole(field: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,3}", text):
+        raise RequestError(f"{field} is {text!r}: give a whole number")
+    return int(text)
+
+
+def _flag(field: str, text: str) -> bool:
+    words = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
+    if text.lower() not in words:
+        raise RequestError(f"{field} is {text!r}: give on or off")
+    return words[text.lower()]
+
+
+_KEYWORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
+_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s", "delay": "delay_s"}
+_OPTIONS: dict[str, Callable[[str, str], Any]] = {
+    "person": _whole,
+    "start": _number,
+    "end": _number,
+    "delay": _number,
+    "strength": _number,
+    "head": _flag,
+    "eyes": _flag,
+    "emotion": _flag,
+    "mouth": _flag,
+    "mirror": _flag,
+}
+
+_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
+_ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
+
+
+def role_to_dict(role: Role) -> dict[str, Any]:
+    """The role as plain JSON values; its source is "still", "free", {"motion": name} or {"clip": path, ...}."""
+    data = asdict(replace(role, source=None))
+    if isinstance(role.source, ClipSource):
+        clip = asdict(role.source)
+        data["source"] = {"clip": clip.pop("path").as_posix(), **clip}
+    elif isinstance(role.source, BuiltinSource):
+        data["source"] = {"motion": role.source.name}
+    else:
+        data["source"] = "still" if role.source is None else "free"
+    return data
+
+
+def role_from_dict(data: object) -> Role:
+    """The inverse of `role_to_dict`; `RequestError` for anything else."""
+    values = check_keys("a role", data, _ROLE_KEYS)
+    if "face" not in values or "source" not in values:
+        raise RequestError(f"the role {values!r} lacks its face or its source: give both")
+    return Role(**{**values, "source": _source_from_dict(values["source"])})
+
+
+def _source_from_dict(data: object) -> DrivingSource:
+    if isinstance(data, str) and data in _KEYWORDS:
+        return _KEYWORDS[data]
+    if isinstance(data, dict) and "motion" in data:
+        return BuiltinSource(check_keys("a source", data, ("motion",))["motion"])
+    values = dict(check_keys("a source", data, _CLIP_KEYS))
+    path = values.pop("clip", None)
+    if not isinstance(path, str):
+        raise RequestError(f'the source {data!r} names no clip: give "still", "free", a "motion" or a "clip"')
+    return ClipSource(path, **values)

@@ -1,0 +1,88 @@
+"""Draft, Balanced, Faithful: settings of the diffusion engine that belong together, and what each gives up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.sampling import Sampling
+
+PRESET_FIELDS = (
+    "num_inference_steps",
+    "portrait_guidance_scale",
+    "guidance_scale",
+    "portrait_guidance_start",
+    "portrait_guidance_end",
+    "lora",
+    "step_cache",
+    "cache_threshold",
+)
+"""What a preset decides; everything else of a `Sampling` is left alone."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One way to sample.
+
+    Attributes:
+        name: what users call it.
+        sampling: its values of `PRESET_FIELDS`; the rest means nothing.
+        tradeoff: one honest sentence.
+    """
+
+    name: str
+    sampling: Sampling
+    tradeoff: str
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Its fields of `Sampling`, by name."""
+        return {name: getattr(self.sampling, name) for name in PRESET_FIELDS}
+
+    @property
+    def passes(self) -> int:
+        """How often the transformer is run for one window of driven faces, cached passes counted as whole ones."""
+        from fantasyportrait.schema.guidance import Guidance
+
+        given = self.sampling
+        guidance = Guidance(
+            given.guidance_scale,
+            given.portrait_guidance_scale,
+            given.portrait_guidance_start,
+            given.portrait_guidance_end,
+        )
+        return sum(len(guidance.passes(step, given.num_inference_steps)) for step in range(given.num_inference_steps))
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "draft",
+        Sampling(num_inference_steps=4, portrait_guidance_end=0.5, lora="lightx2v"),
+        "A look, in 6 passes of the model instead of 60: its LoRA for 4 steps was made for 480p and never saw driven "
+        "faces, so motion may be weaker and detail coarser.",
+    ),
+    Preset(
+        "balanced",
+        Sampling(num_inference_steps=20, portrait_guidance_end=0.6, step_cache="first-block"),
+        "32 passes instead of 60, and most of a pass is left out where it would change little: the drivers' motion is "
+        "reinforced in the first 12 of 20 steps alone, and small movements may be lost.",
+    ),
+    Preset("faithful", Sampling(), "As in the original, 30 steps of two passes: gives up nothing but time."),
+)
+PRESET_NAMES: tuple[str, ...] = tuple(preset.name for preset in PRESETS)
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name; `RequestError` for an unknown one."""
+    check_choice("preset", name, PRESET_NAMES)
+    return next(preset for preset in PRESETS if preset.name == name)
+
+
+def match_preset(sampling: Sampling) -> str | None:
+    """The name of the preset that samples so, None where none does; a threshold counts where there is a cache."""
+    for preset in PRESETS:
+        found = {name: getattr(sampling, name) for name in PRESET_FIELDS}
+        if sampling.step_cache == "none":
+            found["cache_threshold"] = preset.sampling.cache_threshold
+        if found == preset.changes:
+            return preset.name
+    return None

@@ -1,0 +1,269 @@
+"""One frozen request: portrait, cast and options. Checked when made, saved as JSON beside every result, run again."""
+
+# A `Converted` is a descriptor, not a value that instances share.
+# ruff: noqa: RUF009
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
+from numbers import Integral, Rational, Real
+from pathlib import Path
+from typing import Any, Literal
+
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.images.images import Photo
+from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, Role, as_cast, role_from_dict, role_to_dict
+from fantasyportrait.schema.checks import (
+    check_bool,
+    check_choice,
+    check_integer,
+    check_keys,
+    check_number,
+    check_sha256,
+)
+from fantasyportrait.schema.converters import Converted, DurationMode, StrPath, as_duration, as_path, format_value
+from fantasyportrait.schema.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
+from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.schema.sound_file import KIND, SoundFile, parse_sound_file
+from fantasyportrait.schema.timeline import MAX_RATE, FillMode, parse_rate
+
+SCHEMA = 1
+MAX_SIDE = 8192
+DETECTORS = ("centerface", "original", "insightface")
+FILLS: tuple[FillMode, ...] = ("loop", "hold", "pingpong")
+RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
+SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH[#start=SECONDS]"
+Rate = Fraction | float | str
+ClipRate = Literal["clip"]
+CLIP_RATE: ClipRate = "clip"
+
+
+def read_rate(value: object, name: str = "rate") -> Fraction:
+    """Exact frames a second from a whole number, a fraction, a float, or text such as 25, 29.97 or 30000/1001.
+
+    29.97 and its kin are the NTSC rates. Another float is the simple fraction that it stands for: 100 / 3 is
+    Fraction(100, 3). Raises `RequestError` that names the argument.
+    """
+    try:
+        if isinstance(value, Real) and not isinstance(value, Rational):
+            given = float(value)
+            rate, simple = parse_rate(f"{given:.9f}"), Fraction(given).limit_denominator(1001)
+            return simple if abs(simple - rate) < Fraction(1, 10**8) else rate
+        if isinstance(value, str | Rational) and not isinstance(value, bool):
+            return parse_rate(str(value))
+    except (RequestError, ValueError, OverflowError) as error:
+        raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}") from error
+    raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}")
+
+
+def as_rate(value: object, name: str) -> Fraction | ClipRate:
+    """What `read_rate` gives, or "clip" as it is. Raises `RequestError` that names the argument."""
+    if isinstance(value, str) and value == CLIP_RATE:
+        return CLIP_RATE
+    try:
+        return read_rate(value, name)
+    except RequestError as error:
+        raise RequestError(f"{error}, or '{CLIP_RATE}' for those of the first clip") from error
+
+
+@dataclass(frozen=True)
+class AnimationRequest:
+    """Everything that decides a result.
+
+    Attributes:
+        portrait: the reference photo: a path, or a picture in memory (see `images.memory_images`), which becomes a
+            `Photo`. A run saves the latter as a PNG beside its result, so that the saved request can read it.
+        cast: one role a face, or its text on the command line; a face without a role stays still.
+        engine: what turns the request into frames.
+        duration: of the result in seconds, or the longest or shortest clip of the cast with its delay, or the sound.
+        rate: frames a second, exact: a whole number, a fraction, 29.97 and its kin (see `read_rate`), or text; or
+            "clip": those of the first clip of the cast.
+        fill: what a clip does that is shorter than the result.
+        absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
+            None for the engine's own way: relative in preview, absolute in wan, which was trained so.
+        smoothing: of the driver's landmarks, 0 (none) to 1.
+        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH[#start=SECONDS].
+        max_side: of the video, in pixels: preview reduces a larger photo to it, wan makes every photo so large; None
+            for what the engine does best.
+        side_by_side: also make a video of driving clips, source and result.
+        detector: what finds the faces of the photo.
+        sampling: how the diffusion engine samples.
+        portrait_sha256: of the photo when the request was run, to notice that it has changed since.
+    """
+
+    portrait: Converted[PortraitLike, Portrait] = Converted(as_portrait)
+    cast: Converted[Role | str | Iterable[Role | str], tuple[Role, ...]] = Converted(as_cast)
+    engine: str = "preview"
+    duration: Converted[float | Fraction | str, float | DurationMode] = Converted(as_duration, "longest")
+    rate: Converted[Rate, Fraction | ClipRate] = Converted(as_rate, Fraction(25))
+    fill: FillMode = "loop"
+    absolute: bool | None = None
+    smoothing: float = 0.5
+    sound: str = "auto"
+    max_side: int | None = None
+    side_by_side: bool = True
+    detector: str = "centerface"
+    sampling: Sampling = field(default_factory=Sampling)
+    portrait_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check_cast()
+        if not isinstance(self.engine, str) or not self.engine:
+            raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
+        if not isinstance(self.duration, str):
+            check_number("duration", self.duration, 0.001, MAX_DURATION_S)
+        if self.rate == CLIP_RATE and not self.clips:
+            raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
+        check_choice("fill", self.fill, FILLS)
+        if self.absolute is not None:
+            check_bool("absolute", self.absolute)
+        check_number("smoothing", self.smoothing, 0, 1)
+        self._check_sound()
+        if self.max_side is not None:
+            check_integer("max_side", self.max_side, 64, MAX_SIDE)
+        check_bool("side_by_side", self.side_by_side)
+        check_choice("detector", self.detector, DETECTORS)
+        if not isinstance(self.sampling, Sampling):
+            raise RequestError(f"sampling is {format_value(self.sampling)}: give a Sampling")
+        check_sha256("portrait_sha256", self.portrait_sha256)
+
+    def _check_cast(self) -> None:
+        if not self.cast:
+            raise RequestError("the cast is empty, so nothing would move: give at least one face a clip or a motion")
+        seen: set[int] = set()
+        for role in self.cast:
+            if role.face in seen:
+                raise RequestError(f"face {role.face} is cast twice: give each face one role")
+            seen.add(role.face)
+
+    def _check_sound(self) -> None:
+        kind, colon, value = self.sound.partition(":") if isinstance(self.sound, str) else ("", "", "")
+        if self.duration == "sound" and (kind == "none" or (kind != "file" and not self.clips)):
+            raise RequestError(
+                f"duration is 'sound', but the sound is {self.sound!r} and no clip is heard: give the sound as "
+                "file:PATH, or another duration"
+            )
+        if colon and kind == "file" and value:
+            parse_sound_file(self.sound)
+            return
+        if not colon and kind in ("auto", "mix", "none"):
+            return
+        if kind != "face" or not value.isdecimal():
+            raise RequestError(f"sound is {self.sound!r}: give {SOUNDS}")
+        if not any(role.face == int(value) and isinstance(role.source, ClipSource) for role in self.cast):
+            raise RequestError(f"sound is {self.sound!r}, but face {value} has no clip in the cast: give {SOUNDS}")
+
+    @property
+    def clips(self) -> tuple[ClipSource, ...]:
+        """The clips of the cast, in its order."""
+        return tuple(role.source for role in self.cast if isinstance(role.source, ClipSource))
+
+    @property
+    def inputs(self) -> tuple[tuple[Path, str], ...]:
+        """The files that it reads, each with what it is given as: the portrait unless it is in memory, clips, sound."""
+        portrait = [(self.portrait, "photo")] if isinstance(self.portrait, Path) else []
+        sound = [] if self.sound_file is None else [(self.sound_file, "sound")]
+        return (*portrait, *((clip.path, "clip") for clip in self.clips), *sound)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of `inputs`."""
+        return tuple(path for path, _ in self.inputs)
+
+    @property
+    def custom_sound(self) -> SoundFile | None:
+        """The file of `sound` and where it begins, where it names one."""
+        return parse_sound_file(self.sound) if self.sound.startswith(KIND) else None
+
+    @property
+    def sound_file(self) -> Path | None:
+        """The file of `sound`, where it names one."""
+        return None if self.custom_sound is None else self.custom_sound.path
+
+    def with_paths(self, change: Callable[[Path], Path]) -> "AnimationRequest":
+        """The same request with every path sent through `change`."""
+        cast = tuple(
+            replace(role, source=replace(role.source, path=change(role.source.path)))
+            if isinstance(role.source, ClipSource)
+            else role
+            for role in self.cast
+        )
+        own = self.custom_sound
+        sound = self.sound if own is None else str(replace(own, path=change(own.path)))
+        folder = self.sampling.model_folder
+        sampling = self.sampling if folder is None else replace(self.sampling, model=_as_path(change(folder)))
+        portrait = change(self.portrait) if isinstance(self.portrait, Path) else self.portrait
+        return replace(self, portrait=portrait, cast=cast, sound=sound, sampling=sampling)
+
+    def to_json(self) -> str:
+        """The request as JSON text, paths as they are; `from_json` gives an equal request back.
+
+        Raises `RequestError` where the portrait is a picture in memory.
+        """
+        if isinstance(self.portrait, Photo):
+            raise RequestError(f"portrait is {IN_MEMORY}, which JSON cannot name: save it as a file and give its path")
+        data: dict[str, Any] = {"schema": SCHEMA, **{field.name: getattr(self, field.name) for field in fields(self)}}
+        data["portrait"] = self.portrait.as_posix()
+        data["rate"] = str(self.rate)
+        data["cast"] = [role_to_dict(role) for role in self.cast]
+        data["sampling"] = asdict(self.sampling)
+        return json.dumps(data, indent=2, default=_plain_number) + "\n"
+
+    def json_for(self, folder: Path) -> str:
+        """The JSON text for a file in `folder`: paths relative to it, absolute only on another drive."""
+        home = folder.resolve()
+
+        def change(path: Path) -> Path:
+            full = path.resolve()
+            try:
+                return Path(os.path.relpath(full, home))
+            except ValueError:
+                return full
+
+        return self.with_paths(change).to_json()
+
+    def portable_json(self) -> str:
+        """The JSON text that a video carries: files by their names alone, and only what decides its frames."""
+        return replace(self.with_paths(lambda path: Path(path.name)), side_by_side=True).to_json()
+
+    def save(self, path: StrPath) -> None:
+        """Write `json_for` the file's folder."""
+        path = as_path(path, "path")
+        path.write_text(self.json_for(path.parent), encoding="utf-8")
+
+
+def from_json(text: str) -> AnimationRequest:
+    """Read what `to_json` wrote. Raises `RequestError` for other text, another schema, unknown keys, wrong values."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request is not JSON ({error}): give a file that was saved beside a result") from error
+    names = [field.name for field in fields(AnimationRequest)]
+    values = dict(check_keys("the request", data, ["schema", *names]))
+    schema = values.pop("schema", None)
+    if schema != SCHEMA:
+        raise RequestError(f"the request has the schema {schema!r}, this version reads {SCHEMA}: make the request anew")
+    if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
+        raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
+    values["cast"] = tuple(role_from_dict(role) for role in values["cast"])
+    if "sampling" in values:
+        known = [field.name for field in fields(Sampling)]
+        values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))
+    return AnimationRequest(**values)
+
+
+def _plain_number(value: object) -> float:
+    """One of numpy's numbers as Python's own."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"{value!r} is no number")
+
+
+def _as_path(folder: Path) -> str:
+    """The folder so that it is read as one: a bare name would be taken for a name of the catalog."""
+    text = folder.as_posix()
+    return text if "/" in text or text.startswith(".") else f"./{text}"

@@ -1,0 +1,55 @@
+"""The size of the video follows the faces that are cast: what to say where it makes them small."""
+
+from collections.abc import Callable, Sequence
+
+from fantasyportrait.faces.analyser import SMALLEST_FACE
+from fantasyportrait.faces.face import Face
+from fantasyportrait.schema.request import MAX_SIDE
+
+Size = tuple[int, int]
+
+
+def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of: Callable[[int], Size]) -> list[str]:
+    """A sentence about cast faces that are under 50 px in the video, with the `--max-side` that keeps them.
+
+    Args:
+        faces: the faces that are cast, in pixels of the photo.
+        photo: (width, height) of the photo.
+        size: (width, height) of the video.
+        size_of: the size of the video for a `--max-side`.
+    """
+    small = [face for face in faces if _is_small(face.side, photo, size)]
+    if not small:
+        return []
+    smallest = min(face.side for face in small)
+    names = f"face {small[0].id} is" if len(small) == 1 else f"faces {', '.join(str(face.id) for face in small)} are"
+    largest = f"{'' if len(small) == 1 else 'as little as '}{smallest * _scale(photo, size):.0f} px"
+    side = _needed_side(smallest, photo, size_of)
+    keeps = "it" if len(small) == 1 else "each of them"
+    advice = (
+        f"on the command line --max-side {side} keeps {keeps} at {SMALLEST_FACE} px or more"
+        if side is not None
+        else "crop the photo around them"
+    )
+    return [f"{names} {largest} large in the video ({size[0]} x {size[1]}), too small to move well: {advice}"]
+
+
+def _needed_side(smallest: float, photo: Size, size_of: Callable[[int], Size]) -> int | None:
+    """The least longest side, even, of a video in which a face of `smallest` pixels of the photo has 50; None for no
+    side that may be asked for."""
+    side = int(max(photo) * SMALLEST_FACE / smallest) // 2 * 2
+    while side <= MAX_SIDE:
+        if not _is_small(smallest, photo, size_of(side)):
+            return side
+        side += 2
+    return None
+
+
+def _is_small(side: float, photo: Size, size: Size) -> bool:
+    """Whether a face gets under 50 px; a pixel that the video lacks because its sides are even does not count."""
+    return round(side * _scale(photo, size)) < SMALLEST_FACE
+
+
+def _scale(photo: Size, size: Size) -> float:
+    """Pixels of the video for each of the photo, on the side that is reduced most."""
+    return min(size[0] / photo[0], size[1] / photo[1])

@@ -1,0 +1,128 @@
+"""Reads the inputs of a request: the faces of a portrait, the persons of a driving clip."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
+from fantasyportrait.core.errors import FaceError
+from fantasyportrait.core.paths import default_cache_dir
+from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_turn
+from fantasyportrait.faces.face import Face, MaskedFace, Track
+from fantasyportrait.faces.face_models import FaceModels
+from fantasyportrait.faces.insightface_detector import LICENCE
+from fantasyportrait.faces.orientation import Rotation
+from fantasyportrait.faces.track_cache import cached_tracks
+from fantasyportrait.images.images import Photo
+from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.schema.cast import MAX_DURATION_S
+from fantasyportrait.schema.checks import check_choice, check_number
+from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
+from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
+from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
+from fantasyportrait.service.digests import check_input_file
+
+
+class InputReader:
+    """Finds the faces of portraits and tracks the persons of driving clips. Threads may share it.
+
+    `decoder` reads photos, clips and sound, in this process where it is None. A cached analysis of a clip that is not
+    used for `cache_expiry_s` seconds expires.
+    """
+
+    def __init__(
+        self,
+        models_dir: StrPath | None = None,
+        cache_dir: StrPath | None = None,
+        decoder: Decoder | None = None,
+        cache_expiry_s: float = CACHE_EXPIRY_S,
+    ) -> None:
+        self.models_dir = as_folder_or_none(models_dir, "models_dir")
+        self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
+        self.decoder = UprightDecoder(decoder or LocalDecoder())
+        self._cache_expiry_s = cache_expiry_s
+
+    def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
+        """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
+
+        `portrait` is a path, or a picture in memory as a request takes it. Boxes and landmarks are pixels of that
+        picture, which has the size of the file unless a note says otherwise. Raises `MediaError` for an unreadable
+        photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
+        """
+        given = as_portrait(portrait, "portrait")
+        check_choice("detector", detector, DETECTORS)
+        original = self.decoder.photo(given) if isinstance(given, Path) else given
+        notes = list(original.notes)
+        if detector == "insightface":
+            notes.append(LICENCE)
+        try:
+            # A analyser of its own for each photo: it loads in a moment, and serves one thread.
+            analyser = FaceAnalyser(self.models_dir, detector)
+            pixels, faces = analyser.find_upright(original.pixels, notes, self.decoder.limits.faces)
+        except FaceError as error:
+            refusal = FaceError(f"{portrait_name(given)}: {error}")
+            refusal.notes = tuple(notes)
+            raise refusal from error
+        return Photo(pixels, tuple(notes), original.sha256), faces
+
+    def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
+        """The faces with masks of their heads, at the size of `pixels`, an RGB picture (H, W, 3) that they lie in."""
+        return FaceModels(self.models_dir).head_masks().masked(pixels, faces)
+
+    def tracks(
+        self,
+        clip: StrPath,
+        rate: Rate = Fraction(25),
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> tuple[Track, ...]:
+        """Every person of the clip, at `rate` frames a second, from the cache where it was tracked before.
+
+        A clip that lies on its side or stands on its head is turned; `decoder.turn_of` says so from then on.
+        Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
+        """
+        path = as_path(clip, "clip")
+        check_number("start_s", start_s, 0, MAX_DURATION_S)
+        if end_s is not None:
+            check_number("end_s", end_s, 0, MAX_DURATION_S)
+        check_input_file(path, "clip")
+        cache = self.cache_dir or default_cache_dir()
+
+        def tracked(turn: Rotation) -> tuple[Track, ...]:
+            return cached_tracks(
+                path,
+                read_rate(rate),
+                start_s,
+                end_s,
+                models_dir=self.models_dir,
+                decoder=self.decoder,
+                cache_dir=cache / f"turned-{turn}" if turn else cache,
+                expiry_s=self._cache_expiry_s,
+                progress=progress,
+                cancel=cancel,
+            )
+
+        known = self.decoder.turn_of(path)
+        if known:
+            return tracked(known)
+        tracks: tuple[Track, ...] = ()
+        refusal: FaceError | None = None
+        try:
+            tracks = tracked(0)
+        except FaceError as error:
+            refusal = error
+        turn = clip_turn(path, tracks, self.decoder, self.models_dir)
+        if turn:
+            self.decoder.turn(path, turn)
+            return tracked(turn)
+        if refusal is not None:
+            raise refusal
+        return tracks

@@ -1,0 +1,295 @@
+"""One run of one request, stage by stage: portrait, driving, render, finish."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
+from fantasyportrait.core.files import file_sha256
+from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, ScenePart, canonical_face
+from fantasyportrait.engines.progress import Progress
+from fantasyportrait.faces.clip_orientation import turn_note
+from fantasyportrait.faces.face import Face, MaskedFace, Track
+from fantasyportrait.images.images import Photo, even_size, resize, save_image
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.compose import side_by_side
+from fantasyportrait.media.request_files import REQUEST_KEY
+from fantasyportrait.media.sound import sound_blocks
+from fantasyportrait.media.writer import VideoWriter
+from fantasyportrait.schema.cast import ClipSource
+from fantasyportrait.schema.events import Event, Note, PreviewImage, Remark, Result, Stage, StageName
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
+from fantasyportrait.service.digests import add_input_digests, check_input_file
+from fantasyportrait.service.disk_space import check_disk_space, estimate_result_bytes
+from fantasyportrait.service.driving import (
+    ClipKey,
+    DrivingClip,
+    build_timeline,
+    check_clip_range,
+    choose_frame_rate,
+    choose_person,
+    clip_key,
+    clip_notes,
+    expected_frames,
+    late_start_notes,
+)
+from fantasyportrait.service.face_size_check import small_face_warnings
+from fantasyportrait.service.input_reader import InputReader
+from fantasyportrait.service.output import check_output_paths, commit_outputs, output_paths, staging_folder
+from fantasyportrait.service.side_by_side_panels import panels
+from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
+
+PREVIEW_INTERVAL_S = 0.5
+PREVIEW_IMAGE_SIDE = 512
+METADATA = {"comment": "Made with FantasyPortrait: a photo animated by AI, not a recording."}
+
+
+class RequestRunner:
+    """Runs a request stage by stage. `emit` receives every event but the last, which the caller sends."""
+
+    def __init__(
+        self,
+        inputs: InputReader,
+        engine: Callable[[str], Engine],
+        request: AnimationRequest,
+        output: Path,
+        cancel: CancelToken,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._inputs, self._engine, self._request = inputs, engine, request
+        self._cancel, self._emit = cancel, emit
+        self._paths = output_paths(output)
+        self._notes: list[str] = []
+        self._callbacks = EngineCallbacks(
+            note=lambda text: self._note([text]),
+            remark=lambda text: self._emit(Remark(text)),
+            stage=self._stage,
+            preview_image=lambda frame: self._emit(PreviewImage(_reduced(frame))),
+        )
+
+    def result(self) -> Result:
+        """Run all stages. Raises a `FantasyPortraitError` with its notes, and then leaves nothing on the disk."""
+        try:
+            return self._run_stages()
+        except FantasyPortraitError as error:
+            error.notes = tuple(dict.fromkeys([*self._notes, *error.notes]))
+            raise
+
+    def _run_stages(self) -> Result:
+        engine = self._engine(self._request.engine)
+        self._draw_seed()
+        engine.check(self._request)
+        infos = self._check_inputs()
+        custom_sound_s = self._custom_sound_s()
+        rate, notes = choose_frame_rate(self._request, infos, self._inputs.decoder)
+        self._note(notes)
+        photo, faces = self._portrait(engine)
+        clips = self._driving(infos, rate)
+        sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
+        timeline = build_timeline(self._request.duration, rate, clips, sound_s)
+        self._note(late_start_notes(clips, timeline))
+        self._note(sound_notes(self._request, clips, timeline, custom_sound_s))
+        scene = self._scene(photo, faces, clips, timeline)
+        self._check_space(scene)
+        with staging_folder(self._paths) as folder:
+            video = folder / self._paths.video.name
+            self._request = self._with_portrait_file(folder)
+            self._render(engine, scene, clips, video)
+            self._finish(scene, clips, video)
+        side = self._paths.side_by_side if self._request.side_by_side else None
+        length_s = float(scene.timeline.duration_s)
+        return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
+
+    def _draw_seed(self) -> None:
+        sampling = self._request.sampling.with_random_seed()
+        if sampling != self._request.sampling:
+            self._request = replace(self._request, sampling=sampling)
+            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+
+    def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
+        """Refuse what cannot work before anything slow is done; return what the clips are."""
+        request = self._request
+        check_output_paths(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
+        for path, what in request.inputs:
+            check_input_file(path, what)
+        decoder = self._inputs.decoder
+        infos = {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
+        for clip in request.clips:
+            check_clip_range(clip, infos[clip_key(clip)])
+        return infos
+
+    def _custom_sound_s(self) -> Fraction | None:
+        """Seconds of the sound that the request names as a file, from its start on; raises where there is none."""
+        sound = self._request.custom_sound
+        if sound is None:
+            return None
+        length_s = self._inputs.decoder.sound_length_s(sound.path)
+        if not length_s:
+            raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
+        if length_s <= sound.start_s:
+            raise RequestError(
+                f"the sound {sound.path} lasts {float(length_s):.2f} s: its start at {sound.start_s:g} s lies beyond"
+            )
+        return length_s - Fraction(sound.start_s)
+
+    def _portrait(self, engine: Engine) -> tuple[Photo, tuple[MaskedFace, ...]]:
+        """The photo at the size of the video, and its faces."""
+        progress = self._stage("portrait", 1)
+        request = self._request
+        photo, faces = self._inputs.faces(request.portrait, request.detector)
+        self._note(photo.notes)
+        known = {face.id for face in faces}
+        unknown = sorted(role.face for role in self._request.cast if role.face not in known)
+        if unknown:
+            names = ", ".join(str(face) for face in unknown)
+            raise RequestError(
+                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
+                "row, left to right"
+            )
+        self._request, notes = add_input_digests(request, photo.sha256)
+        self._note(notes)
+        photo, faces = self._at_video_size(engine, photo, faces)
+        masked = self._inputs.masked(photo.pixels, faces)
+        progress.update(1)
+        return photo, masked
+
+    def _at_video_size(self, engine: Engine, photo: Photo, faces: tuple[Face, ...]) -> tuple[Photo, tuple[Face, ...]]:
+        height, width = photo.pixels.shape[:2]
+        size = engine.frame_size(width, height, self._request.max_side)
+        if size == (width, height):
+            return photo, faces
+        self._note([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        moving = {role.face for role in self._request.cast if role.source is not None}
+        cast = [face for face in faces if face.id in moving]
+        self._note(
+            small_face_warnings(cast, (width, height), size, lambda side: engine.frame_size(width, height, side))
+        )
+        resized = tuple(face.resized((width, height), size) for face in faces)
+        return replace(photo, pixels=resize(photo.pixels, size)), resized
+
+    def _driving(self, infos: dict[ClipKey, ClipInfo], rate: Fraction) -> tuple[DrivingClip, ...]:
+        """Track every clip once, and choose the person of each role."""
+        sources = {clip_key(source): source for source in self._request.clips}
+        expected = {key: expected_frames(source, infos[key], rate) for key, source in sources.items()}
+        progress = self._stage("driving", sum(expected.values()))
+        tracks: dict[ClipKey, tuple[Track, ...]] = {}
+        before = 0
+        for key, source in sources.items():
+            self._cancel.check()
+            tracks[key] = self._inputs.tracks(
+                source.path,
+                rate,
+                source.start_s,
+                source.end_s,
+                progress=lambda done, total, before=before: progress.update(before + done),  # type: ignore[misc]
+                cancel=self._cancel,
+            )
+            self._note(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
+            before += expected[key]
+        progress.update(progress.total)
+        clips = tuple(
+            DrivingClip(role.face, role.source, infos[clip_key(role.source)], choose_person(role.source, tracks[key]))
+            for role in self._request.cast
+            if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
+        )
+        for clip in clips:
+            self._note(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
+        return clips
+
+    def _scene(
+        self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip], timeline: Timeline
+    ) -> Scene:
+        roles = {role.face: role for role in self._request.cast}
+        tracks = {clip.face: clip.track for clip in clips}
+        parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
+        return Scene(photo.pixels, parts, timeline, self._request)
+
+    def _check_space(self, scene: Scene) -> None:
+        """Raise `OutputError` where the disk has no room for the result."""
+        height, width = scene.pixels.shape[:2]
+        timeline, folder = scene.timeline, self._paths.video.parent
+        suffix, length_s = self._paths.video.suffix, float(timeline.duration_s)
+        size = estimate_result_bytes(suffix, (width, height), timeline.frames, length_s, self._request.side_by_side)
+        check_disk_space(folder, size, f"the result {self._paths.video.name}")
+
+    def _render(self, engine: Engine, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
+        height, width = scene.pixels.shape[:2]
+        look_at = 0.0
+        with closing(engine.render(scene, self._cancel, self._callbacks)) as frames:
+            # The first frame comes before the stage: an engine may have stages of its own until then.
+            first = next(frames)
+            progress = self._stage("render", scene.timeline.frames)
+            sound = self._sound(clips, scene.timeline)
+            metadata = METADATA | {REQUEST_KEY: self._request.portable_json()}
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata) as writer:
+                for number, frame in enumerate(itertools.chain([first], frames), 1):
+                    self._cancel.check()
+                    writer.write(frame)
+                    progress.update(number)
+                    if time.monotonic() >= look_at:
+                        look_at = time.monotonic() + PREVIEW_INTERVAL_S
+                        self._callbacks.preview_image(frame)
+
+    def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
+        """The side-by-side video and the request, then all of it moved in place, the video last."""
+        progress = self._stage("finish", scene.timeline.frames)
+        made = video.parent / self._paths.request.name
+        made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
+        if self._request.side_by_side:
+
+            def on_frame(number: int) -> None:
+                self._cancel.check()
+                progress.update(number)
+
+            side = video.parent / self._paths.side_by_side.name
+            sound = self._sound(clips, scene.timeline)
+            canonical = canonical_face(self._inputs.models_dir)
+            columns = panels(scene, clips, self._inputs.decoder, canonical, video, on_frame)
+            side_by_side(side, columns, scene.timeline, sound, METADATA)
+        self._cancel.check()
+        commit_outputs(video.parent, self._paths)
+        progress.update(progress.total)
+
+    def _with_portrait_file(self, folder: Path) -> AnimationRequest:
+        """The request as it is saved: a picture in memory becomes a file beside the result, made in `folder`."""
+        if isinstance(self._request.portrait, Path):
+            return self._request
+        made = folder / self._paths.portrait.name
+        save_image(made, self._request.portrait.pixels)
+        return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
+
+    def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
+        """A fresh stream of the result's sound, None where nothing is heard."""
+        sources, notes = sound_sources(self._request, clips, timeline)
+        self._note(notes)
+        read = self._inputs.decoder.sound
+        return sound_blocks(sources, timeline.duration_s, read) if sources else None
+
+    def _stage(self, name: StageName, total: int) -> Progress:
+        self._cancel.check()
+        self._emit(Stage(name))
+        return Progress(self._emit, name, total)
+
+    def _note(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            if text not in self._notes:
+                self._notes.append(text)
+                self._emit(Note(text))
+
+
+def _faces(count: int) -> str:
+    return "1 face" if count == 1 else f"{count} faces"
+
+
+def _reduced(frame: Frame) -> Frame:
+    height, width = frame.shape[:2]
+    return resize(frame, even_size(width, height, PREVIEW_IMAGE_SIDE))

@@ -1,0 +1,1 @@
+"""Where jobs run: the queue, local and Ray workers, transfer of files, torchrun."""

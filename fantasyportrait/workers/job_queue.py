@@ -1,0 +1,258 @@
+"""The job queue: first in, first out over a pool of workers; a job whose worker is lost is retried once."""
+
+import itertools
+import threading
+import time
+from bisect import insort
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.schema import events
+from fantasyportrait.schema.events import Event
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.animator import Animator
+
+POLL_INTERVAL_S = 0.2
+# How often the workers are listed while somebody waits, and how long one waits where there is none at all: a worker
+# that takes the place of a lost one is seen to be needed within a minute, and may then take three to be ready.
+REFRESH_INTERVAL_S = 1.0
+WORKER_TIMEOUT_S = 300.0
+# How long a worker that works for somebody else is left alone.
+BUSY_BACKOFF_S = 1.0
+# How long a worker that was lost is not asked again. One that has died is no longer listed by then; where only the
+# connection to it had broken, it refuses until it has stopped the job that it was lost with.
+LOST_COOLDOWN_S = 60.0
+
+
+class WorkerLost(Exception):
+    """The worker died or does not answer. `started`: it had the job already, which may be what it died of."""
+
+    def __init__(self, text: str, started: bool = True) -> None:
+        super().__init__(text)
+        self.started = started
+
+
+class WorkerBusy(Exception):
+    """The worker runs a job of another client, or is not ready yet. Nothing was started."""
+
+
+class Worker(Protocol):
+    """Runs a request, here or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others; a worker that takes its place has another name."""
+        ...
+
+    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        """What happens, as `Animator.events` tells it; a `FantasyPortraitError` may also be raised.
+
+        Raises `WorkerLost` or `WorkerBusy`; then nothing was written. Closing the generator stops the work.
+        """
+        ...
+
+
+class LocalWorker:
+    """This process."""
+
+    name = "here"
+
+    def __init__(self, animator: Animator) -> None:
+        self._animator = animator
+
+    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        """The animator's own events."""
+        return self._animator.events(request, output, cancel)
+
+
+@dataclass(frozen=True, eq=False)
+class _QueueEntry:
+    """A queued job, in the order of `number`: a job that a busy worker refused keeps its position.
+
+    A cancelled job does not hold up the jobs behind it, even if its events are not consumed.
+    """
+
+    number: int
+    token: CancelToken
+
+
+class JobQueue:
+    """First come, first served. Threads may share it.
+
+    `refresh` lists the workers that there are now: new ones join, and idle ones that are gone are left out. Without it
+    the workers stay those of the beginning. A worker that was lost comes back where it is still listed a minute later.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[Worker] = (),
+        refresh: Callable[[], Sequence[Worker]] | None = None,
+        worker_timeout_s: float = WORKER_TIMEOUT_S,
+    ) -> None:
+        self._refresh = refresh
+        self._worker_timeout_s = worker_timeout_s if refresh else 0.0
+        self._changed = threading.Condition()
+        self._refreshing = threading.Lock()
+        self._refreshed_s = float("-inf")
+        self._numbers = itertools.count()
+        self._queue: list[_QueueEntry] = []
+        self._idle: list[Worker] = list(workers)
+        self._backoff_until_s: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._cooldown_until_s: dict[str, float] = {}
+
+    def events(
+        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
+    ) -> Generator[Event, None, None]:
+        """Wait for a worker, run the request there and yield what happens; the last is Done, Failed or Cancelled.
+
+        Whoever stops listening (closes the generator) leaves the line or stops the work. When the last event comes the
+        worker is free again. A job that a worker was lost with begins once more on another one.
+        """
+        token = cancel or CancelToken()
+        entry = _QueueEntry(next(self._numbers), token)
+        losses = 0
+        while True:
+            try:
+                worker = yield from self._acquire_worker(entry)
+            except Cancelled:
+                yield events.Cancelled()
+                return
+            except FantasyPortraitError as error:
+                yield events.Failed(error)
+                return
+            end = yield from self._run_on_worker(worker, request, output, token)
+            if isinstance(end, WorkerBusy):
+                continue
+            if not isinstance(end, WorkerLost):
+                yield end
+                return
+            losses += end.started
+            if token.cancelled:
+                yield events.Cancelled()
+                return
+            if losses > 1:
+                yield events.Failed(FantasyPortraitError(_lost_twice(end)))
+                return
+            if end.started:
+                yield events.Remark(f"the worker {worker.name} was lost ({end}): the job restarts on another worker")
+
+    def _acquire_worker(self, entry: _QueueEntry) -> Generator[Event, None, Worker]:
+        """Wait until the job is first in the queue and acquire a worker; yield `Queued` when the position changes."""
+        last_position = -1
+        deadline_s = time.monotonic() + self._worker_timeout_s
+        with self._changed:
+            insort(self._queue, entry, key=lambda other: other.number)
+        try:
+            while True:
+                entry.token.check()
+                self._refresh_workers()
+                with self._changed:
+                    position = self._position(entry)
+                    worker = self._pop_idle() if position == 0 else None
+                    if worker is not None:
+                        return worker
+                    none = not self._idle and not self._busy
+                    if position == last_position:
+                        self._changed.wait(POLL_INTERVAL_S)
+                if not none:
+                    deadline_s = time.monotonic() + self._worker_timeout_s
+                elif time.monotonic() >= deadline_s:
+                    raise FantasyPortraitError(
+                        "no worker is available: start one with  fantasyportrait workers, and try again"
+                    )
+                if position != last_position:
+                    last_position = position
+                    yield events.Queued(position)
+        finally:
+            with self._changed:
+                self._queue.remove(entry)
+                self._changed.notify_all()
+
+    def _position(self, entry: _QueueEntry) -> int:
+        before = self._queue[: self._queue.index(entry)]
+        return sum(not other.token.cancelled for other in before)
+
+    def _pop_idle(self) -> Worker | None:
+        """The first of the free workers that do not rest, which is then busy; called with the lock."""
+        now_s = time.monotonic()
+        for worker in self._idle:
+            if self._backoff_until_s.get(worker.name, now_s) <= now_s:
+                self._idle.remove(worker)
+                self._backoff_until_s.pop(worker.name, None)
+                self._busy.add(worker.name)
+                return worker
+        return None
+
+    def _run_on_worker(
+        self, worker: Worker, request: AnimationRequest, output: Path, token: CancelToken
+    ) -> Generator[Event, None, Event | WorkerLost | WorkerBusy]:
+        """Yield the worker's events but the last, and return that one, or why there is none."""
+        last: Event | None = None
+        none: WorkerLost | WorkerBusy | None = None
+        try:
+            with closing(worker.events(request, output, token)) as event_stream:
+                for event in event_stream:
+                    if isinstance(event, events.Done | events.Failed | events.Cancelled):
+                        last = event
+                        break
+                    yield event
+        except (WorkerLost, WorkerBusy) as error:
+            none = error
+        except Cancelled:
+            last = events.Cancelled()
+        except FantasyPortraitError as error:
+            last = events.Failed(error)
+        finally:
+            self._release(worker, none)
+        # A worker that is lost after its last event does not affect this job.
+        end = last or none
+        if end is None:
+            raise RuntimeError(f"the worker {worker.name} stopped without an end")
+        return end
+
+    def _release(self, worker: Worker, why: WorkerLost | WorkerBusy | None) -> None:
+        with self._changed:
+            self._busy.discard(worker.name)
+            if isinstance(why, WorkerLost):
+                self._cooldown_until_s[worker.name] = time.monotonic() + LOST_COOLDOWN_S
+                # Whoever takes its place may be there already.
+                self._refreshed_s = float("-inf")
+            else:
+                self._idle.append(worker)
+            if isinstance(why, WorkerBusy):
+                self._backoff_until_s[worker.name] = time.monotonic() + BUSY_BACKOFF_S
+            self._changed.notify_all()
+
+    def _refresh_workers(self) -> None:
+        """Bring the free workers up to date, now and then; one thread asks for all."""
+        if self._refresh is None or not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            if time.monotonic() - self._refreshed_s < REFRESH_INTERVAL_S:
+                return
+            now = {worker.name: worker for worker in self._refresh()}
+            self._refreshed_s = time.monotonic()
+            with self._changed:
+                self._cooldown_until_s = {
+                    name: end for name, end in self._cooldown_until_s.items() if end > self._refreshed_s
+                }
+                # As they are listed now: after a connection that ended, an old one leads nowhere.
+                stay = [now[worker.name] for worker in self._idle if worker.name in now]
+                known = {worker.name for worker in stay} | self._busy | self._cooldown_until_s.keys()
+                self._idle = stay + [worker for name, worker in now.items() if name not in known]
+                self._changed.notify_all()
+        finally:
+            self._refreshing.release()
+
+
+def _lost_twice(loss: WorkerLost) -> str:
+    return (
+        f"two workers were lost with this job, the second one because {loss}: see the workers' logs, or ask for "
+        "a shorter or smaller video"
+    )

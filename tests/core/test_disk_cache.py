@@ -1,0 +1,116 @@
+"""A cache that is never in the way."""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fantasyportrait.core.disk_cache import DiskCache, content_key
+from fantasyportrait.core.errors import MediaError
+
+
+def write(text: str, entry: Path) -> None:
+    (entry / "text").write_text(text)
+
+
+def read(entry: Path) -> str:
+    return (entry / "text").read_text()
+
+
+def test_what_is_stored_is_found_and_nothing_half_is_left(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "cache")
+    assert cache.load("key", read) is None
+    cache.store("key", partial(write, "hello"))
+    assert cache.load("key", read) == "hello"
+    assert [entry.name for entry in cache.folder.iterdir()] == ["key"]
+
+
+def test_a_full_disk_costs_only_the_cache(tmp_path: Path) -> None:
+    def full(entry: Path) -> None:
+        write("half", entry)
+        raise OSError(28, "No space left on device")
+
+    cache = DiskCache(tmp_path)
+    cache.store("key", full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_those_used_longest_ago_go(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, entries=3)
+    for age, key in enumerate("cba"):
+        cache.store(key, partial(write, key))
+        used = time.time() - 1000 - age
+        os.utime(tmp_path / key, (used, used))
+    assert cache.load("b", read) == "b"  # used now
+    DiskCache(tmp_path, entries=2).store("new", partial(write, "new"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b", "new"]
+
+
+def test_the_key_follows_facts_and_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    keys = {content_key(file, "a"), content_key(file, "b")}
+    file.write_bytes(b"2")
+    assert len(keys | {content_key(file, "a")}) == 3
+    with pytest.raises(MediaError, match="cannot read"):
+        content_key(tmp_path / "gone", "a")
+
+
+def test_more_bytes_than_are_kept_go_in_the_order_of_use(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    for age, key in enumerate("dcba"):
+        cache.store(key, partial(write, key * 1000))
+        used = time.time() - 1000 - age
+        os.utime(tmp_path / key, (used, used))
+    DiskCache(tmp_path, max_bytes=3500).store("new", partial(write, "n" * 1000))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c", "d", "new"]
+    DiskCache(tmp_path, max_bytes=500).store("large", partial(write, "l" * 1000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_used_expires(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, expiry_s=100)
+    for key, age in (("old", 200), ("young", 50), ("older", 300)):
+        cache.store(key, partial(write, key))
+        os.utime(tmp_path / key, (time.time() - age, time.time() - age))
+    assert cache.load("old", read) is None
+    assert cache.load("young", read) == "young"
+    cache.store("new", partial(write, "new"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "young"]
+
+
+def test_halves_of_a_killed_process_go_later(tmp_path: Path) -> None:
+    for name, age in ((".tmp-dead", 7200), (".tmp-busy", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
+    DiskCache(tmp_path, entries=1).store("key", partial(write, "key"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-busy", "key"]
+
+
+@pytest.mark.parametrize("damage", ["byte", "more", "fewer", "sums"])
+def test_an_entry_that_was_changed_is_removed(tmp_path: Path, damage: str) -> None:
+    cache = DiskCache(tmp_path)
+    cache.store("key", partial(write, "hello"))
+    entry = tmp_path / "key"
+    if damage == "byte":
+        (entry / "text").write_text("hallo")
+    elif damage == "more":
+        (entry / "another").write_text("")
+    elif damage == "fewer":
+        (entry / "text").unlink()
+    else:
+        (entry / "sha256.json").write_text("[1]")
+    assert cache.load("key", read) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted(entry: Path) -> None:
+        write("half", entry)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        DiskCache(tmp_path).store("key", interrupted)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,53 @@
+"""The copy of a transformer that is mapped: nothing half done stays beside it."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.pipelines.cast_weights import cast_folder
+from fantasyportrait.testing.tiny import tiny_transformer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A transformer in several shards."""
+    tiny_transformer().save_pretrained(tmp_path / "transformer", max_shard_size="100KB")
+    return tmp_path / "transformer"
+
+
+def make(folder: Path, cancel: CancelToken | None = None) -> Path:
+    return cast_folder(folder, torch.bfloat16, lambda _: None, cancel)
+
+
+def test_it_stops_between_two_shards(folder: Path) -> None:
+    class Third(CancelToken):
+        asked = 0
+
+        def check(self) -> None:
+            self.asked += 1
+            if self.asked == 3:
+                self.cancel()
+            super().check()
+
+    token = Third()
+    with pytest.raises(Cancelled):
+        make(folder, token)
+    assert token.asked == 3 and [path.name for path in folder.parent.iterdir()] == ["transformer"]
+    assert len(list(make(folder).glob("*.safetensors"))) == len(list(folder.glob("*.safetensors"))) > 3
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(folder: Path) -> None:
+    left, living = (folder.with_name(f".transformer-bfloat16-{name}") for name in ("left", "living"))
+    for half in (left, living):
+        half.mkdir()
+        (half / "shard").touch()
+        os.utime(half, (0, 0))
+    os.utime(left / "shard", (0, 0))
+    make(folder)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [
+        living.name, "transformer", "transformer-bfloat16",
+    ]  # fmt: skip

@@ -1,0 +1,249 @@
+"""The pipeline behind arrays: memory that runs out while sampling, and what is told."""
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
+from fantasyportrait.pipelines import video_sampling
+from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.video_sampling import FaceJob, Fixed, Note, VideoJob, sample_video
+from fantasyportrait.schema.guidance import Guidance
+
+
+@pytest.fixture(scope="module")
+def rgb_factors(base_folder: Path) -> torch.Tensor:
+    """The map for looks at the latents, whose fitting takes as long as the rest of a test."""
+    return fit_rgb_factors(AutoencoderKLWan.from_pretrained(base_folder / "vae"))
+
+
+@pytest.fixture(autouse=True)
+def fitted(pipeline: FantasyPortraitPipeline, rgb_factors: torch.Tensor) -> None:
+    """The pipeline has made a look before."""
+    pipeline._rgb_factors = rgb_factors
+
+
+@pytest.fixture
+def another(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
+    """The same numbers in modules of their own."""
+    parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
+    made = FantasyPortraitPipeline(**parts)
+    made._rgb_factors = pipeline._rgb_factors
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def job(frames: int, max_window_frames: int = 201) -> VideoJob:
+    places = np.zeros((32, 48), np.int32)
+    places[:, :16] = 1
+    features = np.random.default_rng(0).normal(size=(frames, 554)).astype(np.float32)
+    pixels = np.full((32, 48, 3), 120, np.uint8)
+    return VideoJob(
+        pixels,
+        (FaceJob(1, features),),
+        places,
+        frames,
+        steps=1,
+        guidance=Guidance(1, 1),
+        max_window_frames=max_window_frames,
+    )
+
+
+def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
+    """A GPU on which so many latent frames fit."""
+
+    def full(module: torch.nn.Module, args: tuple, kwargs: dict[str, torch.Tensor]) -> None:
+        if kwargs["hidden_states"].shape[2] > latents:
+            raise torch.OutOfMemoryError("no room")
+
+    pipeline.transformer.register_forward_pre_hook(full, with_kwargs=True)
+
+
+def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, notes: list[str]) -> np.ndarray:
+    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, notes.append, CancelToken())))
+
+
+def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
+    notes: list[str] = []
+    expected = sample(pipeline, job(85, max_window_frames=81), notes)
+    assert not notes
+    limit(pipeline, 21)
+    np.testing.assert_array_equal(sample(pipeline, job(85), notes), expected)
+    (note,) = notes
+    assert note == "85 frames in one pass do not fit into memory: they are sampled in windows of 81"
+
+
+@pytest.mark.parametrize("frames", [33, 85])
+def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, frames: int) -> None:
+    limit(pipeline, 5)
+    with pytest.raises(RequestError, match=rf"{min(frames, 81)} frames of 48 x 32 do not fit") as caught:
+        sample(pipeline, job(frames), [])
+    assert caught.value.__context__ is None, "it would keep alive what did not fit"
+
+
+@dataclass
+class Steps:
+    """A pipeline_manager of pipelines, the first of which is in use."""
+
+    pipelines: list[FantasyPortraitPipeline]
+
+    @property
+    def pipeline(self) -> FantasyPortraitPipeline:
+        return self.pipelines[0]
+
+    def fall_back(self, note: Note) -> bool:
+        if len(self.pipelines) == 1:
+            return False
+        del self.pipelines[0]
+        note("one lower")
+        return True
+
+
+def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
+    """Memory runs out in these calls of the module; returns the list that counts its calls."""
+    calls: list[int] = []
+
+    def full(*_: object) -> None:
+        calls.append(1)
+        if len(calls) in numbers:
+            raise torch.OutOfMemoryError("no room")
+
+    module.register_forward_pre_hook(full)
+    return calls
+
+
+def test_sampling_goes_on_from_the_last_finished_step(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
+) -> None:
+    """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
+    given, notes = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, notes)
+    first, second = full_at(pipeline.transformer, {6}), full_at(another.transformer, set())
+    done: list[int] = []
+    chunks = sample_video(
+        Steps([pipeline, another]), given, lambda step, _: done.append(step), notes.append, CancelToken()
+    )
+    np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
+    assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and notes == ["one lower"]
+
+
+def test_passes_are_separated_before_anything_is_loaded_anew(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
+) -> None:
+    given, notes = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, notes)
+    calls = full_at(pipeline.transformer, {2})
+    chunks = sample_video(
+        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, notes.append, CancelToken()
+    )
+    # The first step was a batch, which rounds differently.
+    assert np.abs(np.concatenate(list(chunks)).astype(int) - expected).max() <= 1
+    assert len(calls) == 1 + 1 + 4
+    assert notes == ["a step's passes do not fit into memory together: they are made one by one, from step 2 on"]
+
+
+def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPipeline) -> None:
+    """Here it is on the CPU already."""
+    # Frames 0 to 4, then no room; in tiles (here one), and in small ones, no room at once.
+    full_at(pipeline.vae.decoder, {3, 4, 5})
+    with pytest.raises(RequestError, match="48 x 32 cannot be decoded in the memory"):
+        sample(pipeline, job(17), [])
+    assert not pipeline.vae.use_tiling
+
+
+@pytest.mark.parametrize("error", [Cancelled(), OutputError("the disk is full")])
+def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
+    pipeline: FantasyPortraitPipeline, error: Exception
+) -> None:
+    """By then the old one is gone."""
+
+    class Broken(Steps):
+        def fall_back(self, note: Note) -> bool:
+            self.pipelines.clear()
+            raise error
+
+    full_at(pipeline.transformer, {1})
+    with pytest.raises(type(error)) as caught:
+        list(sample_video(Broken([pipeline]), job(9), lambda *_: None, lambda _: None, CancelToken()))
+    assert caught.value is error
+
+
+@pytest.fixture
+def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device counts as one, though it is the CPU."""
+    monkeypatch.setattr(video_sampling, "get_module_execution_device", lambda module: torch.device("meta"))
+
+
+@pytest.mark.usefixtures("as_on_a_card")
+def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
+    """The frames that were given are not given again, and nothing is sampled anew."""
+    given, notes = job(9), []
+    expected = sample(pipeline, given, notes)
+    full_at(pipeline.vae.decoder, set(range(2, 100)))  # after the first frame
+    sampled = full_at(pipeline.transformer, set())
+    np.testing.assert_array_equal(sample(pipeline, given, notes), expected)
+    (note,) = notes
+    assert "they are decoded on the CPU" in note and len(sampled) == 1
+    assert not pipeline.vae.use_tiling
+
+
+@pytest.mark.usefixtures("as_on_a_card")
+def test_a_cpu_without_room_for_a_frame_is_said(
+    pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(type(pipeline.vae.decoder), "forward", full)
+    notes: list[str] = []
+    with pytest.raises(RequestError, match="48 x 32 cannot be decoded .* not even in small tiles") as caught:
+        sample(pipeline, job(9), notes)
+    assert len(notes) == 1 and caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("encode", [True, False])
+def test_tiles_that_are_planned_are_used_from_the_start(
+    pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, encode: bool
+) -> None:
+    """By every pipeline of the job: some drivers take the host's memory where they should say that there is none."""
+    seen: list[tuple[str, bool]] = []
+    for each in (pipeline, another):
+        for name in ("encoder", "decoder"):
+            part = getattr(each.vae, name)
+            part.register_forward_pre_hook(lambda *_, name=name, vae=each.vae: seen.append((name, vae.use_tiling)))
+    full_at(pipeline.transformer, {1})
+    planned = replace(job(9), tiled_encode=encode, tiled_decode=not encode)
+    chunks = sample_video(Steps([pipeline, another]), planned, lambda *_: None, lambda _: None, CancelToken())
+    assert len(np.concatenate(list(chunks))) == 9
+    assert set(seen) == {("encoder", encode), ("decoder", not encode)}
+    assert not pipeline.vae.use_tiling and not another.vae.use_tiling
+
+
+def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:
+    calls = []
+
+    def full_once(module: torch.nn.Module, args: tuple) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("no room")
+
+    pipeline.vae.decoder.register_forward_pre_hook(full_once)
+    assert len(sample(pipeline, job(9), [])) == 9
+    assert len(calls) > 3 and not pipeline.vae.use_tiling
+
+
+def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
+    seen: list[tuple[int, tuple[int, ...]]] = []
+    pipeline._rgb_factors = None
+    chunks = sample_video(
+        Fixed(pipeline), job(9), lambda done, picture: seen.append((done, picture.shape)), lambda _: None, CancelToken()
+    )
+    assert [len(chunk) for chunk in chunks] == [1, 4, 4]
+    assert seen == [(1, (4, 6, 3))]

@@ -1,0 +1,57 @@
+"""What the original model needs, as traced before: tests of the choice start from numbers and trace nothing.
+
+Where `test_the_recorded_needs_are_those_of_today` fails because networks or tracing changed on purpose, record anew:
+python -m tests.runtime.original
+"""
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fantasyportrait.planning.meta_networks import MetaNetworks, original_configs
+from fantasyportrait.planning.workload import ActivationCosts, Cost, ModelSize, Workload
+
+RECORD = Path(__file__).with_name("original_needs.json")
+# Width, height, frames, and how many of them at once.
+SIZES = {
+    "float32": ((512, 512, 81, 201), (832, 480, 81, 201)),
+    "bfloat16": (
+        *((512, 512, 81, 201), (832, 480, 81, 201), (1280, 720, 81, 201), (256, 256, 81, 201)),
+        *((832, 480, 201, 201), (832, 480, 201, 81)),
+    ),
+}
+
+
+def model_size(record: dict[str, Any], precision: str) -> ModelSize:
+    """The weights, of a record."""
+    return ModelSize(**record[precision]["model_size"])
+
+
+def activations(record: dict[str, Any], precision: str, job: Workload) -> ActivationCosts:
+    """The needs of a job with one face and two passes without a cache, of a record."""
+    row = record[precision][_name((job.width, job.height, job.frames, job.max_window_frames))]
+    return ActivationCosts(row["windows"], *(Cost(*row[each.name]) for each in fields(ActivationCosts)[1:9]))
+
+
+def traced(sizes: dict[str, tuple[tuple[int, ...], ...]]) -> dict[str, Any]:
+    """A record of those sizes."""
+    record: dict[str, Any] = {}
+    for precision, wanted in sizes.items():
+        networks = MetaNetworks(original_configs(), getattr(torch, precision))
+        record[precision] = {"model_size": asdict(networks.model_size)}
+        for size in wanted:
+            found = asdict(networks.activations(Workload(*size)))
+            needs = {name: list(value.values()) for name, value in found.items() if isinstance(value, dict)}
+            record[precision][_name(size)] = {"windows": found["windows"], **needs}
+    return record
+
+
+def _name(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))
+
+
+if __name__ == "__main__":
+    RECORD.write_text(json.dumps(traced(SIZES), indent=1) + "\n", encoding="utf-8")

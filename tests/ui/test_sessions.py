@@ -1,0 +1,91 @@
+"""Sessions do not know of each other, work can be stopped, results expire."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ui.sessions import SessionManager
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> SessionManager:
+    """A session manager whose results expire after a minute."""
+    return SessionManager(tmp_path / "results", expiry_s=60)
+
+
+def test_a_session_stops_its_own_work_only(sessions: SessionManager) -> None:
+    mine, other = sessions.open_job("me"), sessions.open_job("you")
+    sessions.stop("you")
+    own, others = sessions.token("me", mine), sessions.token("you", other)
+    assert own is not None and not own.cancelled
+    assert others is not None and others.cancelled
+
+
+def test_a_job_is_known_to_its_session_only(sessions: SessionManager) -> None:
+    job = sessions.open_job("me")
+    assert sessions.token("you", job) is None
+    sessions.close_job("you", job)
+    assert sessions.token("me", job) is not None
+
+
+def test_work_ends_when_the_visitor_leaves(sessions: SessionManager) -> None:
+    job = sessions.open_job("me")
+    token = sessions.token("me", job)
+    sessions.leave("me")
+    assert token is not None and token.cancelled
+    assert sessions.token("me", job) is None
+
+
+def test_results_lie_in_a_folder_for_each_session(sessions: SessionManager) -> None:
+    first, second, other = (sessions.new_result(name) for name in ("me", "me", "you"))
+    assert first.parent.parent == second.parent.parent != other.parent.parent
+    assert first.parent != second.parent and first.parent.is_dir()
+    assert "me" not in first.parts
+    sessions.discard(first)
+    assert not first.parent.exists() and second.parent.exists()
+
+
+def test_a_folder_that_cannot_be_discarded_is_logged(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever discards has an error of their own to tell."""
+    output = sessions.new_result("me")
+    output.parent.rmdir()
+    sessions.discard(output)
+    assert f"{output.parent} is left over: there is no result" in caplog.text
+
+
+def test_results_expire(sessions: SessionManager) -> None:
+    old, young = sessions.new_result("me"), sessions.new_result("you")
+    sessions.close_result(old)
+    an_hour_ago = old.parent.stat().st_mtime - 3600
+    os.utime(old.parent.parent, (an_hour_ago, an_hour_ago))
+    sessions.remove_expired()
+    assert not old.parent.parent.exists() and young.parent.exists()
+    assert sessions.new_result("me").parent.is_dir()
+
+
+def test_an_old_result_expires_while_its_visitor_goes_on(sessions: SessionManager) -> None:
+    old, young = sessions.new_result("me"), sessions.new_result("me")
+    sessions.close_result(old)
+    an_hour_ago = old.parent.stat().st_mtime - 3600
+    os.utime(old.parent, (an_hour_ago, an_hour_ago))
+    sessions.remove_expired()
+    assert not old.parent.exists() and young.parent.exists()
+
+
+def test_what_is_still_waited_for_does_not_expire(tmp_path: Path) -> None:
+    """A long line, or a long video: its folder is older than any result may become."""
+    sessions = SessionManager(tmp_path, expiry_s=60.0)
+    output = sessions.new_result("one")
+    places = (output.parent, output.parent.parent)
+    for place in places:
+        os.utime(place, (1, 1))
+    sessions.remove_expired()
+    assert output.parent.is_dir()
+    sessions.close_result(output)
+    for place in places:
+        os.utime(place, (1, 1))
+    sessions.remove_expired()
+    assert not output.parent.exists()

@@ -1,0 +1,130 @@
+"""What visitors upload goes with the app, or when the next one starts."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.locked_folder import WORK_PREFIX
+from tests.ui.factories import card, options, values
+from tests.ui.serving import free_port, wait_for
+from tests.ui.visitor import Visitor
+from ui.temp_folder import VARIABLE, upload_folder
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="permissions and signals")
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place for temporary files."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def test_uploads_have_a_folder_while_the_app_runs(base: Path) -> None:
+    with upload_folder() as folder:
+        assert os.environ[VARIABLE] == str(folder) and folder.resolve() == folder
+        assert folder.is_relative_to(base.resolve()) and folder.name.startswith("app-")
+        if sys.platform != "win32":
+            assert (folder.stat().st_mode | folder.parent.stat().st_mode) & 0o077 == 0
+        (folder / "photo.png").touch()
+    assert not folder.exists() and os.environ[VARIABLE] == str(base)
+
+
+def test_the_systems_folder_is_used_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with upload_folder() as folder:
+        assert folder.is_relative_to(tmp_path.resolve())
+    assert VARIABLE not in os.environ
+
+
+@POSIX
+def test_a_folder_that_others_put_there_is_refused(base: Path, tmp_path: Path) -> None:
+    base.mkdir()
+    own = base / f"fantasyportrait-{os.getuid()}"
+    own.symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(OutputError, match="is not a folder of this user alone"), upload_folder():
+        pass
+    own.unlink()
+    own.mkdir()
+    own.chmod(0o777)
+    with pytest.raises(OutputError, match="is not a folder of this user alone"), upload_folder():
+        pass
+
+
+def test_a_place_that_cannot_be_used_is_said(base: Path) -> None:
+    base.write_text("a file")
+    with pytest.raises(OutputError, match="uploads cannot be kept in"), upload_folder():
+        pass
+
+
+@contextmanager
+def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[bytes], str]"]:
+    """An app that keeps its uploads beneath `base`."""
+    port = free_port()
+    words = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / "results")]
+    with (folder / f"{port}.txt").open("wb") as log:
+        process = subprocess.Popen(words, cwd=repository, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(f"http://127.0.0.1:{port}", process, folder / f"{port}.txt")
+            yield process, f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+@POSIX
+def test_what_an_app_keeps_goes_when_it_ends_and_when_the_next_one_starts(
+    base: Path, tmp_path: Path, repository: Path, two_person: Path
+) -> None:
+    """By a signal, or at the start of another app; that of an app that runs stays."""
+
+    def photos() -> list[Path]:
+        return list(base.rglob("two_people.png"))
+
+    with app(tmp_path, repository) as (killed, address):
+        Visitor(address).upload(two_person)
+        killed.kill()
+    assert len(photos()) == 1
+    with app(tmp_path, repository) as (first, address):
+        assert photos() == [] and "Traceback" not in Visitor(address).upload(two_person)
+        with app(tmp_path, repository) as (second, other):
+            Visitor(other).upload(two_person)
+            assert len(photos()) == 2
+            second.send_signal(signal.SIGHUP)
+            assert second.wait(120) == 129
+        assert len(photos()) == 1
+        first.terminate()
+        assert first.wait(120) == 143
+    assert photos() == [] and not list(base.rglob("app-*"))
+    assert not any("Traceback" in log.read_text(errors="replace") for log in tmp_path.glob("*.txt"))
+
+
+@POSIX
+def test_an_app_that_is_ended_stops_its_work(tmp_path: Path, repository: Path, two_person: Path) -> None:
+    with app(tmp_path, repository) as (process, address):
+        visitor = Visitor(address)
+        visitor.send_photo(two_person)
+        given = [*values(options(seconds=600)), *values(card()), *values(card())]
+
+        def work() -> None:
+            with suppress(httpx.HTTPError):
+                visitor.animate(*given)
+
+        threading.Thread(target=work, daemon=True).start()
+        while not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(120) == 143
+    assert not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*"))

@@ -1,0 +1,320 @@
+"""The line before the workers: order, lost workers, cancelling. The workers here only pretend to work."""
+
+import itertools
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from fantasyportrait.cli.workers import MONITOR_INTERVAL_S
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import Cancelled, MediaError
+from fantasyportrait.schema import events
+from fantasyportrait.schema.cast import BuiltinSource, Role
+from fantasyportrait.schema.events import Event
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.workers import job_queue
+from fantasyportrait.workers.job_queue import WORKER_TIMEOUT_S, JobQueue, Worker, WorkerBusy, WorkerLost
+from fantasyportrait.workers.ray_cluster import CALL_TIMEOUT_S
+from fantasyportrait.workers.ray_worker_pool import START_TIMEOUT_S
+
+REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
+WAIT_S = 60.0
+
+
+def done(output: Path) -> events.Done:
+    return events.Done(events.Result(output, None, output, (), 1, 0.04))
+
+
+class Pretender:
+    """A worker that notes what it ends, and does `act` in between."""
+
+    def __init__(self, name: str = "a", act: Callable[[Path, CancelToken], None] = lambda output, cancel: None) -> None:
+        self.name, self._act = name, act
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+
+    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        """One stage, then the end."""
+        self.begun.append(output.name)
+        yield events.Stage("portrait")
+        self._act(output, cancel)
+        self.ended.append(output.name)
+        yield done(output)
+
+
+def losing(output: Path, cancel: CancelToken) -> None:
+    raise WorkerLost("its process ended")
+
+
+def run(queue: JobQueue, name: str = "out", cancel: CancelToken | None = None) -> list[Event]:
+    return list(queue.events(REQUEST, Path(name), cancel))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def waits(event_stream: Generator[Event, None, None]) -> threading.Thread:
+    """A thread that listens to the end."""
+    thread = threading.Thread(target=list, args=(event_stream,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_first_come_first_served() -> None:
+    go = threading.Event()
+    worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
+    queue = JobQueue([worker])
+    threads, told = [], []
+    for number in range(6):
+        event_stream = queue.events(REQUEST, Path(str(number)))
+        told.append(next(event_stream))
+        threads.append(waits(event_stream))
+    assert told == [events.Stage("portrait"), *(events.Queued(position) for position in range(5))]
+    go.set()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert worker.ended == list("012345")
+
+
+def test_a_job_begins_once_more_on_another_worker() -> None:
+    first, second = Pretender("a", losing), Pretender("b")
+    queue = JobQueue([first, second])
+    assert run(queue) == [
+        events.Stage("portrait"),
+        events.Remark("the worker a was lost (its process ended): the job restarts on another worker"),
+        events.Stage("portrait"),
+        done(Path("out")),
+    ]
+    assert (first.begun, second.ended) == (["out"], ["out"])
+    run(queue)
+    assert len(first.begun) == 1, "a lost worker gets no more jobs"
+
+
+def test_a_second_loss_fails_and_no_worker_is_no_hang() -> None:
+    third = Pretender("c")
+    queue = JobQueue([Pretender("a", losing), Pretender("b", losing), third])
+    last = run(queue)[-1]
+    assert isinstance(last, events.Failed) and "two workers were lost" in str(last.error)
+    assert not third.begun and isinstance(run(queue)[-1], events.Done)
+    alone = run(JobQueue([Pretender("a", losing)]))
+    assert isinstance(alone[-1], events.Failed) and "fantasyportrait workers" in str(alone[-1].error)
+
+
+def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
+    class Dead(Pretender):
+        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+            raise WorkerLost("its process ended", started=False)
+            yield
+
+    queue = JobQueue([Dead("a"), Dead("b"), Dead("c"), Pretender("d")])
+    assert run(queue)[-1] == done(Path("out"))
+
+
+def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 0.1)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
+    refused: list[float] = []
+
+    class Shared(Pretender):
+        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+            if len(refused) < 4:
+                refused.append(time.monotonic())
+                raise WorkerBusy
+            return (yield from super().events(request, output, cancel))
+
+    worker = Shared()
+    queue = JobQueue([worker])
+    first, second = (queue.events(REQUEST, Path(name)) for name in ("first", "second"))
+    assert (next(first), next(second)) == (events.Queued(0), events.Queued(1))
+    threads = [waits(second), waits(first)]
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert worker.ended == ["first", "second"]
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(refused))
+
+
+def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 10 * WAIT_S)
+
+    def busy(output: Path, cancel: CancelToken) -> None:
+        raise WorkerBusy
+
+    refusing, free = Pretender("a", busy), Pretender("b")
+    queue = JobQueue([refusing, free])
+    told: list[Event] = []
+    thread = threading.Thread(target=lambda: told.extend(run(queue)), daemon=True)
+    thread.start()
+    thread.join(WAIT_S)
+    assert told[-1] == done(Path("out"))
+    token = CancelToken()
+    only = JobQueue([refusing]).events(REQUEST, Path("out"), token)
+    next(only)
+    token.cancel()
+    assert list(only)[-1] == events.Cancelled()
+
+
+def test_whoever_takes_the_place_of_a_lost_worker_is_waited_for() -> None:
+    assert WORKER_TIMEOUT_S >= CALL_TIMEOUT_S + START_TIMEOUT_S + MONITOR_INTERVAL_S
+
+
+def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.02)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
+    there: list[Worker] = []
+    queue = JobQueue(refresh=lambda: list(there), worker_timeout_s=WAIT_S)
+    event_stream = queue.events(REQUEST, Path("out"))
+    assert next(event_stream) == events.Queued(0)
+    lost = Pretender("a", losing)
+    there.append(lost)
+    late = threading.Timer(0.1, lambda: there.append(Pretender("b")))
+    late.start()
+    # The lost one is still listed, and does not come back.
+    assert list(event_stream)[-1] == done(Path("out")) and lost.begun == ["out"]
+    gone, new = Pretender("c"), Pretender("d")
+    queue = JobQueue([gone], refresh=lambda: [new])
+    assert isinstance(run(queue)[-1], events.Done) and (gone.begun, new.ended) == ([], ["out"])
+    old, again = Pretender("e"), Pretender("e")
+    queue = JobQueue([old], refresh=lambda: [again])
+    assert isinstance(run(queue)[-1], events.Done) and not old.begun, "a worker is asked as it was listed last"
+    last = run(JobQueue(refresh=lambda: [], worker_timeout_s=0.3))[-1]
+    assert isinstance(last, events.Failed)
+
+
+def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(job_queue, "LOST_COOLDOWN_S", 0.2)
+    lost: list[float] = []
+
+    def once(output: Path, cancel: CancelToken) -> None:
+        if not lost:
+            lost.append(time.monotonic())
+            raise WorkerLost("the connection to it ended")
+
+    worker = Pretender("a", once)
+    assert run(JobQueue(refresh=lambda: [worker], worker_timeout_s=WAIT_S))[-1] == done(Path("out"))
+    assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
+
+
+def test_a_waiting_job_can_be_cancelled_and_holds_nobody_up() -> None:
+    go = threading.Event()
+    worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
+    queue = JobQueue([worker])
+    running = queue.events(REQUEST, Path("running"))
+    next(running)
+    thread = waits(running)
+    tokens = [CancelToken(), CancelToken()]
+    listened, deaf = (queue.events(REQUEST, Path("waiting"), token) for token in tokens)
+    assert (next(listened), next(deaf)) == (events.Queued(0), events.Queued(1))
+    for token in tokens:
+        token.cancel()
+    assert list(listened) == [events.Cancelled()]
+    go.set()
+    thread.join(WAIT_S)
+    # `deaf` is not listened to any more, and still first in the line.
+    assert run(queue, "after")[-1] == done(Path("after")) and worker.ended == ["running", "after"]
+    deaf.close()
+
+
+def test_cancelling_and_errors_while_running_free_the_worker() -> None:
+    def until_cancelled(output: Path, cancel: CancelToken) -> None:
+        if output.name == "broken":
+            raise MediaError("no such clip")
+        wait_for(lambda: cancel.cancelled)
+        cancel.check()
+
+    queue = JobQueue([Pretender(act=until_cancelled)])
+    for _ in range(2):
+        token = CancelToken()
+        event_stream = queue.events(REQUEST, Path("out"), token)
+        next(event_stream)
+        token.cancel()
+        assert list(event_stream) == [events.Cancelled()]
+    assert isinstance(run(queue, "broken")[-1], events.Failed)
+
+
+def test_a_loss_of_a_cancelled_job_is_no_retry() -> None:
+    token = CancelToken()
+
+    def stuck(output: Path, cancel: CancelToken) -> None:
+        cancel.cancel()
+        raise WorkerLost("it does not stop")
+
+    second = Pretender("b")
+    assert run(JobQueue([Pretender("a", stuck), second]), cancel=token)[-1] == events.Cancelled()
+    assert not second.begun
+
+
+def test_who_stops_listening_frees_the_worker() -> None:
+    queue = JobQueue([Pretender()])
+    event_stream = queue.events(REQUEST, Path("out"))
+    next(event_stream)
+    waiting = queue.events(REQUEST, Path("waiting"))
+    next(waiting)
+    waiting.close()
+    event_stream.close()
+    assert run(queue) == [events.Stage("portrait"), done(Path("out"))]
+
+
+def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
+    def bug(output: Path, cancel: CancelToken) -> None:
+        if output.name == "bug":
+            raise ZeroDivisionError("inside")
+
+    queue = JobQueue([Pretender(act=bug)])
+    with pytest.raises(ZeroDivisionError):
+        run(queue, "bug")
+    assert isinstance(run(queue)[-1], events.Done)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 2**32))
+def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, seed: int) -> None:
+    dice = random.Random(seed)
+    fates = {f"{number}": dice.choice(["fine", "fine", "lost", "cancelled", "deaf"]) for number in range(jobs)}
+    seen: Counter[str] = Counter()
+    there: list[Worker] = []
+    lock = threading.Lock()
+
+    def act(output: Path, cancel: CancelToken) -> None:
+        time.sleep(0.001 * dice.random())
+        with lock:
+            seen[output.name] += 1
+            if fates[output.name] == "lost" and seen[output.name] <= dice.choice([1, 2]):
+                there.append(Pretender(f"new {len(there)}", act))
+                raise WorkerLost("its process ended")
+        if fates[output.name] == "cancelled":
+            raise Cancelled("stopped")
+
+    there += [Pretender(f"{number}", act) for number in range(workers)]
+    everybody = JobQueue(list(there), refresh=lambda: list(there))
+
+    def job(name: str) -> list[Event]:
+        event_stream = everybody.events(REQUEST, Path(name))
+        if fates[name] == "deaf":
+            next(event_stream)
+            event_stream.close()
+            return []
+        return list(event_stream)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        told = dict(zip(fates, pool.map(job, fates), strict=True))
+    worked = Counter(name for worker in there if isinstance(worker, Pretender) for name in worker.ended)
+    for name, happened in told.items():
+        ends = [event for event in happened if isinstance(event, events.Done | events.Failed | events.Cancelled)]
+        assert happened[-1:] == ends and len(ends) == (fates[name] != "deaf")
+        if ends and isinstance(ends[0], events.Done):
+            assert worked[name] == 1 and fates[name] != "cancelled"
+        elif ends:
+            assert worked[name] == 0 and fates[name] in ("lost", "cancelled")

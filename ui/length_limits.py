@@ -1,0 +1,49 @@
+"""How long a video would be whose length is that of its clips, before time is spent on it."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.driving import reported_duration_s
+from fantasyportrait.service.input_reader import InputReader
+from ui.engine_values import WAN
+
+
+def check_reported_length(inputs: InputReader, request: AnimationRequest, longest_s: float) -> None:
+    """Raise `RequestError` where the clips, by what they say of their length, make the video longer than `longest_s`.
+
+    Nothing is tracked for it. Raises `MediaError` for a clip that cannot be read.
+    """
+    stated = [reported_duration_s(clip, _rate(request), inputs.decoder) for clip in request.clips]
+    _refuse(request, [length_s for length_s in stated if length_s is not None], longest_s, "says that it lasts")
+
+
+def check_tracked_length(inputs: InputReader, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
+    """The same by the clips' tracks, as what is said may be wrong; the run finds them in the cache.
+
+    Raises what tracking raises, and `Cancelled`.
+    """
+    rate = _rate(request)
+    moving = [clip for clip in request.clips if not inputs.decoder.probe(clip.path).still]
+    tracks = [inputs.tracks(clip.path, rate, clip.start_s, clip.end_s, cancel=cancel) for clip in moving]
+    ends_s = [clip.delay_s + float(len(people[0]) / rate) for clip, people in zip(moving, tracks, strict=True)]
+    _refuse(request, ends_s, longest_s, "lasts")
+
+
+def _rate(request: AnimationRequest) -> Fraction:
+    """Frames a second to count with: how long a clip is does not depend on them."""
+    return request.rate if isinstance(request.rate, Fraction) else Fraction(25)
+
+
+def _refuse(request: AnimationRequest, lengths_s: Sequence[float], longest_s: float, lasts: str) -> None:
+    if not lengths_s:
+        return
+    length_s = min(lengths_s) if request.duration == "shortest" else max(lengths_s)
+    if length_s > longest_s:
+        engine = "Wan" if request.engine == WAN else "the preview"
+        raise RequestError(
+            f"the {request.duration} clip {lasts} {round(length_s, 1):g} s, and {engine} makes at most {longest_s:g} "
+            "s: choose Seconds as the length, or a shorter clip"
+        )

@@ -1,0 +1,152 @@
+"""What the server answers at all: the routes that the page uses, files that it may have, uploads that are its own."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.uploads import MAX_UPLOAD_BYTES, UploadRegistry
+
+API = "/gradio_api"
+FILE, UPLOAD = f"{API}/file=", f"{API}/upload"
+CALL_ROUTES = (f"{API}/queue/join", f"{API}/run/predict")
+"""Of listeners, with and without gradio's queue."""
+MAX_CALL_BYTES = 1 << 20
+FORM_BYTES = 1 << 16
+"""What a form adds around the file in it."""
+ROUTES = {
+    "GET": re.compile(
+        r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/pwa_icon(/\d+)?"
+        r"|/(assets|static|svelte)/.+"
+        rf"|{API}/(info/?|theme\.css|startup-events|login_check/?|app_id/?|upload_progress|queue/(data|status)"
+        r"|heartbeat/\w+|file=.+)"
+    ),
+    "POST": re.compile(rf"{API}/(queue/join|run/predict|upload|cancel|reset/?)"),
+}
+ROUTES["HEAD"] = ROUTES["GET"]
+
+
+class RouteFilter:
+    """An ASGI middleware in front of gradio: every route that the page does not need is not there.
+
+    A value may name a file only where that is an upload of the same session (`registry`); a listener asks the registry
+    again, which then looks at the file itself. A file is sent only out of `folders`.
+    """
+
+    def __init__(self, app: ASGIApp, registry: UploadRegistry, folders: tuple[Path, ...]) -> None:
+        self._app, self._registry, self._folders = app, registry, folders
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer or hand on one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+        routes = ROUTES.get(scope["method"])
+        if routes is None or not routes.fullmatch(path):
+            await PlainTextResponse("Not Found", 404)(scope, receive, send)
+        elif path.startswith(FILE) and not self._is_servable(path.removeprefix(FILE)):
+            await PlainTextResponse("File not allowed", 403)(scope, receive, send)
+        elif path in CALL_ROUTES:
+            await self._call(scope, receive, send)
+        elif path == UPLOAD:
+            await self._upload(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_servable(self, name: str) -> bool:
+        """Inside the folders by its name, without looking at the disk, which is for gradio to do."""
+        if "\0" in name or not os.path.isabs(name):
+            return False
+        place = Path(os.path.normpath(name))
+        return any(place.is_relative_to(folder) and place != folder for folder in self._folders)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on a call of a listener whose files are its session's own, as it was understood here."""
+        body = await _read(receive)
+        try:
+            call = json.loads(body or b"")
+            call["data"] = _own_files(call["data"], str(call["session_hash"]), self._registry)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            await JSONResponse({"detail": "this is not a call of the page"}, 400)(scope, receive, send)
+            return
+        # Written again: what another parser would read into the same bytes does not matter then.
+        await self._app(*_with_body(scope, receive, json.dumps(call).encode()), send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Bound the whole request, and register what has arrived."""
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if not length.isdigit():
+            await PlainTextResponse("Length Required", 411)(scope, receive, send)
+            return
+        if int(length) > MAX_UPLOAD_BYTES + FORM_BYTES:
+            await PlainTextResponse("the upload is too large", 413)(scope, receive, send)
+            return
+        status, parts = 0, bytearray()
+
+        async def send_and_register(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                parts.extend(message.get("body", b""))
+                if status == 200 and not message.get("more_body"):
+                    # Before the page can name them.
+                    self._registry.register(json.loads(parts))
+            await send(message)
+
+        await self._app(scope, receive, send_and_register)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body of a request; None where it is too large or broken off."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_CALL_BYTES:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]:
+    """The same request with another body; after it, what is received is that the client went away."""
+    headers = [(name, value) for name, value in scope["headers"] if name not in (b"content-length", b"content-type")]
+    headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return {**scope, "headers": headers}, replay
+
+
+def _own_files(value: Any, session: str, registry: UploadRegistry) -> Any:
+    """The data of a call with nothing but paths of the session's uploads in its descriptions of files.
+
+    The page's values are words, numbers, lists of them, and files. In the place of any other file comes one that does
+    not exist, so a listener says what it says of an upload that has expired.
+    """
+    if isinstance(value, list):
+        return [_own_files(item, session, registry) for item in value]
+    if not isinstance(value, dict):
+        return value
+    path = value.get("path")
+    own = path if isinstance(path, str) and registry.owns(session, path) else str(registry.folder / "refused")
+    return {"path": own, "orig_name": Path(own).name, "meta": {"_type": "gradio.FileData"}}
