@@ -34,9 +34,9 @@ sys.exit(main())
 # However late the second signal comes on a busy machine.
 PATIENT = """
 import sys
-from fantasyportrait.cli import interrupts, main
+from fantasyportrait.cli import main, signals
 
-interrupts.GRACE_S = 600
+signals.GRACE_S = 600
 sys.exit(main.main())
 """
 
