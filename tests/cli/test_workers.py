@@ -45,6 +45,7 @@ def test_help_names_the_way_to_several_machines(command: Command) -> None:
     assert outcome.code == 0 and "ray start --head" in outcome.out and "--gpus-per-worker" in outcome.out
 
 
+@pytest.mark.ray
 def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_cluster_that_is_away_is_said_once_and_joined_again(
     assert joined == ["ray://first:10001"] * 6
 
 
+@pytest.mark.ray
 def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: Path, models_dir: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     before = kept()
