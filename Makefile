@@ -18,7 +18,7 @@ SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 help:
 	@echo "make demo   animate the two people of assets/two_people.png on the CPU"
 	@echo "make app    open the app at http://127.0.0.1:7860"
-	@echo "make check  lint, types and the quick tests: no browser, no Ray, no torchrun"
+	@echo "make check  lint, types and the quick tests: no models, browser, Ray or torchrun"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
@@ -33,7 +33,7 @@ app: $(VENV)/.installed models
 	@$(PY) app.py
 
 # Everything runs even when one part fails, and pytest's summary is the last thing said.
-check: CHOSEN = -m "not (browser or ray or torchrun or slow or gpu or network or weights)"
+check: CHOSEN = -m "not (models or browser or ray or torchrun or slow or gpu or network or weights)"
 check test: $(VENV)/.installed-dev models
 	@status=0; \
 	$(VENV)/bin/ruff check . || status=1; \
