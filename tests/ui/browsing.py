@@ -47,8 +47,8 @@ WATCH = """() => {
 
 
 @dataclass(frozen=True)
-class ClipAnalysis:
-    """What stood on the page: the progress text, and the look as a URL; empty for none."""
+class PageState:
+    """What stood on the page: the progress text, and the preview image as a URL; empty for none."""
 
     text: str
     look: str
@@ -123,6 +123,6 @@ def wait_for_other_state(page: Any, text: str, timeout_ms: float = WAIT_MS) -> N
     page.wait_for_function(other, arg=text, polling=POLL_MS, timeout=timeout_ms)
 
 
-def seen(page: Any) -> list[ClipAnalysis]:
+def seen(page: Any) -> list[PageState]:
     """What was noted since `record_states`."""
-    return [ClipAnalysis(*row) for row in page.evaluate("window.seen")]
+    return [PageState(*row) for row in page.evaluate("window.seen")]

@@ -14,7 +14,7 @@ from tests.ui.browsing import (
     PLAYS,
     POLL_MS,
     WAIT_MS,
-    ClipAnalysis,
+    PageState,
     choose,
     choose_wan,
     opened,
@@ -62,7 +62,7 @@ def give_clip(page: Any, clip: Path) -> None:
     choose(page, 2, "Left to the model")
 
 
-def stages_of(noted: list[ClipAnalysis]) -> list[str]:
+def stages_of(noted: list[PageState]) -> list[str]:
     """The stages in the order in which the page named them, each once."""
     begins = {text.partition(":")[0] for text in strings.STAGES.values()}
     names = [row.text.partition(":")[0] for row in noted]
