@@ -44,7 +44,7 @@ def test_a_turned_clip_is_tracked_upright_and_said(inputs: Inputs, tmp_path: Pat
     assert listing.picture.shape[:2] == track.size[::-1]
     # Another process finds it again.
     again = Animator()
-    assert np.array_equal(again.tracks(clip)[0].landmarks, track.landmarks)
+    assert np.array_equal(again.inputs.tracks(clip)[0].landmarks, track.landmarks)
 
 
 def test_the_side_by_side_shows_a_turned_clip_upright(inputs: Inputs, tmp_path: Path) -> None:
