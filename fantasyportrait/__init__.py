@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fantasyportrait.schema import events
     from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
     from fantasyportrait.schema.events import Result
+    from fantasyportrait.schema.regions import Regions
     from fantasyportrait.schema.request import AnimationRequest
     from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.animator import Animator
@@ -61,6 +62,7 @@ __all__ = [
     "MotionAdapter",
     "MotionEncoder",
     "OutputError",
+    "Regions",
     "RequestError",
     "Result",
     "Role",
@@ -95,6 +97,7 @@ _MODULES = MappingProxyType(
         "schema.events": ("Result",),
         "core.places": ("example_photo",),
         "media.request_files": ("load_request",),
+        "schema.regions": ("Regions",),
         "schema.request": ("AnimationRequest",),
         "schema.sampling": ("Sampling",),
     }

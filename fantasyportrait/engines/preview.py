@@ -17,7 +17,7 @@ from fantasyportrait.engines.base import (
 from fantasyportrait.faces.mesh import CanonicalFace, mirrored_blendshapes, mirrored_points
 from fantasyportrait.images.images import even_size
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.preview.engine import Part, render
 from fantasyportrait.schema.cast import BuiltinSource, FreeSource
@@ -54,10 +54,9 @@ def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Pa
     if role is None or motion is None:
         return Part(part.face, None)
     rows = motion_frame_indices(part, len(motion), scene)
-    regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
     # A built-in motion has no pose of its own to take over.
     absolute = bool(scene.request.absolute) and part.track is not None
-    return Part(part.face, motion, role.strength, regions, absolute, rows)
+    return Part(part.face, motion, role.strength, role.regions, absolute, rows)
 
 
 def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMotion | None:

@@ -235,5 +235,4 @@ def _face_job(part: ScenePart, code: MotionCode) -> "FaceJob":
     role = part.role
     if role is None or role.source is None:
         return FaceJob(part.face.id, code.features)
-    groups = {"head_pose": role.head, "eyes": role.eyes, "emotion": role.emotion, "mouth": role.mouth}
-    return FaceJob(part.face.id, code.features, role.strength, groups)
+    return FaceJob(part.face.id, code.features, role.strength, role.regions)

@@ -1,7 +1,5 @@
 """The motion adapter: the paper's expression-augmented encoder, from motion features to motion tokens (section 3.2)."""
 
-from collections.abc import Mapping
-
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -9,6 +7,7 @@ from torch import nn
 
 from fantasyportrait.models.resampler import Resampler
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, token_windows
+from fantasyportrait.schema.regions import Regions
 
 # The groups of a frame's features, in their order, and how wide each is.
 FEATURE_GROUPS = ("head_pose", "eyes", "emotion", "mouth")
@@ -84,12 +83,12 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         """Token windows (B, F_lat, 97, motion_dim) of features (B, F, 554), F = 4 k + 1."""
         return token_windows(self.frame_tokens(features))
 
-    def listening(self, on: Mapping[str, bool], frames: int) -> torch.Tensor:
-        """Bool (F_lat, 97): the tokens of a window that may be attended to when some groups are switched off.
+    def token_mask(self, regions: Regions, frames: int) -> torch.Tensor:
+        """Bool (F_lat, 97): the tokens of a window that may be attended to, those of the regions that follow.
 
-        A group that `on` does not name is on. The zero tokens of the first window stay: they are part of the
-        original numbers.
+        The zero tokens of the first window stay: they are part of the original numbers.
         """
-        flags = torch.tensor([on.get(name, True) for name in self.token_groups])
+        on = {"head_pose": regions.head, "eyes": regions.eyes, "emotion": regions.emotion, "mouth": regions.mouth}
+        flags = torch.tensor([on[name] for name in self.token_groups])
         rows = flags.float().reshape(1, 1, -1, 1).expand(1, frames, -1, 1)
         return token_windows(rows, fill=1.0)[0, :, :, 0] > 0

@@ -1,6 +1,6 @@
 """Who listens to whom: face maps on the token grid, and the mask of the motion attention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.motion_adapter import MotionAdapter
+from fantasyportrait.schema.regions import Regions
 
 TOKEN_SIDE = 16
 """Pixels: 8 of the VAE times a patch of 2."""
@@ -22,13 +23,13 @@ class DrivenFace:
         face: its number in the face map.
         features: float32 (F, 554), a row for each frame of the video.
         strength: how much its motion tokens give; 1 as in the original.
-        groups: which feature groups are attended to; a missing one is.
+        regions: which regions follow; the motion tokens of the others are masked.
     """
 
     face: int
     features: torch.Tensor
     strength: float = 1.0
-    groups: Mapping[str, bool] = field(default_factory=dict)
+    regions: Regions = field(default_factory=Regions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def motion_inputs(adapter: MotionAdapter, driven: Sequence[DrivenFace], labels: 
     windows = adapter(torch.stack([face.features for face in driven]).to(device, torch.float32))
     # On the CPU: a long video has many windows, and only one of them is on the device at a time.
     tokens = windows.transpose(0, 1).flatten(1, 2).unsqueeze(0).cpu()
-    on = torch.stack([adapter.listening(face.groups, frames) for face in driven], dim=1)
+    on = torch.stack([adapter.token_mask(face.regions, frames) for face in driven], dim=1)
     face_mask = face_attention_mask(labels, [face.face for face in driven])
     if bool(on.all()):
         on = on[:1]

@@ -335,7 +335,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         condition = self.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)
         planned = []
         for window in windows:
-            cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
+            cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.regions) for f in driven]
             planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
         return planned
 

@@ -1,7 +1,7 @@
 """The pipeline for who knows no torch: arrays in, chunks of frames out."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,7 @@ from fantasyportrait.pipelines.vae_latents import vae_on_cpu, vae_tiling
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.regions import Regions
 
 Note = Callable[[str], None]
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
@@ -30,12 +31,12 @@ PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
 
 @dataclass(frozen=True, eq=False)
 class FaceJob:
-    """One driven face: its number in the face map, features float32 (F, 554), strength, and which groups are on."""
+    """One driven face: its number in the face map, features float32 (F, 554), strength, and regions that follow."""
 
     face: int
     features: NDArray[np.float32]
     strength: float = 1.0
-    groups: Mapping[str, bool] = field(default_factory=dict)
+    regions: Regions = field(default_factory=Regions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def sample_latents(
     with vae_tiling(pipeline.vae, job.tiled_encode):
         result = pipeline(
             job.pixels,
-            [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
+            [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.regions) for f in job.faces],
             torch.from_numpy(job.face_map),
             prompt=job.prompt,
             negative_prompt=job.negative_prompt,

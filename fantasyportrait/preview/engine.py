@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
+from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.eyes import EyePainter
 from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
 from fantasyportrait.preview.mouth import MouthPainter
 from fantasyportrait.preview.raster import Window, blend, triangle_map
 from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
+from fantasyportrait.schema.regions import Regions
 
 # Points of the skin: all landmarks but the irises.
 _SKIN = 468

@@ -33,6 +33,7 @@ from fantasyportrait.runtime.process_group import (
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.regions import Regions
 from tests.processes import start_processes
 
 CPU = torch.device("cpu")
@@ -45,8 +46,8 @@ def job(frames: int = 9, height: int = 64, guidance: Guidance = Guidance(), **ch
     for face in (1, 2, 3):
         face_map[:, 32 * (face - 1) : 32 * (face - 1) + 16] = face
     features = np.random.default_rng(0).normal(size=(3, frames, 554)).astype(np.float32)
-    groups = {"head_pose": False, "eyes": False, "emotion": False}
-    faces = tuple(FaceJob(n + 1, rows, 1.0, groups if n == 1 else {}) for n, rows in enumerate(features))
+    mouth = Regions(head=False, eyes=False, emotion=False)
+    faces = tuple(FaceJob(n + 1, rows, 1.0, mouth if n == 1 else Regions()) for n, rows in enumerate(features))
     pixels = np.random.default_rng(1).integers(0, 255, (height, 96, 3), np.uint8)
     return VideoJob(pixels, faces, face_map, frames, steps=2, guidance=guidance, **changes)
 
@@ -69,7 +70,7 @@ TOKENS_JOBS = {
 def latents(
     pipeline: FantasyPortraitPipeline, one: VideoJob, step_end: StepEnd | None = None, cancel: CancelToken | None = None
 ) -> torch.Tensor:
-    faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in one.faces]
+    faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.regions) for f in one.faces]
     return pipeline(
         one.pixels, faces, torch.from_numpy(one.face_map), num_frames=one.frames, num_inference_steps=one.steps,
         guidance=one.guidance, batch_passes=one.batch_passes, max_window_frames=one.max_window_frames,

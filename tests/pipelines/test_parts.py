@@ -9,6 +9,7 @@ from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.motion_inputs import face_attention_mask, motion_inputs, token_labels
 from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
 from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.testing.tiny import tiny_adapter
 from tests.pipelines.conftest import driven
 
@@ -136,7 +137,7 @@ def test_switched_off_groups_are_masked_not_zeroed() -> None:
     adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face = driven(1, 9)
     whole = motion_inputs(adapter, [face], labels)
-    no_mouth = motion_inputs(adapter, [replace(face, groups={"mouth": False}, strength=0.5)], labels)
+    no_mouth = motion_inputs(adapter, [replace(face, regions=Regions(mouth=False), strength=0.5)], labels)
     assert whole.mask is None and torch.equal(whole.tokens, no_mouth.tokens)
     groups = ["filling" if token >= 24 else adapter.token_groups[token] for token in range(97)]
     assert groups.count("mouth") == 1 + 16 and groups.count("emotion") == 1 + 4

@@ -12,6 +12,7 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.regions import Regions
 from tests.pipelines.conftest import HEIGHT, WIDTH, driven
 
 Pixels = NDArray[np.uint8]
@@ -54,9 +55,9 @@ def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixe
 
     plain = latents()
     assert not torch.equal(latents(driven=[driven(1, 9), driven(2, 9, seed=7)]), plain)
-    off = dict.fromkeys(("head_pose", "eyes", "emotion", "mouth"), False)
+    off = Regions(head=False, eyes=False, emotion=False, mouth=False)
     one = driven(1, 9)
-    for change in (replace(one, strength=0.5), replace(one, groups={"mouth": False}), replace(one, groups=off)):
+    for change in (replace(one, strength=0.5), replace(one, regions=Regions(mouth=False)), replace(one, regions=off)):
         assert not torch.equal(latents(driven=[change, driven(2, 9)]), plain)
 
 
@@ -211,7 +212,7 @@ def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixel
     labels = token_labels(two_places)
     faces = [driven(1, 17), driven(2, 17)]
     whole = motion_inputs(pipeline.motion_adapter, faces, labels)
-    off = motion_inputs(pipeline.motion_adapter, [faces[0], replace(faces[1], groups={"eyes": False})], labels)
+    off = motion_inputs(pipeline.motion_adapter, [faces[0], replace(faces[1], regions=Regions(eyes=False))], labels)
     assert whole.mask.shape[:2] == (1, 1) and off.mask.shape[:2] == (1, 5)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
 from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.motion.face_motion import Regions
 from fantasyportrait.preview.engine import Part, render
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.regions import Regions
 from tests.preview.scene import Scene, gap, made_face
 
 
