@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from fantasyportrait.core.paths import example_photo
-    from fantasyportrait.faces.face import Face
     from fantasyportrait.media.request_files import load_request
     from fantasyportrait.models.motion_adapter import MotionAdapter
     from fantasyportrait.models.motion_encoder import MotionEncoder
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from fantasyportrait.schema import events
     from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
     from fantasyportrait.schema.events import Result
+    from fantasyportrait.schema.face import Face
     from fantasyportrait.schema.regions import Regions
     from fantasyportrait.schema.request import AnimationRequest
     from fantasyportrait.schema.sampling import Sampling
@@ -85,7 +85,7 @@ _MODULES = MappingProxyType(
             *("Cancelled", "DependencyError", "FaceError", "FantasyPortraitError", "MediaError", "OutputError"),
             *("RequestError", "WeightsError"),
         ),
-        "faces.face": ("Face",),
+        "schema.face": ("Face",),
         "models.motion_adapter": ("MotionAdapter",),
         "models.motion_encoder": ("MotionEncoder",),
         "models.transformer": ("FantasyPortraitTransformer3DModel",),

@@ -7,11 +7,8 @@ from torch import nn
 
 from fantasyportrait.models.resampler import Resampler
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, token_windows
+from fantasyportrait.schema.motion_code import FEATURE_GROUPS
 from fantasyportrait.schema.regions import Regions
-
-# The groups of a frame's features, in their order, and how wide each is.
-FEATURE_GROUPS = ("head_pose", "eyes", "emotion", "mouth")
-FEATURE_DIMS = (6, 6, 30, 512)
 
 
 class MotionAdapter(ModelMixin, ConfigMixin):
@@ -31,7 +28,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        feature_dims: tuple[int, ...] = FEATURE_DIMS,
+        feature_dims: tuple[int, ...] = tuple(FEATURE_GROUPS.values()),
         augmented: tuple[tuple[str, int], ...] = (("mouth", 16), ("emotion", 4)),
         motion_dim: int = 2048,
         dim: int = 1280,

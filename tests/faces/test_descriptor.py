@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.descriptor import Descriptor, assign
-from fantasyportrait.faces.face import Face
+from fantasyportrait.schema.face import Face
 
 
 @given(

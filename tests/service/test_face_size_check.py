@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from fantasyportrait.faces.face import Face, HeadPose
 from fantasyportrait.images.images import even_size, multiple_size
+from fantasyportrait.schema.face import Face, HeadPose
 from fantasyportrait.schema.request import MAX_SIDE
 from fantasyportrait.service.face_size_check import small_face_warnings
 
