@@ -35,7 +35,7 @@ class VideoJob:
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, both sides multiples of 16.
-        faces: every face of the portrait with its motion; None: left to the model.
+        faces: every face of the portrait; one without a motion is left to the model.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
         steps, seed, guidance, prompt, negative_prompt, batch_passes, max_window_frames: as in the pipeline's call.

@@ -316,7 +316,7 @@ def test_one_model_at_a_time(job: Job, tiny_model: Path, tmp_path: Path, monkeyp
 
 
 def test_spare_frames_hold_the_end() -> None:
-    """They share a latent frame with the last real ones, and would be heard in it."""
+    """They share a latent frame with the last real ones, and would show in it."""
     np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
     np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
 
