@@ -12,11 +12,10 @@ import torch
 
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.schema.driven_face import DrivenFace
-from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.schema.motion_code import FEATURE_DIM, MotionCode
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 GIB = 2**30
-_FEATURES = 554
 _EVERY_S = 0.02
 
 
@@ -188,7 +187,7 @@ def _inputs(work: BenchmarkCase) -> tuple[np.ndarray, list[DrivenFace[MotionCode
     for number in range(work.faces):
         left = (2 * number + 1) * part
         face_map[work.height // 4 : 3 * work.height // 4, left : left + part] = number + 1
-    features = torch.randn(work.faces, work.frames, _FEATURES, generator=torch.Generator().manual_seed(work.faces))
+    features = torch.randn(work.faces, work.frames, FEATURE_DIM, generator=torch.Generator().manual_seed(work.faces))
     return image, [tiny_driven_face(number, rows.numpy()) for number, rows in enumerate(features, 1)], face_map
 
 

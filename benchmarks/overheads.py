@@ -48,6 +48,7 @@ from fantasyportrait.planning.machine import GIB
 from fantasyportrait.planning.throughput import Throughput, measure_throughput
 from fantasyportrait.runtime.library_logging import quiet_libraries
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.motion_code import FEATURE_DIM
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.side_by_side_panels import PANEL_SIDE
 from fantasyportrait.testing.tiny import tiny_transformer_config
@@ -56,7 +57,6 @@ from fantasyportrait.testing.tiny_faces import tiny_driven_face
 HEIGHT, WIDTH, RATE = 480, 832, Fraction(25)
 STEPS, PASSES = 30, 2
 TFLOP_A_PASS = 1692  # 32760 tokens: the window of 81 frames
-FEATURE_DIM = 554
 PICTURE = Path(__file__).parents[1] / "assets" / "two_people.png"
 SECOND_VIDEO = "the side by side, clips read again"
 Where = Literal["cpu", "memory", "arithmetic"]
@@ -169,8 +169,8 @@ def motion_costs(
     ]
 
     def places() -> NDArray[np.int32]:
-        reach = np.full(4, 0.1)
-        return face_map([box_region(face + 1, box, reach, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
+        margins = np.full(4, 0.1)
+        return face_map([box_region(face + 1, box, margins, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
 
     where = places()
     labels = token_labels(where)
