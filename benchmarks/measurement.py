@@ -12,6 +12,7 @@ import torch
 
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.sampling import Sampling
 
 GIB = 2**30
 _FEATURES = 554
@@ -155,10 +156,7 @@ def measure(
             latents = pipeline(
                 *(image, driven, face_map),
                 num_frames=work.frames,
-                num_inference_steps=steps,
-                batch_passes=batch_passes,
-                max_window_frames=work.frames,
-                generator=torch.Generator().manual_seed(0),
+                sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes, max_window_frames=work.frames),
                 callback_on_step_end=after_step,
                 output_type="latent",
             ).frames

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,22 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene, ScenePart
-from fantasyportrait.engines.sampling_workload import guidance_of, sampled_frames, workload_of
-from fantasyportrait.engines.wan_model import WanModel, check_model, lora_file, motion_nets, prepare_model, segmenter
+from fantasyportrait.engines.wan_model import (
+    WanModel,
+    check_model,
+    file_size,
+    lora_file,
+    motion_nets,
+    prepare_model,
+    segmenter,
+)
 from fantasyportrait.engines.wan_motion import MotionBuilder, build_face_map
 from fantasyportrait.images.images import multiple_size, resize
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.cast import FreeSource
+from fantasyportrait.schema.guidance import step_passes, total_passes
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
@@ -88,6 +96,8 @@ class WanEngine:
         """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
+            from fantasyportrait.planning.workload import sampled_frames
+
             frames = sampled_frames(scene.timeline.frames)
             spare = frames - scene.timeline.frames
             if spare:
@@ -130,12 +140,14 @@ class WanEngine:
         return self._loaded
 
     def _size(self, scene: Scene, frames: int) -> "Workload":
-        """The scene as an estimate sees it."""
+        """The workload of the scene."""
+        from fantasyportrait.planning.workload import Workload
+
         sampling = scene.request.sampling
         height, width = scene.pixels.shape[:2]
         free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
         faces = len(scene.parts) - len(free)
-        return workload_of(sampling, (width, height), frames, faces, lora_file(sampling, self._models_dir))
+        return Workload(width, height, frames, faces, sampling, file_size(lora_file(sampling, self._models_dir)))
 
     def _job(
         self, scene: Scene, model: WanModel, plan: "ExecutionPlan", cancel: CancelToken, callbacks: EngineCallbacks
@@ -156,18 +168,10 @@ class WanEngine:
             faces=tuple(_face_job(drive.part, drive.code) for drive in drives if drive.code is not None),
             face_map=build_face_map(scene, drives, sam),
             frames=frames,
-            steps=sampling.num_inference_steps,
-            seed=sampling.seed,
-            guidance=guidance_of(sampling),
-            prompt=sampling.prompt,
-            negative_prompt=sampling.negative_prompt,
-            batch_passes=plan.estimate.batch_passes,
-            max_window_frames=plan.max_window_frames,
+            sampling=replace(plan.job.sampling, batch_passes=plan.estimate.batch_passes),
+            lora=lora_file(sampling, self._models_dir),
             tiled_encode=plan.estimate.tiled_encode,
             tiled_decode=plan.estimate.tiled_decode,
-            lora=lora_file(sampling, self._models_dir),
-            step_cache=sampling.step_cache,
-            cache_threshold=sampling.cache_threshold,
         )
 
     def _frames(
@@ -184,7 +188,7 @@ class WanEngine:
         from fantasyportrait.runtime.offload import resolve_device
         from fantasyportrait.runtime.torch_config import torch_settings
 
-        progress = callbacks.stage("sample", job.steps)
+        progress = callbacks.stage("sample", job.sampling.num_inference_steps)
         times = [time.monotonic()]
         changes: list[str] = []
 
@@ -199,7 +203,7 @@ class WanEngine:
                 resize(picture, (picture.shape[1] * PREVIEW_SCALE, picture.shape[0] * PREVIEW_SCALE), fast=True)
             )
             # What changed on the way was not what was estimated, and a single step is mostly preparations.
-            if done == job.steps > 1 and not changes:
+            if done == job.sampling.num_inference_steps > 1 and not changes:
                 pipeline_manager.record(passes * _pass_s(times, job))
 
         with torch_settings(resolve_device(self._runtime_config), self._runtime_config.compile):
@@ -223,8 +227,9 @@ def _both(callbacks: EngineCallbacks) -> Callable[[str], None]:
 
 
 def _pass_s(times: Sequence[float], job: "VideoJob") -> float:
-    """Seconds of a pass, from the times at which each step ended: the first waited for preparations and compilers."""
-    count = sum(len(job.guidance.passes(step, job.steps, bool(job.faces))) for step in range(1, job.steps))
+    """Seconds of a pass, from the times at which the steps ended; without the first step, which waits for compilers."""
+    motion = bool(job.faces)
+    count = total_passes(job.sampling, motion) - len(step_passes(job.sampling, 0, motion))
     return (times[-1] - times[1]) / count
 
 

@@ -59,6 +59,11 @@ def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None
     return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
 
 
+def file_size(file: Path | None) -> int:
+    """The file's size in bytes; 0 for None."""
+    return 0 if file is None else file.stat().st_size
+
+
 def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
     """Make the assembled folder of a catalog name or a model folder, once; later calls find it.
 

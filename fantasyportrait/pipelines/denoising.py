@@ -12,7 +12,7 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.motion_inputs import MotionInputs
 from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.runtime.process_group import ProcessGroup, configure_ulysses
-from fantasyportrait.schema.guidance import Guidance, Pass
+from fantasyportrait.schema.guidance import Pass
 
 # It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
 # and one would wait for the other for ever.
@@ -30,19 +30,27 @@ class WindowInputs:
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What every window and step share: texts (1, 512, text_dim), negative None where unused; CLIP (1, 257, dim)."""
+    """The conditions that all windows and steps share.
 
-    text: torch.Tensor
-    negative: torch.Tensor | None
-    image: torch.Tensor | None
+    Attributes:
+        prompt_embeds, negative_prompt_embeds: (1, 512, text_dim); the negative one is None where no pass has it.
+        image_embeds: CLIP's hidden states (1, 257, dim); None without CLIP.
+    """
 
-    def of(self, one: Pass) -> torch.Tensor:
-        """The text that a pass reads."""
+    prompt_embeds: torch.Tensor
+    negative_prompt_embeds: torch.Tensor | None
+    image_embeds: torch.Tensor | None
+
+    def text(self, one: Pass) -> torch.Tensor:
+        """The prompt embeddings of a pass."""
         if not one.negative:
-            return self.text
-        if self.negative is None:
-            raise ValueError("a pass reads the negative text, and there is none: encode it, or set text guidance to 1")
-        return self.negative
+            return self.prompt_embeds
+        if self.negative_prompt_embeds is None:
+            raise ValueError(
+                "a pass has the negative prompt, and there are no negative_prompt_embeds: encode it, or set "
+                "guidance_scale to 1"
+            )
+        return self.negative_prompt_embeds
 
 
 def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
@@ -64,11 +72,6 @@ def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype
     return ready
 
 
-def max_passes(guidance: Guidance, steps: int, motion: bool) -> int:
-    """How many passes the step has that has most of them."""
-    return max(len(guidance.passes(step, steps, motion)) for step in range(steps))
-
-
 def guided_velocity(
     transformer: FantasyPortraitTransformer3DModel,
     latents: torch.Tensor,
@@ -79,7 +82,7 @@ def guided_velocity(
     cancel: CancelToken | None = None,
     process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
-    """The velocity (1, 16, F_lat, h, w), float32: each pass times its share.
+    """The velocity (1, 16, F_lat, h, w), float32: the weighted sum of its passes.
 
     Each of `groups` is one run of the transformer: a single pass, or several as a batch. A process group's processes
     call it with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a process
@@ -98,7 +101,7 @@ def guided_velocity(
             velocities[list(turn)] = _run(transformer, states, timestep, motion, context, mine, inputs.window).float()
     total = torch.zeros_like(latents)
     for each, velocity in zip(passes, process_group.all_reduce(velocities), strict=True):
-        total += each.share * velocity.unsqueeze(0)
+        total += each.weight * velocity.unsqueeze(0)
     return total
 
 
@@ -118,8 +121,8 @@ def _run(
         out: torch.Tensor = transformer(
             hidden_states=states.expand(count, *states.shape[1:]),
             timestep=timestep.expand(count),
-            encoder_hidden_states=torch.cat([context.of(each) for each in passes]),
-            encoder_hidden_states_image=_repeat(context.image, count),
+            encoder_hidden_states=torch.cat([context.text(each) for each in passes]),
+            encoder_hidden_states_image=_repeat(context.image_embeds, count),
             return_dict=False,
             **_motion_arguments(motion, [each.motion for each in passes], states),
         )[0]

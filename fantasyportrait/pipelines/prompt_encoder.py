@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
-from transformers import AutoTokenizer, UMT5EncoderModel
+from diffusers.utils.torch_utils import get_module_execution_device
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fantasyportrait.core.disk_cache import DiskCache
 from fantasyportrait.core.errors import WeightsError
@@ -92,6 +93,21 @@ class PromptEncoder:
         for path in sorted(small):
             digest.update(path.read_bytes())
         return digest.hexdigest()
+
+
+def text_states(text_encoder: UMT5EncoderModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
+    """UMT5's hidden states (tokens, text_dim) of a prompt, at most 512 tokens, padded and masked as in diffusers."""
+    inputs = tokenizer(
+        [prompt_clean(prompt)],
+        padding="max_length",
+        max_length=MAX_SEQUENCE_LENGTH,
+        truncation=True,
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    device = get_module_execution_device(text_encoder)
+    states = text_encoder(inputs.input_ids.to(device), inputs.attention_mask.to(device)).last_hidden_state
+    return states[0, : int(inputs.attention_mask.sum())]
 
 
 def _read(entry: Path) -> torch.Tensor:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.lora_step_cache import StepCache, set_lora, set_step_cache
+from fantasyportrait.pipelines.lora_step_cache import set_lora, set_step_cache
 from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
-from fantasyportrait.pipelines.time_windows import MAX_WINDOW_FRAMES, WINDOW_FRAMES
+from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.pipelines.vae_latents import vae_on_cpu, vae_tiling
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.sampling import Sampling
 
 Note = Callable[[str], None]
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
@@ -47,26 +47,17 @@ class VideoJob:
         faces: those that are driven.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
-        steps, seed, guidance, prompt, negative_prompt, batch_passes, max_window_frames: as in the pipeline's call.
-        lora: a file for few steps, see `set_lora`.
-        step_cache, cache_threshold: see `set_step_cache`.
-        tiled_encode, tiled_decode: do so in tiles from the start, where the whole is known not to fit.
+        sampling: the request's; `batch_passes` and `max_window_frames` are lowered where memory runs out.
+        lora: file of the LoRA that `sampling` names, see `set_lora`.
+        tiled_encode, tiled_decode: in tiles from the start, where whole frames are known not to fit.
     """
 
     pixels: NDArray[np.uint8]
     faces: tuple[FaceJob, ...]
     face_map: NDArray[np.int32]
     frames: int
-    steps: int = 30
-    seed: int = 0
-    guidance: Guidance = field(default_factory=Guidance)
-    prompt: str = ""
-    negative_prompt: str = ""
-    batch_passes: bool = False
-    max_window_frames: int = MAX_WINDOW_FRAMES
+    sampling: Sampling = field(default_factory=Sampling)
     lora: Path | None = None
-    step_cache: StepCache = "none"
-    cache_threshold: float = 0.1
     tiled_encode: bool = False
     tiled_decode: bool = False
 
@@ -84,17 +75,6 @@ class PipelineProvider(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """A pipeline that stays as it is."""
-
-    pipeline: FantasyPortraitPipeline
-
-    def fall_back(self, note: Note) -> bool:
-        """There is none."""
-        return False
-
-
 def sample_video(
     source: PipelineProvider, job: VideoJob, watch: PreviewCallback, note: Note, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
@@ -104,6 +84,8 @@ def sample_video(
     that needs less (`source.fall_back`), then windows of 81 frames. Decoding goes on in tiles by itself, then on the
     CPU. `note` is told. Raises `Cancelled`, and `RequestError` where nothing fits.
     """
+    # A random seed is drawn once, for all processes and all attempts.
+    job = replace(job, sampling=job.sampling.with_random_seed())
     run = _VideoSampler(source, job, watch, note, cancel)
     while (latents := run.sampled()) is None:
         # Here and not where it happened: an error that is being handled keeps alive what did not fit.
@@ -133,23 +115,18 @@ def sample_latents(
     `WeightsError` for a LoRA that does not fit.
     """
     set_lora(pipeline, job.lora)
-    set_step_cache(pipeline, job.step_cache, job.cache_threshold)
+    set_step_cache(pipeline, job.sampling.step_cache, job.sampling.cache_threshold)
     with vae_tiling(pipeline.vae, job.tiled_encode):
         result = pipeline(
             job.pixels,
             [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
             torch.from_numpy(job.face_map),
-            prompt=job.prompt,
-            negative_prompt=job.negative_prompt,
             num_frames=job.frames,
-            num_inference_steps=job.steps,
-            guidance=job.guidance,
-            batch_passes=job.batch_passes,
-            max_window_frames=job.max_window_frames,
-            generator=torch.Generator().manual_seed(job.seed),
+            sampling=job.sampling,
             latents=latents,
             first_step=first_step,
             callback_on_step_end=on_step,
+            callback_on_step_end_tensor_inputs=("latents", "denoised"),
             cancel=cancel,
             output_type="latent",
         )
@@ -196,7 +173,7 @@ class _VideoSampler:
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
         """The chunks after the first `given` ones; sets `complete` unless memory ran out."""
         pipeline = self._source.pipeline
-        match = self._job.pixels if self._job.frames > self._job.max_window_frames else None
+        match = self._job.pixels if self._job.frames > self._job.sampling.max_window_frames else None
         try:
             with vae_tiling(pipeline.vae, self._job.tiled_decode):
                 yield from itertools.islice(pipeline.decode(latents, match, self._host_vae), given, None)
@@ -208,15 +185,15 @@ class _VideoSampler:
     def reduce_memory(self) -> None:
         """Need less from here on; `RequestError` where that is not possible."""
         job = self._job
-        if job.batch_passes:
-            self._job = replace(job, batch_passes=False)
+        if job.sampling.batch_passes:
+            self._job = replace(job, sampling=replace(job.sampling, batch_passes=False))
             self._note(
                 f"a step's passes do not fit into memory together: they are made one by one{self._resume_suffix()}"
             )
         elif self._source.fall_back(self._note):
             return
-        elif WINDOW_FRAMES < job.frames <= job.max_window_frames:
-            self._job = replace(job, max_window_frames=WINDOW_FRAMES)
+        elif WINDOW_FRAMES < job.frames <= job.sampling.max_window_frames:
+            self._job = replace(job, sampling=replace(job.sampling, max_window_frames=WINDOW_FRAMES))
             self._note(
                 f"{job.frames} frames in one pass do not fit into memory: they are sampled in windows of "
                 f"{WINDOW_FRAMES}{self._resume_suffix()}"

@@ -72,7 +72,8 @@ def estimate(
         correction: how much longer past steps took than predicted.
     """
     job, machine = inputs.job, inputs.machine
-    batch = job.batch_passes if job.batch_passes is not None else _should_batch(profile, inputs)
+    wanted = job.sampling.batch_passes
+    batch = _should_batch(profile, inputs) if wanted is None else wanted
     vram, ram, load = (
         peak_vram_gib(profile, inputs, batch),
         peak_ram_gib(profile, inputs),
@@ -90,7 +91,7 @@ def estimate(
         load_gib=load,
         step_s=step,
         raw_step_s=raw,
-        total_s=job.steps * step + fixed_seconds(profile, inputs),
+        total_s=job.sampling.num_inference_steps * step + fixed_seconds(profile, inputs),
         possible=not unsupported_reason,
         fits=not unsupported_reason and not lack,
         reason=unsupported_reason or lack,

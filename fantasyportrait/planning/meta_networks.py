@@ -3,7 +3,7 @@
 import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.motion_inputs import TOKEN_SIDE
-from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, time_windows
+from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, time_windows
 from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
 from fantasyportrait.planning.meta_tracing import Trace, meta_tensors, trace
 from fantasyportrait.planning.workload import ActivationCosts, Cost, ModelSize, Workload
@@ -81,7 +81,7 @@ class MetaNetworks:
             self._adapter = MotionAdapter.from_config(dict(configs.motion_adapter)).eval()
             self._vae = AutoencoderKLWan.from_config(dict(configs.vae)).eval()
             self._clip = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(configs.image_encoder))).eval()
-        self._kept: dict[Workload, ActivationCosts] = {}
+        self._kept: dict[Hashable, ActivationCosts] = {}
         self._tile_traces: tuple[Trace, Trace] | None = None
 
     @property
@@ -117,17 +117,19 @@ class MetaNetworks:
         )
 
     def activations(self, job: Workload) -> ActivationCosts:
-        """What the job computes. A moment's work, and kept for the sizes asked for last."""
-        if job not in self._kept:
+        """The cost of each phase of the job, traced in a moment and kept for the sizes asked for last."""
+        size = (job.width, job.height, job.frames, job.window_frames, job.faces)
+        key = (*size, job.max_passes, job.sampling.step_cache)
+        if key not in self._kept:
             with meta_tensors():
                 found = self._measure(job)
             while len(self._kept) >= _KEPT_SIZES:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[job] = found
-        return self._kept[job]
+            self._kept[key] = found
+        return self._kept[key]
 
     def _measure(self, job: Workload) -> ActivationCosts:
-        length = job.frames if job.frames <= job.max_window_frames else WINDOW_FRAMES
+        length = job.window_frames
         overlap = OVERLAP_FRAMES // FRAMES_PER_LATENT
         windows = len(time_windows(latent_frames(job.frames), latent_frames(length), overlap))
         forward = self._forward(job, length, 1)
@@ -143,7 +145,7 @@ class MetaNetworks:
             encode_tiled=self._encode_tiled(job, length, encode),
             decode=decode,
             decode_tiled=self._decode_tiled(job, decode),
-            cached=0 if job.cache == "none" else self._cached(job, length),
+            cached=0 if job.sampling.step_cache == "none" else self._cached(job, length),
         )
 
     def _transformer(self, layers: int) -> FantasyPortraitTransformer3DModel:

@@ -32,14 +32,12 @@ class ExecutionPlan:
 
     Attributes:
         estimate: the profile, and what is expected of it.
-        job: as it is done.
-        max_window_frames: up to so many frames at once; less than was asked for where only that fits.
+        job: as it is done: in windows of 81 frames where only those fit.
         sentence: all of it in words.
     """
 
     estimate: Estimate
     job: Workload
-    max_window_frames: int
     sentence: str
 
 
@@ -78,10 +76,9 @@ class Planner:
         try:
             return self._chosen(job)
         except RequestError:
-            if not WINDOW_FRAMES < job.frames <= job.max_window_frames:
+            if job.window_frames <= WINDOW_FRAMES:
                 raise
-        shorter = replace(job, max_window_frames=WINDOW_FRAMES)
-        plan = self._chosen(shorter)
+        plan = self._chosen(job.in_windows())
         note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
         return replace(plan, sentence=f"{plan.sentence}; {note}")
 
@@ -177,12 +174,12 @@ class Planner:
             if settings.parallel == "none"
             else f"{settings.attention} {settings.parallel}",
             compiled=settings.compile,
-            cache=job.cache,
+            cache=job.sampling.step_cache,
             processes=self._processes,
         )
 
     def _planned(self, found: Estimate, job: Workload) -> ExecutionPlan:
-        return ExecutionPlan(found, job, job.max_window_frames, _sentence(self.machine, found, job))
+        return ExecutionPlan(found, job, _sentence(self.machine, found, job))
 
 
 def _pixels(job: Workload) -> int:
@@ -198,7 +195,7 @@ def _sentence(machine: Machine, found: Estimate, job: Workload) -> str:
     source = "from earlier runs here" if found.measured else "estimated, no run measured yet"
     return (
         f"{machine.name}, profile {found.profile.name}: {memory}, about {_duration(found.total_s)} "
-        f"({job.steps} steps of {_duration(found.step_s)}; {source})"
+        f"({job.sampling.num_inference_steps} steps of {_duration(found.step_s)}; {source})"
     )
 
 

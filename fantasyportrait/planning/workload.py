@@ -1,40 +1,62 @@
 """What a model holds and what a job asks of it, counted: the numbers that an estimate starts from. All in bytes."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 
+from fantasyportrait.models.token_windows import FRAMES_PER_LATENT
+from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.planning.machine import Machine
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.runtime.profiles import Profile
+from fantasyportrait.schema.guidance import max_passes, total_passes
+from fantasyportrait.schema.sampling import Sampling
+
+MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A job, as far as time and memory are concerned.
+    """A job, as far as its time and memory are concerned.
 
     Attributes:
         width, height: pixels, multiples of 16.
         frames: sampled, 4 k + 1.
-        max_window_frames: up to so many frames are sampled at once, more in windows of 81.
-        faces: that are driven.
-        steps: of the sampler.
-        passes: forward passes a step, on average.
-        max_passes: the most that a step has.
-        batch_passes: whether they are made as one batch; None: where that is faster and fits.
-        cache: the step cache, where there is one; only past runs tell what it saves.
-        lora_bytes: of the LoRA's file, 0 where there is none.
+        faces: number of driven faces.
+        sampling: steps, guidance, windows, batch and step cache.
+        lora_bytes: size of the LoRA's file, 0 without a LoRA.
     """
 
     width: int
     height: int
     frames: int
-    max_window_frames: int = 201
     faces: int = 1
-    steps: int = 30
-    passes: float = 2.0
-    max_passes: int = 2
-    batch_passes: bool | None = None
-    cache: str = "none"
+    sampling: Sampling = field(default_factory=Sampling)
     lora_bytes: int = 0
+
+    @property
+    def window_frames(self) -> int:
+        """Frames sampled at once: all of them, or those of one window."""
+        return self.frames if self.frames <= self.sampling.max_window_frames else WINDOW_FRAMES
+
+    @property
+    def passes(self) -> float:
+        """Forward passes in a step, on average."""
+        return total_passes(self.sampling, motion=self.faces > 0) / self.sampling.num_inference_steps
+
+    @property
+    def max_passes(self) -> int:
+        """The largest number of passes in one step."""
+        return max_passes(self.sampling, motion=self.faces > 0)
+
+    def in_windows(self) -> "Workload":
+        """The same job, sampled in windows of 81 frames."""
+        at_once = min(self.sampling.max_window_frames, WINDOW_FRAMES)
+        return replace(self, sampling=replace(self.sampling, max_window_frames=at_once))
+
+
+def sampled_frames(frames: int) -> int:
+    """The smallest 4 k + 1 from `frames` on, at least 5."""
+    return max(MIN_FRAMES, FRAMES_PER_LATENT * math.ceil((frames - 1) / FRAMES_PER_LATENT) + 1)
 
 
 @dataclass(frozen=True)

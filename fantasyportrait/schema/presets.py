@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.guidance import total_passes
 from fantasyportrait.schema.sampling import Sampling
 
 PRESET_FIELDS = (
@@ -40,17 +41,8 @@ class Preset:
 
     @property
     def passes(self) -> int:
-        """How often the transformer is run for one window of driven faces, cached passes counted as whole ones."""
-        from fantasyportrait.schema.guidance import Guidance
-
-        given = self.sampling
-        guidance = Guidance(
-            given.guidance_scale,
-            given.portrait_guidance_scale,
-            given.portrait_guidance_start,
-            given.portrait_guidance_end,
-        )
-        return sum(len(guidance.passes(step, given.num_inference_steps)) for step in range(given.num_inference_steps))
+        """Forward passes of the transformer for one window of driven faces, cached passes counted as whole ones."""
+        return total_passes(self.sampling)
 
 
 PRESETS: tuple[Preset, ...] = (

@@ -14,7 +14,6 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.base import ScenePart
-from fantasyportrait.engines.sampling_workload import sampled_frames
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
 from fantasyportrait.engines.wan_model import motion_nets, prepare_model
 from fantasyportrait.engines.wan_motion import _mirrored, _padded
@@ -23,6 +22,7 @@ from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.planning import pipeline_manager
+from fantasyportrait.planning.workload import sampled_frames
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role

@@ -14,8 +14,8 @@ from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_sampling
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_sampling import FaceJob, Fixed, Note, VideoJob, sample_video
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.pipelines.video_sampling import FaceJob, Note, VideoJob, sample_video
+from fantasyportrait.schema.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,13 @@ def job(frames: int, max_window_frames: int = 201) -> VideoJob:
         (FaceJob(1, features),),
         places,
         frames,
-        steps=1,
-        guidance=Guidance(1, 1),
-        max_window_frames=max_window_frames,
+        Sampling(num_inference_steps=1, portrait_guidance_scale=1, max_window_frames=max_window_frames),
     )
+
+
+def guided_job(steps: int, batch_passes: bool = False) -> VideoJob:
+    """Nine frames, two passes a step."""
+    return replace(job(9), sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes))
 
 
 def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
@@ -66,8 +69,26 @@ def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
     pipeline.transformer.register_forward_pre_hook(full, with_kwargs=True)
 
 
+@dataclass
+class Steps:
+    """Provides pipelines, the first of which is in use."""
+
+    pipelines: list[FantasyPortraitPipeline]
+
+    @property
+    def pipeline(self) -> FantasyPortraitPipeline:
+        return self.pipelines[0]
+
+    def fall_back(self, note: Note) -> bool:
+        if len(self.pipelines) == 1:
+            return False
+        del self.pipelines[0]
+        note("one lower")
+        return True
+
+
 def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, notes: list[str]) -> np.ndarray:
-    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, notes.append, CancelToken())))
+    return np.concatenate(list(sample_video(Steps([pipeline]), given, lambda *_: None, notes.append, CancelToken())))
 
 
 def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
@@ -88,24 +109,6 @@ def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, fra
     assert caught.value.__context__ is None, "it would keep alive what did not fit"
 
 
-@dataclass
-class Steps:
-    """A pipeline_manager of pipelines, the first of which is in use."""
-
-    pipelines: list[FantasyPortraitPipeline]
-
-    @property
-    def pipeline(self) -> FantasyPortraitPipeline:
-        return self.pipelines[0]
-
-    def fall_back(self, note: Note) -> bool:
-        if len(self.pipelines) == 1:
-            return False
-        del self.pipelines[0]
-        note("one lower")
-        return True
-
-
 def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
     """Memory runs out in these calls of the module; returns the list that counts its calls."""
     calls: list[int] = []
@@ -123,7 +126,7 @@ def test_sampling_goes_on_from_the_last_finished_step(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
-    given, notes = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
+    given, notes = guided_job(4), []
     expected = sample(pipeline, given, notes)
     first, second = full_at(pipeline.transformer, {6}), full_at(another.transformer, set())
     done: list[int] = []
@@ -137,11 +140,11 @@ def test_sampling_goes_on_from_the_last_finished_step(
 def test_passes_are_separated_before_anything_is_loaded_anew(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
-    given, notes = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
+    given, notes = guided_job(3), []
     expected = sample(pipeline, given, notes)
     calls = full_at(pipeline.transformer, {2})
     chunks = sample_video(
-        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, notes.append, CancelToken()
+        Steps([pipeline, another]), guided_job(3, batch_passes=True), lambda *_: None, notes.append, CancelToken()
     )
     # The first step was a batch, which rounds differently.
     assert np.abs(np.concatenate(list(chunks)).astype(int) - expected).max() <= 1
@@ -243,7 +246,11 @@ def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
     seen: list[tuple[int, tuple[int, ...]]] = []
     pipeline._rgb_factors = None
     chunks = sample_video(
-        Fixed(pipeline), job(9), lambda done, picture: seen.append((done, picture.shape)), lambda _: None, CancelToken()
+        Steps([pipeline]),
+        job(9),
+        lambda done, picture: seen.append((done, picture.shape)),
+        lambda _: None,
+        CancelToken(),
     )
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
     assert seen == [(1, (4, 6, 3))]

@@ -12,6 +12,7 @@ from fantasyportrait.planning.step_time import DISK_GIB_S
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import ActivationCosts, Cost, CostInputs, ModelSize, Workload
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
+from fantasyportrait.schema.sampling import Sampling
 
 G = int(GIB)
 # 10 blocks of 1 GiB, 2 GiB outside; 9 GiB are in matrices. The components around take 1, 2 and 1 GiB.
@@ -19,7 +20,7 @@ MODEL = ModelSize("m", 9 * G // 2, 2, 3 * G, 10, G, 24 * G, G // 8, 1 * G, 2 * G
 NEED = ActivationCosts(1, Cost(3 * G, 10**13), Cost(5 * G, 2 * 10**13), *[Cost(0, 0)] * 2, *[Cost(4 * G, 0)] * 4)
 THROUGHPUT = Throughput(tflops=10.0, h2d_gib_s=4.0, memory_gib_s=100.0)
 CARD = Machine("0", "card", "A GPU", 80, 200, (9, 0))
-AROUND = CostInputs(CARD, THROUGHPUT, MODEL, NEED, Workload(512, 512, 81, batch_passes=False))
+AROUND = CostInputs(CARD, THROUGHPUT, MODEL, NEED, Workload(512, 512, 81, sampling=Sampling(batch_passes=False)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,9 @@ def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
     lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=1))
     for batch, peak in ((False, 3), (True, 5)):
         plain, added = (
-            estimate(get_profile("stream"), replace(each, job=replace(each.job, batch_passes=batch))).vram_gib
+            estimate(
+                get_profile("stream"), replace(each, job=replace(each.job, sampling=Sampling(batch_passes=batch)))
+            ).vram_gib
             for each in (AROUND, lora)
         )
         assert added - plain == pytest.approx(LORA_OVERHEAD * peak * (1 + FRAGMENTATION), abs=1e-6)
@@ -76,7 +79,7 @@ def test_what_helps_is_in_the_peak() -> None:
     assert suggestions(small, "resident") == (model,)  # its weights alone are too much
     cached = replace(small, activations=replace(NEED, windows=3, cached=G))
     assert suggestions(cached) == ("a smaller size (max_side)", "no step cache (step_cache)", model)
-    batched = replace(small, job=replace(small.job, batch_passes=True, lora_bytes=G))
+    batched = replace(small, job=replace(small.job, sampling=Sampling(batch_passes=True), lora_bytes=G))
     assert {"no LoRA (lora)", "passes one by one (batch_passes)"} < set(suggestions(batched))
     poor = replace(AROUND, machine=replace(CARD, ram_gib=8))
     assert suggestions(poor) == (model,)
@@ -95,7 +98,7 @@ def test_times_are_work_over_rates() -> None:
     assert steps["resident"] == pytest.approx(2 * 1.6)
     assert steps["stream"] == pytest.approx(2 * 3 + 2 * (3 / 10 + 2))
     assert steps["sequential"] == pytest.approx(2 * 1.6 + 2 * 6)
-    batched = replace(AROUND, job=replace(AROUND.job, batch_passes=True))
+    batched = replace(AROUND, job=replace(AROUND.job, sampling=Sampling(batch_passes=True)))
     assert estimate(get_profile("stream"), batched).step_s == pytest.approx(3.2 + 0.3 + 2)
     assert estimate(get_profile("stream"), batched).vram_gib > estimate(get_profile("stream"), AROUND).vram_gib
     windows = replace(AROUND, activations=replace(NEED, windows=3))
@@ -152,7 +155,7 @@ def test_what_is_missing_is_said() -> None:
 def test_estimates_grow_with_what_is_asked(
     peaks: tuple[int, ...], flop: int, more: tuple[int, ...], name: str, batch: bool
 ) -> None:
-    machine, job = replace(CARD, vram_gib=500), replace(AROUND.job, batch_passes=batch)
+    machine, job = replace(CARD, vram_gib=500), replace(AROUND.job, sampling=Sampling(batch_passes=batch))
     found = []
     for extra in ((0, 0, 0, 0), more):
         forward, batched, encode, decode = (

@@ -19,8 +19,9 @@ from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import Workload
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 
-JOB = Workload(96, 64, 9, steps=3, faces=2)
+JOB = Workload(96, 64, 9, faces=2, sampling=Sampling(num_inference_steps=3))
 THROUGHPUT = Throughput(100, 20, 800)
 Make = Callable[..., Planner]
 
@@ -101,7 +102,8 @@ def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path)
     again = planner.plan(JOB)
     assert again.estimate.step_s == pytest.approx(7 * again.estimate.raw_step_s) and again.estimate.measured
     assert "from earlier runs here" in again.sentence
-    assert not planner.plan(replace(JOB, cache="first-block")).estimate.measured
+    cached = replace(JOB, sampling=replace(JOB.sampling, step_cache="first-block"))
+    assert not planner.plan(cached).estimate.measured
 
 
 def test_lower_plans_and_their_words(make: Make) -> None:
@@ -122,7 +124,7 @@ def test_what_does_not_fit_in_one_pass_goes_in_windows(make: Make) -> None:
     job = Workload(832, 480, 201)
     planner = make(machine=card(9, 60), original=True)
     plan = planner.plan(job)
-    assert plan.max_window_frames == 81 == plan.job.max_window_frames and "windows of 81" in plan.sentence
+    assert plan.job.window_frames == 81 and "windows of 81" in plan.sentence
     with pytest.raises(RequestError, match="max_side"):
         make(machine=card(3, 60), original=True).plan(job)
 

@@ -22,6 +22,7 @@ from fantasyportrait.planning.profile_selection import (
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import CostInputs, Workload
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
+from fantasyportrait.schema.sampling import Sampling
 from tests.runtime import original
 
 PACKAGES = frozenset({"torchao", "bitsandbytes", "gguf"})
@@ -229,7 +230,8 @@ def test_passes_are_batched_where_the_link_is_the_limit(around: Around) -> None:
     machine, small = card(11.2, 120, (9, 0)), Workload(256, 256, 81)
     streamed = {each.profile.name: each for each in estimate_profiles(around(machine, small))}
     assert streamed["stream"].batch_passes and not streamed["nf4"].batch_passes
-    apart = {each.profile.name: each for each in estimate_profiles(around(machine, replace(small, batch_passes=False)))}
+    separate = replace(small, sampling=Sampling(batch_passes=False))
+    apart = {each.profile.name: each for each in estimate_profiles(around(machine, separate))}
     assert streamed["stream"].step_s < apart["stream"].step_s
     assert streamed["stream"].vram_gib >= apart["stream"].vram_gib
     compute_bound = {each.profile.name: each for each in estimate_profiles(around(card(11.2, 120, (7, 5)), USUAL))}
