@@ -7,13 +7,15 @@ see only the motion tokens of that frame, and a mask keeps several people's moti
 import torch
 import torch.distributed as distributed
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
-from diffusers.models.transformers.transformer_wan import (
-    WanAttention,
-    WanAttnProcessor,
-    _get_added_kv_projections,
-    _get_qkv_projections,
-)
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch.nn import functional
+
+from fantasyportrait.models.diffusers_compat import (
+    added_kv_projections,
+    attention_backend,
+    context_parallel_mesh,
+    qkv_projections,
+)
 
 # Text tokens after padding: what stands before them in the context are image tokens.
 TEXT_TOKENS = 512
@@ -58,17 +60,17 @@ class MotionAttnProcessor(WanAttnProcessor):
             )
         motion = (motion_hidden_states, motion_attention_mask, motion_query_mask, motion_scale)
         image, text = encoder_hidden_states[:, :-TEXT_TOKENS], encoder_hidden_states[:, -TEXT_TOKENS:]
-        query, key, value = _get_qkv_projections(attn, hidden_states, text)
+        query, key, value = qkv_projections(attn, hidden_states, text)
         query = _heads(attn, attn.norm_q(query))
         out = self._attend(query, _heads(attn, attn.norm_k(key)), _heads(attn, value))
         if attn.add_k_proj is not None:
-            key, value = _get_added_kv_projections(attn, image)
+            key, value = added_kv_projections(attn, image)
             out = out + self._attend(query, _heads(attn, attn.norm_added_k(key)), _heads(attn, value))
         out = out + self._attend_motion(attn, query, motion, tokens_per_frame)
         return attn.to_out[1](attn.to_out[0](out))
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        out = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
+        out = dispatch_attention_fn(query, key, value, backend=attention_backend(self))
         return out.flatten(2, 3).type_as(query)
 
     def _attend_motion(
@@ -106,9 +108,9 @@ class MotionAttnProcessor(WanAttnProcessor):
 
     def _first_token(self, length: int, total: int) -> int:
         """Where in the video's tokens this rank's part begins; 0 without context parallelism."""
-        if length == total or self._parallel_config is None:
+        mesh = context_parallel_mesh(self)
+        if length == total or mesh is None:
             return 0
-        mesh = self._parallel_config.context_parallel_config._flattened_mesh
         rank = distributed.get_rank(mesh.get_group())
         return rank * (total // mesh.size()) + min(rank, total % mesh.size())
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
@@ -91,5 +92,5 @@ def _fill(folder: Path, out: Path, precision: torch.dtype, cancel: CancelToken) 
 
 def _precision(key: str, precision: torch.dtype) -> torch.dtype:
     """As loading has it: norms and time stay in float32."""
-    whole = FantasyPortraitTransformer3DModel._keep_in_fp32_modules
-    return torch.float32 if precision != torch.float32 and set(whole) & set(key.split(".")) else precision
+    whole = float32_modules(FantasyPortraitTransformer3DModel)
+    return torch.float32 if whole & set(key.split(".")) else precision

@@ -8,6 +8,7 @@ import torch
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.models.diffusers_compat import step_cache_name
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.motion_inputs import MotionInputs
 from fantasyportrait.pipelines.time_windows import TimeWindow
@@ -144,7 +145,7 @@ def _prepare_context_parallel(
     """Make ready what a process group that shares tokens needs; `RequestError` for a cache with which it would hang."""
     if process_group.mode != "context" or process_group.size == 1:
         return
-    if type(transformer._cache_config).__name__ in _DATA_DEPENDENT_CACHES:
+    if step_cache_name(transformer) in _DATA_DEPENDENT_CACHES:
         raise RequestError(
             "FirstBlockCache decides by the tokens it sees, and processes that share them would decide differently: "
             "choose another step cache or none, or --parallel cfg"

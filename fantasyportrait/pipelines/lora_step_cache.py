@@ -13,21 +13,25 @@ from typing import Any, Literal
 
 import torch
 from accelerate import cpu_offload
-from accelerate.hooks import AlignDevicesHook, remove_hook_from_module
+from accelerate.hooks import remove_hook_from_module
 from diffusers import FirstBlockCacheConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from fantasyportrait.core.errors import DependencyError, WeightsError
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.models.diffusers_compat import (
+    execution_device,
+    reapply_group_offloading,
+    records_execution_order,
+    sequential_offload_device,
+)
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 
 StepCache = Literal["none", "first-block"]
 _PREFIX = "transformer."
-# What diffusers calls the hook that notes the order of streamed blocks.
-_EXECUTION_TRACKER = "layer_execution_tracker"
 
 
 def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
@@ -70,7 +74,7 @@ def set_step_cache(pipeline: FantasyPortraitPipeline, kind: StepCache, threshold
     if transformer.is_cache_enabled:
         transformer.disable_cache()
     if kind == "first-block":
-        _warm_up_group_offload(transformer, pipeline._execution_device)
+        _warm_up_group_offload(transformer, execution_device(pipeline))
         transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
 
 
@@ -80,8 +84,7 @@ def _warm_up_group_offload(transformer: FantasyPortraitTransformer3DModel, devic
     In their first pass diffusers notes the order of the blocks, and takes the hooks that note it away afterwards: a
     cache that lies around those would be taken away with them.
     """
-    hooks = [getattr(block, "_diffusers_hook", None) for block in transformer.blocks]
-    if not any(hook is not None and _EXECUTION_TRACKER in hook.hooks for hook in hooks):
+    if not any(map(records_execution_order, transformer.blocks)):
         return
     config = transformer.config
 
@@ -175,28 +178,12 @@ def _weights_accessible(transformer: FantasyPortraitTransformer3DModel) -> Itera
 
     A whole model that comes and goes takes them along by itself.
     """
-    try:
-        from diffusers.hooks.group_offloading import (
-            _maybe_remove_and_reapply_group_offloading as reapply_group_offloading,
-        )
-    except ImportError as error:
-        raise DependencyError(
-            "this version of diffusers keeps its group offloading elsewhere, so a LoRA cannot be loaded: "
-            "install diffusers 0.42, or do without the LoRA"
-        ) from error
-    device = _sequential_device(transformer)
+    device = sequential_offload_device(transformer)
     if device is not None:
         remove_hook_from_module(transformer, recurse=True)
     try:
         yield
     finally:
         if device is not None:
-            cpu_offload(transformer, device, offload_buffers=len(transformer._parameters) > 0)
+            cpu_offload(transformer, device, offload_buffers=True)
         reapply_group_offloading(transformer)
-
-
-def _sequential_device(transformer: FantasyPortraitTransformer3DModel) -> torch.device | None:
-    """Where layers are brought to one by one, by accelerate; None where they are not."""
-    hook = getattr(transformer, "_hf_hook", None)
-    hooks = [one for one in getattr(hook, "hooks", (hook,)) if isinstance(one, AlignDevicesHook) and one.offload]
-    return torch.device(hooks[0].execution_device) if hooks else None

@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.models.diffusers_compat import execution_device, step_cache_name
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
@@ -198,7 +199,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
                 f"callback_on_step_end_tensor_inputs has {unknown[0]!r}: give some of "
                 f"{', '.join(self._callback_tensor_inputs)}"
             )
-        cache = type(self.transformer._cache_config).__name__
+        cache = step_cache_name(self.transformer)
         if cache in _CONTEXT_FREE_CACHES:
             raise ValueError(
                 f"{cache.removesuffix('Config')} mixes passes and windows, so portrait guidance would vanish: use "
@@ -213,14 +214,14 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
             states = text_states(self.text_encoder, self.tokenizer, prompt)
         else:
             raise ValueError("a prompt, even an empty one, needs a text encoder: load it, or set `prompt_encoder`")
-        states = states.to(self._execution_device, self.transformer.dtype)
+        states = states.to(execution_device(self), self.transformer.dtype)
         return functional.pad(states, (0, 0, 0, MAX_SEQUENCE_LENGTH - len(states))).unsqueeze(0)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
         """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
         if self.image_encoder is None:
             return None
-        device = self._execution_device
+        device = execution_device(self)
         states = self._portrait_encoder(self.image_encoder, self.image_processor, image, device)
         return states.to(device, self.transformer.dtype)
 
@@ -240,7 +241,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         latents = encode_video(self.vae, video, alone=self.process_group is None or self.process_group.size == 1)
         mask = torch.zeros(1, FRAMES_PER_LATENT, *latents.shape[2:], device=latents.device)
         mask[:, :, 0] = 1
-        return torch.cat([mask, latents], dim=1).to(self._execution_device)
+        return torch.cat([mask, latents], dim=1).to(execution_device(self))
 
     def prepare_latents(
         self,
@@ -257,12 +258,12 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
             latents = randn_tensor(shape, generator=generator, device=torch.device("cpu"), dtype=torch.float32)
         if latents.shape != shape:
             raise ValueError(f"the latents have shape {tuple(latents.shape)}: {shape} is needed")
-        return latents.to(self._execution_device, torch.float32)
+        return latents.to(execution_device(self), torch.float32)
 
     def prepare_timesteps(self, steps: int) -> torch.Tensor:
         """The original schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
         sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1].tolist()
-        self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
+        self.scheduler.set_timesteps(sigmas=sigmas, device=execution_device(self))
         return self.scheduler.timesteps
 
     @torch.no_grad()

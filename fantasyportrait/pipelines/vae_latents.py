@@ -12,6 +12,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
 
+from fantasyportrait.models.diffusers_compat import causal_cache, onload
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 
 # Pixels. Half of the VAE's own; smaller ones would be mostly overlap.
@@ -93,12 +94,12 @@ def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDAr
     device = get_module_execution_device(vae)
     mean, std = _statistics(vae, latents.float())
     latents = latents.float() * std + mean
-    _onload(vae)
+    onload(vae)  # `encode` and `decode` would do it, but neither is called
     tiles = _tiles(vae, latents.shape[-2], latents.shape[-1])
     caches: list[list[torch.Tensor | None]] = []
     for _ in tiles:
         vae.clear_cache()
-        caches.append(vae._feat_map)
+        caches.append(causal_cache(vae))
     try:
         for index in range(latents.shape[2]):
             frame = latents[:, :, index : index + 1].to(device, vae.dtype)
@@ -210,10 +211,3 @@ def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor
         return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1, 1)
 
     return column(vae.config.latents_mean), column(vae.config.latents_std)
-
-
-def _onload(vae: AutoencoderKLWan) -> None:
-    """Let an offload hook fetch the weights: only `encode` and `decode` would ask it by themselves."""
-    hook = getattr(vae, "_hf_hook", None)
-    if hook is not None:
-        hook.pre_forward(vae)

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
@@ -152,7 +153,7 @@ class MetaNetworks:
         """Its first blocks, as loading leaves it: norms and the time embedding in float32."""
         config = {**self._configs.transformer, "num_layers": layers}
         model = FantasyPortraitTransformer3DModel.from_config(config).eval()
-        whole = set(model._keep_in_fp32_modules)
+        whole = float32_modules(model)
         for name, weight in model.named_parameters():
             if not whole & set(name.split(".")):
                 weight.data = weight.data.to(self._precision)

@@ -20,6 +20,7 @@ import torch.distributed as distributed
 from diffusers import ContextParallelConfig, ModelMixin
 
 from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.models.diffusers_compat import context_parallel_config, context_parallel_plan
 
 ParallelMode = Literal["cfg", "context"]
 
@@ -241,13 +242,13 @@ def enable_context_parallel(transformer: ModelMixin, process_group: ProcessGroup
     # Diffusers' own call, which is none of the user's business.
     warnings.filterwarnings("ignore", message=".*all_gather_tensor` is deprecated", category=FutureWarning)
     # All of the model's plan but its entry for a timestep of each token, which Wan2.1 has not and diffusers remarks on.
-    plan = {name: part for name, part in transformer._cp_plan.items() if name}
+    plan = {name: part for name, part in context_parallel_plan(transformer).items() if name}
     transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=process_group.size), cp_plan=plan)
 
 
 def configure_ulysses(transformer: ModelMixin, tokens: int) -> None:
     """Before a pass over `tokens` tokens: choose the exchange for equal parts, or the one for any number (slower)."""
-    config = transformer._parallel_config.context_parallel_config
+    config = context_parallel_config(transformer)
     config.ulysses_anything = tokens % config.ulysses_degree != 0
 
 

@@ -39,7 +39,4 @@ def pretrained_kwargs(profile: Profile, precision: torch.dtype, device: torch.de
 
 def enable_fp8_storage(transformer: ModelMixin, precision: torch.dtype) -> None:
     """Keep the blocks' matrices in float8_e4m3fn and raise each to `precision` while it works."""
-    kept = transformer._skip_layerwise_casting_patterns
-    # The list is the class's: only this transformer's goes on with ours.
-    transformer._skip_layerwise_casting_patterns = sorted({*(kept or ()), *MODULES_TO_NOT_CONVERT})
     transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=precision)

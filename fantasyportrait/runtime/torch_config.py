@@ -8,6 +8,7 @@ from diffusers import ModelMixin
 from torch.utils._triton import has_triton
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.models.diffusers_compat import has_hooks
 from fantasyportrait.runtime.profiles import Profile
 
 # Shapes and kinds of passes (with motion or without, alone or as a batch) that one process meets: dynamo's own limit of
@@ -51,12 +52,11 @@ def compile_blocks(transformer: ModelMixin, compiler: str = COMPILER) -> None:
     Raises:
         RequestError: hooks are there already, or layers whose weights are cast or fetched one by one as they run.
     """
-    for module in transformer.modules():
-        if hasattr(module, "_diffusers_hook") or hasattr(module, "_hf_hook"):
-            raise RequestError(
-                "the transformer has hooks already, which cannot be compiled: leave out --compile, or compile before "
-                "offloading and step caches"
-            )
+    if has_hooks(transformer):
+        raise RequestError(
+            "the transformer has hooks already, which cannot be compiled: leave out --compile, or compile before "
+            "offloading and step caches"
+        )
     for block in transformer.blocks:
         block.forward = torch.compile(block.forward, fullgraph=True, backend=compiler)
 
