@@ -1,4 +1,4 @@
-"""Private names of diffusers are used in `models/diffusers_compat.py` alone; overriding methods keep their signature."""
+"""Private names of diffusers are used in `models/diffusers_compat.py` alone; overriding methods keep signatures."""
 
 import ast
 import inspect

@@ -102,8 +102,15 @@ def _order(folder: str, mode: ParallelMode, profile: str = "resident") -> LoadCo
     )
 
 
+def _interrupt(pipeline: FantasyPortraitPipeline, *_: object) -> dict[str, torch.Tensor]:
+    """A callback that skips the steps after the first."""
+    pipeline._interrupt = True
+    return {}
+
+
 def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: dict[str, VideoJob]) -> None:
-    """Rank 0: every job, one cancelled in the midst and one at once, the first one again, one that fails."""
+    """Rank 0: every job, one cancelled in the midst, one interrupted, one cancelled at once, the first one again, and one
+    that fails."""
     out: dict[str, Any] = {}
     order = _order(folder, mode, profile="stream" if mode == "context" else "resident")
     alone = load(order, ProcessGroup(0, 1, CPU))
@@ -126,6 +133,8 @@ def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: di
             latents(pipeline, longer, stop, token)
     except Cancelled:
         out["cancelled after"] = len(steps)
+    with process_group.shared_job(longer):
+        out["interrupted"] = latents(pipeline, longer, _interrupt), latents(alone, longer, _interrupt)
     token = CancelToken()
     token.cancel()
     try:
@@ -207,7 +216,7 @@ def test_a_team_gives_what_one_process_gives(
     if mode == "cfg":
         hung, died = out["lost"]
         assert "timed out" in hung.lower() and "closed" in died.lower()
-    for name in (*jobs, "again"):
+    for name in (*jobs, "interrupted", "again"):
         result, expected = out[name]
         if mode == "cfg":
             assert torch.equal(result, expected), name

@@ -139,6 +139,43 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
     assert not out.any()
 
 
+def test_a_callback_changes_prompt_embeds_for_the_later_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    given = {"driven": [driven(1, 9)], "num_inference_steps": 3, "guidance_scale": 3, "output_type": "latent"}
+    names = ["prompt_embeds", "negative_prompt_embeds"]
+
+    def latents(last: int, factor: float) -> list[torch.Tensor]:
+        """The latents after each step, where the prompt is scaled at the end of step `last`."""
+        seen = []
+
+        def scale(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, tensors: dict) -> dict:
+            assert list(tensors) == [*names, "latents"] and tensors["prompt_embeds"].shape == (1, 512, 32)
+            seen.append(tensors["latents"])
+            return {name: factor * tensors[name] for name in names} if step == last else {}
+
+        inputs = {"callback_on_step_end_tensor_inputs": [*names, "latents"]}
+        run(pipeline, image, None, callback_on_step_end=scale, **inputs, **given)
+        return seen
+
+    plain, same, changed = latents(0, 1.0), latents(1, 1.0), latents(0, 0.0)
+    assert all(map(torch.equal, plain, same))
+    assert torch.equal(changed[0], plain[0]) and not torch.equal(changed[1], plain[1])
+
+
+def test_a_callback_interrupts_the_remaining_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    seen: list[torch.Tensor] = []
+
+    def stop(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        seen.append(given["latents"])
+        pipe._interrupt = pipe.num_timesteps == 3
+        return {}
+
+    given = {"driven": [driven(1, 9)], "callback_on_step_end": stop, "output_type": "latent"}
+    out = run(pipeline, image, None, num_inference_steps=3, **given)
+    assert pipeline.interrupt and len(seen) == 1 and torch.equal(out, seen[0])
+    run(pipeline, image, None, num_inference_steps=2, **given)
+    assert not pipeline.interrupt and len(seen) == 1 + 2, "the next video is not interrupted"
+
+
 def test_cancel_stops_between_passes(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     token, calls = CancelToken(), []
 
