@@ -13,8 +13,8 @@ from fantasyportrait.runtime.profiles import PROFILES
 
 GIB = float(2**30)
 
-# Files of a container's memory limits in the two versions of cgroups: folder, limit, usage, and the entry of memory.stat
-# for the page cache, which the kernel can reclaim.
+# Files of a container's memory limits in the two versions of cgroups: folder, limit, usage, and the entry of
+# memory.stat for the page cache, which the kernel can reclaim.
 _GROUPS = (
     ("", "memory.max", "memory.current", "inactive_file"),
     ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -53,7 +53,7 @@ class Machine:
         return self.kind in ("cpu", "mps")
 
     def with_memory(self, vram_gib: float | None, ram_gib: float | None) -> "Machine":
-        """The same machine with other amounts of memory; None keeps the measured one. Unified memory takes the smaller."""
+        """The same with other amounts of memory; None keeps the measured one. Unified memory takes the smaller one."""
         if self.unified_memory:
             said = [gib for gib in (vram_gib, ram_gib) if gib is not None]
             vram_gib = ram_gib = min(said, default=None)
@@ -64,7 +64,7 @@ class Machine:
         )
 
     def shared_by(self, processes: int) -> "Machine":
-        """The share of one of `processes` on this machine: each has a GPU of its own and a part of the host's memory."""
+        """One process's share of the machine, where each has a GPU of its own and an equal part of the memory."""
         ram_gib = self.ram_gib / processes
         return replace(self, ram_gib=ram_gib, vram_gib=ram_gib if self.unified_memory else self.vram_gib)
 

@@ -160,7 +160,7 @@ class MetaNetworks:
         return model
 
     def _cached(self, job: Workload, frames: int) -> int:
-        """Bytes that FirstBlockCache keeps: three tensors of the hidden states' size (first block's, its residual, the rest's)."""
+        """Bytes that FirstBlockCache keeps: three tensors of the hidden states' size."""
         config = self._long.config
         tokens = latent_frames(frames) * (job.height // TOKEN_SIDE) * (job.width // TOKEN_SIDE)
         return 3 * tokens * int(config.num_attention_heads * config.attention_head_dim) * self._precision.itemsize
@@ -169,7 +169,7 @@ class MetaNetworks:
         return torch.empty(job.faces, frames, sum(self._adapter.config.feature_dims))
 
     def _forward(self, job: Workload, frames: int, batch: int) -> Cost:
-        """The whole transformer: the operations of all blocks, and the peak of two, which further blocks do not raise."""
+        """The whole transformer: the operations of all blocks, and the peak of two; more blocks do not raise it."""
         short, long = self._run(self._short, job, frames, batch), self._run(self._long, job, frames, batch)
         return Cost(long.peak, short.flop + (self.blocks - 1) * (long.flop - short.flop))
 

@@ -45,8 +45,8 @@ def meta_tensors() -> Iterator[None]:
 def trace(work: Callable[[], object]) -> Trace:
     """The cost of `work` on a GPU, run on meta tensors (inside `meta_tensors`).
 
-    Attention and RMS norms count as fused kernels: scores are never in memory, and a mask is a bias in the query's dtype
-    (twice, since kernels align its rows).
+    Attention and RMS norms count as fused kernels: scores are never in memory, and a mask is a bias in the query's
+    dtype (twice, since kernels align its rows).
     """
     memory = _Memory()
     with memory, _Fused(memory):

@@ -128,9 +128,9 @@ def _pinned(model: ModelSize) -> int:
     """Bytes of pinned memory; for a GGUF file the upper bound, twice its size, since each tensor is rounded up.
 
     The allocator's option pinned_max_round_threshold_mb turns rounding off, which would save a third. But in torch 2.13
-    the cache of pinned memory then returns blocks that are too small, and writes overflow (pytorch 192722). Without that
-    cache (pinned_max_cached_size_mb) stream-disk would pin every block again in every pass, and switching between the
-    two brings the overflow back. So the default stays.
+    the cache of pinned memory then returns blocks that are too small, and writes overflow (pytorch 192722). Without
+    that cache (pinned_max_cached_size_mb) stream-disk would pin every block again in every pass, and switching between
+    the two brings the overflow back. So the default stays.
     """
     return model.pinned if model.gguf is None else 2 * (model.gguf + model.other_components)
 

@@ -91,8 +91,8 @@ def select_profile(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
 
 
 def fall_back(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
-    """The same choice among profiles with a clearly lower peak on the device, or no higher one and a clearly lower one on
-    the host; None if there are none."""
+    """The same choice among profiles with a clearly lower peak on the device, or with no higher one there and a clearly
+    lower one on the host; None if there are none."""
     host = FALLBACK_SHARE * max(current.ram_gib, current.load_gib)
     return _fastest(
         each

@@ -56,8 +56,8 @@ class StepTimeLog:
     def correction(self, key: TimingKey, pixels: int) -> TimeCorrection:
         """The median ratio of measured to predicted seconds of the last runs with this key, for a job of `pixels`.
 
-        Only runs of a similar size count, since the fixed cost dominates small ones. Without any, the ratio of the other
-        profiles' runs, so that a profile without runs does not look faster than one with runs; else 1.
+        Only runs of a similar size count, since the fixed cost dominates small ones. Without any, the ratio of the
+        other profiles' runs, so that a profile without runs does not look faster than one with runs; else 1.
         """
         runs = [run for run in self.runs() if pixels / _LIKE <= run.pixels <= pixels * _LIKE]
         own = _median(run for run in runs if run.key == key)

@@ -109,7 +109,7 @@ def _interrupt(pipeline: FantasyPortraitPipeline, *_: object) -> dict[str, torch
 
 
 def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: dict[str, VideoJob]) -> None:
-    """Rank 0: every job, one cancelled after a step, one interrupted, one cancelled at once, one again, one that fails."""
+    """Rank 0: every job, one cancelled after a step, one interrupted, one cancelled at once, the first one again."""
     out: dict[str, Any] = {}
     order = _order(folder, mode, profile="stream" if mode == "context" else "resident")
     alone = load(order, ProcessGroup(0, 1, CPU))
