@@ -93,7 +93,7 @@ _MODULES = MappingProxyType(
         "service.input_reader": ("InputReader",),
         "schema.cast": ("BuiltinSource", "ClipSource", "FreeSource", "Role"),
         "schema.events": ("Result",),
-        "core.places": ("example_photo",),
+        "core.paths": ("example_photo",),
         "media.request_files": ("load_request",),
         "schema.request": ("AnimationRequest",),
         "schema.sampling": ("Sampling",),

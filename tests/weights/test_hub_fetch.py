@@ -262,7 +262,7 @@ def test_the_catalog_is_consistent() -> None:
     for row in HUB_MODELS:
         assert row.revision == "main" or len(bytes.fromhex(row.revision)) == 20
         assert row.approx_bytes > 1_000_000 and row.licence and row.purpose
-        assert all(hub_model(needed) for needed in row.also)
+        assert all(hub_model(needed) for needed in row.requires)
     assert [row.name for row in with_dependencies(("gguf-q4",))] == ["encoders-720p", "adapter", "gguf-q4"]
     assert [row.name for row in with_dependencies(("wan-480p",))] == ["wan-480p", "adapter"]
     assert [row.name for row in with_dependencies(("adapter-fp16",))] == ["face-nets", "adapter-fp16"]
