@@ -24,13 +24,15 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs, guided_velocity, prepare_windows
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors, latents_to_rgb
-from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
+from fantasyportrait.pipelines.motion_conditioning import MotionConditioning, motion_conditioning, token_labels
 from fantasyportrait.pipelines.portrait_encoder import PortraitEncoder, to_tensor
 from fantasyportrait.pipelines.prompt_encoder import MAX_SEQUENCE_LENGTH, text_states
 from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, blend_weights, time_windows
 from fantasyportrait.pipelines.vae_latents import decode_with_fallback, encode_video
 from fantasyportrait.runtime.process_group import ProcessGroup
+from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.guidance import needs_negative_prompt, step_passes
+from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.schema.sampling import Sampling
 
 SIDE_MULTIPLE = 16
@@ -104,8 +106,8 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
     def __call__(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
-        face_map: torch.Tensor | None = None,
+        driven: Sequence[DrivenFace[MotionCode]],
+        face_map: NDArray[np.integer] | None = None,
         num_frames: int = WINDOW_FRAMES,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         latents: torch.Tensor | None = None,
@@ -119,8 +121,8 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
 
         Args:
             image: uint8 (H, W, 3) RGB, both sides multiples of 16.
-            driven: the driven faces, each with features for every frame; other faces of the map are left to the base
-                model.
+            driven: the faces, each motion with a row for every frame; faces without a motion, and faces of the map that
+                are not among them, are left to the base model.
             face_map: int (H, W), 0 background and i face i; None: one face that covers the whole image.
             num_frames: 4 k + 1.
             sampling: seed, steps, guidance, prompts, batch and windows. `batch_passes` None means false here. LoRA and
@@ -175,7 +177,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
     def check_inputs(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
+        driven: Sequence[DrivenFace[MotionCode]],
         num_frames: int,
         callback_on_step_end_tensor_inputs: Sequence[str] = (),
     ) -> None:
@@ -187,11 +189,14 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
                 f"the image is {image.shape[1]} x {image.shape[0]}: both sides must be multiples of {SIDE_MULTIPLE}"
             )
         latent_frames(num_frames)
-        for face in driven:
-            if len(face.features) != num_frames:
+        for each in driven:
+            if each.motion is None:
+                continue
+            if not isinstance(each.motion, MotionCode):
+                raise ValueError(f"face {each.face.id} plays a {type(each.motion).__name__}: give a MotionCode")
+            if len(each.frame_rows) != num_frames:
                 raise ValueError(
-                    f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: give one row "
-                    "for each frame"
+                    f"face {each.face.id} plays {len(each.frame_rows)} rows in {num_frames} frames: give one a frame"
                 )
         unknown = [name for name in callback_on_step_end_tensor_inputs if name not in self._callback_tensor_inputs]
         if unknown:
@@ -225,13 +230,15 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         states = self._portrait_encoder(self.image_encoder, self.image_processor, image, device)
         return states.to(device, self.transformer.dtype)
 
-    def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
+    def encode_motion(
+        self, driven: Sequence[DrivenFace[MotionCode]], face_map: NDArray[np.integer] | None
+    ) -> MotionConditioning | None:
         """Motion tokens, mask and scale of the driven faces for one window of time; None where no face is driven."""
         if face_map is None:
             if len(driven) > 1:
                 raise ValueError(f"{len(driven)} faces are driven but there is no face map: say where each face is")
-            face_map = torch.zeros(SIDE_MULTIPLE, SIDE_MULTIPLE) + (driven[0].face if driven else 0)
-        return motion_inputs(self.motion_adapter, driven, token_labels(face_map))
+            face_map = np.full((SIDE_MULTIPLE, SIDE_MULTIPLE), driven[0].face.id if driven else 0)
+        return motion_conditioning(self.motion_adapter, driven, token_labels(face_map))
 
     def prepare_condition(self, image: NDArray[np.uint8], frames: int) -> torch.Tensor:
         """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
@@ -354,8 +361,8 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
     def _window_inputs(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
-        face_map: torch.Tensor | None,
+        driven: Sequence[DrivenFace[MotionCode]],
+        face_map: NDArray[np.integer] | None,
         num_frames: int,
         max_window_frames: int,
     ) -> list[WindowInputs]:
@@ -366,7 +373,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         condition = self.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)
         planned = []
         for window in windows:
-            cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
+            cut = [replace(each, rows=each.frame_rows[window.frames]) for each in driven]
             planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
         return planned
 

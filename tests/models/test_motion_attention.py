@@ -8,7 +8,7 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.attention_dispatch import attention_backend
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.motion_inputs import face_attention_mask
+from fantasyportrait.pipelines.motion_conditioning import face_attention_mask
 from tests.models.factories import GRID, tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 
 WINDOW = 97

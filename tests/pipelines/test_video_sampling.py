@@ -14,8 +14,9 @@ from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_sampling
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_sampling import FaceJob, Note, VideoJob, sample_video
+from fantasyportrait.pipelines.video_sampling import Note, VideoJob, sample_video
 from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def job(frames: int, max_window_frames: int = 201) -> VideoJob:
     pixels = np.full((32, 48, 3), 120, np.uint8)
     return VideoJob(
         pixels,
-        (FaceJob(1, features),),
+        (tiny_driven_face(1, features),),
         places,
         frames,
         Sampling(num_inference_steps=1, portrait_guidance_scale=1, max_window_frames=max_window_frames),
