@@ -14,7 +14,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
 from fantasyportrait.schema.cast import ClipSource, DrivingSource, Role, delay_frames
-from fantasyportrait.schema.events import StageName
+from fantasyportrait.schema.events import MessageCallback, StageName
 from fantasyportrait.schema.face import MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline, fill_indices
@@ -56,11 +56,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class EngineCallbacks:
-    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a
-    preview image at the result so far."""
+    """How an engine reports: a message, the start of a stage with its number of steps, a preview image."""
 
-    note: Callable[[str], None]
-    remark: Callable[[str], None]
+    message: MessageCallback
     stage: Callable[[StageName, int], Progress]
     preview_image: Callable[[Frame], None]
 

@@ -1,13 +1,12 @@
 """The diffusion engine's model: original files become one folder, and the nets that read motion from faces."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
@@ -27,6 +26,7 @@ from fantasyportrait.weights.wan_paths import WanPaths, wan_lora, wan_paths
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
 ENCODER_WEIGHTS = "diffusion_pytorch_model.safetensors"
 SAM_FOLDER = "sam"
+MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
 def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None:
     """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is not there."""
     return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
+
+
+def sampled_frames(frames: int) -> int:
+    """The smallest 4 k + 1 from `frames` on, at least 5."""
+    return max(MIN_FRAMES, 4 * math.ceil((frames - 1) / 4) + 1)
 
 
 def file_size(file: Path | None) -> int:
@@ -102,12 +107,7 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
     from fantasyportrait.runtime.library_logging import quiet_libraries
 
     with quiet_libraries():
-        sam = load_sam(str(folder))
-
-    def masks(pixels: NDArray[np.uint8], boxes: Any) -> NDArray[np.bool_]:
-        return segment(sam, pixels, boxes)
-
-    return masks
+        return partial(segment, load_sam(str(folder)))
 
 
 def _sam_folder(models_dir: Path | None) -> Path:

@@ -1,17 +1,13 @@
 """The inputs of an estimate: a job's workload, a model's size, and the cost of each phase. All sizes in bytes."""
 
-import math
 from dataclasses import dataclass, field, replace
 
-from fantasyportrait.models.token_windows import FRAMES_PER_LATENT
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.planning.machine import Machine
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.schema.guidance import max_passes, total_passes
 from fantasyportrait.schema.sampling import Sampling
-
-MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,6 @@ class Workload:
         """The same job, sampled in windows of 81 frames."""
         at_once = min(self.sampling.max_window_frames, WINDOW_FRAMES)
         return replace(self, sampling=replace(self.sampling, max_window_frames=at_once))
-
-
-def sampled_frames(frames: int) -> int:
-    """The smallest 4 k + 1 from `frames` on, at least 5."""
-    return max(MIN_FRAMES, FRAMES_PER_LATENT * math.ceil((frames - 1) / FRAMES_PER_LATENT) + 1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Does it run on this machine, and how long does it take: every profile's figures for a video of some size."""
+"""The memory and time of every profile for a video of some size on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.core.optional import check_installed
 from fantasyportrait.core.paths import default_cache_dir
-from fantasyportrait.engines.wan_model import WanModel, file_size, lora_file, prepare_model
+from fantasyportrait.engines.wan_model import WanModel, file_size, lora_file, prepare_model, sampled_frames
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.sampling import Sampling
 
@@ -23,21 +23,21 @@ Row = Mapping[str, str | float | bool]
 
 @dataclass(frozen=True)
 class MachineReport:
-    """What a machine can do.
+    """The estimate of every profile on one machine.
 
     Attributes:
-        machine: its device in words, with the memory that is free.
+        machine: name of its device and its free memory.
         rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, reason.
-        chosen: the profile that a request would get; None where nothing fits.
-        verdict: what it would take, or why it cannot be done.
-        notes: what the figures rest on.
+        chosen: the profile that a run selects; None where none fits.
+        verdict: memory and time of the chosen profile, or why none fits.
+        messages: the assumptions behind the figures.
     """
 
     machine: str
     rows: tuple[Row, ...]
     chosen: str | None
     verdict: str
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 def machine_report(
@@ -50,8 +50,8 @@ def machine_report(
 ) -> MachineReport:
     """The report for a video of `size` (width, height) pixels with `frames` frames and `faces` driven faces.
 
-    Nothing is fetched or loaded; the machine is measured for some seconds. A model that is not there is reckoned with
-    the original sizes. Raises `DependencyError` without the packages of the extra `wan`.
+    Nothing is fetched or loaded; a speed measurement takes some seconds. For a missing model the sizes of the original
+    one are used. Raises `DependencyError` without the packages of the extra `wan`.
     """
     check_installed("diffusers", extra="wan", purpose="the wan engine")
     if any(side % SIDE_MULTIPLE or side < SIDE_MULTIPLE for side in size):
@@ -60,9 +60,9 @@ def machine_report(
 
     with quiet_libraries():
         from fantasyportrait.planning.planner import Planner
-        from fantasyportrait.planning.workload import Workload, sampled_frames
+        from fantasyportrait.planning.workload import Workload
 
-        model, notes = _model(sampling, models_dir)
+        model, messages = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         planner = Planner(folder, gguf, runtime_config, default_cache_dir())
         lora_bytes = file_size(_lora(sampling, models_dir))
@@ -73,8 +73,8 @@ def machine_report(
     memory = f"{here.ram_gib:.1f} GiB of memory free"
     where = f"{here.name}: {memory}" if here.unified_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
     if not any(each.measured for each in table):
-        notes.append("times are estimated: no video has been made on this machine yet")
-    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
+        messages.append("times are estimated: no video has been made on this machine yet")
+    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(messages))
 
 
 def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None, list[str]]:
@@ -85,7 +85,7 @@ def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None
 
 
 def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
-    """The LoRA's file; one that is not there yet counts nothing."""
+    """The LoRA's file; None where it is not fetched yet."""
     try:
         return lora_file(sampling, models_dir)
     except WeightsError:
@@ -93,11 +93,11 @@ def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
 
 
 def _verdict(planner: "Planner", job: "Workload") -> tuple[str | None, str, "Workload"]:
-    """The profile that a request gets, in words, and the job as it is sampled: in windows where only those fit."""
+    """The chosen profile, the sentence about it, and the workload, in windows where only these fit."""
     try:
         plan = planner.plan(job)
     except RequestError as error:
-        # Windows were tried too.
+        # The planner has tried windows too.
         return None, str(error), job.in_windows()
     return plan.estimate.profile.name, plan.sentence, plan.job
 

@@ -14,14 +14,13 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
-from fantasyportrait.engines.wan_model import motion_nets, prepare_model
+from fantasyportrait.engines.wan_model import motion_nets, prepare_model, sampled_frames
 from fantasyportrait.engines.wan_motion import _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.planning import pipeline_manager
-from fantasyportrait.planning.workload import sampled_frames
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
@@ -92,7 +91,7 @@ def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -
     with av.open(str(result.video)) as container:
         sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert np.abs(sound).max() > 0.01
-    assert any("13 are sampled and the last 3 left out" in note for note in result.notes)
+    assert any("13 are sampled and the last 3 left out" in message for message in result.messages)
     assert result.side_by_side is not None and probe_clip(result.side_by_side).width > 128
     saved = load_request(result.request)
     assert saved.sampling == request.sampling and saved.engine == "wan"
