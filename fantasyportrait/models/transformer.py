@@ -72,11 +72,11 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):
 
 
 class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
-    """The stock transformer's arguments, and `motion_dim`: the width of a motion token (2048 as in the original)."""
+    """Wan's transformer with motion attention; `motion_dim` is the width of a motion token, 2048 in the original."""
 
     _no_split_modules = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012 - diffusers' own way
     _repeated_blocks = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012
-    # In 8 bits the motion projections lose what they carry.
+    # Motion projections lose too much in 8 bits.
     _skip_layerwise_casting_patterns = [*uncast_patterns(WanTransformer3DModel), "motion"]  # noqa: RUF012
 
     @register_to_config
@@ -102,7 +102,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
     ) -> None:
         stock = inspect.signature(WanTransformer3DModel.__init__).parameters
         given = {name: value for name, value in self.config.items() if name in stock}
-        # Without blocks: stock ones would be built only to be thrown away.
+        # Without blocks: the stock ones would be replaced below.
         super().__init__(**{**given, "num_layers": 0})
         self.register_to_config(num_layers=num_layers)
         dim = num_attention_heads * attention_head_dim
@@ -134,12 +134,11 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
             encoder_hidden_states: (B, 512, text_dim), zero-padded text.
             encoder_hidden_states_image: (B, 257, image_dim), CLIP features of the portrait.
             return_dict, attention_kwargs: as in diffusers.
-            motion_hidden_states: (B, F, N * 97, motion_dim), the token windows of N faces side by side.
-            motion_attention_mask: bool (B or 1, F or 1, tokens a frame, N * 97 or 1), True = may attend. A token
-                that may attend to nothing gets no motion: its share of the branch is exactly zero.
-            motion_scale: how much the motion tokens give: one number, a tensor (B,) with one for each sample, or
-                (B, N * 97) with one for each token. With 0, or without motion, the result equals stock Wan bit for
-                bit.
+            motion_hidden_states: (B, F, N * 97, motion_dim), the token windows of N faces, concatenated.
+            motion_attention_mask: bool (B or 1, F or 1, tokens a frame, N * 97 or 1), True = may attend. For a
+                token that may attend to nothing, the output of the branch is exactly zero.
+            motion_scale: factor of the motion tokens' values: one number, a tensor (B,) for each sample, or
+                (B, N * 97) for each token. With 0, or without motion, the result equals stock Wan's bit for bit.
 
         Raises:
             ValueError: motion tokens or mask do not fit the latents.
@@ -173,7 +172,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def enable_cache(self, config: Any) -> None:
-        """Turn on a step cache of diffusers (FirstBlockCache, MagCache); its hooks must know our block class."""
+        """Enable a step cache of diffusers (FirstBlockCache, MagCache), whose hooks must know our block class."""
         if type(config).__name__ == "TaylorSeerCacheConfig" and not config.cache_identifiers:
             raise ValueError(
                 "TaylorSeer's default identifiers match no layer of Wan, so nothing would be cached: set "
@@ -190,7 +189,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         mask: torch.Tensor | None,
         scale: float | torch.Tensor,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
-        """What the blocks take: tokens, a mask in which every row attends to something, who query_mask, scale, size."""
+        """The blocks' motion arguments: tokens, mask (no row all False), query mask, scale, tokens of a frame."""
         frames, tokens_per_frame = grid[0], grid[1] * grid[2]
         if tokens is None or (not isinstance(scale, torch.Tensor) and scale == 0):
             return None, None, None, None, 0

@@ -15,14 +15,14 @@ from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.runtime.process_group import ProcessGroup, configure_ulysses
 from fantasyportrait.schema.guidance import Pass
 
-# It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
-# and one would wait for the other for ever.
+# They decide by their own tokens whether blocks run: with context parallelism the ranks could decide differently, and
+# one would wait forever.
 _DATA_DEPENDENT_CACHES = ("FirstBlockCacheConfig",)
 
 
 @dataclass(frozen=True, eq=False)
 class WindowInputs:
-    """What is known of one window of time before sampling: condition (1, 20, F_lat, h, w) and motion (None: none)."""
+    """The inputs of one window: image condition (1, 20, F_lat, h, w), and motion (None without driven faces)."""
 
     window: TimeWindow
     condition: torch.Tensor
@@ -55,10 +55,10 @@ class Conditioning:
 
 
 def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
-    """The windows for many steps: motion tokens in the transformer's dtype, where each step reaches them soonest.
+    """The windows with motion tokens in the transformer's dtype, placed for the loop over the steps.
 
-    The motion of a single window goes to the device and stays. Of several, one is there at a time: they wait in pinned
-    memory, from which the device fetches them without stopping what it is at.
+    The motion of a single window stays on the device. Motions of several windows stay in pinned memory, from which each
+    is copied asynchronously when its window runs.
     """
     ready = []
     for inputs in windows:
@@ -85,9 +85,8 @@ def guided_velocity(
 ) -> torch.Tensor:
     """The velocity (1, 16, F_lat, h, w), float32: the weighted sum of its passes.
 
-    Each of `groups` is one run of the transformer: a single pass, or several as a batch. A process group's processes
-    call it with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a process
-    group at once.
+    Each of `groups` is one run of the transformer: a single pass, or several as a batch. All ranks of a process group
+    call it with the same arguments and get the same result. Raises `Cancelled` between runs, on all ranks at once.
     """
     process_group = process_group or ProcessGroup(0, 1, latents.device)
     motion = None if inputs.motion is None else _fetched(inputs.motion, latents.device)
@@ -117,7 +116,7 @@ def _run(
 ) -> torch.Tensor:
     """The velocities (passes, 16, F_lat, h, w) of one run of the transformer."""
     count = len(passes)
-    # Step caches keep what each pass of each window saw last.
+    # Step caches keep a state for each pass of each window.
     with transformer.cache_context(f"{'+'.join(each.name for each in passes)}-{window.start}"):
         out: torch.Tensor = transformer(
             hidden_states=states.expand(count, *states.shape[1:]),
@@ -131,8 +130,7 @@ def _run(
 
 
 def _check(cancel: CancelToken | None, process_group: ProcessGroup) -> None:
-    """Raise `Cancelled` where the user stopped the work: in a process group the user of rank 0, and all of it stops
-    here."""
+    """Raise `Cancelled` if the job was cancelled; in a process group, if rank 0 cancelled it, on all ranks."""
     if process_group.sync_stop(cancel is not None and cancel.cancelled):
         if cancel is not None:
             cancel.check()
@@ -142,7 +140,7 @@ def _check(cancel: CancelToken | None, process_group: ProcessGroup) -> None:
 def _prepare_context_parallel(
     transformer: FantasyPortraitTransformer3DModel, process_group: ProcessGroup, states: torch.Tensor
 ) -> None:
-    """Make ready what a process group that shares tokens needs; `RequestError` for a cache with which it would hang."""
+    """Set up a pass with context parallelism; `RequestError` for a step cache with which it would hang."""
     if process_group.mode != "context" or process_group.size == 1:
         return
     if step_cache_name(transformer) in _DATA_DEPENDENT_CACHES:
@@ -159,7 +157,7 @@ def _prepare_context_parallel(
 def _motion_arguments(
     motion: MotionConditioning | None, wanted: Sequence[bool], like: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
-    """The transformer's motion arguments for a batch of passes; none at all where no pass has motion."""
+    """The transformer's motion arguments for a batch of passes; empty if no pass has motion."""
     if motion is None or not any(wanted):
         return {}
     on = torch.tensor(wanted, dtype=torch.float32, device=motion.scale.device)[:, None]
@@ -176,7 +174,7 @@ def _pinned(motion: MotionConditioning) -> MotionConditioning:
 
 
 def _fetched(motion: MotionConditioning, device: torch.device) -> MotionConditioning:
-    """The same on the device; from pinned memory, which nobody writes to again, without waiting for it."""
+    """The same on the device, copied asynchronously from pinned memory, which is not written to again."""
 
     def fetch(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device, non_blocking=tensor.device.type == "cpu" and tensor.is_pinned())

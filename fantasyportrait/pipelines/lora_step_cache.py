@@ -1,7 +1,7 @@
-"""What makes sampling shorter at a price: a LoRA for few steps, and a cache that leaves out most of a pass.
+"""Faster sampling at some loss of quality: a LoRA for few steps, and a step cache that skips most blocks of a pass.
 
-Both are switched on a pipeline that has been placed, the LoRA before the cache: its layers may need the offloading to
-be set up anew, and what is cached has to stand outside of that.
+Both are set on a pipeline after offloading, the LoRA before the cache: new LoRA layers may make offloading be applied
+again, and the cache's hooks must wrap those of the offloading.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ _PREFIX = "transformer."
 
 
 def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
-    """Switch the LoRA of that file on, or with None any LoRA off; it is loaded once, and replaces another one.
+    """Enable the LoRA of a file, or with None disable any LoRA. It is loaded once, and replaces another one.
 
-    The weights that it is added to may be quantized, and offloaded in any way. Off, every number is as if it had never
-    been loaded; its memory stays taken. What a file says of norms and modulations, diffusers does not read, and nor do
-    we. Raises `WeightsError` for a file that does not fit the model, and nothing has changed then;
-    `torch.OutOfMemoryError` where it does not fit into memory, and then none is loaded.
+    The transformer may be quantized, and offloaded in any way. A disabled LoRA has no effect on the results but keeps
+    its memory. As in diffusers, tensors for norms and modulations are ignored. Raises `WeightsError` for a file that
+    does not fit the model, before any change, and `torch.OutOfMemoryError` if it does not fit into memory, after which
+    no LoRA is loaded.
     """
     transformer = pipeline.transformer
     held = tuple(getattr(transformer, "peft_config", {}))
@@ -51,7 +51,7 @@ def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
     name = _name(file)
     if name not in held:
         tensors = _read(pipeline, file)
-        # It would end up inside of the offloading that is set up anew.
+        # Offloading may be applied again, and would then wrap the cache.
         set_step_cache(pipeline, "none")
         with _weights_accessible(transformer):
             if held:
@@ -61,14 +61,14 @@ def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
 
 
 def set_step_cache(pipeline: FantasyPortraitPipeline, kind: StepCache, threshold: float = 0.1) -> None:
-    """Switch a step cache on or off; what one video leaves in it never reaches the next one.
+    """Enable or disable a step cache; each call empties it.
 
     Args:
-        pipeline: placed, its LoRA set.
-        kind: "first-block" is diffusers' FirstBlockCache: each pass of each window keeps what the blocks after the
-            first added last time, and adds it again as long as the first block's own addition is about the same. It
-            keeps three tensors (tokens, dim) for each pass and window on the device.
-        threshold: up to which mean difference, as a share of it, the first block's addition counts as the same.
+        pipeline: on its device, with its LoRA set.
+        kind: "first-block" is diffusers' FirstBlockCache: each pass of each window keeps the residual of the blocks
+            after the first, and reuses it as long as the residual of the first block changes little. It keeps three
+            tensors (tokens, dim) for each pass and window on the device.
+        threshold: the largest relative mean change of the first block's residual at which the cache is reused.
     """
     transformer = pipeline.transformer
     if transformer.is_cache_enabled:
@@ -79,10 +79,10 @@ def set_step_cache(pipeline: FantasyPortraitPipeline, kind: StepCache, threshold
 
 
 def _warm_up_group_offload(transformer: FantasyPortraitTransformer3DModel, device: torch.device) -> None:
-    """One tiny pass where streamed blocks have not been run yet.
+    """Run one tiny pass if the streamed blocks have not run yet.
 
-    In their first pass diffusers notes the order of the blocks, and takes the hooks that note it away afterwards: a
-    cache that lies around those would be taken away with them.
+    In the first pass, group offloading records the order of the blocks with hooks that it then removes, and a cache
+    that wraps those hooks would be removed with them.
     """
     if not any(map(records_execution_order, transformer.blocks)):
         return
@@ -98,7 +98,7 @@ def _warm_up_group_offload(transformer: FantasyPortraitTransformer3DModel, devic
 
 
 def _name(file: Path) -> str:
-    """The same for the same file, and a word that peft takes for an adapter's name."""
+    """The file's adapter name for peft, from its path, size and time."""
     try:
         state = file.stat()
     except OSError as error:
@@ -108,7 +108,7 @@ def _name(file: Path) -> str:
 
 
 def _read(pipeline: FantasyPortraitPipeline, file: Path) -> dict[str, torch.Tensor]:
-    """The file's tensors under the transformer's names, such as blocks.0.attn1.to_q.lora_A.weight, each checked."""
+    """The file's tensors with the transformer's keys, such as blocks.0.attn1.to_q.lora_A.weight, all checked."""
     try:
         tensors = pipeline.lora_state_dict(load_file(file))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -123,7 +123,7 @@ def _read(pipeline: FantasyPortraitPipeline, file: Path) -> dict[str, torch.Tens
 
 
 def _fits(key: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
-    """Whether the model has the linear layer that the tensor is for, of that size."""
+    """Whether the model has a linear layer of the tensor's name and size."""
     place, _, part = key.partition(".lora_")
     layer: Any = modules.get(place)
     if not hasattr(layer, "in_features"):
@@ -137,18 +137,18 @@ def _fits(key: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> b
 
 
 def _add(transformer: FantasyPortraitTransformer3DModel, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put the LoRA into the transformer, in the numbers that it computes in."""
+    """Add the LoRA to the transformer, in its compute dtype."""
     precision = transformer.dtype
-    # peft refuses biases beside matrices in int8, of which they are no part: they are added below.
+    # peft refuses biases beside int8 matrices: they are added below.
     matrices = {f"{_PREFIX}{key}": tensor for key, tensor in tensors.items() if not key.endswith(".bias")}
     with warnings.catch_warnings():
-        # That such a LoRA cannot be merged: nobody wants to.
+        # It warns that the LoRA cannot be merged, which we do not do.
         warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass")
         transformer.load_lora_adapter(matrices, adapter_name=name, low_cpu_mem_usage=True)
     try:
         _fill(transformer, name, tensors, precision)
     except RuntimeError:
-        # Half a LoRA must not be found and taken for a whole one.
+        # An incomplete LoRA must not be reused.
         transformer.delete_adapters(name)
         raise
 
@@ -159,9 +159,9 @@ def _fill(
     tensors: Mapping[str, torch.Tensor],
     precision: torch.dtype,
 ) -> None:
-    """Every number of the LoRA once more, and the biases with them.
+    """Set every tensor of the LoRA, biases included, in the compute dtype.
 
-    peft gives its matrices the number type of the layer's own: beside one in fp8 they would lose theirs.
+    peft casts its matrices to the dtype of the layer's weight, in which those beside fp8 weights would lose precision.
     """
     for key, tensor in tensors.items():
         place, _, part = key.partition(".lora_")
@@ -174,9 +174,9 @@ def _fill(
 
 @contextmanager
 def _weights_accessible(transformer: FantasyPortraitTransformer3DModel) -> Iterator[None]:
-    """Weights are where they can be read, and layers that are new afterwards are offloaded like the others.
+    """Inside, weights are accessible; afterwards, offloading is applied to new layers too.
 
-    A whole model that comes and goes takes them along by itself.
+    Model offloading needs neither, since it moves the whole model.
     """
     device = sequential_offload_device(transformer)
     if device is not None:
