@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import cpu_offload
@@ -29,8 +29,8 @@ from fantasyportrait.models.diffusers_compat import (
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.sampling import StepCache
 
-StepCache = Literal["none", "first-block"]
 _PREFIX = "transformer."
 
 

@@ -1,4 +1,4 @@
-"""The FantasyPortrait pipeline: a portrait and motion features become a video in which each face acts its own."""
+"""The FantasyPortrait pipeline: from a portrait and a motion for each face to a video."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +36,8 @@ from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.schema.sampling import Sampling
 
 SIDE_MULTIPLE = 16
-# Step caches that know no context: they give one pass or window what they kept of another, and the portrait guidance
-# vanishes without a word.
+# Step caches without cache contexts: they would reuse the state of one pass or window for another, and portrait
+# guidance would silently have no effect.
 _CONTEXT_FREE_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
 
 _PROMPT_EMBEDS = ("prompt_embeds", "negative_prompt_embeds")
@@ -84,9 +84,9 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         self.vae_scale_factor_spatial = vae.config.scale_factor_spatial
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         self.prompt_encoder: Callable[[str], torch.Tensor] | None = None
-        """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptEncoder`)."""
+        """Gives the hidden states (tokens, text_dim) of a prompt if no text encoder is loaded (see `PromptEncoder`)."""
         self.process_group: ProcessGroup | None = None
-        """The processes that share each step, where torchrun started several."""
+        """The processes that share each step; None for one process."""
         self._portrait_encoder = PortraitEncoder()
         self._rgb_factors: torch.Tensor | None = None
         self._interrupt = False
@@ -223,7 +223,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         return functional.pad(states, (0, 0, 0, MAX_SEQUENCE_LENGTH - len(states))).unsqueeze(0)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
-        """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
+        """CLIP's hidden states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
         if self.image_encoder is None:
             return None
         device = execution_device(self)
@@ -336,9 +336,9 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         match_colour: NDArray[np.uint8] | None = None,
         vae: AutoencoderKLWan | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
-        """Chunks of frames uint8 (n, H, W, 3), by `vae` if it is not the pipeline's own that shall decode.
+        """Chunks of frames uint8 (n, H, W, 3), decoded by `vae`, by default the pipeline's own.
 
-        With `match_colour`, its colours are kept throughout.
+        With an image as `match_colour`, the frames are matched to its colours.
         """
         match = None if match_colour is None else ColourMatch(match_colour)
         try:
@@ -348,11 +348,12 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
             self.maybe_free_model_hooks()
 
     def preview_image(self, latents: torch.Tensor) -> NDArray[np.uint8]:
-        """A small picture, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
+        """A preview image, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
         return latents_to_rgb(latents, self._get_rgb_factors(), latents.shape[2] // 2)
 
     def _get_rgb_factors(self) -> torch.Tensor:
-        """The map from latents to RGB, fitted once; in the midst of sampling it would push the transformer away."""
+        """The map from latents to RGB, fitted once, before sampling: it needs the VAE, which would offload the
+        transformer."""
         if self._rgb_factors is None:
             with torch.no_grad():
                 self._rgb_factors = fit_rgb_factors(self.vae)
@@ -366,7 +367,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
         num_frames: int,
         max_window_frames: int,
     ) -> list[WindowInputs]:
-        """The windows of time with their conditions and motions."""
+        """The windows with their conditions and motions."""
         whole = num_frames <= max_window_frames
         length = latent_frames(num_frames if whole else WINDOW_FRAMES)
         windows = time_windows(latent_frames(num_frames), length, OVERLAP_FRAMES // FRAMES_PER_LATENT)
@@ -379,7 +380,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
 
 
 def _without_gradients(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """The same chunks, each computed without gradients: a generator outlives the block that it was made in."""
+    """The same chunks, each computed without gradients; a generator would run outside of the caller's `no_grad`."""
     while True:
         with torch.no_grad():
             chunk = next(chunks, None)

@@ -1,4 +1,4 @@
-"""The pipeline for who knows no torch: arrays in, chunks of frames out."""
+"""Runs a video job on a pipeline, from numpy arrays to chunks of frames, with fallbacks when memory runs out."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -26,21 +26,21 @@ from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.schema.sampling import Sampling
 
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
-"""Gets the number of steps done and a preview image of the latents, uint8 (H / 8, W / 8, 3)."""
+"""Called after each step with the number of finished steps and a preview image, uint8 (H / 8, W / 8, 3)."""
 
 
 @dataclass(frozen=True, eq=False)
 class VideoJob:
-    """Everything that decides the frames but the weights.
+    """The inputs that decide the frames, apart from the weights; a process group broadcasts it to all ranks.
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, both sides multiples of 16.
-        faces: every face of the portrait with its motion; None: left to the model.
+        faces: every face of the portrait with its motion; without one it is left to the model.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
-        sampling: the request's; `batch_passes` and `max_window_frames` are lowered where memory runs out.
+        sampling: the request's, with `batch_passes` and `max_window_frames` as planned; both change if memory runs out.
         lora: file of the LoRA that `sampling` names, see `set_lora`.
-        tiled_encode, tiled_decode: in tiles from the start, where whole frames are known not to fit.
+        tiled_encode, tiled_decode: whether the VAE works in tiles from the start, since whole frames do not fit.
     """
 
     pixels: NDArray[np.uint8]
@@ -54,15 +54,15 @@ class VideoJob:
 
 
 class PipelineProvider(Protocol):
-    """Where the pipeline comes from, and one that needs less memory."""
+    """Provides the pipeline, and replaces it by one that needs less memory."""
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
-        """The pipeline, placed."""
+        """The pipeline on its device."""
         ...
 
     def fall_back(self, on_message: MessageCallback) -> bool:
-        """Replace the pipeline by one that needs less device memory, and emit a message; False where there is none."""
+        """Replace the pipeline by one that needs less device memory, and emit a message; False if there is none."""
         ...
 
 
@@ -71,15 +71,15 @@ def sample_video(
 ) -> Iterator[NDArray[np.uint8]]:
     """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
 
-    Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
-    that needs less (`source.fall_back`), then windows of 81 frames. Decoding goes on in tiles by itself, then on the
-    CPU. `on_message` gets each of these changes. Raises `Cancelled`, and `RequestError` where nothing fits.
+    If memory runs out, sampling resumes after the last finished step with the next fallback: passes one by one, then a
+    pipeline that needs less (`source.fall_back`), then windows of 81 frames. Decoding falls back to tiles, then to the
+    CPU. `on_message` gets each fallback. Raises `Cancelled`, and `RequestError` if nothing fits.
     """
     # A random seed is drawn once, for all processes and all attempts.
     job = replace(job, sampling=job.sampling.with_random_seed())
     run = _VideoSampler(source, job, watch, on_message, cancel)
     while (latents := run.sampled()) is None:
-        # Here and not where it happened: an error that is being handled keeps alive what did not fit.
+        # Outside of the handler, whose exception keeps the tensors alive.
         free_memory()
         run.reduce_memory()
     given = 0
@@ -102,8 +102,8 @@ def sample_latents(
 ) -> torch.Tensor:
     """The latents of the whole video, float32 (1, 16, F_lat, H / 8, W / 8) on the CPU, not decoded.
 
-    It goes on from `latents`, as they were after `first_step` steps. Raises `Cancelled`, `torch.OutOfMemoryError`, and
-    `WeightsError` for a LoRA that does not fit.
+    It resumes from `latents`, as they were after `first_step` steps. Raises `Cancelled`, `torch.OutOfMemoryError`, and
+    `WeightsError` for a LoRA that does not fit the model.
     """
     set_lora(pipeline, job.lora)
     set_step_cache(pipeline, job.sampling.step_cache, job.sampling.cache_threshold)
@@ -126,7 +126,7 @@ def sample_latents(
 
 
 class _VideoSampler:
-    """One job under way: what is finished, and how it is computed now."""
+    """The state of a running job: finished steps, latents, and the fallbacks in use."""
 
     def __init__(
         self,
@@ -141,17 +141,17 @@ class _VideoSampler:
         self._latents: torch.Tensor | None = None
         self._host_vae: AutoencoderKLWan | None = None
         self.complete = False
-        """All frames have been decoded."""
+        """Whether all frames have been decoded."""
 
     def sampled(self) -> torch.Tensor | None:
-        """The latents of the whole video, on the CPU; None where memory ran out on the way.
+        """The latents of the whole video, on the CPU; None if memory ran out.
 
-        In a process group nobody can go back: the others wait for the pass that failed.
+        A process group cannot resume, since the other ranks wait within the pass that failed: `RequestError`.
         """
         pipeline = self._source.pipeline
         process_group = pipeline.process_group or ProcessGroup(0, 1, torch.device("cpu"))
         try:
-            # What is wrong with it is found before the others are told of the job.
+            # Errors of the LoRA are raised before the other ranks get the job.
             set_lora(pipeline, self._job.lora)
             with process_group.shared_job(self._job):
                 return sample_latents(pipeline, self._job, self._on_step, self._cancel, self._latents, self._done)
@@ -161,9 +161,8 @@ class _VideoSampler:
             if process_group.size == 1:
                 return None
         raise RequestError(
-            f"the memory of {process_group.device} ran out, and {process_group.size} processes cannot go on with "
-            "less: start them again "
-            "with a profile that needs less, or a smaller video (max_side)"
+            f"the memory of {process_group.device} ran out, and {process_group.size} processes cannot fall back: start "
+            "them again with a profile that needs less, or with a smaller video (max_side)"
         )
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
@@ -179,7 +178,7 @@ class _VideoSampler:
                 raise
 
     def reduce_memory(self) -> None:
-        """Need less from here on; `RequestError` where that is not possible."""
+        """Take the next fallback; `RequestError` if there is none."""
         job = self._job
         sampling = job.sampling
         if sampling.batch_passes:
@@ -201,7 +200,7 @@ class _VideoSampler:
             )
 
     def reduce_decode_memory(self) -> None:
-        """The same for decoding, which has tried small tiles before: no other profile needs less than those."""
+        """Decode on the CPU, after small tiles did not fit either; `RequestError` if it is there already."""
         vae = self._source.pipeline.vae
         height, width = self._job.pixels.shape[:2]
         cannot = f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in small tiles"
@@ -216,7 +215,7 @@ class _VideoSampler:
     def _on_step(
         self, pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        # On the CPU: whatever happens to the device, this much is done.
+        # Kept on the CPU, to resume from after any error of the device.
         self._latents, self._done = given["latents"].cpu(), step + 1
         self._watch(step + 1, pipe.preview_image(given["denoised"]))
         return {}
