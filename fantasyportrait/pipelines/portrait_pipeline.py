@@ -135,7 +135,7 @@ class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
                 and denoised (the latents that the step predicts without noise).
             cancel: checked before every pass.
             output_type: "np" for frames uint8 (1, F, H, W, 3), "latent", or "stream" for an iterator over chunks of
-                frames, each decoded when it is asked for.
+                frames, each decoded when it is requested.
 
         Raises:
             ValueError: an input does not fit; the message says which.

@@ -69,7 +69,7 @@ class PipelineProvider(Protocol):
 def sample_video(
     source: PipelineProvider, job: VideoJob, watch: PreviewCallback, on_message: MessageCallback, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
-    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
+    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is requested.
 
     If memory runs out, sampling resumes after the last finished step with the next fallback: passes one by one, then a
     pipeline that needs less (`source.fall_back`), then windows of 81 frames. Decoding falls back to tiles, then to the

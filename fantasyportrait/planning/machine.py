@@ -55,8 +55,8 @@ class Machine:
     def with_memory(self, vram_gib: float | None, ram_gib: float | None) -> "Machine":
         """The same with other amounts of memory; None keeps the measured one. Unified memory takes the smaller one."""
         if self.unified_memory:
-            said = [gib for gib in (vram_gib, ram_gib) if gib is not None]
-            vram_gib = ram_gib = min(said, default=None)
+            given = [gib for gib in (vram_gib, ram_gib) if gib is not None]
+            vram_gib = ram_gib = min(given, default=None)
         return replace(
             self,
             vram_gib=self.vram_gib if vram_gib is None else vram_gib,

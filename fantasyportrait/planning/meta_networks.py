@@ -118,7 +118,7 @@ class MetaNetworks:
         )
 
     def activations(self, job: Workload) -> ActivationCosts:
-        """The cost of each phase of the job, traced in a moment and kept for the sizes asked for last."""
+        """The cost of each phase of the job, traced on the meta device and cached for the last few sizes."""
         size = (job.width, job.height, job.frames, job.window_frames, job.faces)
         key = (*size, job.max_passes, job.sampling.step_cache)
         if key not in self._kept:

@@ -36,7 +36,7 @@ def unsupported_reason(profile: Profile, machine: Machine, model: ModelSize, com
     if profile.gpu_only and machine.unified_memory:
         return "needs a GPU with memory of its own"
     if profile.weights == "fp8" and machine.kind == "mps":
-        return "needs float8 numbers, which mps does not have"
+        return "needs the dtype float8, which mps does not have"
     if machine.capability is not None and machine.capability < profile.capability:
         need, has = (".".join(map(str, each)) for each in (profile.capability, machine.capability))
         return f"needs compute capability {need}, and {machine.name} has {has}"

@@ -26,9 +26,9 @@ def step_seconds(profile: Profile, inputs: CostInputs, batch: bool) -> float:
     """One step through all windows, uncorrected."""
     runs = 1.0 if batch else inputs.job.passes
     compute, transfer = compute_seconds(inputs), transfer_seconds(profile, inputs)
-    numbers = inputs.model_size.matrices
+    elements = inputs.model_size.matrices
     weights = "gguf" if inputs.model_size.gguf is not None else profile.weights
-    dequantizing = numbers * DEQUANTIZED_BYTES.get(weights, 0.0) / GIB / inputs.throughput.memory_gib_s
+    dequantizing = elements * DEQUANTIZED_BYTES.get(weights, 0.0) / GIB / inputs.throughput.memory_gib_s
     fixed = inputs.job.passes * compute + runs * dequantizing
     if profile.offload == "stream":
         # The transfer of the first block does not overlap with any computation.

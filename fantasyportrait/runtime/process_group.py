@@ -167,9 +167,9 @@ class ProcessGroup:
     def _broadcast_code(self, code: int) -> int:
         """Rank 0's code on all ranks."""
         number = torch.tensor([code])
-        said = distributed.broadcast(number, src=0, group=self.control_group, async_op=True)
+        work = distributed.broadcast(number, src=0, group=self.control_group, async_op=True)
         # Rank 0 does not wait forever for a rank that hangs.
-        said.wait(self.timeout if self.is_main_process else _IDLE_TIMEOUT)
+        work.wait(self.timeout if self.is_main_process else _IDLE_TIMEOUT)
         return int(number)
 
 
