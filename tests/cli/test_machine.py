@@ -52,7 +52,7 @@ def test_rows_are_of_the_windows_that_a_request_gets(
     placements = []
 
     class Planner:
-        machine = Machine("0", "card", "A GPU", 8, 60)
+        machine = Machine("0", "gpu", "A GPU", 8, 60)
 
         def __init__(self, folder: Path | None, gguf: Path | None, runtime_config: RuntimeConfig, cache: Path) -> None:
             placements.append(runtime_config)

@@ -247,12 +247,12 @@ def test_motion_waits_where_it_is_reached_soonest(
     pinned: list[torch.Tensor] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
-    card = torch.device("meta")
-    ready = prepare_windows(windows, card, torch.bfloat16)
+    gpu = torch.device("meta")
+    ready = prepare_windows(windows, gpu, torch.bfloat16)
     assert len(windows) == 2 and len(pinned) == 6
     for before, after in zip(windows, ready, strict=True):
         assert isinstance(after.motion, MotionConditioning) and isinstance(before.motion, MotionConditioning)
         assert torch.equal(after.motion.tokens, before.motion.tokens.bfloat16())
-    (alone,) = prepare_windows(windows[:1], card, torch.bfloat16)
-    assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == card
+    (alone,) = prepare_windows(windows[:1], gpu, torch.bfloat16)
+    assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == gpu
     assert len(pinned) == 6

@@ -183,13 +183,13 @@ def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
 
 
 @pytest.fixture
-def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device counts as one, though it is the CPU."""
     monkeypatch.setattr(video_sampling, "get_module_execution_device", lambda module: torch.device("meta"))
 
 
-@pytest.mark.usefixtures("as_on_a_card")
-def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
     """The frames that were given are not given again, and nothing is sampled anew."""
     given, messages = job(9), []
     expected = sample(pipeline, given, messages)
@@ -201,7 +201,7 @@ def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipel
     assert not pipeline.vae.use_tiling
 
 
-@pytest.mark.usefixtures("as_on_a_card")
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_cpu_without_room_for_a_frame_is_said(
     pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

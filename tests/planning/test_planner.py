@@ -49,8 +49,8 @@ def make(tiny_model: Path, networks: MetaNetworks, cache_dir: Path) -> Make:
     return made
 
 
-def card(vram: float, ram: float) -> Machine:
-    return Machine("0", "card", "A GPU", vram, ram, (8, 9), frozenset({"torchao", "bitsandbytes"}))
+def gpu(vram: float, ram: float) -> Machine:
+    return Machine("0", "gpu", "A GPU", vram, ram, (8, 9), frozenset({"torchao", "bitsandbytes"}))
 
 
 def test_a_tiny_fits_this_machine(make: Make) -> None:
@@ -107,7 +107,7 @@ def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path)
 
 
 def test_lower_plans_and_their_words(make: Make) -> None:
-    planner = make(machine=card(78, 120), original=True)
+    planner = make(machine=gpu(78, 120), original=True)
     job = Workload(832, 480, 81)
     plan = planner.plan(job)
     lower = planner.fall_back(plan)
@@ -122,11 +122,11 @@ def test_lower_plans_and_their_words(make: Make) -> None:
 
 def test_what_does_not_fit_in_one_pass_goes_in_windows(make: Make) -> None:
     job = Workload(832, 480, 201)
-    planner = make(machine=card(9, 60), original=True)
+    planner = make(machine=gpu(9, 60), original=True)
     plan = planner.plan(job)
     assert plan.job.window_frames == 81 and "windows of 81" in plan.sentence
     with pytest.raises(RequestError, match="max_side"):
-        make(machine=card(3, 60), original=True).plan(job)
+        make(machine=gpu(3, 60), original=True).plan(job)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.01, "0.1 s"), (17.4, "17 s"), (540, "9 min"), (7500, "2 h 5 min")])
