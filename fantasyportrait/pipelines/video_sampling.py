@@ -35,7 +35,7 @@ class VideoJob:
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, both sides multiples of 16.
-        faces: every face of the portrait with its motion; without one it is left to the model.
+        faces: every face of the portrait; one without a motion is left to the model.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
         sampling: the request's, with `batch_passes` and `max_window_frames` as planned; both change if memory runs out.

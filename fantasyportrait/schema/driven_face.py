@@ -24,8 +24,8 @@ class DrivenFace(Generic[MotionT]):
             drives the face: the preview engine keeps it still, the diffusion engine leaves it to the model.
         strength: 0 (no motion) to 2; 1 plays the motion as it is.
         regions: which regions of the face follow the motion.
-        absolute: take over the driver's own head pose instead of its movement since the neutral frame; only for a
-            `FaceMotion`, as a `MotionCode` is already one or the other.
+        absolute: take over the driver's own head pose instead of its movement since the neutral frame. Only for a
+            `FaceMotion`: the features of a `MotionCode` are already absolute or relative.
         rows: int64 (F,), the row of the motion that each frame of the video plays (loop, hold, pingpong), so that a
             long video needs no longer motion; None plays each row once.
         margins: float64 (4,), how far the driver's head leaves its first box on each side, see `motion.face_map`.

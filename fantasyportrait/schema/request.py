@@ -241,9 +241,7 @@ def from_json(text: str) -> AnimationRequest:
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the request is not JSON ({error}): give a file that was saved beside a result") from error
     if isinstance(data, dict) and (schema := data.pop("schema", None)) != SCHEMA:
-        raise RequestError(
-            f"the request has the schema {schema!r}, this version reads {SCHEMA}: create the request again"
-        )
+        raise RequestError(f"the request has schema {schema!r}, this version reads {SCHEMA}: create the request again")
     values = dict(check_keys("the request", data, [field.name for field in fields(AnimationRequest)]))
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")

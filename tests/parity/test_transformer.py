@@ -84,7 +84,7 @@ def motion_of(
 
 
 def alone(case: Arrays) -> torch.Tensor:
-    """One face to which the whole picture listens."""
+    """One face to which the whole picture attends."""
     return torch.ones([side // 2 for side in case["latents"].shape[-2:]], dtype=torch.long)
 
 
@@ -116,9 +116,9 @@ def test_grown_boxes(case: Arrays) -> None:
 
 
 def test_who_listens_to_whom(case: Arrays) -> None:
-    hears = face_attention_mask(box_labels(case), [1, 2]).numpy()
+    attends = face_attention_mask(box_labels(case), [1, 2]).numpy()
     for frame in case["two_faces_listens_to"]:
-        np.testing.assert_array_equal(hears, frame)
+        np.testing.assert_array_equal(attends, frame)
 
 
 def test_two_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:

@@ -115,8 +115,8 @@ def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) 
             most = counts[label - 1] == max(counts)
             # Or the only token of a face that has nowhere more pixels than others.
             assert label == 0 or most or (counts[label - 1] > 0 and (labels == label).sum() == 1)
-    hears = face_attention_mask(labels, [1, 2, 3])
-    assert (hears.sum(dim=1)[labels.flatten() > 0] == 1).all() and hears[labels.flatten() == 0].all()
+    attends = face_attention_mask(labels, [1, 2, 3])
+    assert (attends.sum(dim=1)[labels.flatten() > 0] == 1).all() and attends[labels.flatten() == 0].all()
 
 
 def test_a_face_that_peeps_out_keeps_a_token() -> None:
