@@ -196,6 +196,7 @@ def animate(
     # The flags that were given, by name: this must stay the first statement.
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
+    from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.output import free_path
     from fantasyportrait.workers.torchrun import run_distributed
 
@@ -205,6 +206,7 @@ def animate(
     result = run_distributed(
         machine,
         lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
+        Animator.run_rank,
     )
     if result is not None:
         print_result(result)

@@ -12,6 +12,7 @@ from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.engines.base import Engine
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.wan_engine import WanEngine
+from fantasyportrait.engines.wan_rank import run_wan_rank
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
@@ -30,10 +31,12 @@ POLL_INTERVAL_S = 0.2
 class Animator:
     """Runs requests. Holds the reader of their inputs and the engines; threads may share it.
 
-    `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`. `decoder` reads
-    photos, clips and sound, in this process where it is None. What was read of a clip and is not used for
-    `cache_expiry_s` seconds leaves the cache.
+    `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`; all but rank 0
+    call `run_rank` instead. `decoder` reads photos, clips and sound, in this process where it is None. What was read of
+    a clip and is not used for `cache_expiry_s` seconds leaves the cache.
     """
+
+    run_rank = staticmethod(run_wan_rank)
 
     def __init__(
         self,
