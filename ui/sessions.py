@@ -38,7 +38,7 @@ class _Session:
 class SessionManager:
     """The animator and the visitors' sessions. One for each running app; threads may share it.
 
-    Photos and clips are looked at by the animator here; videos are made by the workers of `queue`. Files that the page
+    The animator of this process analyses photos and clips; the workers of `queue` make the videos. Files that the page
     names go through `uploads`.
     `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
     that the browser and the server share; results lie in a folder named by another random id, so that neither leads

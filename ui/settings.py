@@ -70,7 +70,10 @@ class Settings:
         return Animator(models, runtime_config=self.runtime_config(), decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
 
     def queue(self, animator: Animator) -> JobQueue:
-        """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
+        """The queue of jobs for this process, or for the workers of the Ray cluster, which is joined.
+
+        Raises `RequestError` where the cluster cannot be joined.
+        """
         if self.ray is None:
             return JobQueue([LocalWorker(animator)])
         from fantasyportrait.workers.ray_cluster import ray_queue

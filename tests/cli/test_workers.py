@@ -1,4 +1,4 @@
-"""`fantasyportrait workers` from start to Ctrl-C, and addresses that lead nowhere."""
+"""`fantasyportrait workers` from start to Ctrl-C, and addresses without a cluster."""
 
 import os
 import queue
@@ -27,9 +27,10 @@ from pathlib import Path
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.workers.ray_cluster import ray_queue
 from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.animate_job import animate_job
 cast = (Role(1, BuiltinSource("nod")),)
 request = AnimationRequest(Path(sys.argv[2]), cast, duration=0.12, max_side=384, side_by_side=False)
-print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])
+print(list(ray_queue(sys.argv[1]).events(animate_job(request, Path(sys.argv[3]))))[-1])
 """
 
 

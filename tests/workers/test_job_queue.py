@@ -1,4 +1,4 @@
-"""The line before the workers: order, lost workers, cancelling. The workers here only pretend to work."""
+"""The job queue: order, lost workers, cancelling. The workers here only pretend to work."""
 
 import itertools
 import random
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,19 @@ from fantasyportrait.cli.workers import MONITOR_INTERVAL_S
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, MediaError
 from fantasyportrait.schema import events
-from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.events import Event
-from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.workers import job_queue
+from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import WORKER_TIMEOUT_S, JobQueue, Worker, WorkerBusy, WorkerLost
 from fantasyportrait.workers.ray_cluster import CALL_TIMEOUT_S
 from fantasyportrait.workers.ray_worker_pool import START_TIMEOUT_S
 
-REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
 WAIT_S = 10.0
+
+
+def job(name: str = "out") -> Job:
+    """A job with one output, whose function no worker here calls."""
+    return Job("nowhere:none", "", (), {"result": Path(name)}, lambda: nullcontext(Path(name)))
 
 
 def done(output: Path) -> events.Done:
@@ -40,8 +44,9 @@ class Pretender:
         self.begun: list[str] = []
         self.ended: list[str] = []
 
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+    def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
         """One stage, then the end."""
+        output = job.outputs["result"]
         self.begun.append(output.name)
         yield events.Stage("portrait")
         self._act(output, cancel)
@@ -54,7 +59,7 @@ def losing(output: Path, cancel: CancelToken) -> None:
 
 
 def run(queue: JobQueue, name: str = "out", cancel: CancelToken | None = None) -> list[Event]:
-    return list(queue.events(REQUEST, Path(name), cancel))
+    return list(queue.events(job(name), cancel))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -77,7 +82,7 @@ def test_first_come_first_served() -> None:
     queue = JobQueue([worker])
     threads, told = [], []
     for number in range(6):
-        event_stream = queue.events(REQUEST, Path(str(number)))
+        event_stream = queue.events(job(str(number)))
         told.append(next(event_stream))
         threads.append(waits(event_stream))
     assert told == [events.Stage("portrait"), *(events.Queued(position) for position in range(5))]
@@ -113,7 +118,7 @@ def test_a_second_loss_fails_and_no_worker_is_no_hang() -> None:
 
 def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
     class Dead(Pretender):
-        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             raise WorkerLost("its process ended", started=False)
             yield
 
@@ -127,15 +132,15 @@ def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypa
     refused: list[float] = []
 
     class Shared(Pretender):
-        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             if len(refused) < 4:
                 refused.append(time.monotonic())
                 raise WorkerBusy
-            return (yield from super().events(request, output, cancel))
+            return (yield from super().events(job, cancel))
 
     worker = Shared()
     queue = JobQueue([worker])
-    first, second = (queue.events(REQUEST, Path(name)) for name in ("first", "second"))
+    first, second = (queue.events(job(name)) for name in ("first", "second"))
     assert (next(first), next(second)) == (events.Queued(0), events.Queued(1))
     threads = [waits(second), waits(first)]
     for thread in threads:
@@ -153,7 +158,7 @@ def test_a_job_that_was_refused_takes_another_worker_at_once() -> None:
     begun = time.monotonic()
     assert run(queue)[-1] == done(Path("out")) and time.monotonic() - begun < job_queue.BUSY_BACKOFF_S
     token = CancelToken()
-    only = JobQueue([refusing]).events(REQUEST, Path("out"), token)
+    only = JobQueue([refusing]).events(job(), token)
     next(only)
     token.cancel()
     assert list(only)[-1] == events.Cancelled()
@@ -168,7 +173,7 @@ def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     there: list[Worker] = []
     queue = JobQueue(refresh=lambda: list(there), worker_timeout_s=5)
-    event_stream = queue.events(REQUEST, Path("out"))
+    event_stream = queue.events(job())
     assert next(event_stream) == events.Queued(0)
     lost = Pretender("a", losing)
     there.append(lost)
@@ -206,11 +211,11 @@ def test_a_waiting_job_can_be_cancelled_and_holds_nobody_up() -> None:
     go = threading.Event()
     worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
-    running = queue.events(REQUEST, Path("running"))
+    running = queue.events(job("running"))
     next(running)
     thread = waits(running)
     tokens = [CancelToken(), CancelToken()]
-    listened, deaf = (queue.events(REQUEST, Path("waiting"), token) for token in tokens)
+    listened, deaf = (queue.events(job("waiting"), token) for token in tokens)
     assert (next(listened), next(deaf)) == (events.Queued(0), events.Queued(1))
     for token in tokens:
         token.cancel()
@@ -232,7 +237,7 @@ def test_cancelling_and_errors_while_running_free_the_worker() -> None:
     queue = JobQueue([Pretender(act=until_cancelled)])
     for _ in range(2):
         token = CancelToken()
-        event_stream = queue.events(REQUEST, Path("out"), token)
+        event_stream = queue.events(job(), token)
         next(event_stream)
         token.cancel()
         assert list(event_stream) == [events.Cancelled()]
@@ -253,9 +258,9 @@ def test_a_loss_of_a_cancelled_job_is_no_retry() -> None:
 
 def test_who_stops_listening_frees_the_worker() -> None:
     queue = JobQueue([Pretender()])
-    event_stream = queue.events(REQUEST, Path("out"))
+    event_stream = queue.events(job())
     next(event_stream)
-    waiting = queue.events(REQUEST, Path("waiting"))
+    waiting = queue.events(job("waiting"))
     next(waiting)
     waiting.close()
     event_stream.close()
@@ -295,8 +300,8 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
     there += [Pretender(f"{number}", act) for number in range(workers)]
     everybody = JobQueue(list(there), refresh=lambda: list(there))
 
-    def job(name: str) -> list[Event]:
-        event_stream = everybody.events(REQUEST, Path(name))
+    def consume(name: str) -> list[Event]:
+        event_stream = everybody.events(job(name))
         if fates[name] == "deaf":
             next(event_stream)
             event_stream.close()
@@ -304,7 +309,7 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
         return list(event_stream)
 
     with ThreadPoolExecutor(jobs) as pool:
-        told = dict(zip(fates, pool.map(job, fates), strict=True))
+        told = dict(zip(fates, pool.map(consume, fates), strict=True))
     worked = Counter(name for worker in there if isinstance(worker, Pretender) for name in worker.ended)
     for name, happened in told.items():
         ends = [event for event in happened if isinstance(event, events.Done | events.Failed | events.Cancelled)]
