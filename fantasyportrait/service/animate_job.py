@@ -15,7 +15,13 @@ from fantasyportrait.schema.portrait import IN_MEMORY
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.digests import check_input_file
-from fantasyportrait.service.output import OutputPaths, check_output_paths, commit_outputs, output_paths, staging_folder
+from fantasyportrait.media.result_files import (
+    OutputPaths,
+    check_output_paths,
+    commit_outputs,
+    output_paths,
+    staging_folder,
+)
 from fantasyportrait.weights.store import models_dir
 from fantasyportrait.workers.job import Job, JobCall, WorkerSetup
 
