@@ -8,13 +8,6 @@ from pathlib import Path
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.media.request_files import load_request
-from fantasyportrait.runtime.runtime_config import RuntimeConfig
-from fantasyportrait.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.events import Done, Event
-from fantasyportrait.schema.portrait import IN_MEMORY
-from fantasyportrait.schema.request import AnimationRequest, from_json
-from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.digests import check_input_file
 from fantasyportrait.media.result_files import (
     OutputPaths,
     check_output_paths,
@@ -22,6 +15,13 @@ from fantasyportrait.media.result_files import (
     output_paths,
     staging_folder,
 )
+from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.sandbox.decoder import SandboxDecoder
+from fantasyportrait.schema.events import Done, Event
+from fantasyportrait.schema.portrait import IN_MEMORY
+from fantasyportrait.schema.request import AnimationRequest, from_json
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.digests import check_input_file
 from fantasyportrait.weights.store import models_dir
 from fantasyportrait.workers.job import Job, JobCall, WorkerSetup
 
