@@ -31,8 +31,9 @@ class RemoteWorker:
     `WorkerBusy` where `heartbeat` gets none in time. `kill` ends a worker that was lost, so that it does not finish a
     job that runs again on another worker.
 
-    Events are polled: Ray's streaming generators do not work over ray:// addresses (RuntimeError, "not currently
-    supported when using Ray Client").
+    Events are polled, as Ray has no streaming generators over ray:// addresses (Ray 2.60: RuntimeError, "not currently
+    supported when using Ray Client"). Files cross in pieces, which Ray puts into its object store by itself: `put` of
+    whole files is no faster, holds each in memory, and cannot be cancelled.
     """
 
     def __init__(

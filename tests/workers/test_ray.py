@@ -53,14 +53,14 @@ class Cluster:
         return [path for path in self.root.glob("*/*/*/*") if path.is_file()]
 
 
-class Noted:
-    """A worker, and a note of what it was given."""
+class Recorded:
+    """A worker that records where each output is made."""
 
     def __init__(self, worker: RemoteWorker, placed: dict[str, str]) -> None:
         self.name, self._worker, self._placed = worker.name, worker, placed
 
     def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
-        """The worker's own."""
+        """Those of the worker."""
         self._placed[next(iter(job.outputs.values())).name] = self.name
         return self._worker.events(job, cancel)
 
@@ -78,7 +78,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
     pool = WorkerPool(WorkerConfig(SETUP, CPU, models=str(models_dir), cache=str(cache), root=str(root)))
     try:
         pool.start(2)
-        queue = JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers()])
+        queue = JobQueue(refresh=lambda: [Recorded(worker, placed) for worker in remote_workers()])
         yield Cluster(pool, queue, placed, root)
     finally:
         pool.stop()
@@ -105,7 +105,7 @@ def frames(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_remote_result_equals_the_local_one(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
     """Frames, notes, and a saved request that names this machine's files; nothing stays on the worker."""
     request = wan(inputs, tiny_model, sound=f"file:{inputs.sound}", side_by_side=True)
     near = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU).animate(request, tmp_path / "near")
@@ -129,7 +129,7 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_mod
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_errors_name_the_files_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     broken, gone, model = tmp_path / "broken.mp4", tmp_path / "gone.mp4", tmp_path / "no-model"
     broken.write_bytes(b"no clip at all")
     said = {}
@@ -150,7 +150,7 @@ def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: 
     assert not cluster.kept() and sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4"]
 
 
-def test_cancelling_and_leaving_cross_the_wire(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_cancel_and_close_stop_the_remote_job(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     for leaves in (False, True):
         token = CancelToken()
         event_stream = cluster.queue.events(animate_job(preview(inputs, duration=600), tmp_path / "out.mp4"), token)

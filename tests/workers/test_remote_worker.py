@@ -97,7 +97,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
 
 
 @pytest.mark.parametrize("at", ["heartbeat", "acquire", "write_input", "start", "poll", "read"])
-def test_a_loss_leaves_nothing_here_and_only_who_has_the_job_is_given_up(
+def test_a_loss_leaves_no_file_and_kills_only_a_worker_with_the_job(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, at: str
 ) -> None:
     asked: list[str] = []
@@ -117,7 +117,7 @@ def test_a_loss_leaves_nothing_here_and_only_who_has_the_job_is_given_up(
     )
 
 
-def test_a_worker_lost_after_the_end_is_given_up(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_worker_lost_after_done_is_killed(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     def before(method: str) -> None:
         if method == "release":
             raise WorkerLost("its process or machine ended")
@@ -128,7 +128,7 @@ def test_a_worker_lost_after_the_end_is_given_up(actor: WorkerActor, inputs: Inp
     assert ended == ["w"] and (tmp_path / "o.mp4").is_file()
 
 
-def test_work_that_does_not_stop_is_given_up_in_bounded_time(
+def test_a_worker_that_does_not_stop_is_killed(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = CancelToken()
@@ -148,7 +148,7 @@ def test_work_that_does_not_stop_is_given_up_in_bounded_time(
     go.cancel()
 
 
-def test_a_bug_there_is_raised_here(
+def test_a_bug_on_the_worker_is_raised_here(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -169,7 +169,7 @@ def test_outputs_are_refused_before_anything_is_sent(actor: WorkerActor, inputs:
     assert asked == ["heartbeat", "acquire", "release"]
 
 
-def test_two_who_share_a_worker_work_one_after_the_other(
+def test_two_queues_share_a_worker_one_job_at_a_time(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (job_queue, remote_worker):
@@ -194,8 +194,8 @@ def test_two_who_share_a_worker_work_one_after_the_other(
     assert len(ends) == 6 and all(end.startswith("Failed(") and "the end" in end for end in ends)
 
 
-def test_who_was_refused_may_come_before_who_had_the_worker(actor: WorkerActor) -> None:
-    """Whoever has a long line asks again at once after each job."""
+def test_a_refused_client_acquires_before_the_last_one(actor: WorkerActor) -> None:
+    """A client with many jobs acquires again at once after each of them."""
     for _ in range(2):
         actor.acquire(JOB)
         assert actor.release(JOB)
@@ -208,7 +208,7 @@ def test_who_was_refused_may_come_before_who_had_the_worker(actor: WorkerActor) 
     actor.acquire("b" * 32)
 
 
-def test_a_busy_worker_is_sent_nothing(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_busy_worker_gets_no_files(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     asked: list[str] = []
     far, ended = worker(actor, asked.append)
     actor.acquire(JOB)
@@ -236,7 +236,7 @@ def test_a_worker_whose_disk_fails_says_so(
     assert not ended and not files(tmp_path / "root")
 
 
-def test_a_disk_that_fails_ends_no_tending(
+def test_jobs_time_out_also_where_the_disk_fails(
     inputs: Inputs, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tended: list[object] = []
@@ -367,7 +367,7 @@ def test_any_named_function_is_a_job(tmp_path: Path) -> None:
     actor.close()
 
 
-def test_a_short_name_of_the_models_folder_garbles_no_message(
+def test_a_short_models_folder_name_changes_no_other_word(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weights").mkdir()
