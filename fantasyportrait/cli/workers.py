@@ -62,14 +62,14 @@ def workers(
     from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
 
     config = WorkerConfig(SETUP, machine, gpus_per_worker, None if models_dir is None else str(models_dir))
-    place = join(address, num_workers or 1)
+    joined = join(address, num_workers or 1)
     pool = WorkerPool(config)
     try:
         names = pool.start(num_workers)
         _echo(f"ready: {', '.join(names)}")
-        _echo(f"use with:  fantasyportrait app --model wan-720p --ray {place}")
+        _echo(f"use with:  fantasyportrait app --model wan-720p --ray {joined}")
         _echo("Ctrl-C ends them")
-        _monitor(pool, place)
+        _monitor(pool, joined)
     except KeyboardInterrupt:
         _echo("ending the workers")
     finally:
@@ -98,6 +98,6 @@ def _monitor(pool: "WorkerPool", address: str) -> None:
 
 
 def _echo(text: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line and flush, so that it appears at once in a pipe too."""
     typer.echo(text)
     sys.stdout.flush()

@@ -58,7 +58,7 @@ class Worker(Protocol):
 class LocalWorker:
     """This process. Job functions get `state`, and the files where they are."""
 
-    name = "here"
+    name = "local"
 
     def __init__(self, state: object) -> None:
         self._state = state
@@ -138,7 +138,8 @@ class JobQueue:
                 yield events.Failed(FantasyPortraitError(_lost_twice(end)))
                 return
             if end.started:
-                yield events.Remark(f"the worker {worker.name} was lost ({end}): the job restarts on another worker")
+                text = f"the worker {worker.name} was lost ({end}): the job restarts on another worker"
+                yield events.Message(text, keep=False)
 
     def _acquire_worker(self, entry: _QueueEntry) -> Generator[Event, None, Worker]:
         """Wait until the job is first in the queue and acquire a worker; yield `Queued` when the position changes."""

@@ -34,7 +34,7 @@ class PathNames:
             return tuple(map(self._replaced, value))
         if isinstance(value, FantasyPortraitError):
             error = type(value)(self._text(str(value)))
-            error.notes = self._replaced(value.notes)
+            error.messages = self._replaced(value.messages)
             return error
         if is_dataclass(value) and not isinstance(value, type):
             return replace(value, **{field.name: self._replaced(getattr(value, field.name)) for field in fields(value)})

@@ -108,7 +108,7 @@ class RemoteWorker:
         if not isinstance(error, DependencyError | OutputError | WeightsError):
             return error
         named = type(error)(f"{error} (on the worker {self.name})")
-        named.notes = error.notes
+        named.messages = error.messages
         return named
 
     def _release(self, job_id: str) -> None:

@@ -47,9 +47,7 @@ def test_help_shows_the_commands_for_several_machines(command: Command) -> None:
 
 
 @pytest.mark.ray
-def test_an_address_without_a_cluster_is_one_sentence(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_without_a_cluster_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
     monkeypatch.setenv(ray_cluster.AUTH_ENV, "")
     monkeypatch.delenv(ray_cluster.AUTH_ENV)

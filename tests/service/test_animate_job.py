@@ -95,7 +95,7 @@ def test_the_saved_request_has_what_the_worker_chose_and_the_files_of_the_client
                 (folder / path.name).write_bytes((there / name).read_bytes())
     saved = load_request(here / "o.mp4.request.json")
     assert saved.portrait == inputs.photo and saved.sampling.seed != RANDOM_SEED
-    assert any(f"the seed is {saved.sampling.seed}" in note for note in last.result.notes)
+    assert any(f"the seed is {saved.sampling.seed}" in message for message in last.result.messages)
     assert saved.portrait_sha256 == load_request(there / f"{name}").portrait_sha256
     assert sorted(path.name for path in here.iterdir()) == ["o.mp4", "o.mp4.request.json"]
 

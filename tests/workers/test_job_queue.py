@@ -97,7 +97,7 @@ def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
     queue = JobQueue([first, second])
     assert run(queue) == [
         events.Stage("portrait"),
-        events.Remark("the worker a was lost (its process ended): the job restarts on another worker"),
+        events.Message("the worker a was lost (its process ended): the job restarts on another worker", keep=False),
         events.Stage("portrait"),
         done(Path("out")),
     ]

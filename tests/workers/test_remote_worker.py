@@ -90,7 +90,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
     assert isinstance(last, events.Done), last
     near = Animator().animate(wanted, tmp_path / "near.mp4")
     assert (tmp_path / "far.mp4").read_bytes() == near.video.read_bytes()
-    assert load_request(last.result.request) == load_request(near.request) and last.result.notes == near.notes
+    assert load_request(last.result.request) == load_request(near.request) and last.result.messages == near.messages
     sent = sum(-(-path.stat().st_size // 5000) for path in (inputs.pair, clip, inputs.sound))
     assert asked.count("write_input") == sent and asked.count("read") >= near.video.stat().st_size // 5000
     assert not files(tmp_path / "root")
@@ -318,9 +318,9 @@ def test_messages_use_the_paths_of_the_client() -> None:
         Path("o.mp4"), Path("long~1f.side-by-side.mp4"), Path("/other"), (here,), 1, 0.04
     )
     error = WeightsError(said)
-    error.notes = (said,)
+    error.messages = (said,)
     failed = names.event(events.Failed(error))
-    assert (str(failed.error), failed.error.notes, type(failed.error)) == (here, (here,), WeightsError)
+    assert (str(failed.error), failed.error.messages, type(failed.error)) == (here, (here,), WeightsError)
 
 
 def count_letters(state: object, call: JobCall) -> Iterator[Event]:
@@ -356,7 +356,7 @@ def test_any_named_function_is_a_job(tmp_path: Path) -> None:
     for each in (LocalWorker("letters"), worker(actor)[0]):
         done = run(each, "")
         assert isinstance(done, events.Done), done
-        assert (done.result.video, done.result.notes) == (place / "n.txt", (str(text),))
+        assert (done.result.video, done.result.messages) == (place / "n.txt", (str(text),))
         assert (place / "n.txt").read_text(encoding="utf-8") == "letters: 3"
         (place / "n.txt").unlink()
         failed = run(each, "fail")
