@@ -8,7 +8,6 @@ import pytest
 
 LOW = {"core", "images", "schema", "media", "sandbox", "weights", "runtime"}
 BELOW_ENGINES = {*LOW, "faces", "models", "motion", "preview", "pipelines", "provenance", "planning"}
-BELOW_SERVICE = {*BELOW_ENGINES, "engines"}
 MAY_IMPORT = {
     "core": set(),
     "images": {"core"},
@@ -27,8 +26,8 @@ MAY_IMPORT = {
     "planning": {"core", "schema", "models", "runtime", "pipelines"},
     "engines": BELOW_ENGINES,
     "testing": {"core", "schema", "models", "pipelines", "runtime", "weights", "engines"},
-    "workers": {*BELOW_SERVICE, "service"},
-    "service": BELOW_SERVICE,
+    "workers": {"core", "schema", "runtime"},
+    "service": {*BELOW_ENGINES, "engines", "workers"},
     "cli": {
         "service",
         "core",
