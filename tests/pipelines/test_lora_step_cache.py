@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from fantasyportrait.pipelines.lora_step_cache import set_lora, set_step_cache
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_lora
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import FaceMap, driven
@@ -50,10 +52,9 @@ def latents(image: Pixels, two_places: FaceMap) -> Latents:
     """What three steps make of two driven faces, two passes each, in a picture of half the size."""
     small, places = image[::2, ::2], two_places[::2, ::2]
 
-    def run(pipeline: FantasyPortraitPipeline, frames: int = 5, **changes: object) -> torch.Tensor:
-        faces, generator = [driven(1, frames), driven(2, frames)], torch.Generator().manual_seed(0)
-        given = {"num_frames": frames, "num_inference_steps": 3, "generator": generator, **changes}
-        return pipeline(small, faces, places, output_type="latent", **given).frames
+    def run(pipeline: FantasyPortraitPipeline, frames: int = 5, **options: Any) -> torch.Tensor:
+        faces, sampling = [driven(1, frames), driven(2, frames)], Sampling(num_inference_steps=3, **options)
+        return pipeline(small, faces, places, frames, sampling, output_type="latent").frames
 
     return run
 
