@@ -26,6 +26,7 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.events import Event, Result
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
@@ -219,7 +220,7 @@ def test_a_roles_options_reach_its_own_face(
 ) -> None:
     talk = Role(1, ClipSource(inputs.talking))
     _, plain = run(animator, job(talk), tmp_path / "plain")
-    for number, options in enumerate(({"strength": 0.3}, {"mouth": False}, {"mirror": True})):
+    for number, options in enumerate(({"strength": 0.3}, {"regions": Regions(mouth=False)}, {"mirror": True})):
         _, changed = run(animator, job(replace(talk, **options)), tmp_path / str(number))
         first, second = changes_at_faces(animator, inputs.pair, sampled[0], sampled[-1])
         assert (plain != changed).any() and first > 10 * second, options
