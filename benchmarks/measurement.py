@@ -159,6 +159,7 @@ def measure(
                 num_frames=work.frames,
                 sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes, max_window_frames=work.frames),
                 callback_on_step_end=after_step,
+                callback_on_step_end_tensor_inputs=("latents", "denoised"),
                 output_type="latent",
             ).frames
             phases.mark("end", ends=True)
