@@ -13,13 +13,16 @@ class OutputFile:
 
     @property
     def closed(self) -> bool:
+        """Whether the file is closed."""
         return self._raw.closed
 
     def write(self, data: bytes) -> int:
+        """Write all of `data` and return its length; raises OSError where the disk takes no more."""
         view = memoryview(data)
         while view:
             view = view[self._raw.write(view) :]
         return len(data)
 
     def close(self) -> None:
+        """Close the file."""
         self._raw.close()
