@@ -105,7 +105,7 @@ class _PhaseTimer:
         self._reset()
 
     def mark(self, phase: str, ends: bool = False) -> None:
-        """A time of `phase`; with `ends` its memory is read, and counted anew."""
+        """Record a time of `phase`; with `ends` record its peak memory too and reset the counters."""
         if self._accelerator is not None:
             torch.accelerator.synchronize(self._accelerator)
         self.times.setdefault(phase, []).append(time.perf_counter())

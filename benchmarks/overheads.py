@@ -127,7 +127,7 @@ class StoredDecoder(torch.nn.Module):
     """In the place of the VAE's decoder: one frame, or four, of the right size."""
 
     def forward(self, latents: torch.Tensor, first_chunk: bool = False, **_: Any) -> torch.Tensor:
-        """(1, 3, 1 or 4, 8 h, 8 w) in -1 to 1; its memory is touched by nobody before it is used."""
+        """Frames (1, 3, 1 or 4, 8 h, 8 w) in -1 to 1, whose memory is not touched before it is used."""
         height, width = (8 * side for side in latents.shape[-2:])
         return torch.zeros(1, 3, 1 if first_chunk else FRAMES_PER_LATENT, height, width)
 

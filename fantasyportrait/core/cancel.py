@@ -1,4 +1,4 @@
-"""Cancellation as data: a token handed down, asked between frames."""
+"""Cancellation as data: a token that is passed down and checked between frames."""
 
 import threading
 
@@ -6,7 +6,7 @@ from fantasyportrait.core.errors import Cancelled
 
 
 class CancelToken:
-    """A flag that one thread sets and the working thread asks. Safe to share between threads."""
+    """A flag that one thread sets and the working thread checks. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -21,6 +21,6 @@ class CancelToken:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise `Cancelled` if the work shall stop."""
+        """Raise `Cancelled` if `cancel` was called."""
         if self.cancelled:
             raise Cancelled("stopped: nothing was written")

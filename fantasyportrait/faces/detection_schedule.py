@@ -11,7 +11,7 @@ _QUICK_EVERY = 16
 # For so long after somebody was lost, every frame is searched quickly.
 _MISSED_S = 2.0
 # Seconds between thorough searches, first and at most: none is followed; fewer than before; all.
-_NOBODY_S, _FEWER_S, _EVERYBODY_S = (1 / 32, 1.0), (0.25, 2.0), (2.0, 2.0)
+_NONE_S, _FEWER_S, _ALL_S = (1 / 32, 1.0), (0.25, 2.0), (2.0, 2.0)
 
 
 @dataclass
@@ -50,10 +50,10 @@ class DetectionSchedule:
     def found(self, time_s: float, followed: int) -> None:
         """So many people are followed after the search."""
         if followed > self.followed and followed >= self.most:
-            self.wait_s, self.next_s = _EVERYBODY_S[0], max(self.next_s, time_s + _EVERYBODY_S[0])
+            self.wait_s, self.next_s = _ALL_S[0], max(self.next_s, time_s + _ALL_S[0])
         self.followed, self.most = followed, max(self.most, followed)
 
     def _waits(self, followed: int) -> tuple[float, float]:
         if followed == 0:
-            return _NOBODY_S
-        return _FEWER_S if followed < self.most else _EVERYBODY_S
+            return _NONE_S
+        return _FEWER_S if followed < self.most else _ALL_S

@@ -14,7 +14,8 @@ MAX_DESCRIPTOR_DISTANCE = 0.3
 _MAX_DISTANCE_NEARBY = 0.45
 _SUDDEN = 0.25
 _SHORT_S = 0.5
-# Mean way of the landmarks in one frame, in face sides: nobody takes another's place and expression so exactly.
+# Mean motion of the landmarks in one frame, in face sides, below which it is the same person: a second person never
+# has the same place and expression so exactly.
 _STILL = 0.05
 # What a face costs that is a new person: the largest `Tracklet.cost` of a face that did not change suddenly.
 _NEW = 0.75

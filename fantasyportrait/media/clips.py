@@ -80,8 +80,9 @@ def read_clip(
 ) -> Generator[Pixels, None, None]:
     """Upright RGB frames, uint8 (H, W, 3), one every 1 / `rate` s from `start_s` to `end_s` or the clip's end.
 
-    Each is the frame nearest in time; a frame shown twice is the same array. At least one frame comes. What a damaged
-    clip lost is told in `damage`. Raises RequestError for a wrong span, MediaError for a clip that cannot be read.
+    Each is the frame nearest in time; a frame shown twice is the same array. At least one frame is yielded. Sentences
+    about parts of a damaged clip that were lost are appended to `damage`. Raises RequestError for a wrong span,
+    MediaError for a clip that cannot be read.
     """
     for _, pixels in read_resampled(path, rate, start_s, end_s, max_side, damage):
         yield pixels

@@ -34,13 +34,13 @@ def load_request(path: StrPath) -> AnimationRequest:
 
 
 def check_embedded(request: AnimationRequest, video: Path) -> None:
-    """Raise `RequestError` where a request that `video` carries names a file that does not lie beside it."""
+    """Raise `RequestError` where the request embedded in `video` names a file that is not in the video's folder."""
     if not _embeds_request(video):
         return
     for path in request.files:
         if path.parent == video.parent and not path.exists():
             raise RequestError(
-                f"{video} was made from {path.name}, which does not lie beside it: put it there, or name the photo, "
+                f"{video} was made from {path.name}, which is not in its folder: put it there, or name the photo, "
                 "each --cast or the --sound again"
             )
 

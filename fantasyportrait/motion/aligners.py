@@ -31,10 +31,10 @@ class MeshAligner:
 
 
 class LandmarkAligner:
-    """The original way: 222 landmarks, each frame from the last one's, smoothed in groups.
+    """The original alignment: 222 landmarks, each frame's found from the previous frame's, smoothed in groups.
 
-    The mesh only says where to begin, and where the face is still: when the landmarks have left its box, to another
-    person for example, they begin anew.
+    The mesh gives the start and a check: when the landmarks have left its box, for another person's face for example,
+    they start again from the mesh.
     """
 
     def __init__(self, net: PortraitLandmarkNet) -> None:

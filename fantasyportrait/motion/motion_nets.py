@@ -77,6 +77,6 @@ class CropBatcher:
         if features.shape != (len(batch), FEATURE_DIM) or not np.isfinite(features).all():
             raise WeightsError(
                 f"the motion encoder gave {features.shape} for {len(batch)} crops, or numbers that are not finite: "
-                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights anew"
+                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights again"
             )
         self._done.append(features)

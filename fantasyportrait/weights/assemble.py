@@ -48,7 +48,7 @@ class WanNetworkSpecs:
 
 
 def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
-    """`out`, made from the sources once and made anew only when they or the networks change.
+    """Make the folder `out` from the sources and return it; it is made again only when they or the networks change.
 
     It holds transformer/ (our config, the base's shards, motion_attention.safetensors, one index; of a GGUF model only
     config and motion attention), motion_adapter/, motion_encoder/, the base's other components, and the two face nets.

@@ -53,11 +53,11 @@ def fetch_named(
 
 
 def fetch_hub(names: Iterable[str], folder: Path | None = None, progress: Say | None = None) -> tuple[Path, ...]:
-    """Make the named rows of the hub's catalog, and those that they need, lie verified in the models folder.
+    """Fetch the named rows of the hub's catalog, and those they need, into the models folder and verify them.
 
-    Before the first byte it says the size, the target and the free space, and refuses with `OutputError` what does not
-    fit. A connection that breaks is taken up where it stopped; after a stop, finished files are kept and the one that
-    was on its way begins anew. Every file's size and digest are compared with the hub's; a wrong one is deleted.
+    Before the first byte it reports the size, the target and the free space, and refuses with `OutputError` what does
+    not fit. A broken connection is resumed; after a stop, finished files are kept and the unfinished one starts again.
+    Every file's size and digest are compared with the hub's; a wrong one is deleted.
     Raises `WeightsError` when the hub cannot be reached or a file is not right.
     """
     say = progress or (lambda sentence: None)
@@ -130,7 +130,7 @@ def _fetch_file(download: _Download, file: "RepoSibling", say: Say) -> SnapshotF
         right = _verified(known, file)
         if right is not None:
             return right
-        say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it anew")
+        say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it again")
         known.unlink()
     path = download_file(download.row.repo, download.commit, file.rfilename, download.target)
     right = _verified(path, file)

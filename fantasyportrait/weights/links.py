@@ -10,10 +10,10 @@ WEIGHTS = (".safetensors", ".onnx", ".bin", ".gguf")
 
 
 def link_file(source: Path, target: Path, may_link: bool = True) -> None:
-    """Let `target` be the same file as `source`, made anew; its folder is made too.
+    """Make `target` the same file as `source`, replacing what was there; its folder is made too.
 
-    A hard link costs nothing and survives the source's deletion; across disks a symbolic link; where the file system
-    or the user's rights allow neither, or without `may_link`, a copy. `OutputError` when that fails too.
+    It is a hard link, which costs nothing and survives the source's deletion; across disks a symbolic link; where the
+    file system or the user's rights allow neither, or without `may_link`, a copy. Raises `OutputError` when that fails.
     """
     real = source.resolve()
     try:

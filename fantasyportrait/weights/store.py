@@ -75,7 +75,7 @@ def fetch_models(
 
 
 def verify_models(folder: Path | None = None) -> tuple[ModelState, ...]:
-    """The state of every row of the catalog in `folder`, read anew; nothing is fetched or deleted."""
+    """Read and return the state of every row of the catalog in `folder`; nothing is fetched or deleted."""
     root = folder or models_dir()
     _digest.cache_clear()
     return tuple(
@@ -89,7 +89,7 @@ def _ensure(model: SmallModel, path: Path, downloads: Downloads, say: Callable[[
     if state == "ok":
         return path
     if state == "wrong":
-        say(f"{path} is not the file of the catalog (its sha256 differs): deleted, fetching it anew")
+        say(f"{path} is not the file of the catalog (its sha256 differs): deleted, fetching it again")
         path.unlink(missing_ok=True)
     failures: list[str] = []
     for source in model.sources:
