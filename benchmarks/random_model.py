@@ -100,7 +100,7 @@ def random_transformer(
 def _filled(
     config: Mapping[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, quantization: Any
 ) -> FantasyPortraitTransformer3DModel:
-    """Build the transformer empty, fill it part by part on the device, and move each part where the profile keeps it."""
+    """Build it empty, fill it part by part on the device, and move each part where the profile keeps it."""
     transformer = _empty(config)
     if profile.weights == "gguf":
         quantization = GGUFQuantizationConfig(compute_dtype=precision)
