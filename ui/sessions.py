@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_space import check_disk_space
 from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.disk_space import check_disk_space
 from fantasyportrait.service.history import History
 from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.uploads import UploadRegistry

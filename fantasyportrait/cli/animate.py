@@ -196,7 +196,7 @@ def animate(
     # The flags that were given, by name: this must stay the first statement.
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
-    from fantasyportrait.service.output import free_path
+    from fantasyportrait.media.result_files import free_path
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given)

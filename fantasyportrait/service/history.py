@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
-from fantasyportrait.service.output import REQUEST, output_paths
+from fantasyportrait.media.result_files import REQUEST, output_paths
 
 _ID = re.compile("[0-9a-f]{32}")
 

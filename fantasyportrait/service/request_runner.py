@@ -12,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, ScenePart, canonical_face
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.clip_orientation import turn_note
 from fantasyportrait.faces.face import Face, MaskedFace, Track
+from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.request_files import REQUEST_KEY
+from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.cast import ClipSource
@@ -29,7 +32,6 @@ from fantasyportrait.schema.events import Event, Note, PreviewImage, Remark, Res
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.digests import add_input_digests, check_input_file
-from fantasyportrait.service.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -42,9 +44,7 @@ from fantasyportrait.service.driving import (
     expected_frames,
     late_start_notes,
 )
-from fantasyportrait.service.face_size_check import small_face_warnings
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.output import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.service.side_by_side_panels import panels
 from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
 
