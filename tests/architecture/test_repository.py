@@ -41,8 +41,8 @@ def help_of(*command: str) -> str:
 
 @pytest.fixture(scope="module")
 def pages(repository: Path) -> list[Path]:
-    """The README and the pages of docs/."""
-    return [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
+    """README.md, CONTRIBUTING.md and the pages of docs/."""
+    return [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").rglob("*.md"))]
 
 
 def test_every_make_command_exists(pages: list[Path], repository: Path) -> None:

@@ -49,7 +49,7 @@ PENDING = (
     "ui/",
 )
 SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".css", ".js", ""}
-FOLDERS = ("fantasyportrait", "ui", "docs", "benchmarks", "examples", "README.md", "app.py", "CONTRIBUTING.md")
+FOLDERS = ("fantasyportrait", "ui", "docs", "benchmarks", "examples", "app.py", "README.md", "CONTRIBUTING.md")
 
 
 def pattern(words: dict[str, str]) -> re.Pattern[str]:
