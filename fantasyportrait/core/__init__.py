@@ -1,1 +1,1 @@
-"""What every room may know: errors, optional imports, geometry, cancellation."""
+"""The base that every room may import: errors, optional imports, geometry, cancellation."""

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all: made beside their place in a hidden folder, then renamed."""
+"""Atomic writes: files and folders are made in a hidden folder next to their place, then renamed."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         made = folder / path.name
         yield made
         if path.is_dir():
-            path.rmdir()  # only an empty one: not on every system a rename replaces it
+            path.rmdir()  # only an empty one: a rename does not replace it on every system
         os.replace(made, path)
 
 

@@ -1,4 +1,4 @@
-"""One small tree of errors. A message says which input, which rule, and what to do."""
+"""The errors of the package. A message names the input, the rule, and what to do."""
 
 
 class FantasyPortraitError(Exception):

@@ -1,4 +1,4 @@
-"""How much of a file from outside is read before it is refused: one frozen set for each kind of use."""
+"""Limits on untrusted files: one frozen set for each kind of use."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Folders for work in the making. A lock says that their process lives, so what a dead one left can be removed."""
+"""Work folders with a lock that is held while their process lives, so that those of dead processes can be removed."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 WORK_PREFIX = ".fantasyportrait-"
-"""Of the hidden folders beside results."""
+"""The prefix of hidden work folders next to results."""
 _LOCK = "owner.lock"
 _ID_LENGTH = 12
 
@@ -28,7 +28,7 @@ def locked_folder(parent: Path, prefix: str = WORK_PREFIX) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        lock.close()  # Windows removes no open file
+        lock.close()  # Windows cannot remove an open file
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -47,7 +47,7 @@ def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block with the same folder, where the system can lock a folder."""
+    """Hold a lock on the folder, so that one process at a time is in this block, where the system can lock a folder."""
     descriptor = None
     if sys.platform != "win32":
         import fcntl
@@ -77,7 +77,7 @@ def _create(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
         except FileNotFoundError:
             continue
         taken = _lock(lock)
-        # Where the file system has no locks, nothing there is ever taken for stale.
+        # Where the file system has no locks, no folder is ever considered stale.
         if taken is not False and (folder / _LOCK).exists():
             return folder, lock
         lock.close()
@@ -87,7 +87,7 @@ def _remove_if_stale(folder: Path) -> None:
     try:
         lock = (folder / _LOCK).open("rb+")
     except FileNotFoundError:
-        # Just being made, or left in that moment; its process makes another one.
+        # It is just being made or removed; its process makes another one.
         with contextlib.suppress(OSError):
             folder.rmdir()
         return

@@ -1,4 +1,4 @@
-"""Optional packages are imported here, late, with a sentence that says how to get them."""
+"""Import of optional packages on first use, with an error that says how to install them."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ from types import ModuleType
 
 from fantasyportrait.core.errors import DependencyError
 
-# These, which the diffusion engine needs, are not installed on an older Python: diffusers does not exist for it.
+# Packages of the diffusion engine, which an older Python cannot install because diffusers does not support it.
 _MIN_PYTHON = (3, 11)
 _DIFFUSION_PACKAGES = frozenset(
     (

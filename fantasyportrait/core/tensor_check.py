@@ -1,4 +1,4 @@
-"""Exactly the expected tensors: a missing, extra or misshapen one is an error that names it."""
+"""Check of a checkpoint's tensors: a missing, extra or misshapen one is an error that names it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +37,6 @@ def check_tensors(
 
 
 def shorten_list(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
+    """Return the first names of a list, and how many more there are."""
     more = len(names) - MAX_LISTED
     return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The nets of this room, loaded once from verified files."""
+"""The networks for faces, loaded from verified files."""
 
 from dataclasses import dataclass
 from pathlib import Path

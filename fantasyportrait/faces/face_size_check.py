@@ -1,4 +1,4 @@
-"""The size of the video follows the faces that are cast: what to say where it makes them small."""
+"""Messages about cast faces that are small at the size of the video."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of: Callable[[int], Size]) -> list[str]:
-    """A sentence about cast faces that are under 50 px in the video, with the `--max-side` that keeps them.
+    """Return messages about cast faces under 50 px in the video, with the `--max-side` that keeps them larger.
 
     Args:
         faces: the faces that are cast, in pixels of the photo.

@@ -1,4 +1,4 @@
-"""What a driving clip is, before it is read."""
+"""Properties of a driving clip, known before its frames are read."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Where a result goes: up to four files beside one another, made in a hidden folder and moved in place together."""
+"""The files of a result: up to four in one folder, written to a hidden folder and moved in place together."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ class OutputPaths:
 
 
 def output_paths(video: Path) -> OutputPaths:
-    """The paths beside `video`. Raises `RequestError` for a suffix that cannot be written, and for too long a name."""
+    """Return the paths of the result `video`. Raises `RequestError` for an unknown suffix or a name that is too long."""
     if video.suffix.lower() not in SUFFIXES or not video.name:
         raise RequestError(
             f"the output {video} ends in {video.suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "
@@ -117,7 +117,7 @@ def commit_outputs(made: Path, paths: OutputPaths) -> None:
 
 
 def _replace(made: Path, final: Path, kept: Path, undo: ExitStack) -> None:
-    """Put `made` in the place of `final`, or remove `final` if nothing was made; `undo` gets the way back."""
+    """Replace `final` by `made`, or remove `final` if nothing was made; `undo` gets the reverse step."""
     if final.is_dir():
         final.rmdir()
         undo.callback(final.mkdir)
