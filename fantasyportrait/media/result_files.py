@@ -31,7 +31,7 @@ class OutputPaths:
 
 
 def output_paths(video: Path) -> OutputPaths:
-    """Return the paths of the result `video`. Raises `RequestError` for an unknown suffix or a name that is too long."""
+    """Return the paths of the result `video`. Raises `RequestError` for an unknown suffix or a too long name."""
     if video.suffix.lower() not in SUFFIXES or not video.name:
         raise RequestError(
             f"the output {video} ends in {video.suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "

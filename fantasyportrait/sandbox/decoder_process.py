@@ -117,7 +117,7 @@ class DecoderProcess:
         return DecoderLost("gave an answer that cannot be right")
 
     def kill_if_overdue(self) -> bool:
-        """Kill the process if its unit of work is over time, and return whether it was. A watchdog thread calls this."""
+        """Kill the process if its unit of work is over time; returns whether it was. A watchdog thread calls this."""
         with self._lock:
             if self.deadline_s is None or time.monotonic() < self.deadline_s:
                 return False
