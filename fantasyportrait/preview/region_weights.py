@@ -1,4 +1,4 @@
-"""Which points belong to the eyes, the mouth, and the rest of the expression."""
+"""The weight of each landmark for the eyes, the mouth, and the rest of the expression."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The rig of one face: its mesh, and rings of points around it that carry hair and neck along."""
+"""The rig of one face: its mesh, and rings of points around it that move hair and neck."""
 
 from dataclasses import dataclass
 
