@@ -1,1 +1,1 @@
-"""The base that every room may import: errors, optional imports, geometry, cancellation."""
+"""Helpers for every room: errors, optional imports, geometry, cancellation, files and caches."""

@@ -1,4 +1,4 @@
-"""Cancellation as data: a token that is passed down and checked between frames."""
+"""Cancellation as data: a token that the caller sets and the work checks between frames."""
 
 import threading
 
@@ -12,7 +12,7 @@ class CancelToken:
         self._event = threading.Event()
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next frame."""
+        """Make the work stop at its next frame."""
         self._event.set()
 
     @property
@@ -21,6 +21,6 @@ class CancelToken:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise `Cancelled` if `cancel` was called."""
+        """Raise `Cancelled` once `cancel` was called."""
         if self.cancelled:
             raise Cancelled("stopped: nothing was written")

@@ -1,4 +1,4 @@
-"""Suggestions for misspelled names."""
+"""A suggestion for a misspelled name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
