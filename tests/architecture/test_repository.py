@@ -82,7 +82,7 @@ def test_no_committed_file_is_large(repository: Path) -> None:
     assert not [path.name for path in committed(repository) if path.stat().st_size > LARGEST_FILE]
 
 
-def test_no_committed_file_names_a_place_on_one_machine(repository: Path) -> None:
+def test_no_committed_file_has_a_machine_path(repository: Path) -> None:
     for path in committed(repository):
         if path.suffix in TEXT:
             found = MACHINE_PATH.search(path.read_text(encoding="utf-8"))

@@ -74,7 +74,7 @@ def written(repository: Path) -> list[Path]:
     return [path for path in paths if path.is_file() and path.suffix in SUFFIXES]
 
 
-def test_source_and_docs_use_the_words_of_the_field(repository: Path) -> None:
+def test_no_old_words_in_source_and_docs(repository: Path) -> None:
     found = []
     for path in written(repository):
         name = path.relative_to(repository)
@@ -97,6 +97,6 @@ def test_old_words_are_recognised(text: str, words: list[str]) -> None:
     assert [word for _, word in old_words(text, EVERYWHERE)] == words
 
 
-def test_a_card_is_a_gpu_only_in_the_rooms_of_the_networks() -> None:
+def test_card_means_gpu_only_in_gpu_rooms() -> None:
     assert not old_words("the card of a face", EVERYWHERE)
     assert [word for _, word in old_words("on_card = True", IN_GPU_ROOMS)] == ["card"]

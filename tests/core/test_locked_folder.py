@@ -33,7 +33,7 @@ def holder(parent: Path) -> Iterator["tuple[subprocess.Popen[str], Path]"]:
             process.kill()
 
 
-def test_it_is_there_for_its_owner_and_then_gone(tmp_path: Path) -> None:
+def test_folder_is_private_and_temporary(tmp_path: Path) -> None:
     with locked_folder(tmp_path) as folder:
         assert folder.parent == tmp_path and folder.name.startswith(WORK_PREFIX) and len(folder.name) < 40
         if sys.platform != "win32":
@@ -46,7 +46,7 @@ def test_it_is_there_for_its_owner_and_then_gone(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
+def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
     with holder(tmp_path) as (living, folder), holder(tmp_path) as (dead, left):
         dead.kill()
         dead.wait()

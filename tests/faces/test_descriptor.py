@@ -58,15 +58,11 @@ def test_assignment_of_many_rows_to_few_columns() -> None:
     ([[np.inf], [np.inf]], []),
     ([], []),
 ])  # fmt: skip
-def test_people_are_assigned_unless_a_face_is_rather_a_new_person(
-    costs: list[list[float]], pairs: list[tuple[int, int]]
-) -> None:
+def test_assignment_prefers_new_person_over_bad_match(costs: list[list[float]], pairs: list[tuple[int, int]]) -> None:
     assert sorted(assign_people(np.array(costs).reshape(len(costs), -1 if costs else 2))) == pairs
 
 
-def test_descriptors_tell_people_apart_but_not_sizes_or_light(
-    photo: NDArray[np.uint8], faces: tuple[Face, ...]
-) -> None:
+def test_descriptor_separates_people_not_size_or_light(photo: NDArray[np.uint8], faces: tuple[Face, ...]) -> None:
     looks = [Descriptor.of(photo, face.landmarks) for face in faces]
     assert looks[0].distance(looks[0]) < 1e-3
     assert looks[0].distance(looks[1]) > 0.4

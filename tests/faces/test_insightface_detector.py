@@ -60,7 +60,7 @@ def test_faces_best_first_with_the_eyes_it_found(package: ModuleType, capsys: py
     assert capsys.readouterr().out == "", "what it prints would spoil the output of a command"
 
 
-def test_models_that_cannot_be_had_say_what_to_do(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_models_error_advises(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: Any) -> None:
         raise AssertionError
 

@@ -7,7 +7,7 @@ from fantasyportrait.faces.numbering import LOOKAHEAD_S, TrackletIdentity, confi
 NEVER = float("inf")
 
 
-def test_those_who_come_together_are_numbered_left_to_right_and_later_ones_after_them() -> None:
+def test_simultaneous_people_left_to_right_then_later_ones() -> None:
     identities = {
         0: TrackletIdentity(900, 0.4, 0),
         1: TrackletIdentity(100, 0.8, 1),
@@ -18,7 +18,7 @@ def test_those_who_come_together_are_numbered_left_to_right_and_later_ones_after
     assert person_numbers(identities, 10) == {1: 1, 0: 2, 3: 3, 4: 1}
 
 
-def test_a_part_lists_those_who_count_soon_after_its_end() -> None:
+def test_part_lists_people_confirmed_soon_after_its_end() -> None:
     identities = {0: TrackletIdentity(900, 0.4, 0), 1: TrackletIdentity(100, 5.0, 1), 2: TrackletIdentity(10, 5.4, 2)}
     assert person_numbers(identities, 4.4) == {0: 1}
     assert person_numbers(identities, 4.6) == {0: 1, 1: 3}

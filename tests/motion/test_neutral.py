@@ -79,9 +79,7 @@ def test_a_laughing_mouth_is_shut(
 
 @settings(max_examples=25)
 @given(turns, st.floats(0.1, 1))
-def test_the_jaw_closes_as_far_as_it_was_open(
-    canonical: CanonicalFace, turn: tuple[float, float, float], jaw: float
-) -> None:
+def test_jaw_closes_by_its_opening(canonical: CanonicalFace, turn: tuple[float, float, float], jaw: float) -> None:
     shut, opened = close_mouth(acted(canonical, scored(jaw=jaw), turn), canonical)
     assert opened == pytest.approx(jaw, abs=0.12)
     again, more = close_mouth(shut, canonical)
