@@ -1,4 +1,4 @@
-"""What is written appears whole or not at all."""
+"""Atomic writes: a file or folder appears whole or not at all."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A cache that is never in the way."""
+"""The disk cache: eviction, damage, full disks."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The disk is asked for room before a result is rendered."""
+"""Free disk space is checked before a result is rendered."""
 
 from collections import namedtuple
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A folder for work in the making goes with its process, or at the next start in the same place."""
+"""Locked work folders are removed with their process, or by the next one in the same place."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
-    """Other names, other prefixes, files and links; an empty folder of ours is one that was being made."""
+    """Other names, other prefixes, files and links stay; an empty folder with our prefix was being made."""
     digits = "0123456789ab"
     for name in (f"{WORK_PREFIX}{digits[:-1]}", f"{WORK_PREFIX}{digits}x", f"{WORK_PREFIX}holiday-pics", "holiday"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""Photos that were read wrongly once, each with its right number of faces; the real files where they lie."""
+"""Photos that failed once, each with its right number of faces; the real files where they are available."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -116,7 +116,7 @@ def test_the_cases(analyser: FaceAnalyser, cases_dir: Path, name: str, count: in
 
 
 def rows_are_read(faces: tuple[Face, ...]) -> bool:
-    """Each face stands to the right of the one before, or lower."""
+    """Whether each face is to the right of the one before, or lower."""
     centres = [(face.box[:2] + face.box[2:]) / 2 for face in faces]
     return all(b[0] > a[0] or b[1] > a[1] for a, b in pairwise(centres))
 

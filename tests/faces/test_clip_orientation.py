@@ -1,4 +1,4 @@
-"""Clips that lie on their side or stand on their head are turned; others are read as they are, once."""
+"""Clips with sideways or upside-down faces are rotated; others are read once, as they are."""
 
 import shutil
 from fractions import Fraction
@@ -22,7 +22,7 @@ RATE = Fraction(25)
 
 
 def turned_clip(clip: Path, quarters: int, path: Path) -> Path:
-    """The clip turned counter-clockwise, as a camera would write it that does not know which way is up."""
+    """The clip rotated counter-clockwise, as from a camera without an orientation sensor."""
     frames = [np.ascontiguousarray(np.rot90(frame, quarters)) for frame in read_clip(clip, RATE)]
     with VideoWriter(path, (frames[0].shape[1], frames[0].shape[0]), RATE) as writer:
         for frame in frames:

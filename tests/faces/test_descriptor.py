@@ -1,4 +1,4 @@
-"""Looks and the matching of faces with people."""
+"""Appearance descriptors and the assignment of faces to people."""
 
 from itertools import permutations
 
@@ -15,7 +15,7 @@ from fantasyportrait.faces.tracklet import assign_people
 
 
 def least_total(costs: NDArray[np.float64]) -> tuple[int, float]:
-    """By trying all: the largest possible number of pairs, and the least total cost of so many."""
+    """Brute force: the largest possible number of pairs, and the least total cost of so many."""
     if costs.shape[0] > costs.shape[1]:
         costs = costs.T
     chosen = [costs[range(len(costs)), list(columns)] for columns in permutations(range(costs.shape[1]), len(costs))]
@@ -40,7 +40,7 @@ def test_assignment_is_the_best_of_all(costs: NDArray[np.float64]) -> None:
 
 
 def test_assignment_of_many_rows_to_few_columns() -> None:
-    """64 people remembered, 8 faces, the last of which only one person can be."""
+    """64 tracklets, 8 faces, the last of which fits a single tracklet."""
     costs = np.random.default_rng(3).uniform(0.5, 1.0, (64, 8))
     owners = [(5 + 7 * column, column) for column in range(8)]
     for pair in owners:

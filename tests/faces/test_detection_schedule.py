@@ -1,4 +1,4 @@
-"""When a clip's frames are searched: often where somebody is missing, seldom where everybody is followed."""
+"""The detection schedule: frequent searches while a person is missing, rare ones while all are tracked."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ from fantasyportrait.faces.detection_schedule import DetectionSchedule
 
 
 def thorough(followed: list[int], rate: int = 25) -> list[int]:
-    """Frames that are searched thoroughly where so many people are followed through each; a search finds none."""
+    """Frames with a thorough search, for the number of people tracked through each; no search finds anyone."""
     times, found = DetectionSchedule(), []
     for frame, count in enumerate(followed):
         if times.search(frame, frame / rate, count, cut=False) in ("thorough", "newcomers"):

@@ -1,4 +1,4 @@
-"""Which cast faces get small in the video, and the side that keeps them."""
+"""Warnings about cast faces that are small in the video, and the advised side."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""insightface behind the protocol. The package cannot be installed beside headless OpenCV, so its place is taken."""
+"""The insightface detector, with a fake package: the real one cannot be installed together with headless OpenCV."""
 
 import sys
 from types import ModuleType, SimpleNamespace

@@ -1,4 +1,4 @@
-"""Numbers of people: by when they begin to count, then left to right; later observations change no earlier number."""
+"""Numbers of people: by confirmation, then left to right; later observations change no earlier number."""
 
 from hypothesis import given, strategies as st
 
@@ -37,7 +37,7 @@ times = st.one_of(st.floats(0, 30), st.just(NEVER))
 def test_what_comes_later_changes_no_number(
     made: list[tuple[float, float]], end_s: float, more_s: float, data: st.DataObject
 ) -> None:
-    """The identities as they are known when the analysis stopped as early as it may, against those of a longer one."""
+    """Identities of the shortest sufficient analysis equal those of a longer one."""
     owners = [data.draw(st.integers(0, own)) for own in range(len(made))]
     identities = {
         own: TrackletIdentity(x, confirmed_s, owners[own] if made[owners[own]][1] <= confirmed_s < NEVER else own)

@@ -1,4 +1,4 @@
-"""Pictures that lie on their side are turned; those that stand upright are not even looked at again."""
+"""Pictures with sideways faces are rotated; upright ones are analysed once."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The original detector's steps, and the net behind the protocol."""
+"""The original detector: its steps, and its network as a `Detector`."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def test_tiny_net_finds_face_in_light(tmp_path: Path) -> None:
     detector = OriginalDetector(tmp_path / "face_det.onnx")
     (face,) = detector.detect(np.full((480, 640, 3), 90, np.uint8))
     assert face.score == pytest.approx(0.9) and box_iou(face.box, np.array([95, 15, 416, 400])) > 0.98
-    # Without eyes of its own a face is taken to be upright.
+    # Without eyes a face is assumed upright.
     assert face.eyes[0, 0] < face.eyes[1, 0] and Crop.of_detection(face).roll == 0
     assert detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
 

@@ -1,4 +1,4 @@
-"""Faces of photos: detectors, landmarks, masks, and what is refused."""
+"""Faces of photos: detectors, landmarks, masks, and refused photos."""
 
 import shutil
 from pathlib import Path
@@ -114,7 +114,7 @@ def test_small_face_is_dropped_with_message(analyser: FaceAnalyser, photo: Pixel
 
 
 def test_the_original_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:
-    """A tiny network that sees one face, in the middle of the picture: so one is put there."""
+    """A tiny network finds one face in the middle of a picture, so a face is put there."""
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
     with pytest.raises(WeightsError, match="weights fetch face-nets"):

@@ -1,4 +1,4 @@
-"""Tiles cover a picture, no face falls between them, and pieces of faces are not taken for faces."""
+"""Tiles cover a picture; no face is missed between them, and parts of faces are not detected as faces."""
 
 from itertools import pairwise
 

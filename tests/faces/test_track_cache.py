@@ -1,4 +1,4 @@
-"""Readings on disk: found again by content for any part and rate, gone on with, mended when damaged."""
+"""Cached segments: found by content for any part and rate, extended, and replaced when damaged."""
 
 import shutil
 from fractions import Fraction
@@ -21,7 +21,7 @@ FRAMES: list[int] = []
 
 @pytest.fixture(autouse=True)
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts the frames that are looked at, and keeps segments short."""
+    """Count the analysed frames, and keep segments short."""
     FRAMES.clear()
     take = FaceTracker.update
 
@@ -46,13 +46,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory, heads: tuple[Head, Head]) -> 
 
 @pytest.fixture(scope="module")
 def fresh(clip: Path) -> tuple[Track, ...]:
-    """What the clip's tracks are without a cache."""
+    """The clip's tracks without a cache."""
     return track_clip(clip)
 
 
 @pytest.fixture(scope="module")
 def filled(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which the clip lies, in segments of 16 frames."""
+    """A cache with the clip in segments of 16 frames."""
     folder = tmp_path_factory.mktemp("filled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clip_tracking, "_SEGMENT_FRAMES", 16)

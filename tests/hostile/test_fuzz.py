@@ -25,7 +25,7 @@ def test_damaged_files(count: int, local: bool) -> None:
 
 
 def test_whole_seeds_are_read_unless_they_lead_elsewhere(tmp_path: Path) -> None:
-    """The files that the mutations begin with are fine: what is refused is refused for its damage."""
+    """The seeds are valid, so that files are refused for their damage only."""
     elsewhere = {"m3u8", "mpd", "ffconcat", "sdp", "svg", "pls", "asx"}
     refused = []
     with recording_server() as (address, asked):

@@ -1,4 +1,4 @@
-"""What is refused before it is decoded: each rule with a file that breaks it and one that keeps it."""
+"""Limits that are checked before decoding: each with a file that breaks it and one that keeps it."""
 
 import io
 import os
@@ -26,7 +26,7 @@ from tests.hostile.seeds import picture
 
 
 def png(width: int, height: int, *extra: tuple[bytes, bytes], depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG whose pixels are not there; it needs no more to be judged."""
+    """A PNG without pixel data: its header is enough for the check."""
     head = (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     chunks = (head, *extra, (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -35,7 +35,7 @@ def png(width: int, height: int, *extra: tuple[bytes, bytes], depth: int = 8, co
 
 
 def many_scans(times: int) -> bytes:
-    """A progressive JPEG whose last pass comes so many times."""
+    """A progressive JPEG whose last scan is repeated `times` times."""
     buffer = io.BytesIO()
     Image.fromarray(quadrants()).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Photos of every kind come out as upright sRGB on white; hostile ones do not come out."""
+"""Photos of every kind are read as upright sRGB on white; hostile ones are refused."""
 
 import struct
 import tempfile

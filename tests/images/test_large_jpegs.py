@@ -1,4 +1,4 @@
-"""JPEGs over the limit are read at a part of their size; other formats over it are refused."""
+"""JPEGs over the limit are read at a reduced size; other formats over it are refused."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pictures in memory become photos as files do."""
+"""Pictures in memory become the same photos as files."""
 
 from pathlib import Path
 

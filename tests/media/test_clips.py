@@ -1,4 +1,4 @@
-"""Clips of every make come out upright, at one exact rate, and close their files; broken ones say why."""
+"""Reading of clips: upright frames at one exact rate, closed files, and errors for broken ones."""
 
 import math
 import os

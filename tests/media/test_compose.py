@@ -1,4 +1,4 @@
-"""The side-by-side shows driving, source and result at one height, a frame of each for every output frame."""
+"""The side-by-side video: driving clips, source and result at one height, one frame of each for every output frame."""
 
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""A clip's own rate is what its frames' times say, exact where it is constant."""
+"""A clip's own rate is measured from its frame times, and exact where it is constant."""
 
 from fractions import Fraction
 from pathlib import Path

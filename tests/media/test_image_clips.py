@@ -1,4 +1,4 @@
-"""Pictures in place of clips: a still is one frame, an animation keeps its own times; content decides, not names."""
+"""Pictures as clips: a still is one frame, an animation keeps its own times; the content decides, not the name."""
 
 from collections.abc import Sequence
 from dataclasses import replace

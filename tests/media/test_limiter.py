@@ -1,4 +1,4 @@
-"""The limiter keeps true peaks under its ceiling, and leaves alone what is below."""
+"""The limiter keeps true peaks under its ceiling and does not change sound below it."""
 
 from collections.abc import Iterator
 

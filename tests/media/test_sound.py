@@ -1,4 +1,4 @@
-"""The mix lies on the timeline to the sample, follows its clip's repeats, and is not distorted."""
+"""The mix is aligned with the timeline to the sample, follows its clip's repeats, and is not distorted."""
 
 import wave
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ GAINS = {
     "FL": (1, 0), "FR": (0, 1), "FC": (0.7071, 0.7071), "LFE": (0, 0),
     "BL": (0.7071, 0), "BR": (0, 0.7071), "SL": (0.7071, 0), "SR": (0, 0.7071),
 }  # fmt: skip
-"""ITU-R BS.775: what a channel gives to left and right."""
+"""ITU-R BS.775: the gain of a channel to left and right."""
 
 
 def distortion(mix: NDArray[np.float32], tones: Sequence[float]) -> float:
@@ -45,7 +45,7 @@ def level_of(mix: NDArray[np.float32], hertz: float) -> float:
 
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    """Half a second in which every sample tells its place, i / 48000: too quiet for the limiter."""
+    """Half a second in which sample i has the value i / 48000: too quiet for the limiter."""
     samples = np.repeat((np.arange(24_000, dtype=np.float32) / 48_000)[:, None], 2, axis=1)
     return make_sound(tmp_path / "ramp.wav", samples)
 
@@ -68,7 +68,7 @@ def test_a_start_is_exact_to_the_sample(ramp: Path) -> None:
 
 
 def test_a_loop_follows_the_pictures_not_the_sound(ramp: Path) -> None:
-    """Pictures of 1/3 s: each round begins at the nearest sample, for ever; pictures of 0.6 s leave a silence."""
+    """Frames of 1/3 s: each round begins at the nearest sample; frames of 0.6 s leave a silence."""
     mix = places(mixed(SoundSegment(ramp, 0.0, Fraction(1, 3), "loop"), seconds=20))
     for round_ in (1, 30, 59):
         assert mix[16_000 * round_ + 500] == 500
@@ -199,7 +199,7 @@ def test_compressed_sound_of_another_rate_stays_in_place(tmp_path: Path, suffix:
 
 
 def test_time_begins_with_the_first_picture(tmp_path: Path) -> None:
-    """Sound that starts 0.2 s before the pictures loses its head."""
+    """Sound that starts 0.2 s before the frames loses its first 0.2 s."""
     beep = tone(1, 300, 0.4)
     beep[: SAMPLE_RATE // 2] = 0
     spec = ClipSpec(

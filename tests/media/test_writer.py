@@ -1,4 +1,4 @@
-"""What is written can be read again: frames, colours, sound in sync; and nothing is left where it went wrong."""
+"""Written videos can be read again: frames, colours, sound in sync; a failure leaves nothing."""
 
 import subprocess
 import sys
@@ -211,7 +211,7 @@ except OutputError as error:
     ("out.gif", 100_000, 30), ("frames", 50_000, 3),
 ])  # fmt: skip
 def test_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, name: str, limit: int, frames: int) -> None:
-    """A file limit stands for the full disk: the same error in the same call."""
+    """A file size limit simulates the full disk: the same error in the same call."""
     command = [sys.executable, "-c", FULL, str(tmp_path / name), str(limit), str(frames)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Crops of known pictures: points land on their targets, at any place, size and roll, and mirrored."""
+"""Crops of known pictures: points map to their targets at any place, size and roll, and mirrored."""
 
 import cv2
 import numpy as np

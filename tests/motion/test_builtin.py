@@ -1,4 +1,4 @@
-"""Built-in motions: shapes, seams, speed, and that each does what its name says."""
+"""Built-in motions: shapes, seamless loops, speed, and the movement of each name."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -53,7 +53,7 @@ def opening(points: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np
 
 
 def steps(motion: FaceMotion) -> NDArray[np.float64]:
-    """Longest way (T,) of any point to the next frame; the last one is the way back to the first."""
+    """Largest movement (T,) of any point to the next frame; the last one is that back to the first."""
     return np.linalg.norm(np.roll(motion.landmarks, -1, axis=0) - motion.landmarks, axis=2).max(axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Extraction: a row a frame, in order, whatever the batch; gaps filled and marked; mirrors; errors that help."""
+"""Extraction: a row a frame, in order, for any batch size; gaps filled and marked; mirrors; errors."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ Frames = list[np.ndarray]
 
 
 class PooledEncoder:
-    """A linear encoder: the crop in 16 x 16 tiles, their means spread over the features. Notes the batches it got."""
+    """A linear encoder: the means of 16 x 16 tiles of the crop, spread over the features. Records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []

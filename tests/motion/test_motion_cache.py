@@ -1,4 +1,4 @@
-"""Motion codes on disk: found again for the same clip, person, options and weights, made anew for any other."""
+"""Cached motion codes: found for the same clip, person, options and weights, computed for any other."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A motion code is checked when it is made; rows, strength and regions act as they say."""
+"""Motion codes: checks at construction, rows, strength and regions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The relaxed face: open mouths shut, smiles undone, calm faces as they are."""
+"""The relaxed face: open mouths are shut, smiles removed, calm faces unchanged."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The original pair's interface: outputs found by size, files that do not fit refused, a face followed and lost."""
+"""The original landmark network: outputs found by size, other files refused, a face followed and lost."""
 
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def test_landmark_nets_start_at_mesh_and_continue(nets: PortraitLandmarkNet, mes
     reading = nets.read(GREY, bounding_box(mesh))
     assert first is not None and reading is not None
     np.testing.assert_array_equal(first, reading.points[FIVE_OF_222])
-    # The tiny net sees no movement: while the box still holds the face, it is found where it was.
+    # The tiny net measures no movement: while the box still holds the face, it is found where it was.
     followed = aligner.five_points(GREY, mesh + np.float32([20, 0, 0]))
     np.testing.assert_allclose(followed, first, atol=0.1)
 

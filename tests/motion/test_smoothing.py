@@ -1,4 +1,4 @@
-"""Smoothing: jitter goes, movement stays, nothing lags."""
+"""Smoothing: removes jitter, keeps movement, has no lag."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Frames: what moves, what must not, one at a time, in order of depth."""
+"""Frames of the preview engine: pixels that move, pixels that must not, laziness, depth order."""
 
 from dataclasses import replace
 
@@ -186,7 +186,7 @@ def test_neighbouring_frames_differ_little_and_evenly(name: str, scene: Scene) -
     near = scene.neighbourhood(scene.faces[0]) | scene.neighbourhood(scene.faces[1])
     change = np.abs(np.diff(frames[:, near], axis=0)).mean(axis=(1, 2))
     assert change.max() < {"idle": 1.5, "talk": 3.0, "shake": 6.0}[name]
-    # A flash is there and gone: one or two changes much larger than those before and after.
+    # A flash is one or two changes much larger than those before and after.
     around = np.maximum(change[:-3], change[3:]) + 0.1
     assert (np.minimum(change[1:-2], change[2:-1]) / around).max() < 4
     assert (change[1:-1] / (np.maximum(change[:-2], change[2:]) + 0.1)).max() < 3

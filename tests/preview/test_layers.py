@@ -1,4 +1,4 @@
-"""Layers: holes filled smoothly, the plate the photo's own around the heads, heads cut out whole."""
+"""Layers: holes are filled smoothly, the background plate keeps the photo, heads are cut out whole."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Motions carried to portraits: known turns, switches, limits, mirrors, lips and lids."""
+"""Retargeting: known turns, switches, limits, mirrors, lips and lids."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The rig: outline, rings, and how far from the face the head's movement reaches."""
+"""The rig: outline, rings, and the reach of the head's movement."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What children decode is what this process decodes, to the bit; what is wrong with a file is the same sentence."""
+"""The sandbox decoder returns the same bits and the same errors as the decoder of this process."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def test_photos(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None
     ours, theirs = LOCAL.photo(path), sandbox.photo(path)
     assert np.array_equal(ours.pixels, theirs.pixels)
     assert (ours.messages, ours.sha256) == (theirs.messages, theirs.sha256)
-    theirs.pixels[:] = 0  # an array of the caller's own
+    theirs.pixels[:] = 0  # an array that the caller owns
 
 
 def plain(folder: Path) -> Path:

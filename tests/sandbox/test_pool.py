@@ -1,4 +1,4 @@
-"""A crash, a hang or a bomb in a child is one sentence; the pool heals, and nothing of it is left over."""
+"""A crash, a hang or a bomb in a child is one error; the pool recovers and leaves nothing behind."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def children() -> set[int]:
 
 
 def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
-    """The one that works; others may be about to be ready."""
+    """The child with a request under way; others may be starting."""
 
     def busy() -> set[DecoderProcess]:
         return decoder._pool._all.difference(decoder._pool._idle)
@@ -66,7 +66,7 @@ def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether it becomes true in time."""
+    """Whether the condition becomes true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""Base and adapter become one folder that diffusers loads; it is made once, whole or not at all."""
+"""Assembly of base and adapter into one folder that diffusers loads: made once, whole or not at all."""
 
 import json
 import os

@@ -27,7 +27,7 @@ from tests.weights.original import (  # noqa: E402
 
 
 class Harmful:
-    """A pickle that would make a file when it is opened."""
+    """A pickle that would create a file when it is opened."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace

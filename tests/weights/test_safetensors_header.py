@@ -1,4 +1,4 @@
-"""Headers of safetensors files: what they say is read, and a hostile one is one sentence."""
+"""Headers of safetensors files: shapes are read, and a hostile header is one error."""
 
 import json
 import struct

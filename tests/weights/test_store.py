@@ -1,4 +1,4 @@
-"""The store hands out right files only, tries every source in order, and says what each one gave."""
+"""The store returns verified files only, tries every source in order, and reports each failure."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for its only index, with one wheel: `tinymodel 1.0`."""
+    """A folder that is pip's only index, with one wheel: `tinymodel 1.0`."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     info = "tinymodel-1.0.dist-info"
@@ -146,7 +146,7 @@ def test_the_next_source_is_tried(wheels: Path, catalog: Catalog, tmp_path: Path
 
 
 class Response(io.BytesIO):
-    """What urlopen gives: a body, and the address it came from."""
+    """A response of urlopen: a body and its address."""
 
     def __init__(self, body: bytes, url: str) -> None:
         super().__init__(body)

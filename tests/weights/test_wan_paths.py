@@ -1,4 +1,4 @@
-"""A name or a folder stands for the engine's files, or the error says what is missing and how to get it."""
+"""Paths of the engine's files by name or folder; the error names what is missing and how to get it."""
 
 import json
 import shutil
