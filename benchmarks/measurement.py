@@ -20,7 +20,7 @@ _EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class BenchmarkCase:
-    """What is sampled: a picture of height x width, so many frames, so many driven faces."""
+    """The size of a job: height and width of the frames, number of frames and of driven faces."""
 
     height: int
     width: int
@@ -35,7 +35,7 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class Peak:
-    """The most of the device's memory that a phase took: by tensors, and by the allocator. 0 on the CPU."""
+    """Peak device memory of a phase: allocated by tensors, and reserved by the allocator. 0 on the CPU."""
 
     allocated_gib: float
     reserved_gib: float
@@ -43,7 +43,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One video.
+    """Figures of one video.
 
     Attributes:
         encode_s: from the call to the first pass of the transformer: CLIP, VAE, motion adapter.
@@ -52,7 +52,7 @@ class Measurement:
         passes: runs of the transformer a step.
         peaks: of the phases encode, sample and decode.
         ram_gib: the most that the process took of the machine's memory.
-        pinned_gib: held by the allocator of pinned memory, which the figure before may not show.
+        pinned_gib: held by the allocator of pinned memory, which `ram_gib` may not include.
     """
 
     encode_s: float
@@ -96,7 +96,7 @@ class RamMonitor:
 
 
 class _PhaseTimer:
-    """Notes when the phases of a video begin and how much memory each took; waits for the device first."""
+    """Records when the phases of a video begin and their peak memory, after synchronizing the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._accelerator = device if device.type != "cpu" else None
