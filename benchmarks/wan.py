@@ -7,7 +7,7 @@
 Each row is printed as soon as it is measured, with --json as a line of JSON. Sizes are height x width x frames; the
 step's time is the median of all steps but the first. A step has two passes (portrait guidance 4). Its floor is the
 bare arithmetic of the passes: at the rate that this GPU reaches in large matrix products, and at its nominal rate.
-Each of several profiles runs in its own process, so that none is affected by another one's memory. A profile that is not
+Each of several profiles runs in its own process, so that none is affected by another's memory. A profile that is not
 possible here, or by its estimate does not fit (--force tries it nevertheless), is left out with the reason. Without a
 CUDA GPU the program says so and exits with 3; --tiny --device cpu runs all of it with a tiny model.
 """
