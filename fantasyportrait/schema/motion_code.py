@@ -56,16 +56,6 @@ class MotionCode:
         """float32 (T, 554), head pose | eyes | emotion | mouth: the motion adapter's input."""
         return np.concatenate([values for _, values in self._groups()], axis=1)
 
-    def take(self, rows: NDArray[np.int64]) -> "MotionCode":
-        """Return the rows (N,) in that order, possibly repeated, to loop or hold a motion."""
-        return MotionCode.from_features(self.features[rows], self.valid[rows])
-
-    def repeated(self, count: int) -> "MotionCode":
-        """Repeat a single row `count` times, for a still face. Raises ValueError where there are more rows."""
-        if len(self) != 1:
-            raise ValueError(f"only a code of one row can be repeated, this has {len(self)}")
-        return self.take(np.zeros(count, np.int64))
-
     def relative_to(self, neutral_frame: int, portrait: "MotionCode") -> "MotionCode":
         """Relative motion: the difference from the driver's row `neutral_frame`, added to the portrait's code (1 row).
 
