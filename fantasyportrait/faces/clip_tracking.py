@@ -61,7 +61,7 @@ def track_clip(
     """Follow the people of a clip; a row for each frame of the timeline from `start_s` to `end_s` at `rate`.
 
     Numbers are those of the whole clip, see `faces.numbering`: for that it is analysed from its beginning, in its own
-    frame times, up to a second after `end_s`. With a `store` that goes on from what was analysed before, for any part
+    frame times, up to a second after `end_s`. With a `store` that continues from what was analysed before, for any part
     and rate; what an interrupted run analysed is kept too.
 
     Frames are read one by one by `decoder` (in this process where it is None), scaled to at most 960 px; landmarks are

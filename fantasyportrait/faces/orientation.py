@@ -19,7 +19,7 @@ ROTATION_NAMES: dict[Rotation, str] = {
 }
 """In words."""
 
-# A head that leans is turned by less, and a picture that lies on its side shows heads turned by more.
+# A leaning head has a smaller roll, and heads in a sideways picture have a larger one.
 _UPRIGHT_DEGREES = 60.0
 _CLEARLY_MORE = 2
 _OTHERS: tuple[Rotation, ...] = (90, 270, 180)

@@ -68,7 +68,7 @@ class Tile:
     bottom: int
 
     def contains(self, box: NDArray[np.float32], width: int, height: int) -> bool:
-        """False for an xyxy box that touches an edge behind which the picture (width, height) goes on."""
+        """False for an xyxy box that touches an edge of the tile inside the picture (width, height)."""
         return bool(
             (self.left == 0 or box[0] > self.left + _EDGE)
             and (self.top == 0 or box[1] > self.top + _EDGE)

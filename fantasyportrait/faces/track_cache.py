@@ -55,7 +55,7 @@ def cached_tracks(
     """Return what `track_clip` returns, without analysing again what was analysed before, for any part and rate.
 
     Entries are evicted when not used for `expiry_s` seconds, and least recently used first above 512 MB. A damaged
-    entry is made again; where the cache cannot be written the tracks are returned all the same. Raises what
+    entry is made again; where the cache cannot be written the tracks are returned uncached. Raises what
     `track_clip` raises.
     """
     decoder = decoder or LocalDecoder()

@@ -137,7 +137,7 @@ class Tracklet:
 def assign_people(costs: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Pairs (person, face) of least total cost, for costs (people, faces) of `Tracklet.cost`; other faces are new.
 
-    A new person has a cost too. Without it, a third person of similar look who appears while somebody is out of the
+    A new person has a cost too. Without it, a third person of similar look who appears while another is out of the
     frame would take over the place of a person who did not move, only because this pairs one person more.
     """
     people, faces = costs.shape

@@ -66,7 +66,7 @@ def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> 
 def extend_background(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
     """An image (h, w, 3) with its `covered` pixels (h, w) made up from the rest.
 
-    Near the edge the background goes on as its mirror image, which keeps its texture; deeper than `reach` pixels,
+    Near the edge the background is extended by its mirror image, which keeps its texture; deeper than `reach` pixels,
     where no movement looks, it is smooth.
     """
     smooth = fill_holes(image, 1.0 - covered)

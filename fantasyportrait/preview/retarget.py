@@ -119,7 +119,7 @@ class Retargeter:
         return SimilarityTransform(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
 
     def _steadied(self, head: SimilarityTransform) -> SimilarityTransform:
-        """The head's movement for hair and neck: small turns left out, the upper head where it is all the same.
+        """Return the head's movement for hair and neck: small turns are damped, and the shift is that of the upper head.
 
         A built-in motion has no measurement error, so all of it is used.
         """

@@ -125,7 +125,7 @@ def _read(head: bytes, read: Any) -> Payload:
         raise ChannelClosed("the other side has gone")
     (size,) = _LENGTH.unpack(head)
     if size > MOST_BYTES:
-        raise ChannelClosed(f"a message of {size} bytes is none of ours")
+        raise ChannelClosed(f"a message of {size} bytes is not valid")
     try:
         message = json.loads(read(size))
     except (ValueError, RecursionError) as error:

@@ -32,7 +32,7 @@ _UNREAD_IN_BASE = ".norm_added_q."
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network of ours expects of its folder: the shape of every tensor under our names, and its config.json."""
+    """Expected content of a network's folder: the shape of every tensor under our names, and its config.json."""
 
     shapes: Mapping[str, Shape]
     config: Mapping[str, Any]
