@@ -123,7 +123,7 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
 
 
 def independence(media: Path) -> dict[str, int]:
-    """How many pixels of face 1's head change when face 2's driver does; and of a still face at all."""
+    """Count the pixels of face 1's head that change with face 2's driver, and those of a still face that change."""
     analyser = FaceAnalyser()
     pixels = load_photo(media / "two_person.png").pixels
     one, two = analyser.masked(pixels, analyser.find(pixels))

@@ -35,7 +35,7 @@ _KINDS: MappingProxyType[str, tuple[_Kind, ...]] = MappingProxyType(
 
 
 def bits(profile: Profile) -> float:
-    """That a number of such a matrix takes, scales included."""
+    """Bits of a weight of such a matrix, scales included."""
     length, size = GGML_QUANT_SIZES[_KINDS[profile.name][0].code]
     return 8 * size / length
 

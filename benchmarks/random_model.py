@@ -165,7 +165,7 @@ def _empty(config: Mapping[str, Any]) -> FantasyPortraitTransformer3DModel:
 
 
 def _parts(transformer: FantasyPortraitTransformer3DModel) -> list[str]:
-    """How the names of tensors that are filled together begin: those outside of the blocks, and those of each block."""
+    """Prefixes of the names of tensors that are filled together: those outside of the blocks, and each block's."""
     return ["", *(f"blocks.{number}." for number in range(len(transformer.blocks)))]
 
 

@@ -17,7 +17,7 @@ from fantasyportrait.weights.store import fetch_command, model_path, models_dir
 
 @dataclass(frozen=True)
 class FaceModels:
-    """Where the small models lie; each net is built on demand, because OpenCV's nets serve one thread at a time."""
+    """The folder of the small models; networks are built on demand, because OpenCV's serve one thread at a time."""
 
     folder: Path | None = None
 

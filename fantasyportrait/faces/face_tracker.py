@@ -64,7 +64,7 @@ class FaceTracker:
         return FrameResult(self._match(frame, (time_s, length_s), pixels, seen, cut), self._left_out)
 
     def _track_known(self, frame: int, time_s: float, pixels: NDArray[np.uint8]) -> list[Observation]:
-        """Those seen in the last frame, read around the place where each should be now."""
+        """Observe the people of the last frame again, each in the crop that its tracklet predicts."""
         found: list[tuple[float, Observation]] = []
         for tracklet in self.state.tracklets:
             observation = self._read(pixels, tracklet.predicted_crop(), passes=1) if tracklet.is_active(frame) else None

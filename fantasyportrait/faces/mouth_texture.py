@@ -39,7 +39,7 @@ def mouth_patch(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> ND
 
 
 def mouth_points(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where the inner lips lie in the texture: float32 (20, 2) xy in its pixels, in the order of `mesh.INNER_LIPS`.
+    """Points of the inner lips in the texture: float32 (20, 2) xy in its pixels, in the order of `mesh.INNER_LIPS`.
 
     Computed from landmarks (478, 3) alone, at any scale: pixel (0, 0) has its centre at (0, 0).
     """

@@ -21,7 +21,7 @@ _CHIN_LEANS_DEGREES = 3.3
 
 @dataclass(frozen=True)
 class TrackReport:
-    """How good a track is.
+    """Quality of a track.
 
     Attributes:
         frames: rows of the track.

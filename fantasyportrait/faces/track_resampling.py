@@ -28,18 +28,18 @@ class TrackSpan:
 
     @property
     def rows(self) -> int:
-        """How many rows there are at most."""
+        """The maximum number of rows."""
         return self.max_rows if self.end is None else min(self.max_rows, frame_count(self.end - self.start, self.rate))
 
     @property
     def last(self) -> Fraction:
-        """Where the span ends at the latest, in seconds."""
+        """The latest end of the span, in seconds."""
         return self.start + self.rows / self.rate
 
 
 @dataclass(frozen=True, eq=False)
 class _SpanFrames:
-    """What a span shows.
+    """The frames of a span.
 
     Attributes:
         frames: int64 (T,), number of each row's frame.

@@ -17,7 +17,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass
 class TrackerState:
-    """What is known after a frame.
+    """The tracker's state after a frame.
 
     Attributes:
         frames: how many frames were looked at.

@@ -82,7 +82,7 @@ class Tracklet:
         return self.frame == frame - 1
 
     def predicted_crop(self) -> Crop:
-        """Where to look for the face in the next frame: around the last landmarks, moved on a little."""
+        """Return the crop for the next frame: around the last landmarks, moved by the velocity."""
         crop = Crop.of_landmarks(self.last.points)
         return replace(crop, centre=crop.centre + 0.7 * self.velocity)
 

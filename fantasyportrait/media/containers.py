@@ -195,7 +195,7 @@ def packets(
 
 
 def packet_end(packet: "Packet[Any]", stream: VideoStream | AudioStream) -> Fraction | None:
-    """Where the packet's time ends in the container's seconds, None where it carries no stamp."""
+    """End of the packet in the container's seconds, None without a time stamp."""
     base = packet.time_base or stream.time_base
     return None if packet.pts is None or base is None else (packet.pts + (packet.duration or 0)) * base
 
@@ -219,7 +219,7 @@ def first_timestamp(container: InputContainer, stream: VideoStream | AudioStream
 
 
 def clip_start(path: Path, limits: Limits = PRIVATE) -> Fraction:
-    """Where a clip's time begins, in the container's seconds: its first picture, or its first sound without one."""
+    """Begin of the clip in the container's seconds: its first frame, or its first sound if it has no frames."""
     with open_media(path, limits) as container:
         stream = video_stream(container, path, limits) or sound_stream(container)
         zero = None if stream is None else first_timestamp(container, stream)

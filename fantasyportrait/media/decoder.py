@@ -30,7 +30,7 @@ class Decoder(Protocol):
         ...
 
     def probe(self, path: Path) -> ClipInfo:
-        """What a clip holds; at least one frame of it was decoded."""
+        """Return the clip's properties, after decoding at least one frame."""
         ...
 
     def frames(

@@ -21,7 +21,7 @@ CropEncoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class MotionNets:
-    """What turns a face into features.
+    """The networks and settings that turn a face into features.
 
     Attributes:
         encode: the motion encoder.

@@ -14,7 +14,7 @@ from fantasyportrait.schema.face_motion import FaceMotion
 _OPEN_SCORE, _CLOSED_SCORE = 0.25, 0.6
 # A lid that opens wider shows parts of the eye that are not in the photo.
 _WIDEST = 1.25
-# Where the lids meet, from the upper (0) to the lower lid's place (1): the upper lid makes nearly the whole way.
+# Where closed lids meet, between the upper (0) and the lower lid (1): the upper lid moves nearly the whole way.
 _MEET = 0.85
 
 

@@ -33,7 +33,7 @@ _CROWN = np.array([10, 67, 297, 54, 284, 127, 356])
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the portrait's points are in one frame, pixels of the photo.
+    """The portrait's points in one frame, in pixels of the photo.
 
     Attributes:
         landmarks: float64 (478, 3).
@@ -119,7 +119,7 @@ class Retargeter:
         return SimilarityTransform(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
 
     def _steadied(self, head: SimilarityTransform) -> SimilarityTransform:
-        """Return the head's movement for hair and neck: small turns are damped, and the shift is that of the upper head.
+        """The head's movement for hair and neck: small turns are damped, and the shift is that of the upper head.
 
         A built-in motion has no measurement error, so all of it is used.
         """

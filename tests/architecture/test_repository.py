@@ -1,4 +1,4 @@
-"""What the README promises exists, and what is committed is small and says nothing of one machine."""
+"""Commands and links of the docs exist; committed files are small and contain no path of one machine."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def code_lines(page: Path) -> list[str]:
 
 @cache
 def help_of(*command: str) -> str:
-    """What `fantasyportrait COMMAND --help` prints."""
+    """The output of `fantasyportrait COMMAND --help`."""
     plain = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     run = [sys.executable, "-m", "fantasyportrait", *command, "--help"]
     return subprocess.run(run, capture_output=True, text=True, check=True, env=plain, timeout=120).stdout

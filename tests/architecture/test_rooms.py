@@ -1,4 +1,4 @@
-"""Who may import whom. The contracts of pyproject.toml hold, and what they cannot say is checked here."""
+"""Imports between rooms: the contracts of pyproject.toml, and rules that these cannot express."""
 
 import ast
 import os

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# Old word -> what is said instead. Only words without another meaning in this project are listed.
+# Old word -> its replacement. Only words without another meaning in this project are listed.
 EVERYWHERE = {
     r"toys?": "tiny",
     r"shel(f|ves)": "disk cache, folder",

@@ -72,7 +72,7 @@ def test_a_laughing_mouth_is_shut(
     assert gap(face, canonical) > 0.08 and abs(gap(calm, canonical)) < 0.06
     np.testing.assert_allclose(rest[SMILE], 0.25, atol=1e-6)
     assert 0 <= rest[JAW] < 0.15
-    # What is left is the mean face with a quarter of a smile, where the laughing one was.
+    # The result is the mean face with a quarter of a smile, at the place of the laughing one.
     wanted = acted(canonical, scored(0.25), turn)
     assert np.linalg.norm(calm - wanted, axis=1).mean() < 0.02 * SCALE * np.ptp(canonical.points[:, 0])
 
