@@ -6,7 +6,8 @@
 PYTHON ?=
 VENV ?= .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Errors are shown; warnings, of extra index folders for instance, would drown what the user looks for.
+PIP := $(PY) -m pip install --quiet --quiet --disable-pip-version-check
 # The locked set is installed as it stands: no resolver may choose other versions, every file has its hash checked.
 LOCKED := $(PIP) --no-deps --require-hashes --requirement
 # Installed first, so that no other package chooses the version; a CUDA-free build is chosen by naming its index here.
@@ -46,6 +47,7 @@ test: $(VENV)/.installed-dev models
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(TYPES)
 
 fuzz: $(VENV)/.installed-dev

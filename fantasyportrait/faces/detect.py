@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CENTERFACE_SIDE = 640
-"""CenterFace sees a picture whose longer side has so many pixels."""
+"""The longer side in pixels of CenterFace's input."""
 
 _BLAZE_SIDE = 192
 _BLAZE_GRID = 48
@@ -32,7 +32,7 @@ class Detection:
 
     @classmethod
     def with_level_eyes(cls, box: NDArray[np.float32], score: float) -> "Detection":
-        """A face of a detector that gives no eyes: they are put level at 40 % of the box's height, where most are."""
+        """Return a detection for a detector without eyes: they are assumed level at 40 % of the box's height."""
         left, top, right, bottom = np.asarray(box, np.float32)
         across, height = left + (right - left) * np.array([0.3, 0.7]), top + (bottom - top) * 0.4
         eyes = np.stack([across, np.full(2, height)], axis=1)
@@ -40,7 +40,7 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Anything that finds faces in an image."""
+    """A face detector."""
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         """Faces of an RGB image (H, W, 3), best first."""
@@ -92,7 +92,7 @@ class BlazeFace:
         self._threshold = threshold
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
-        """Faces of an RGB frame (H, W, 3), best first."""
+        """Return the faces of an RGB frame (H, W, 3), best first."""
         height, width = pixels.shape[:2]
         ratio = _BLAZE_SIDE / max(height, width)
         small = cv2.resize(pixels, (round(width * ratio), round(height * ratio)), interpolation=cv2.INTER_AREA)

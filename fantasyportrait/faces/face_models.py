@@ -1,4 +1,4 @@
-"""The nets of this room, loaded once from verified files."""
+"""The networks for faces, loaded from verified files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from fantasyportrait.weights.store import fetch_command, model_path, models_dir
 
 @dataclass(frozen=True)
 class FaceModels:
-    """Where the small models lie; each net is built on demand, because OpenCV's nets serve one thread at a time."""
+    """The folder of the small models; networks are built on demand, because OpenCV's serve one thread at a time."""
 
     folder: Path | None = None
 

@@ -70,7 +70,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """One reading of the landmark net: float32 points (478, 3) in image pixels, probability of a face 0 to 1."""
+    """Output of the landmark net: float32 points (478, 3) in image pixels, probability of a face 0 to 1."""
 
     points: NDArray[np.float32]
     presence: float
@@ -114,7 +114,7 @@ def _turn(angle: float) -> NDArray[np.float64]:
 
 
 def _sample(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
-    """The crop as 256 x 256, edge pixels repeated; halved by area first while it is more than twice as large."""
+    """Resample the crop to 256 x 256, edge pixels repeated; larger ones are halved by area first."""
     matrix = matrix.copy()
     if side > 2 * _SIDE:
         corners = np.array([[0, 0], [_SIDE, 0], [0, _SIDE], [_SIDE, _SIDE]]) @ matrix[:, :2].T + matrix[:, 2]

@@ -13,7 +13,7 @@ from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.schema.face import Face, MaskedFace
 
 _NET_SIDE = 256
-# Share of the face's oval that the silhouette must cover before we believe it (statues, drawings, animals).
+# Share of the face's oval that a valid silhouette covers; statues, drawings and animals fail.
 _BELIEVED = 0.8
 
 
@@ -50,7 +50,7 @@ class FaceAxes:
 
 
 class HeadMasks:
-    """Selfie segmentation around each face, cut at the base of the neck and shared out between neighbours."""
+    """Selfie segmentation around each face, cut at the base of the neck and divided between neighbours."""
 
     def __init__(self, model: Path) -> None:
         self._net = cv2.dnn.readNetFromTFLite(str(model))
@@ -116,7 +116,7 @@ def _oval(landmarks: NDArray[np.float32], window: tuple[int, int, int, int]) -> 
 
 
 def _ellipse(landmarks: NDArray[np.float32], axes: FaceAxes, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """A head-shaped guess where the net sees no person: the hull of the face grown by hair and neck."""
+    """Approximate the head where the net finds no person: the hull of the face grown by hair and neck."""
     left, top, right, bottom = window
     hull = landmarks[OVAL, :2].astype(np.float64)
     middle = hull.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Readings of clips kept on disk by the clip's content: no part of a clip is looked at twice, at whatever rate.
+"""The disk cache of clip analysis, by the clip's content: no part of a clip is analysed twice, at any frame rate.
 
 `tracks/KEY-0000/`, `tracks/KEY-0001/` ... are the clip's segments in order, see `faces.segment_io`.
 """
@@ -52,10 +52,10 @@ def cached_tracks(
     progress: Callable[[int, int], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Track, ...]:
-    """What `track_clip` returns; what was read of the same clip before, for any part and rate, is not read again.
+    """Return what `track_clip` returns, without analysing again what was analysed before, for any part and rate.
 
-    Readings that were not used for `expiry_s` seconds go, and those used longest ago when there are more than 512 MB.
-    A damaged entry is made again; where nothing can be written the tracks are returned all the same. Raises what
+    Entries are evicted when not used for `expiry_s` seconds, and least recently used first above 512 MB. A damaged
+    entry is made again; where the cache cannot be written the tracks are returned uncached. Raises what
     `track_clip` raises.
     """
     decoder = decoder or LocalDecoder()

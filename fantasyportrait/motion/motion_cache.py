@@ -48,7 +48,7 @@ def cached_motion(
 ) -> MotionCode:
     """What `extract_motion` makes of a person of the clip, read from `cache_dir` where it was made before.
 
-    A damaged entry is made again; where nothing can be written the code is returned all the same. The 64 entries used
+    A damaged entry is made again; where the cache cannot be written the code is returned uncached. The 64 entries used
     last are kept, unless they were not used for `expiry_s` seconds. Frames are read by `decoder`, in this process where
     it is None. Raises what `extract_motion` and `media.clips.read_resampled` raise.
     """

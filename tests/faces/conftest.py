@@ -1,4 +1,4 @@
-"""What the tests of this room share: the bundled photo, its two heads, and the photo's faces found once."""
+"""Fixtures of the face tests: the bundled photo, its two heads, and the photo's faces, detected once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""People followed through synthetic clips whose truth is known, and through real ones."""
+"""Tracking of people in synthetic clips with ground truth, and in real ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,7 +77,7 @@ def crossed(crossing: Path, tmp_path_factory: pytest.TempPathFactory) -> Crossed
     return partial(cached_tracks, crossing, cache_dir=tmp_path_factory.mktemp("crossed"))
 
 
-def test_people_are_numbered_from_the_left_where_they_begin(crossed: Crossed) -> None:
+def test_simultaneous_people_are_numbered_from_the_left(crossed: Crossed) -> None:
     tracks = crossed()
     assert [track.person for track in tracks] == [1, 2]
     assert tracks[0].landmarks[0, :, 0].mean() < 160 < tracks[1].landmarks[0, :, 0].mean()
@@ -109,9 +109,7 @@ def test_every_rate_gets_the_same_motion(crossed: Crossed, rate: Fraction) -> No
 
 
 @pytest.mark.parametrize("front", [0, 1])
-def test_two_people_keep_their_names_when_they_cross(
-    tmp_path: Path, models_dir: Path, heads: Heads, front: int
-) -> None:
+def test_crossing_people_keep_numbers(tmp_path: Path, models_dir: Path, heads: Heads, front: int) -> None:
     ways = [np.linspace(75, 245, 48), np.linspace(245, 75, 48)]
     places = [[Placement(float(x), 120 + 8 * i) for x in way] for i, way in enumerate(ways)]
     back = 1 - front
@@ -131,9 +129,7 @@ def test_two_people_keep_their_names_when_they_cross(
     assert not tracks[back].valid[23:25].any()
 
 
-def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
-    tmp_path: Path, models_dir: Path, heads: Heads
-) -> None:
+def test_similar_people_crossing_in_four_frames_keep_numbers(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     """In one frame of the crossing a person's only possible face fits the other person better: both must be paired."""
     light = heads[1]
     dark = Head(np.asarray(light.pixels * 0.92, np.uint8), light.alpha)
@@ -153,9 +149,7 @@ def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
         np.testing.assert_allclose(moved[apart], (x - x[0])[apart], atol=6)
 
 
-def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
-    tmp_path: Path, models_dir: Path, heads: Heads
-) -> None:
+def test_similar_newcomer_does_not_take_an_absent_number(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     """Person 1 stays; person 2 leaves, and 1.2 s later a third person comes to where person 2 was."""
     first, second, third = (
         Head(np.asarray(heads[1].pixels * light, np.uint8), heads[1].alpha) for light in (0.9, 0.84, 0.97)
@@ -174,7 +168,7 @@ def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
         assert np.abs(track.landmarks[:, 1, 0] - x).max() < 10
 
 
-def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_lost_face_returns_as_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     places = [Placement(110 + 2.0 * i, 120, 140) for i in range(50)]
     frames = [empty_room() if 20 <= i < 30 else paste(empty_room(), heads[1], place) for i, place in enumerate(places)]
     (track,) = track_clip(write_clip(tmp_path / "lost.mp4", frames), models_dir=models_dir)
@@ -186,7 +180,7 @@ def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: P
     np.testing.assert_array_equal(track.mouth(29), track.mouth(30))
 
 
-def test_a_face_that_enters_late_is_held_before(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_late_face_is_held_before_entry(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     frames = [empty_room() if i < 8 else paste(empty_room(), heads[0], Placement(160, 120, 140)) for i in range(24)]
     (track,) = track_clip(write_clip(tmp_path / "late.mp4", frames), models_dir=models_dir)
     assert track.valid.tolist() == [False] * 8 + [True] * 16
@@ -213,7 +207,7 @@ def test_a_flash_or_darkness_is_no_new_person(tmp_path: Path, models_dir: Path, 
     assert track.valid.all()
 
 
-def test_a_short_ghost_is_left_out(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_short_false_detection_is_dropped(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     still = paste(empty_room(), heads[0], Placement(80, 120))
     both = paste(still, heads[1], Placement(240, 120))
     frames = [both if 40 <= i < 42 else still for i in range(60)]
@@ -233,7 +227,7 @@ def small(head: Head) -> NDArray[np.uint8]:
     return paste(empty_room(), head, Placement(160, 120, 45))[90:150, 130:190]
 
 
-def test_somebody_small_who_walks_in_later_is_found(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_small_late_person_is_found(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     tile, empty = small(heads[0]), np.full((60, 60, 3), empty_room()[90, 130], np.uint8)
     frames = [wide(tile if i >= 20 else empty, 400) for i in range(75)]
     (track,) = track_clip(write_clip(tmp_path / "walks_in.mp4", frames), models_dir=models_dir)
@@ -243,7 +237,7 @@ def test_somebody_small_who_walks_in_later_is_found(tmp_path: Path, models_dir: 
     assert np.abs(track.landmarks[:, 1, 0] - 430).max() < 12
 
 
-def test_somebody_small_who_joins_is_found_within_two_seconds(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_small_newcomer_among_others_found_within_2_s(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     one = paste(empty_room(), heads[1], Placement(160, 120, 140))
 
     def frame(number: int) -> NDArray[np.uint8]:
@@ -258,7 +252,7 @@ def test_somebody_small_who_joins_is_found_within_two_seconds(tmp_path: Path, mo
     assert 30 <= first <= 30 + 50 and late.valid[first:].all()
 
 
-def test_of_a_crowd_the_largest_are_followed_and_the_rest_counted(
+def test_crowd_tracks_largest_and_counts_rest(
     tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heights = (40, 90, 60, 110)
@@ -274,7 +268,7 @@ def test_of_a_crowd_the_largest_are_followed_and_the_rest_counted(
     assert [track.person for track in everybody] == [1, 2, 3, 4] and everybody[0].left_out == 0
 
 
-def test_a_crowd_of_64_costs_no_more_than_eight_people(models_dir: Path, cases_dir: Path) -> None:
+def test_crowd_of_64_costs_as_eight_people(models_dir: Path, cases_dir: Path) -> None:
     tracks = track_clip(cases_dir / "hostile" / "people64_2s.mp4", end_s=0.2, models_dir=models_dir)
     assert [track.person for track in tracks] == list(range(1, 9))
     assert {track.left_out for track in tracks} == {56}
@@ -290,19 +284,19 @@ def test_a_film_of_gaps_is_refused(tmp_path: Path, models_dir: Path, heads: Head
     assert len(track) > 120 and len(track.mouths) == 6
 
 
-def test_a_track_has_so_many_rows_at_most(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_track_rows_are_limited(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     clip = write_clip(tmp_path / "long.mp4", [paste(empty_room(), heads[0], Placement(160, 120))] * 50)
     decoder = LocalDecoder(replace(PRIVATE, track_rows=20))
     (track,) = track_clip(clip, Fraction(50), 0.5, models_dir=models_dir, decoder=decoder)
     assert len(track) == 20
 
 
-def test_a_part_that_ends_too_late_is_refused_before_anything_is_decoded(
+def test_late_span_is_refused_before_decoding(
     tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_clip(tmp_path / "long.mp4", [paste(empty_room(), heads[0], Placement(160, 120))] * 50)
     decoder = LocalDecoder(replace(PRIVATE, clip_length_s=1.0))
-    (track,) = track_clip(clip, end_s=1.0, models_dir=models_dir, decoder=decoder)  # though more is looked at
+    (track,) = track_clip(clip, end_s=1.0, models_dir=models_dir, decoder=decoder)  # though more frames are analysed
     assert len(track) == 25
     monkeypatch.delattr(LocalDecoder, "native_frames")
     for start_s, end_s in ((0.0, None), (1.5, 1.6)):
@@ -360,7 +354,7 @@ def test_tracking_stops_within_a_frame(tmp_path: Path, models_dir: Path, heads: 
     assert told == [0, 1, 2, 3]
 
 
-def test_real_people_keep_their_names(models_dir: Path, media_dir: Path) -> None:
+def test_real_people_keep_numbers(models_dir: Path, media_dir: Path) -> None:
     left, right = track_clip(media_dir / "two_person.mp4", end_s=5.2, models_dir=models_dir)
     assert (left.person, right.person) == (1, 2)
     assert right.valid.all()
@@ -368,7 +362,7 @@ def test_real_people_keep_their_names(models_dir: Path, media_dir: Path) -> None
     assert left.landmarks[..., 0].max() < right.landmarks[..., 0].min() + 60
 
 
-def test_a_driver_who_starts_turned_away_is_tracked_in_every_frame(models_dir: Path, media_dir: Path) -> None:
+def test_driver_turned_away_at_start_is_tracked(models_dir: Path, media_dir: Path) -> None:
     (track,) = track_clip(media_dir / "biden.mp4", end_s=4.0, models_dir=models_dir)
     assert len(track) == 100
     assert track.valid.all()

@@ -1,4 +1,4 @@
-"""Readings on disk: found again by content for any part and rate, gone on with, mended when damaged."""
+"""Cached segments: found by content for any part and rate, extended, and replaced when damaged."""
 
 import shutil
 from fractions import Fraction
@@ -21,7 +21,7 @@ FRAMES: list[int] = []
 
 @pytest.fixture(autouse=True)
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts the frames that are looked at, and keeps segments short."""
+    """Count the analysed frames, and keep segments short."""
     FRAMES.clear()
     take = FaceTracker.update
 
@@ -46,13 +46,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory, heads: tuple[Head, Head]) -> 
 
 @pytest.fixture(scope="module")
 def fresh(clip: Path) -> tuple[Track, ...]:
-    """What the clip's tracks are without a cache."""
+    """The clip's tracks without a cache."""
     return track_clip(clip)
 
 
 @pytest.fixture(scope="module")
 def filled(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which the clip lies, in segments of 16 frames."""
+    """A cache with the clip in segments of 16 frames."""
     folder = tmp_path_factory.mktemp("filled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clip_tracking, "_SEGMENT_FRAMES", 16)
@@ -89,9 +89,7 @@ def test_any_part_and_rate_comes_from_one_analysis(clip: Path, fresh: tuple[Trac
         assert len(part[0]) == round(float(rate) * ((end_s or 2.4) - start_s))
 
 
-def test_a_part_is_analysed_from_the_beginning_and_only_as_far_as_needed(
-    clip: Path, fresh: tuple[Track, ...], cache_dir: Path
-) -> None:
+def test_part_is_analysed_from_start_as_far_as_needed(clip: Path, fresh: tuple[Track, ...], cache_dir: Path) -> None:
     cached_tracks(clip, start_s=0.2, end_s=0.4, cache_dir=cache_dir)
     assert 35 <= len(FRAMES) <= 38
     done = len(FRAMES)
@@ -117,7 +115,7 @@ def test_an_interrupted_analysis_goes_on_where_it_stopped(
     assert same(whole, fresh)
 
 
-def test_an_interrupt_inside_a_frame_loses_only_what_is_not_whole(
+def test_interrupt_loses_only_incomplete_frame(
     clip: Path, fresh: tuple[Track, ...], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     match = FaceTracker._match
@@ -138,7 +136,7 @@ def test_an_interrupt_inside_a_frame_loses_only_what_is_not_whole(
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "text", "changed", "not finite"])
-def test_from_a_damaged_segment_on_it_is_done_again(
+def test_analysis_restarts_at_damaged_segment(
     clip: Path, fresh: tuple[Track, ...], filled: Path, cache_dir: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(filled, cache_dir, dirs_exist_ok=True)
@@ -174,24 +172,20 @@ def test_other_content_is_another_clip(clip: Path, cache_dir: Path, tmp_path: Pa
     assert len(FRAMES) == 2 * before
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(
-    clip: Path, fresh: tuple[Track, ...], tmp_path: Path
-) -> None:
+def test_unwritable_cache_is_ignored(clip: Path, fresh: tuple[Track, ...], tmp_path: Path) -> None:
     blocked = tmp_path / "a file, no folder"
     blocked.write_text("")
     assert same(cached_tracks(clip, cache_dir=blocked), fresh)
 
 
-def test_a_reading_that_is_not_finite_is_no_reading(
-    clip: Path, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
-) -> None:
+def test_non_finite_segment_is_rejected(clip: Path, monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
     scores = "fantasyportrait.faces.landmarks.LandmarkNet.blendshapes"
     monkeypatch.setattr(scores, lambda self, points: np.full(52, np.nan, np.float32))
     with pytest.raises(FaceError):
         cached_tracks(clip, end_s=0.1, cache_dir=cache_dir)
 
 
-def test_an_empty_clip_is_not_searched_twice_and_a_missing_one_is_named(tmp_path: Path, cache_dir: Path) -> None:
+def test_empty_clip_is_cached_and_missing_clip_named(tmp_path: Path, cache_dir: Path) -> None:
     empty = write_clip(tmp_path / "empty.mp4", [empty_room()] * 20)
     for _ in range(2):
         with pytest.raises(FaceError, match=r"empty\.mp4"):

@@ -1,4 +1,4 @@
-"""Motion codes on disk: found again for the same clip, person, options and weights, made anew for any other."""
+"""Cached motion codes: found for the same clip, person, options and weights, computed for any other."""
 
 import shutil
 from dataclasses import replace
@@ -78,7 +78,7 @@ def test_whatever_changes_the_features_makes_another_entry(clip: ClipSpan, track
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "rows", "pickle"])
-def test_a_damaged_entry_is_made_anew(damage: str, clip: ClipSpan, track: Track, cache_dir: Path) -> None:
+def test_damaged_entry_is_recomputed(damage: str, clip: ClipSpan, track: Track, cache_dir: Path) -> None:
     encoder = CountingEncoder()
     nets = MotionNets(encoder, "a")
     first = cached_motion(clip, track, nets, cache_dir=cache_dir)
@@ -100,13 +100,13 @@ def test_a_damaged_entry_is_made_anew(damage: str, clip: ClipSpan, track: Track,
     assert encoder.calls == 2
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(clip: ClipSpan, track: Track, tmp_path: Path) -> None:
+def test_unwritable_cache_is_ignored(clip: ClipSpan, track: Track, tmp_path: Path) -> None:
     blocked = tmp_path / "a file, no folder"
     blocked.write_text("")
     assert len(cached_motion(clip, track, MotionNets(CountingEncoder(), "a"), cache_dir=blocked)) == 8
 
 
-def test_a_clip_longer_than_may_be_used_is_read_as_far_as_its_track(clip: ClipSpan, cache_dir: Path) -> None:
+def test_long_clip_is_read_as_far_as_its_track(clip: ClipSpan, cache_dir: Path) -> None:
     decoder = LocalDecoder(replace(PRIVATE, clip_length_s=0.2, track_rows=4))
     nets = MotionNets(CountingEncoder(), "a")
     assert len(cached_motion(clip, sized(made_track(4)), nets, cache_dir=cache_dir, decoder=decoder)) == 4

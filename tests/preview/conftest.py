@@ -1,4 +1,4 @@
-"""What the tests of this room share: the scene, found once."""
+"""Fixtures of the preview tests: the scene, analysed once."""
 
 from pathlib import Path
 

@@ -315,7 +315,7 @@ def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
         writer.write(np.zeros((16, 16, 3), np.uint8))
     loaded = load_request(tmp_path / "a.mp4")
     assert loaded.portrait == tmp_path / "passwd" and loaded.sound_file == tmp_path / "secret.wav"
-    with pytest.raises(RequestError, match="was made from passwd, which does not lie beside it"):
+    with pytest.raises(RequestError, match="was made from passwd, which is not in its folder"):
         check_embedded(loaded, tmp_path / "a.mp4")
     assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()
 
