@@ -1,8 +1,8 @@
 """The door to the engines: a scene goes in, frames come out."""
 
 import math
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.face import MaskedFace, Track
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
@@ -42,12 +43,14 @@ class Scene:
         parts: one for every face of the portrait, in the pixels' coordinates.
         timeline: of the result.
         request: for the options; its cast is already in `parts`.
+        clips: the driving clips by their paths, with their sha256.
     """
 
     pixels: Frame
     parts: tuple[ScenePart, ...]
     timeline: Timeline
     request: AnimationRequest
+    clips: Mapping[Path, HashedFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import bounding_box
 from fantasyportrait.core.paths import example_photo
-from fantasyportrait.engines.base import Scene, ScenePart, canonical_face, loop_length, motion_frame_indices
+from fantasyportrait.engines.base import Scene, ScenePart, loop_length, motion_frame_indices
 from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import MaskedFace
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.decoder import Decoder
@@ -68,18 +69,18 @@ class MotionBuilder:
         self,
         nets: MotionNets,
         cache_dir: Path,
-        models_dir: Path | None,
+        face_models: FaceModels,
         decoder: Decoder,
         cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
         self._cache_expiry_s = cache_expiry_s
-        self._nets, self._cache_dir, self._models_dir, self._decoder = nets, cache_dir, models_dir, decoder
+        self._nets, self._cache_dir, self._face_models, self._decoder = nets, cache_dir, face_models, decoder
 
     def drives(
         self, scene: Scene, frames: int, progress: Callable[[int], None], cancel: CancelToken
     ) -> tuple[FaceDrive, ...]:
         """A drive for every face of the scene, each of `frames` rows; `progress` gets how many faces are done."""
-        take = _MotionContext(scene, frames, canonical_face(self._models_dir), cancel)
+        take = _MotionContext(scene, frames, self._face_models.canonical_face(), cancel)
         made = []
         for number, part in enumerate(scene.parts, 1):
             cancel.check()
@@ -105,7 +106,7 @@ class MotionBuilder:
         if part.track is None or part.role is None:
             raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
         request = take.scene.request
-        span = ClipSpan(source.path, take.scene.timeline.rate, source.start_s, source.end_s)
+        span = ClipSpan(take.scene.clips[source.path], take.scene.timeline.rate, source.start_s, source.end_s)
         code = cached_motion(
             span,
             part.track,
@@ -146,7 +147,7 @@ class MotionBuilder:
 
     def _bundled_portrait(self) -> tuple[NDArray[np.uint8], MaskedFace]:
         pixels = load_photo(example_photo()).pixels
-        analyser = FaceAnalyser(self._models_dir)
+        analyser = FaceAnalyser(self._face_models)
         return pixels, analyser.masked(pixels, analyser.find(pixels))[0]
 
 

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S, DiskCache, content_key
 from fantasyportrait.faces.clip_tracking import TRACKER_VERSION, track_clip
 from fantasyportrait.faces.face import Track
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.segment_io import read_segment, write_segment
 from fantasyportrait.faces.segments import Segment
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
@@ -26,13 +28,18 @@ class CachedSegments:
 
     cache: DiskCache
     key: str
+    clip: HashedFile
 
     def load(self, index: int, first: int) -> Segment | None:
         """The segment at `index`, None unless it is there, sound, and begins with frame `first`."""
         return self.cache.load(self._name(index), partial(read_segment, first=first))
 
     def save(self, index: int, segment: Segment) -> None:
-        """Keep a segment; where the cache cannot be written, it is not kept."""
+        """Keep a segment; where the cache cannot be written, it is not kept.
+
+        Raises `MediaError` where the clip was changed since it was hashed.
+        """
+        self.clip.check_unchanged()
         self.cache.store(self._name(index), partial(write_segment, segment))
 
     def _name(self, index: int) -> str:
@@ -40,13 +47,13 @@ class CachedSegments:
 
 
 def cached_tracks(
-    path: Path,
+    clip: HashedFile,
     rate: Fraction = Fraction(25),
     start_s: float = 0.0,
     end_s: float | None = None,
     *,
     cache_dir: Path,
-    models_dir: Path | None = None,
+    models: FaceModels | None = None,
     decoder: Decoder | None = None,
     expiry_s: float = CACHE_EXPIRY_S,
     progress: Callable[[int, int], None] | None = None,
@@ -56,19 +63,19 @@ def cached_tracks(
 
     Readings that were not used for `expiry_s` seconds go, and those used longest ago when there are more than 512 MB.
     A damaged entry is made again; where nothing can be written the tracks are returned all the same. Raises what
-    `track_clip` raises.
+    `track_clip` raises, and `MediaError` for a clip that is changed meanwhile.
     """
     decoder = decoder or LocalDecoder()
     cache = DiskCache(cache_dir / "tracks", _MOST_SEGMENTS, expiry_s=expiry_s)
-    key = content_key(path, f"{TRACKER_VERSION} {decoder.limits.people}")
+    key = content_key(clip.sha256, f"{TRACKER_VERSION} {decoder.limits.people}")
     return track_clip(
-        path,
+        clip.path,
         rate,
         start_s,
         end_s,
-        models_dir=models_dir,
+        models=models,
         decoder=decoder,
-        store=CachedSegments(cache, key),
+        store=CachedSegments(cache, key, clip),
         progress=progress,
         cancel=cancel,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import hash_file
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.media.result_files import (
     SIDE_BY_SIDE,
@@ -18,7 +19,7 @@ from fantasyportrait.media.result_files import (
 )
 from fantasyportrait.schema.portrait import IN_MEMORY
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.service.digests import add_input_digests, check_input_file, clip_sha256
+from fantasyportrait.service.digests import add_input_digests, check_input_file
 from fantasyportrait.workers.worker_actor import CHUNK_BYTES, MODELS, RESULT
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
@@ -55,7 +56,9 @@ def pack(request: AnimationRequest, output: Path) -> JobPayload:
     for path, what in inputs.items():
         check_input_file(path, what)
     names = {path: _name(path) for path in inputs}
-    saved, _ = add_input_digests(request, clip_sha256(request.portrait))
+    saved, _ = add_input_digests(
+        request, hash_file(request.portrait).sha256, {clip.path: hash_file(clip.path) for clip in request.clips}
+    )
     named = request.with_paths(lambda path: Path(names[path]) if path in names else path.resolve())
     return JobPayload(named.to_json(), {name: path for path, name in names.items()}, saved, paths)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face import MaskedFace
+from fantasyportrait.faces.face_models import FaceModels
 from tests.faces.scenes import Head
 
 
@@ -27,7 +28,7 @@ def heads(photo: NDArray[np.uint8]) -> tuple[Head, Head]:
 @pytest.fixture(scope="session")
 def analyser(models_dir: Path) -> FaceAnalyser:
     """One analyser for all tests."""
-    return FaceAnalyser(models_dir)
+    return FaceAnalyser(FaceModels(models_dir))
 
 
 @pytest.fixture(scope="session")
