@@ -39,12 +39,12 @@ def test_a_turned_clip_is_tracked_upright_and_said(inputs: Inputs, tmp_path: Pat
     (track,), (straight,) = animator.inputs.tracks(clip), animator.inputs.tracks(inputs.talking)
     assert track.size == straight.size and len(track) == len(straight)
     assert np.abs(track.landmarks - straight.landmarks).mean() < 0.03 * straight.size[1]
-    listing = list_clip(animator, clip)
+    listing = list_clip(animator.inputs, clip)
     assert f"turned.mp4 was turned by {said}" in listing.notes[0]
     assert listing.picture.shape[:2] == track.size[::-1]
     # Another process finds it again.
     again = Animator()
-    assert np.array_equal(again.tracks(clip)[0].landmarks, track.landmarks)
+    assert np.array_equal(again.inputs.tracks(clip)[0].landmarks, track.landmarks)
 
 
 def test_the_side_by_side_shows_a_turned_clip_upright(inputs: Inputs, tmp_path: Path) -> None:
