@@ -9,20 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# CenterFace takes 80 to 105 MB once it has run.
-_MAX_IDLE = 1
-
 
 class DnnNet:
     """A net that is loaded on its first run and kept for the next ones. Thread-safe.
 
     OpenCV's nets serve one thread at a time, and one read from ONNX works for inputs of one shape only. So threads that
-    run at the same time, and another shape, load further nets; the net used last is kept.
+    run at the same time, and another shape, load further nets; of those not in use the last ones are kept.
     """
 
-    def __init__(self, locate: Callable[[], Path], outputs: Sequence[str] = ()) -> None:
-        """`locate` returns the verified path of the file; `outputs` are the names of its outputs, all where empty."""
-        self._locate, self._outputs = locate, tuple(outputs)
+    def __init__(self, locate: Callable[[], Path], outputs: Sequence[str] = (), max_idle: int = 8) -> None:
+        """`locate` returns the verified path of the file; `outputs` are the names of its outputs, all where empty;
+        `max_idle` is how many nets not in use are kept."""
+        self._locate, self._outputs, self._max_idle = locate, tuple(outputs), max_idle
         self._idle: list[tuple[tuple[int, ...], cv2.dnn.Net]] = []
         self._lock = threading.Lock()
 
@@ -32,7 +30,7 @@ class DnnNet:
         net.setInput(values)
         results = net.forward(self._outputs or net.getUnconnectedOutLayersNames())
         with self._lock:
-            self._idle = [*self._idle, (values.shape, net)][-_MAX_IDLE:]
+            self._idle = [*self._idle, (values.shape, net)][-self._max_idle :]
         return [np.asarray(result, np.float32) for result in results]
 
     def _acquire(self, shape: tuple[int, ...]) -> cv2.dnn.Net:

@@ -41,7 +41,7 @@ class FaceModels:
             return self._once(name, InsightFace)
         if name == "original":
             return self._once(name, lambda: OriginalDetector(self._original()))
-        return CenterFace(self._net("centerface"))
+        return CenterFace(self._centerface())
 
     def frame_detector(self) -> BlazeFace:
         """The detector for video frames."""
@@ -49,7 +49,7 @@ class FaceModels:
 
     def newcomer_detector(self, side: int) -> CenterFace:
         """The detector for photos, for frames whose longer side is `side`: it enlarges none."""
-        return CenterFace(self._net("centerface"), min(side, CENTERFACE_SIDE))
+        return CenterFace(self._centerface(), min(side, CENTERFACE_SIDE))
 
     def landmark_net(self) -> LandmarkNet:
         """Landmarks and blendshapes."""
@@ -69,6 +69,10 @@ class FaceModels:
         if not path.is_file():
             raise WeightsError(f"the original detector is not at {path}: run  {fetch_command(row.name, self.folder)}")
         return path
+
+    def _centerface(self) -> DnnNet:
+        # It takes 80 to 105 MB for each shape of input, the other nets 2 to 20 MB.
+        return self._once("centerface", lambda: DnnNet(partial(self._path, "centerface"), max_idle=2))
 
     def _net(self, name: str, *outputs: str) -> DnnNet:
         return self._once(name, lambda: DnnNet(partial(self._path, name), outputs))
