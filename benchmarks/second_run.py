@@ -1,4 +1,4 @@
-"""What a process that has worked before spends: on its second photo, and on the second run of the same request.
+"""What a process that has worked before spends: on its next photos, and on the second run of the same request.
 
     python benchmarks/second_run.py [--media DIR] [--model DIR] [--runs 5] [--json]
 
@@ -39,7 +39,8 @@ def measure(inputs: Inputs, model: Path | None, folder: Path) -> dict[str, Cost]
     animator = fp.Animator(cache_dir=folder / "cache", runtime_config=RuntimeConfig(device="cpu"))
     costs = {
         "first photo": cost(lambda: animator.inputs.faces(inputs.pair)),
-        "second photo": cost(lambda: animator.inputs.faces(inputs.portrait)),
+        "a photo of another shape": cost(lambda: animator.inputs.faces(inputs.portrait)),
+        "a photo of the same shape": cost(lambda: animator.inputs.faces(inputs.portrait)),
     }
     options: dict[str, Any] = {"duration": 1, "max_side": 256, "side_by_side": False}
     requests = {"preview": fp.AnimationRequest(inputs.portrait, f"1={inputs.clip}", **options)}
@@ -86,7 +87,7 @@ def main() -> None:
         print(json.dumps(report, indent=2))
         return
     for name, (processor_s, seconds) in report.items():
-        print(f"{name:<24} {processor_s:8.3f} s of processor time {seconds:8.3f} s")
+        print(f"{name:<26} {processor_s:8.3f} s of processor time {seconds:8.3f} s")
 
 
 if __name__ == "__main__":

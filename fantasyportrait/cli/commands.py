@@ -1,4 +1,4 @@
-"""The tree of commands and its help."""
+"""The commands, their groups and their help."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ Exit codes:
 
 
 class Group(TyperGroup):
-    """The commands. An interruption leaves them as an error of ours, of which typer does not make one of its own."""
+    """The top-level commands. Ctrl-C raises `Cancelled`, since typer would handle `KeyboardInterrupt` itself."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -51,7 +51,7 @@ class Group(TyperGroup):
 
 
 def build_app() -> typer.Typer:
-    """The tree of commands."""
+    """The typer app with all commands."""
     plain = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False}
     tree = typer.Typer(cls=Group, help=HELP, epilog=EPILOG, pretty_exceptions_enable=False, **plain)  # type: ignore[arg-type]
     tree.callback()(_options)
@@ -86,4 +86,4 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options before the command. Errors are caught outside of typer, so `main` takes --debug out."""
+    """Options before the command. Errors are caught outside of typer, so `main` handles --debug."""

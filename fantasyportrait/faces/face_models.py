@@ -71,8 +71,8 @@ class FaceModels:
         return path
 
     def _centerface(self) -> DnnNet:
-        # It takes 80 to 105 MB for each shape of input, the other nets 2 to 20 MB.
-        return self._once("centerface", lambda: DnnNet(partial(self._path, "centerface"), max_idle=2))
+        # It takes 80 to 105 MB for each shape of input, the other nets 2 to 20 MB, and is loaded in about 15 ms.
+        return self._once("centerface", lambda: DnnNet(partial(self._path, "centerface"), max_idle=1))
 
     def _net(self, name: str, *outputs: str) -> DnnNet:
         return self._once(name, lambda: DnnNet(partial(self._path, name), outputs))

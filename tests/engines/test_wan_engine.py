@@ -17,7 +17,7 @@ from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.base import ScenePart
 from fantasyportrait.engines.sampling_workload import sampled_frames
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
-from fantasyportrait.engines.wan_model import motion_nets, prepare_model
+from fantasyportrait.engines.wan_model import MotionNetLoader, prepare_model
 from fantasyportrait.engines.wan_motion import _mirrored, _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
@@ -118,7 +118,7 @@ def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -
     with av.open(str(result.video)) as container:
         sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert np.abs(sound).max() > 0.01
-    assert any("13 are sampled and the last 3 left out" in note for note in result.notes)
+    assert any("13 are sampled and the last 3 left out" in message for message in result.messages)
     assert result.side_by_side is not None and probe_clip(result.side_by_side).width > 128
     saved = load_request(result.request)
     assert saved.sampling == request.sampling and saved.engine == "wan"
@@ -375,9 +375,9 @@ def test_a_built_in_motion_is_measured_from_rest(
 
 
 def test_smoothing_is_the_meshs(job: Job, tiny_model: Path) -> None:
-    model = prepare_model(tiny_model.as_posix())
+    loader = MotionNetLoader(prepare_model(tiny_model.as_posix()))
     keys = [
-        motion_nets(model, job(alignment=alignment, smoothing=smoothing)).key
+        loader.motion_nets(job(alignment=alignment, smoothing=smoothing)).key
         for alignment in ("mesh", "original")
         for smoothing in (0.0, 1.0)
     ]

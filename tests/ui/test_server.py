@@ -123,7 +123,7 @@ def test_the_flags_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch, tmp
         with pytest.raises(SystemExit, match="0"):
             main(flags)
     assert given == [Settings(), Settings("0.0.0.0", 80, models_dir=Path("weights"))]
-    assert given[1].animator().models_dir == tmp_path / "weights", "no word of other messages is taken for it"
+    assert given[1].animator().inputs.models_dir == tmp_path / "weights", "no word of other messages is taken for it"
 
 
 def test_an_app_is_not_started_by_torchrun(
