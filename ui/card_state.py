@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.regions import REGION_NAMES
 from ui import form
 
 
@@ -30,7 +31,7 @@ class CardState:
     webcam: str | None = None
     motion: Any = None
     strength: Any = 1.0
-    regions: Any = form.REGION_NAMES
+    regions: Any = REGION_NAMES
     mirror: Any = False
     clip_analysis: ClipAnalysis = ClipAnalysis()
     webcam_analysis: ClipAnalysis = ClipAnalysis()
@@ -80,7 +81,7 @@ def _card_state(values: Sequence[Any], authorize: Callable[[object], Path]) -> C
         webcam=_path(card.webcam, authorize),
         motion=card.motion if isinstance(card.motion, str) else new.motion,
         strength=card.strength if isinstance(card.strength, int | float) else new.strength,
-        regions=tuple(region for region in regions if region in form.REGION_NAMES),
+        regions=tuple(region for region in regions if region in REGION_NAMES),
         mirror=card.mirror is True,
     )
 

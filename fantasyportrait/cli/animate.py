@@ -197,6 +197,7 @@ def animate(
     given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
     from fantasyportrait.media.result_files import free_path
+    from fantasyportrait.service.animator import Animator
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given)
@@ -205,6 +206,7 @@ def animate(
     result = run_distributed(
         machine,
         lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
+        Animator.run_rank,
     )
     if result is not None:
         print_result(result)

@@ -1,4 +1,4 @@
-"""Where and how the diffusion engine computes. No torch here: whoever only passes it on stays light."""
+"""Settings of the diffusion engine for one machine. It imports no torch, so that the command line loads quickly."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,20 +17,20 @@ PARALLELS: tuple[Parallel, ...] = ("none", "auto", "cfg", "context")
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """One machine's settings; they change speed and memory, not what is asked for.
+    """Settings of one machine, which change speed and memory but not the request.
 
     Attributes:
-        device: a torch device such as cpu; auto takes the accelerator where there is one.
+        device: a torch device such as cpu; auto takes the accelerator if there is one.
         profile: a name of `PROFILES`; auto takes the fastest that fits the machine and the job.
-        precision: in which the transformer computes; auto is bfloat16 where the device has it, else float16, float32
-            on the CPU.
-        attention: what computes attention over the video's tokens: torch's own (native), an installed kernel, or the
-            fastest one that is installed (auto); a kernel that gives wrong results on this machine is left out.
-        compile: compile the transformer's block; the first step then takes minutes.
-        parallel: how processes that torchrun started share a job: a pass each (cfg), a part of the tokens each
-            (context), or cfg for two and context for more (auto).
-        vram_gib, ram_gib: memory of the device and of the machine to reckon with; None: what is found to be free. More
-            tries a profile that would be refused, less leaves room for others.
+        precision: compute dtype of the transformer; auto is bfloat16 if the device has it, else float16, and float32 on
+            the CPU.
+        attention: the kernel for attention over the video's tokens: torch's own (native), an installed one by name, or
+            the fastest installed one (auto); a kernel that gives wrong results on this machine is not used.
+        compile: compile the transformer's blocks; the first step then takes minutes.
+        parallel: how processes that torchrun started share a job: the passes of a step (cfg), the tokens of a pass
+            (context), or cfg for two processes and context for more (auto).
+        vram_gib, ram_gib: memory of the device and of the host that the planner assumes; None: the available memory.
+            More tries a profile that would be refused, less leaves memory to other programs.
     """
 
     device: str = "auto"

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.face_models import FaceModels
+from fantasyportrait.schema.face import MaskedFace
 from tests.faces.scenes import Head
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fantasyportrait.models.motion_adapter import FEATURE_GROUPS, MotionAdapter
+from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_encoder import CropEncoder, MotionEncoder
 from fantasyportrait.models.shapes import adapter_shapes, encoder_shapes, full_config
+from fantasyportrait.schema.motion_code import FEATURE_GROUPS
 from fantasyportrait.testing.tiny import tiny_adapter, tiny_encoder
 
 SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim": 16}
@@ -73,7 +74,7 @@ def test_crops_in_features_out(tmp_path: Path) -> None:
         np.testing.assert_allclose(encode(crop[None])[0], row, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="224"):
         encode(crops[:, :, :100])
-    with pytest.raises(ValueError, match="512 numbers"):
+    with pytest.raises(ValueError, match="the embedding: give 512"):
         MotionEncoder(feature_dims=(6, 6, 30, 100))
 
 

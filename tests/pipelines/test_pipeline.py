@@ -1,6 +1,6 @@
 """The pipeline end to end at tiny size: what it makes, what it refuses, what it never loads."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,61 +10,61 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
-from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.schema.guidance import Guidance
-from tests.pipelines.conftest import HEIGHT, WIDTH, driven
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.schema.regions import Regions
+from fantasyportrait.schema.sampling import Sampling
+from tests.pipelines.conftest import HEIGHT, WIDTH, FaceMap, driven
 
 Pixels = NDArray[np.uint8]
 
 
-def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: torch.Tensor | None, **changes: object) -> Pixels:
-    given = {
-        "driven": [driven(1, 9), driven(2, 9)],
-        "num_frames": 9,
-        "num_inference_steps": 2,
-        "generator": torch.Generator().manual_seed(5),
-        **changes,
-    }
-    return pipeline(image, face_map=places, **given).frames
+def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None, **changes: object) -> Pixels:
+    """The frames or latents; fields of `Sampling` among the changes go there."""
+    options = {field.name for field in fields(Sampling)}
+    sampling = Sampling(**{"num_inference_steps": 2, "seed": 5} | {k: v for k, v in changes.items() if k in options})
+    given = {"driven": [driven(1, 9), driven(2, 9)], "num_frames": 9}
+    given |= {name: value for name, value in changes.items() if name not in options}
+    return pipeline(image, face_map=places, sampling=sampling, **given).frames
 
 
-def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     frames = run(pipeline, image, two_places)
     assert frames.shape == (1, 9, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
     assert frames.std() > 1
     np.testing.assert_array_equal(run(pipeline, image, two_places), frames)
-    other = run(pipeline, image, two_places, generator=torch.Generator().manual_seed(6))
+    other = run(pipeline, image, two_places, seed=6)
     assert (other != frames).mean() > 0.2
 
 
-@pytest.mark.parametrize("guidance", [Guidance(1, 4), Guidance(5, 4), Guidance(1, 1), Guidance(5, 1)])
+@pytest.mark.parametrize(("text", "portrait"), [(1, 4), (5, 4), (1, 1), (5, 1)])
 def test_batched_passes_equal_separate_ones(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, guidance: Guidance
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, text: float, portrait: float
 ) -> None:
+    scales = {"guidance_scale": text, "portrait_guidance_scale": portrait}
     separate, batched = (
-        run(pipeline, image, two_places, guidance=guidance, batch_passes=batch, output_type="latent")
-        for batch in (False, True)
+        run(pipeline, image, two_places, **scales, batch_passes=batch, output_type="latent") for batch in (False, True)
     )
     torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
 
 
-def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     def latents(**changes: object) -> torch.Tensor:
         return run(pipeline, image, two_places, output_type="latent", **changes)
 
     plain, one = latents(), driven(1, 9)
 
-    def changes(first: DrivenFace, second: DrivenFace) -> tuple[float, float]:
+    def changes(first: DrivenFace[MotionCode], second: DrivenFace[MotionCode]) -> tuple[float, float]:
         """The mean change of the latents at face 1 and at face 2."""
         change = (latents(driven=[first, second]) - plain).abs()
         return float(change[..., :4].mean()), float(change[..., 8:].mean())
 
     at_first, at_second = changes(one, driven(2, 9, seed=7))
     assert at_second > at_first
-    off = dict.fromkeys(("head_pose", "eyes", "emotion", "mouth"), False)
+    off = Regions(head=False, eyes=False, emotion=False, mouth=False)
     moved = []
-    for change in (replace(one, strength=0.5), replace(one, groups={"mouth": False}), replace(one, groups=off)):
+    for change in (replace(one, strength=0.5), replace(one, regions=Regions(mouth=False)), replace(one, regions=off)):
         at_first, at_second = changes(change, driven(2, 9))
         assert at_first > at_second
         moved.append(at_first)
@@ -78,19 +78,19 @@ def test_without_driven_faces_it_is_the_base_model(pipeline: FantasyPortraitPipe
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     free = run(pipeline, image, None, driven=[], output_type="latent")
     assert len(calls) == 2
-    assert torch.equal(free, run(pipeline, image, None, driven=[], guidance=Guidance(1, 1), output_type="latent"))
+    assert torch.equal(free, run(pipeline, image, None, driven=[], portrait_guidance_scale=1, output_type="latent"))
 
 
 def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     calls = []
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     given = {"driven": [driven(1, 9)], "num_inference_steps": 4, "output_type": "latent"}
-    run(pipeline, image, None, guidance=Guidance(1, 4, 0.0, 0.5), **given)
+    run(pipeline, image, None, portrait_guidance_end=0.5, **given)
     assert len(calls) == 2 + 2 + 1 + 1
 
 
 def test_prompts_need_no_text_encoder_where_their_rows_are_given(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with_encoder = run(pipeline, image, two_places, output_type="latent")
     row = pipeline.encode_prompt("")[0, :1]
@@ -104,10 +104,10 @@ def test_prompts_need_no_text_encoder_where_their_rows_are_given(
 
 
 def test_a_prompt_and_a_negative_prompt_are_read(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     def latents(**changes: object) -> torch.Tensor:
-        return run(pipeline, image, two_places, output_type="latent", guidance=Guidance(3, 4), **changes)
+        return run(pipeline, image, two_places, output_type="latent", guidance_scale=3, **changes)
 
     plain = latents()
     talk = latents(prompt="people talk")
@@ -144,11 +144,56 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
         return {"latents": torch.zeros_like(given["latents"])} if step == 1 else {}
 
-    out = run(pipeline, image, None, driven=[driven(1, 9)], callback_on_step_end=look, output_type="latent")
+    out = run(
+        pipeline,
+        image,
+        None,
+        driven=[driven(1, 9)],
+        callback_on_step_end=look,
+        callback_on_step_end_tensor_inputs=["latents", "denoised"],
+        output_type="latent",
+    )
     assert [row[0] for row in seen] == [0, 1] and seen[0][1] == 1000.0
     assert sorted(seen_keys) == ["denoised", "latents"]
     assert seen[0][2:] == ((HEIGHT // 8, WIDTH // 8, 3), np.uint8, torch.float32)
     assert not out.any()
+
+
+def test_a_callback_changes_prompt_embeds_for_the_later_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    given = {"driven": [driven(1, 9)], "num_inference_steps": 3, "guidance_scale": 3, "output_type": "latent"}
+    names = ["prompt_embeds", "negative_prompt_embeds"]
+
+    def latents(last: int, factor: float) -> list[torch.Tensor]:
+        """The latents after each step, where the prompt is scaled at the end of step `last`."""
+        seen = []
+
+        def scale(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, tensors: dict) -> dict:
+            assert list(tensors) == [*names, "latents"] and tensors["prompt_embeds"].shape == (1, 512, 32)
+            seen.append(tensors["latents"])
+            return {name: factor * tensors[name] for name in names} if step == last else {}
+
+        inputs = {"callback_on_step_end_tensor_inputs": [*names, "latents"]}
+        run(pipeline, image, None, callback_on_step_end=scale, **inputs, **given)
+        return seen
+
+    plain, same, changed = latents(0, 1.0), latents(1, 1.0), latents(0, 0.0)
+    assert all(map(torch.equal, plain, same))
+    assert torch.equal(changed[0], plain[0]) and not torch.equal(changed[1], plain[1])
+
+
+def test_a_callback_interrupts_the_remaining_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    seen: list[torch.Tensor] = []
+
+    def stop(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        seen.append(given["latents"])
+        pipe._interrupt = pipe.num_timesteps == 3
+        return {}
+
+    given = {"driven": [driven(1, 9)], "callback_on_step_end": stop, "output_type": "latent"}
+    out = run(pipeline, image, None, num_inference_steps=3, **given)
+    assert pipeline.interrupt and len(seen) == 1 and torch.equal(out, seen[0])
+    run(pipeline, image, None, num_inference_steps=2, **given)
+    assert not pipeline.interrupt and len(seen) == 1 + 2, "the next video is not interrupted"
 
 
 def test_cancel_stops_between_passes(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
@@ -170,13 +215,13 @@ def test_stream_decodes_when_asked(pipeline: FantasyPortraitPipeline, image: Pix
     assert counts == [1, 4, 4]
 
 
-def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     faces = [driven(1, 201), driven(2, 201)]
     lengths = []
     pipeline.transformer.register_forward_pre_hook(
         lambda module, args, kwargs: lengths.append(kwargs["hidden_states"].shape[2]), with_kwargs=True
     )
-    given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "portrait_guidance_scale": 1}
     given["output_type"] = "latent"
     assert run(pipeline, image, two_places, max_window_frames=81, **given).shape[2] == 51
     assert lengths == [21, 21, 21]
@@ -189,20 +234,20 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     ("changes", "words"),
     [
         ({"num_frames": 10}, "4 k \\+ 1"),
-        ({"driven": [driven(1, 5)]}, "one a frame"),
-        ({"max_window_frames": 80}, "4 k \\+ 1"),
+        ({"driven": [driven(1, 5)]}, "give one a frame"),
+        ({"callback_on_step_end_tensor_inputs": ["noise"]}, "give some of latents, denoised, prompt_embeds"),
         ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, changes: dict, words: str
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, changes: dict, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         run(pipeline, image, two_places, **changes)
 
 
 def test_a_face_that_is_not_on_the_map_is_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with pytest.raises(RequestError, match="face 3 is driven but others cover it"):
         run(pipeline, image, two_places, driven=[driven(3, 9)])
@@ -210,7 +255,7 @@ def test_a_face_that_is_not_on_the_map_is_refused(
 
 @pytest.mark.parametrize("config", [PyramidAttentionBroadcastConfig, FasterCacheConfig])
 def test_caches_that_mix_passes_are_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, config: type
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, config: type
 ) -> None:
     def timestep() -> int:
         return 500
@@ -222,14 +267,16 @@ def test_caches_that_mix_passes_are_refused(
             run(pipeline, image, two_places, batch_passes=batch)
 
 
-def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     """A mask for each latent frame only where groups are off."""
-    from fantasyportrait.pipelines.motion_inputs import motion_inputs, token_labels
+    from fantasyportrait.pipelines.motion_conditioning import motion_conditioning, token_labels
 
     labels = token_labels(two_places)
     faces = [driven(1, 17), driven(2, 17)]
-    whole = motion_inputs(pipeline.motion_adapter, faces, labels)
-    off = motion_inputs(pipeline.motion_adapter, [faces[0], replace(faces[1], groups={"eyes": False})], labels)
+    whole = motion_conditioning(pipeline.motion_adapter, faces, labels)
+    off = motion_conditioning(
+        pipeline.motion_adapter, [faces[0], replace(faces[1], regions=Regions(eyes=False))], labels
+    )
     assert whole.mask.shape[:2] == (1, 1) and off.mask.shape[:2] == (1, 5)
 
 
@@ -246,8 +293,8 @@ def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, i
     """Without noise left, what a step points to is what it makes."""
     last = {}
     pipeline(
-        image, [driven(1, 5)], num_frames=5, num_inference_steps=3, output_type="latent",
-        generator=torch.Generator().manual_seed(0),
+        image, [driven(1, 5)], num_frames=5, sampling=Sampling(num_inference_steps=3), output_type="latent",
+        callback_on_step_end_tensor_inputs=["latents", "denoised"],
         callback_on_step_end=lambda pipe, step, timestep, given: last.update(given) or {},
     )  # fmt: skip
     torch.testing.assert_close(last["denoised"], last["latents"])
@@ -262,7 +309,7 @@ def test_long_videos_keep_the_portraits_colours(
     monkeypatch.setattr(
         FantasyPortraitPipeline, "decode", lambda self, out, match=None: matched.append(match) or real(self, out, match)
     )
-    given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "portrait_guidance_scale": 1}
     windows = run(pipeline, image, None, max_window_frames=81, **given)
     whole = run(pipeline, image, None, max_window_frames=85, **given)
     assert matched[0] is image and matched[1] is None

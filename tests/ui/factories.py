@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from fantasyportrait.schema.regions import REGION_NAMES
 from ui.engine_values import WAN, EngineValues
-from ui.form import MOTION, REGION_NAMES, CardValues, OptionValues
+from ui.form import MOTION, CardValues, OptionValues
 
 CARD = CardValues(
     kind=MOTION,
