@@ -42,7 +42,7 @@ def measure(inputs: Inputs, model: Path | None, folder: Path) -> dict[str, Cost]
         "a photo of another shape": cost(lambda: animator.inputs.faces(inputs.portrait)),
         "a photo of the same shape": cost(lambda: animator.inputs.faces(inputs.portrait)),
     }
-    options: dict[str, Any] = {"duration": 1, "max_side": 256, "side_by_side": False}
+    options: dict[str, Any] = {"duration": 0.4, "max_side": 256, "side_by_side": False}
     requests = {"preview": fp.AnimationRequest(inputs.portrait, f"1={inputs.clip}", **options)}
     if model is not None:
         sampling = fp.Sampling(model=str(model), num_inference_steps=1)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.images.images import Pixels
+from fantasyportrait.schema.face import Face
 from tests.counting_nets import count_nets_loaded
 
 THREADS = 3
