@@ -1,6 +1,5 @@
 """Face analysis of a photo: detect the faces, fit the mesh, number them row by row, left to right."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +32,10 @@ class AnalysisResult(NamedTuple):
 
 
 class FaceAnalyser:
-    """Finds the faces of photos. One instance serves one thread at a time."""
+    """Finds the faces of photos. Thread-safe."""
 
-    def __init__(self, models_dir: Path | None = None, detector: str = "centerface") -> None:
-        models = FaceModels(models_dir)
+    def __init__(self, models: FaceModels | None = None, detector: str = "centerface") -> None:
+        models = models or FaceModels()
         self.canonical = models.canonical_face()
         self._detector = TiledDetector(models.photo_detector(detector))
         self._net = models.landmark_net()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.limits import Limits
 from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Landmarks
 from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, are_upright, best_orientation, rotated
 from fantasyportrait.images.images import Photo
@@ -132,7 +133,7 @@ def turn_messages(path: Path, turn: Rotation) -> list[str]:
     return [f"{path.name} was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright"] if turn else []
 
 
-def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir: Path | None) -> Rotation:
+def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models: FaceModels) -> Rotation:
     """Return the rotation of a clip whose `tracks` (none where no face was found) were made without one.
 
     A clip in which people stand upright is not read again. Of another one a few frames are looked at each way round.
@@ -144,7 +145,7 @@ def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir:
     rate = Fraction(_SAMPLED_FRAMES) / max(Fraction(length_s), Fraction(1, 5))
     with closing(decoder.frames(path, rate, max_side=_SIDE)) as frames:
         pictures = [pixels for (_, pixels), _ in zip(frames, range(_SAMPLED_FRAMES), strict=False)]
-    analyser = FaceAnalyser(models_dir)
+    analyser = FaceAnalyser(models)
     return best_orientation(pictures, lambda pixels: analyser.read(pixels).faces)
 
 

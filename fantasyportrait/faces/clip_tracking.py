@@ -52,7 +52,7 @@ def track_clip(
     start_s: float = 0.0,
     end_s: float | None = None,
     *,
-    models_dir: Path | None = None,
+    models: FaceModels | None = None,
     decoder: Decoder | None = None,
     store: SegmentStore | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -87,7 +87,7 @@ def track_clip(
         if progress is not None:
             progress(min(expected, round(expected * float(time) / needed_s)), expected)
 
-    analysis = _Analysis(info, FaceModels(models_dir), decoder, store)
+    analysis = _Analysis(info, models or FaceModels(), decoder, store)
     tracks = resample_tracks(analysis.up_to(until, on_time), span, decoder.limits.people)
     if not tracks:
         raise FaceError(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class InsightFace:
 
     def __init__(self, root: Path | None = None, threshold: float = 0.5, side: int = 640) -> None:
         """`root`: the folder of insightface's models (default: its own). Images are scaled to `side` px, 32 n."""
+        self._lock = threading.Lock()  # its package does not say that threads may share it
         app = require("insightface.app", extra="insightface", purpose="the detector insightface")
         try:
             with redirect_stdout(io.StringIO()):  # it prints what it loads into the output of the commands
@@ -48,7 +50,8 @@ class InsightFace:
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         """Faces of an RGB image (H, W, 3), best first."""
-        faces = self._analysis.get(np.ascontiguousarray(pixels[..., ::-1]))
+        with self._lock:
+            faces = self._analysis.get(np.ascontiguousarray(pixels[..., ::-1]))
         found = [_detection(face.bbox, face.det_score, face.kps) for face in faces]
         return sorted(found, key=lambda detection: -detection.score)
 

@@ -118,12 +118,12 @@ def test_the_original_detector_finds_faces_too(models_dir: Path, two_person: Pat
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
     with pytest.raises(WeightsError, match="weights fetch face-nets"):
-        FaceAnalyser(folder, "original")
+        FaceAnalyser(FaceModels(folder), "original")
     (folder / "wan/adapter").mkdir(parents=True)
     write_tiny_detector(folder / "wan/adapter/face_det.onnx")
     pixels = load_photo(two_person).pixels
     left, top, right, bottom = FACES[0]
     column, row = (left + right) // 2, (top + bottom) // 2
     middle = np.ascontiguousarray(pixels[max(row - 160, 0) : row + 160, column - 160 : column + 160])
-    (face,) = FaceAnalyser(folder, "original").find(middle)
+    (face,) = FaceAnalyser(FaceModels(folder), "original").find(middle)
     assert box_iou(face.box, np.array([160 - 74, 160 - 98, 160 + 74, 160 + 98], np.float32)) > 0.5
