@@ -55,7 +55,7 @@ class InputReader:
         photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
         """
         given = as_portrait(portrait, "portrait")
-        check_choice("detector", detector, DETECTORS)
+        check_choice("detector", detector, tuple(DETECTORS))
         original = self.decoder.photo(given) if isinstance(given, Path) else given
         notes = list(original.notes)
         if detector == "insightface":

@@ -5,8 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from fantasyportrait.schema.options import get_option
 from fantasyportrait.schema.presets import match_preset
-from fantasyportrait.schema.sampling import MAX_PROMPT_LENGTH, Sampling
+from fantasyportrait.schema.sampling import Sampling
 from ui import engine_values, form
 
 ENGINE_INFO = (
@@ -135,11 +136,11 @@ def _shortcuts(defaults: Sampling) -> tuple[gr.Radio, gr.Radio, gr.Slider]:
 def _prompts() -> tuple[gr.Textbox, gr.Textbox]:
     # Empty, not nothing: nothing is what would be sent as long as nobody has opened the accordion.
     prompt = gr.Textbox(
-        "", label="Prompt", lines=2, max_length=MAX_PROMPT_LENGTH, interactive=True, elem_id="prompt",
+        "", label="Prompt", lines=2, max_length=get_option(Sampling, "prompt").max_length or 0, interactive=True, elem_id="prompt",
         info="What the video shows; may be empty",
     )  # fmt: skip
     negative_prompt = gr.Textbox(
-        "", label="Negative prompt", lines=2, max_length=MAX_PROMPT_LENGTH, interactive=True,
+        "", label="Negative prompt", lines=2, max_length=get_option(Sampling, "prompt").max_length or 0, interactive=True,
         info="What it should not show; used where text guidance is above 1",
     )  # fmt: skip
     return prompt, negative_prompt
