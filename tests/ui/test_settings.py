@@ -15,7 +15,7 @@ def test_limits_are_public_on_a_space_unless_the_flag_says_otherwise(monkeypatch
 
 
 def test_what_visitors_bring_is_decoded_in_children() -> None:
-    upright = Settings(public=True).animator().decoder
+    upright = Settings(public=True).animator().inputs.decoder
     decoder = upright._decoder
     assert isinstance(decoder, SandboxDecoder) and upright.limits is PUBLIC
     decoder.close()
