@@ -1,6 +1,6 @@
 # A few commands over ordinary ones: the README shows them for machines without make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test app lint lock fuzz models
+.PHONY: help demo test app lint lock fuzz models reference
 
 # Any python from 3.10 to 3.13;  make demo PYTHON=python3.12  picks one.
 PYTHON ?=
@@ -21,6 +21,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
+	@echo "make reference  write docs/reference.md from the options"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -57,6 +58,9 @@ lock: | $(PY)
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
+
+reference: | $(PY)
+	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null

@@ -22,14 +22,20 @@ def flags_of(owner: type, mark: str = "", without: Collection[str] = ()) -> list
 
 def flag(option: Option, mark: str = "") -> inspect.Parameter:
     """The flag of an option as a parameter for typer; its default None means that it was not given."""
-    name = option.name.replace("_", "-")
-    spelling = option.flag or (f"--{name}/--no-{name}" if option.kind is bool else f"--{name}")
     metavar = None if option.kind is bool else option.metavar or "|".join(option.choices) or None
     kind: Any = option.kind
-    about = typer.Option(spelling, metavar=metavar, help=f"{mark}{option.doc}. [default: {default_text(option)}]")
+    about = typer.Option(
+        spelling(option), metavar=metavar, help=f"{mark}{option.doc}. [default: {default_text(option)}]"
+    )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, about]
     )
+
+
+def spelling(option: Option) -> str:
+    """The flag as it is written: --name, or --name/--no-name for a switch, where the option has none of its own."""
+    name = option.name.replace("_", "-")
+    return option.flag or (f"--{name}/--no-{name}" if option.kind is bool else f"--{name}")
 
 
 def default_text(option: Option) -> str:

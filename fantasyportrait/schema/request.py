@@ -72,11 +72,12 @@ class AnimationRequest:
 
     # fmt: off
     portrait: Annotated[Converted[PortraitLike, Portrait], Option(
-        "The portrait: a photo of one or several people", "inputs", flag="", advanced=True,
+        "The portrait: a photo of one or several people",
+        "inputs", flag="", metavar="PATH", default_text="required", advanced=True,
     )] = Converted(as_portrait)
     cast: Annotated[Converted[Role | str | Iterable[Role | str], tuple[Role, ...]], Option(
         "What each face plays; a face that is not named stays still",
-        "inputs", flag="", metavar="FACE=SOURCE", advanced=True,
+        "inputs", flag="", metavar="FACE=SOURCE", default_text="required", advanced=True,
     )] = Converted(as_cast)
     engine: Annotated[str, Option(
         "What makes the frames: preview on the CPU in seconds, wan by diffusion in minutes",

@@ -73,7 +73,7 @@ def test_options_are_complete(owner: type, option: Option) -> None:
     assert low < high and step > 0
     if option.slider and option.limits:
         assert option.limits[0] <= low and high <= option.limits[1] and low <= option.default <= high
-    assert option.default is not None or option.default_text or option.name in ("portrait", "cast")
+    assert option.default is not None or option.default_text
 
 
 @pytest.mark.parametrize(("owner", "option"), OPTIONS)
