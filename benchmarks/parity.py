@@ -2,13 +2,13 @@
 
 python -m benchmarks.parity [folder of cases]
 
-PARITY_SALT names the weights' salt, as for the tests.
+Without a folder: the cases of PARITY_DIR, or the committed ones. PARITY_SALT is the weights' salt, as for the tests.
 """
 
-import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,9 @@ from tests.parity.test_transformer import alone, box_labels, context, driven, mo
 Row = tuple[str, float, float]
 
 
-def main(folder: Path) -> None:
+def main(cases: Cases) -> None:
     """Print a line for each case: its largest error and its tolerance."""
-    for name, error, allowed in rows(Cases(folder, os.environ.get("PARITY_SALT", "a"))):
+    for name, error, allowed in rows(cases):
         print(f"{name:<44} {error:9.1e}  of {allowed:.0e}")
 
 
@@ -75,4 +75,5 @@ def largest(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "parity")
+    chosen = Cases.from_environment()
+    main(replace(chosen, folder=Path(sys.argv[1])) if len(sys.argv) > 1 else chosen)

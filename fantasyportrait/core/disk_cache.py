@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.locked_folder import WORK_PREFIX
 
 T = TypeVar("T")
 
@@ -20,9 +21,6 @@ CACHE_EXPIRY_S = 30 * 24 * 3600.0
 """How long an entry that is not used is kept on a user's own machine."""
 
 _CHECKSUMS = "sha256.json"
-_TEMP_PREFIX = ".tmp-"
-# What a process that was killed left behind.
-_STALE_S = 3600.0
 
 
 def content_key(path: Path, description: str) -> str:
@@ -67,40 +65,30 @@ class DiskCache:
 
     def store(self, key: str, write: Callable[[Path], None]) -> None:
         """Let `write` fill a folder, then the entry; a full disk or one that cannot be written costs only the cache."""
-        try:
+        with suppress(OSError):  # also where another process stored the same entry first
             self.folder.mkdir(parents=True, exist_ok=True)
-            temp_dir = Path(tempfile.mkdtemp(dir=self.folder, prefix=_TEMP_PREFIX))
-        except OSError:
-            return
-        try:
-            write(temp_dir)
-            checksums = {file.name: file_sha256(file) for file in temp_dir.iterdir()}
-            (temp_dir / _CHECKSUMS).write_text(json.dumps(checksums), encoding="utf-8")
-            os.replace(temp_dir, self.folder / key)
-        except OSError:  # also where another process stored the same entry first
-            shutil.rmtree(temp_dir, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(temp_dir, ignore_errors=True)
-            raise
+            with atomic_write(self.folder / key) as entry:
+                entry.mkdir(mode=0o700)
+                write(entry)
+                checksums = {file.name: file_sha256(file) for file in entry.iterdir()}
+                (entry / _CHECKSUMS).write_text(json.dumps(checksums), encoding="utf-8")
         self._prune()
 
     def _prune(self) -> None:
         """Remove what is expired, then the entries used longest ago beyond those that are kept."""
         now, places, left = time.time(), self.entries, self.max_bytes
         for used, size, entry in sorted(self._list_entries(), reverse=True):
-            if entry.name.startswith(_TEMP_PREFIX):
-                keep = used > now - _STALE_S  # another process may be writing it
-            else:
-                places, left = places - 1, left - size
-                keep = places >= 0 and left >= 0 and used > now - self.expiry_s
-            if not keep:
+            places, left = places - 1, left - size
+            if places < 0 or left < 0 or used <= now - self.expiry_s:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _list_entries(self) -> list[tuple[float, int, Path]]:
-        """(time of the last use, bytes, folder) of each entry, whole or not."""
+        """(time of the last use, bytes, folder) of each entry."""
         found = []
         with suppress(OSError):
             for entry in self.folder.iterdir():
+                if entry.name.startswith(WORK_PREFIX):
+                    continue  # it is being written
                 with suppress(OSError):
                     size = sum(file.stat().st_size for file in entry.iterdir())
                     found.append((entry.stat().st_mtime, size, entry))

@@ -53,3 +53,8 @@ class Cancelled(FantasyPortraitError):
     """The user stopped the work; 130 is the shell's code for Ctrl-C."""
 
     exit_code = 130
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, at most 200 characters; the error's type where it has no text."""
+    return (str(error).splitlines() or [""])[0].strip()[:200] or type(error).__name__

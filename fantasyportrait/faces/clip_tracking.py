@@ -24,7 +24,7 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.schema.timeline import frame_count
 
 # To be raised with every change that moves a landmark: cached readings of older versions are then no longer used.
-TRACKER_VERSION = 3
+TRACKER_VERSION = 4
 MAX_SIDE = 960
 # Of clips with more frames a second, some are passed over: readings are interpolated onto the rows in any case.
 READINGS_A_SECOND = Fraction(32)

@@ -36,31 +36,51 @@ class Descriptor:
 
 
 def assign(costs: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Pairs (row, column) of low total cost, each row and column at most once; infinite costs are never paired.
+    """Pairs (row, column), each row and column at most once: as many as possible, and of these the least total cost.
 
-    Cheapest pair first, then partners are exchanged while that lowers the sum: the best answer for the few people of
-    a clip, and a good one for a crowd.
+    Infinite costs are never paired. Exact for any shape, in O(N^2 M) for N rows and M columns or the reverse, N <= M.
     """
-    open_costs = costs.copy()
-    pairs: list[tuple[int, int]] = []
-    while open_costs.size and np.isfinite(open_costs).any():
-        row, column = divmod(int(np.argmin(open_costs)), costs.shape[1])
-        pairs.append((row, column))
-        open_costs[row, :] = np.inf
-        open_costs[:, column] = np.inf
-    improved = True
-    while improved:
-        improved = False
-        for i, (row, column) in enumerate(pairs):
-            for j, (other_row, other_column) in enumerate(pairs[:i]):
-                swapped = costs[row, other_column] + costs[other_row, column]
-                if swapped < costs[row, column] + costs[other_row, other_column] - 1e-9:
-                    pairs[i], pairs[j] = (row, other_column), (other_row, column)
-                    improved = True
-                    break
-            if improved:
-                break
-    return pairs
+    if costs.shape[0] > costs.shape[1]:
+        return [(row, column) for column, row in assign(costs.T)]
+    possible = np.isfinite(costs)
+    if not possible.any():
+        return []
+    low, high = float(costs[possible].min()), float(costs[possible].max())
+    # An impossible pair costs more than the other pairs can save, so the solution has as few of them as there can be.
+    impossible = high + len(costs) * (high - low) + 1
+    owners = _cheapest_owners(np.where(possible, costs, impossible))
+    return [(row, column) for column, row in enumerate(owners) if row >= 0 and possible[row, column]]
+
+
+def _cheapest_owners(costs: NDArray[np.float64]) -> list[int]:
+    """The row of each column, -1 where there is none: every row has a column, and the total cost is the least.
+
+    Costs (N, M) are finite, N <= M. Shortest augmenting paths (Crouse, "On implementing 2D rectangular assignment
+    algorithms", 2016): each row takes a free column and may move earlier rows to other columns; potentials keep the
+    reduced costs at 0 or more, so that Dijkstra's algorithm finds the cheapest such path.
+    """
+    row_potentials, column_potentials = np.zeros(costs.shape[0]), np.zeros(costs.shape[1])
+    owners = np.full(costs.shape[1], -1)
+    for start in range(len(costs)):
+        distances, previous = np.full(len(owners), np.inf), np.full(len(owners), -1)
+        done = np.zeros(len(owners), np.bool_)
+        row, column, distance = start, -1, 0.0
+        while row >= 0:
+            reached = distance + costs[row] - row_potentials[row] - column_potentials
+            shorter = ~done & (reached < distances)
+            distances[shorter], previous[shorter] = reached[shorter], column
+            column = int(np.argmin(np.where(done, np.inf, distances)))
+            distance, row = distances[column], owners[column]
+            done[column] = row >= 0
+        saved = distance - distances[done]
+        row_potentials[owners[done]] += saved
+        column_potentials[done] -= saved
+        row_potentials[start] += distance
+        while column >= 0:
+            before = previous[column]
+            owners[column] = owners[before] if before >= 0 else start
+            column = before
+    return [int(row) for row in owners]
 
 
 def _colours(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

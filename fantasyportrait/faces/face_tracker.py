@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import box_iou
-from fantasyportrait.faces.descriptor import assign
 from fantasyportrait.faces.detect import Detection, Detector
 from fantasyportrait.faces.detection_schedule import Search
 from fantasyportrait.faces.face_models import FaceModels
@@ -16,7 +15,7 @@ from fantasyportrait.faces.mouth_texture import mouth_patch
 from fantasyportrait.faces.numbering import TrackletIdentity
 from fantasyportrait.faces.segments import TrackedFace
 from fantasyportrait.faces.tracker_state import TrackerState
-from fantasyportrait.faces.tracklet import MAX_DESCRIPTOR_DISTANCE, Observation, Tracklet
+from fantasyportrait.faces.tracklet import MAX_DESCRIPTOR_DISTANCE, Observation, Tracklet, assign_people
 
 _PRESENT = 0.5
 _SMALLEST = 16
@@ -119,7 +118,7 @@ class FaceTracker:
         costs = np.array(
             [[tracklet.cost(frame, time_s, observation, cut) for observation in seen] for tracklet in state.tracklets]
         ).reshape(len(state.tracklets), len(seen))
-        owners = {column: state.tracklets[row] for row, column in assign(costs)}
+        owners = {column: state.tracklets[row] for row, column in assign_people(costs)}
         tracked_faces: list[TrackedFace] = []
         present: list[Tracklet] = []
         for index, observation in enumerate(seen):

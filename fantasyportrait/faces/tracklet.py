@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import bounding_box
-from fantasyportrait.faces.descriptor import Descriptor
+from fantasyportrait.faces.descriptor import Descriptor, assign
 from fantasyportrait.faces.landmarks import Crop
 
 # Descriptor distances (see `identity.Descriptor.distance`).
@@ -16,6 +16,8 @@ _SUDDEN = 0.25
 _SHORT_S = 0.5
 # Mean way of the landmarks in one frame, in face sides: nobody takes another's place and expression so exactly.
 _STILL = 0.05
+# What a face costs that is a new person: the largest `Tracklet.cost` of a face that did not change suddenly.
+_NEW = 0.75
 # The descriptor is the mean of about so many frames.
 _MEMORY = 30
 
@@ -131,3 +133,18 @@ class Tracklet:
     def _is_static(self, observation: Observation) -> bool:
         way = np.linalg.norm(observation.points[:, :2] - self.last.points[:, :2], axis=1).mean()
         return float(way) < _STILL * self.last.side
+
+
+def assign_people(costs: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Pairs (person, face) of least total cost, for costs (people, faces) of `Tracklet.cost`; other faces are new.
+
+    A new person has a cost too. Without it, a third person of similar look who appears while somebody is out of the
+    frame would take over the place of a person who did not move, only because this pairs one person more.
+    """
+    people, faces = costs.shape
+    pairs = [pair for pair in assign(np.vstack([costs, np.full((faces, faces), _NEW)])) if pair[0] < people]
+    # After a sudden change of light a possible face costs more than a new person, and is still the same person.
+    rest = costs.copy()
+    for person, face in pairs:
+        rest[person], rest[:, face] = np.inf, np.inf
+    return pairs + assign(rest)

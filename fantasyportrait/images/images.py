@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from fantasyportrait.core.atomic_write import atomic_write, output_errors
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.core.optional import require
-from fantasyportrait.images.atomic_write import atomic_path, output_errors
 from fantasyportrait.images.exif_orientation import upright
 from fantasyportrait.images.input_checks import check_file, is_video_file
 from fantasyportrait.images.input_file import open_file
@@ -71,8 +71,8 @@ def save_image(path: Path, pixels: Pixels) -> None:
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
-    with atomic_path(path) as partial, output_errors(path):
-        Image.fromarray(pixels).save(partial, kind, **({} if kind == "PNG" else {"quality": 95}))
+    with output_errors(path), atomic_write(path) as made:
+        Image.fromarray(pixels).save(made, kind, **({} if kind == "PNG" else {"quality": 95}))
 
 
 def even_size(width: int, height: int, cap: int) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fantasyportrait.images.atomic_write import OutputFile
 from fantasyportrait.media.filter_graph import FilterGraph, filter_chain, two_input_graph
+from fantasyportrait.media.output_file import OutputFile
 from fantasyportrait.schema.timeline import round_half_up
 
 _PALETTE_BYTES = 48 * 1024 * 1024

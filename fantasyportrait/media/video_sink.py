@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from fantasyportrait.images.atomic_write import OutputFile
+from fantasyportrait.media.output_file import OutputFile
 from fantasyportrait.media.sound import SAMPLE_RATE, Block
 from fantasyportrait.schema.timeline import round_half_up
 

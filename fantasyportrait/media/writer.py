@@ -1,7 +1,7 @@
 """Frames and sound out: the format follows the name, and the file appears whole or not at all."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.atomic_write import atomic_write, output_errors
 from fantasyportrait.core.errors import OutputError
-from fantasyportrait.images.atomic_write import atomic_path, output_errors
 from fantasyportrait.media.image_sinks import FolderSink, GifSink
 from fantasyportrait.media.sound import Block
 from fantasyportrait.media.video_sink import VideoSink
@@ -90,15 +90,16 @@ class VideoWriter:
 
     @contextmanager
     def _sink_context(self) -> Iterator[_Sink]:
-        with atomic_path(self._path) as partial:
+        with ExitStack() as stack:
             with self._as_output_error():
-                sink = self._open(partial)
-            with closing(sink):
-                yield sink
-                if not self._frames:
-                    raise OutputError(f"cannot write {self._path}: there is not a single frame")
-                with self._as_output_error():
-                    sink.finish()
+                made = stack.enter_context(atomic_write(self._path))
+                sink = stack.enter_context(closing(self._open(made)))
+            yield sink
+            if not self._frames:
+                raise OutputError(f"cannot write {self._path}: there is not a single frame")
+            with self._as_output_error():
+                sink.finish()
+                stack.close()
 
     @contextmanager
     def _as_output_error(self) -> Iterator[None]:

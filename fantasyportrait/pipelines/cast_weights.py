@@ -6,8 +6,6 @@ where memory is short. The base's own shards hold float32, which loading would t
 
 import json
 import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +13,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
-# Nobody writes to a half for so long: its process was killed.
-_STALE_S = 600.0
 
 
 def cast_folder(
@@ -39,12 +36,10 @@ def cast_folder(
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
     note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
-    remove_stale_copies(folder, precision)
-    half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{out.name}-"))
     try:
-        _fill(folder, half, precision, cancel or CancelToken())
-        if not has_cast_weights(folder, precision):
-            half.replace(out)
+        with atomic_write(out) as made:
+            made.mkdir(mode=0o700)
+            _fill(folder, made, precision, cancel or CancelToken())
     except (OSError, RuntimeError, SafetensorError) as error:
         if has_cast_weights(folder, precision):
             return out  # another process was faster, with the same result
@@ -52,8 +47,6 @@ def cast_folder(
             f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
             f"{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
         ) from error
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
     return out
 
 
@@ -64,17 +57,6 @@ def has_cast_weights(folder: Path, precision: torch.dtype) -> bool:
 
 def _copy(folder: Path, precision: torch.dtype) -> Path:
     return folder.with_name(f"{folder.name}-{str(precision).removeprefix('torch.')}")
-
-
-def remove_stale_copies(folder: Path, precision: torch.dtype) -> None:
-    """Remove what killed processes left of their copies."""
-    for half in folder.parent.glob(f".{_copy(folder, precision).name}-*"):
-        try:
-            touched_s = max(path.stat().st_mtime for path in (half, *half.iterdir()))
-        except OSError:
-            continue  # it was renamed or removed at this moment
-        if touched_s < time.time() - _STALE_S:
-            shutil.rmtree(half, ignore_errors=True)
 
 
 def _fill(folder: Path, out: Path, precision: torch.dtype, cancel: CancelToken) -> None:

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.cast_weights import has_cast_weights, remove_stale_copies
+from fantasyportrait.core.locked_folder import remove_stale
+from fantasyportrait.pipelines.cast_weights import has_cast_weights
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.planning.estimate import Estimate, TimeCorrection
 from fantasyportrait.planning.machine import GIB, Machine, measure_machine
@@ -158,11 +159,11 @@ class Planner:
 
     def _disk_gib(self) -> float:
         """What the disk has left for the copy of the transformer that is mapped; endless where there is nothing to
-        copy, or the copy is there. Halves that a killed process has left are removed first."""
+        copy, or the copy is there. What a killed process left of one is removed first."""
         precision = resolve_dtype(self._runtime_config, resolve_device(self._runtime_config))
         if self._folder is None or self._gguf is not None or has_cast_weights(self._folder / "transformer", precision):
             return math.inf
-        remove_stale_copies(self._folder / "transformer", precision)
+        remove_stale(self._folder)
         return shutil.disk_usage(self._folder).free / GIB
 
     def _key(self, profile: Profile, job: Workload) -> TimingKey:

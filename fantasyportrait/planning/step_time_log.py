@@ -1,14 +1,13 @@
 """How long steps really took on this machine: a small JSON file that makes the next estimate better."""
 
 import json
-import os
 import statistics
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.planning.estimate import TimeCorrection
 
 _RUNS = 20
@@ -75,13 +74,8 @@ class StepTimeLog:
         rows = [asdict(each) for each in (*self.runs(), run)[-_RUNS:]]
         with suppress(OSError):  # a cache is never in the way
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            handle, half = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.name}-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as opened:
-                    json.dump({"runs": rows}, opened, indent=1)
-                os.replace(half, self.file)
-            finally:
-                Path(half).unlink(missing_ok=True)
+            with atomic_write(self.file) as made:
+                made.write_text(json.dumps({"runs": rows}, indent=1), encoding="utf-8")
 
     def runs(self) -> tuple[StepTiming, ...]:
         """The runs of the file, oldest first."""

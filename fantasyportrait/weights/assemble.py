@@ -5,13 +5,12 @@ device map is in play; a folder works with all of them.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.core.tensor_check import Shape, check_tensors
 from fantasyportrait.weights.convert import convert_tensors, save_tensors
@@ -63,15 +62,17 @@ def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
         raise OutputError(f"{out} was not made from a base and an adapter and is left alone: choose another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        with atomic_write(out) as made:
+            made.mkdir(mode=0o700)
+            _fill(sources, networks, made)
+            _write_json(made / MANIFEST, fingerprint)
+            if out.exists():  # it goes with the hidden folder, since a folder that is not empty cannot be replaced
+                out.replace(made.with_name(f"{out.name}.before"))
     except OSError as error:
-        raise OutputError(f"{out} cannot be made ({error.strerror}): choose another folder for the models") from error
-    try:
-        _fill(sources, networks, half)
-        _write_json(half / MANIFEST, fingerprint)
-        _move(half, out)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+        if _read_manifest(out) != fingerprint:  # otherwise another process was faster, with the same result
+            raise OutputError(
+                f"{out} cannot be written ({error.strerror or error}): close what uses it, or choose another folder"
+            ) from error
     return out
 
 
@@ -154,20 +155,6 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None
-
-
-def _move(half: Path, out: Path) -> None:
-    """Put the finished folder in its place; an older one goes away first, since folders cannot replace each other."""
-    try:
-        if out.exists():
-            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
-            out.replace(old / out.name)
-            shutil.rmtree(old, ignore_errors=True)
-        half.replace(out)
-    except OSError as error:
-        if _read_manifest(out) == _read_manifest(half):
-            return  # another process was faster, with the same result
-        raise OutputError(f"{out} cannot be replaced ({error.strerror}): close what uses it, or delete it") from error
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

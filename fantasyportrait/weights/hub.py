@@ -4,12 +4,15 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from fantasyportrait.core.errors import OutputError, WeightsError
+from fantasyportrait.core.errors import OutputError, WeightsError, first_line
 from fantasyportrait.core.optional import require
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
 
 TOKEN_VARIABLE = "HF_TOKEN"
 LISTING_TIMEOUT_S = 30.0
@@ -17,52 +20,27 @@ LISTING_TIMEOUT_S = 30.0
 _REFUSALS = (401, 403, 404)
 
 
-@dataclass(frozen=True)
-class HubFile:
-    """A file of a repository: its size in bytes and a digest, of its content or as git counts it."""
-
-    path: str
-    size: int
-    sha256: str | None
-    """Of large files (LFS); None for small ones, which have only the next."""
-    git_sha1: str | None
-
-
-@dataclass(frozen=True)
-class RepoInfo:
-    """Every file of a repository at one commit."""
-
-    repo: str
-    commit: str
-    files: tuple[HubFile, ...]
-
-
 def is_offline() -> bool:
     """Whether the user has forbidden the hub (HF_HUB_OFFLINE=1)."""
     return bool(_library(".constants").HF_HUB_OFFLINE)
 
 
-def read_repo_info(repo: str, revision: str) -> RepoInfo:
-    """What the repository holds at `revision`, resolved to a commit. Raises `WeightsError`."""
-    library = _library()
+def read_repo_info(repo: str, revision: str) -> "ModelInfo":
+    """The repository at `revision`: its commit in `sha`, and in `siblings` the size and the digest of each file.
+
+    The digest is `lfs.sha256` for a large file, `blob_id` (git's) for a small one. Raises `WeightsError`.
+    """
+    # The library's dry run sends a request for each file, returns no digests, and makes folders.
+    api = _library().HfApi()
     with _translated_errors(f"the list of files of {repo} at {revision}"):
-        info = library.HfApi().model_info(
+        info: ModelInfo = api.model_info(
             repo, revision=revision, files_metadata=True, timeout=LISTING_TIMEOUT_S, token=_token()
         )
-    files = [
-        HubFile(
-            file.rfilename,
-            int(file.size or 0),
-            getattr(file.lfs, "sha256", None),
-            None if file.lfs else file.blob_id,
-        )
-        for file in info.siblings or ()
-    ]
-    return RepoInfo(repo, str(info.sha), tuple(files))
+    return info
 
 
-def download_file(repo_info: RepoInfo, file: HubFile, folder: Path) -> Path:
-    """Fetch one file into `folder`, at its path in the repository.
+def download_file(repo: str, commit: str, path: str, folder: Path) -> Path:
+    """Fetch one file of a repository into `folder`, at its path in the repository.
 
     A file that is there as at that commit is kept, and a connection that breaks is taken up where it stopped: both are
     the library's work.
@@ -70,12 +48,8 @@ def download_file(repo_info: RepoInfo, file: HubFile, folder: Path) -> Path:
     Raises `WeightsError`, or `OutputError` where the disk is full or the folder is not writable.
     """
     library = _library()
-    with _translated_errors(f"{file.path} of {repo_info.repo}"):
-        return Path(
-            library.hf_hub_download(
-                repo_info.repo, file.path, revision=repo_info.commit, local_dir=str(folder), token=_token()
-            )
-        )
+    with _translated_errors(f"{path} of {repo}"):
+        return Path(library.hf_hub_download(repo, path, revision=commit, local_dir=str(folder), token=_token()))
 
 
 def _library(module: str = "") -> ModuleType:
@@ -106,10 +80,6 @@ def _translated_errors(what: str) -> Iterator[None]:
                 f"agreement, accept it there and set {TOKEN_VARIABLE}"
             ) from error
         raise WeightsError(
-            f"{what} cannot be fetched ({_first_line(error)}): finished files are kept; run the command again when the "
+            f"{what} cannot be fetched ({first_line(error)}): finished files are kept; run the command again when the "
             "network is there"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0].strip()[:200] or type(error).__name__

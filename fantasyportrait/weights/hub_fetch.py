@@ -5,27 +5,31 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fantasyportrait.core.errors import OutputError, RequestError, WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.weights.catalog import SMALL_MODELS
-from fantasyportrait.weights.hub import HubFile, RepoInfo, download_file, is_offline, read_repo_info
+from fantasyportrait.weights.hub import download_file, is_offline, read_repo_info
 from fantasyportrait.weights.hub_catalog import HUB_MODELS, HubModel, with_dependencies
 from fantasyportrait.weights.hub_manifest import Snapshot, SnapshotFile, git_sha1, hub_state, write_manifest
 from fantasyportrait.weights.store import fetch_models, models_dir
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Download:
-    """One download: its row, the files that belong to it, and the bytes that are still to come."""
+    """One download: its row and folder, the hub's commit, the files that belong to it, the bytes still to come."""
 
     row: HubModel
     target: Path
-    repo_info: RepoInfo
-    files: tuple[HubFile, ...]
+    commit: str
+    files: tuple["RepoSibling", ...]
     bytes_left: int
 
 
@@ -78,18 +82,18 @@ def _plan_download(row: HubModel, target: Path) -> _Download:
         raise WeightsError(
             f"{row.name} is not complete in {target} and HF_HUB_OFFLINE forbids the hub: unset it to fetch"
         )
-    repo_info = read_repo_info(row.repo, row.revision)
-    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(file.path, want) for file in repo_info.files)]
+    info = read_repo_info(row.repo, row.revision)
+    commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or ()}
+    absent = [want for want in row.files if not any(fnmatch.fnmatchcase(path, want) for path in listed)]
     if absent:
-        raise WeightsError(
-            f"{row.repo} has no {absent[0]} at {repo_info.commit[:12]}: a newer version may know where it is"
-        )
-    wanted = [file for file in repo_info.files if any(fnmatch.fnmatchcase(file.path, want) for want in row.files)]
-    outside = [file.path for file in wanted if ".." in Path(file.path).parts or Path(file.path).is_absolute()]
+        raise WeightsError(f"{row.repo} has no {absent[0]} at {commit[:12]}: a newer version may know where it is")
+    wanted = [path for path in listed if any(fnmatch.fnmatchcase(path, want) for want in row.files)]
+    outside = [path for path in wanted if ".." in Path(path).parts or Path(path).is_absolute()]
     if outside:
         raise WeightsError(f"{row.repo} lists {outside[0]}, which leads out of the models folder: it is refused")
-    left = sum(file.size for file in wanted if _size(target / file.path) != file.size)
-    return _Download(row, target, repo_info, tuple(wanted), left)
+    files = tuple(listed[path] for path in wanted)
+    left = sum(file.size or 0 for file in files if _size(target / file.rfilename) != file.size)
+    return _Download(row, target, commit, files, left)
 
 
 def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
@@ -97,12 +101,10 @@ def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
     standing = next(path for path in (target, *target.absolute().parents) if path.exists())
     free = shutil.disk_usage(standing).free
     for download in downloads:
+        whole = sum(file.size or 0 for file in download.files)
         say(
-            f"{download.row.name}: {_gb(download.bytes_left)} of {_gb(sum(file.size for file in download.files))} to "
-            "fetch from "
-            f"{download.row.repo} (commit {download.repo_info.commit[:12]}, {download.row.licence}) into "
-            f"{download.target}; "
-            f"{_gb(free)} are free"
+            f"{download.row.name}: {_gb(download.bytes_left)} of {_gb(whole)} to fetch from {download.row.repo} "
+            f"(commit {download.commit[:12]}, {download.row.licence}) into {download.target}; {_gb(free)} are free"
         )
     total = sum(download.bytes_left for download in downloads)
     if total > free:
@@ -113,24 +115,24 @@ def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
 
 
 def _fetch(download: _Download, say: Say) -> None:
-    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.repo_info.commit, {}))
+    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.commit, {}))
     verified: dict[str, SnapshotFile] = {}
     for number, file in enumerate(download.files, start=1):
-        say(f"{download.row.name}: file {number} of {len(download.files)}, {file.path} ({_gb(file.size)})")
-        verified[file.path] = _fetch_file(download, file, say)
-    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.repo_info.commit, verified))
+        say(f"{download.row.name}: file {number} of {len(download.files)}, {file.rfilename} ({_gb(file.size or 0)})")
+        verified[file.rfilename] = _fetch_file(download, file, say)
+    write_manifest(download.target, download.row.name, Snapshot(download.row.repo, download.commit, verified))
 
 
-def _fetch_file(download: _Download, file: HubFile, say: Say) -> SnapshotFile:
+def _fetch_file(download: _Download, file: "RepoSibling", say: Say) -> SnapshotFile:
     """The file, fetched where it is not there yet, and once more where what is there is not the hub's."""
-    known = download.target / file.path
+    known = download.target / file.rfilename
     if known.is_file():
         right = _verified(known, file)
         if right is not None:
             return right
         say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it anew")
         known.unlink()
-    path = download_file(download.repo_info, file, download.target)
+    path = download_file(download.row.repo, download.commit, file.rfilename, download.target)
     right = _verified(path, file)
     if right is None:
         path.unlink()
@@ -141,13 +143,13 @@ def _fetch_file(download: _Download, file: HubFile, say: Say) -> SnapshotFile:
     return right
 
 
-def _verified(path: Path, file: HubFile) -> SnapshotFile | None:
+def _verified(path: Path, file: "RepoSibling") -> SnapshotFile | None:
     """Size and sha256 of the file if they are those of the hub."""
     size = path.stat().st_size
-    if size != file.size or (file.sha256 is None and file.git_sha1 and git_sha1(path) != file.git_sha1):
+    if size != file.size or (file.lfs is None and file.blob_id not in (None, git_sha1(path))):
         return None
     digest = file_sha256(path)
-    return SnapshotFile(size, digest) if file.sha256 in (None, digest) else None
+    return SnapshotFile(size, digest) if file.lfs is None or file.lfs.sha256 == digest else None
 
 
 def _size(path: Path) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.weights.hub_catalog import HUB_MODELS, HubModel
@@ -88,11 +89,10 @@ def read_manifest(folder: Path) -> dict[str, Snapshot]:
 def write_manifest(folder: Path, name: str, fetched: Snapshot) -> None:
     """Put a download into the folder's manifest, in place of what that row had there. Raises `OutputError`."""
     rows = {key: asdict(row) for key, row in {**read_manifest(folder), name: fetched}.items()}
-    temporary = folder / f"{MANIFEST}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / MANIFEST)
+        with atomic_write(folder / MANIFEST) as made:
+            made.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{folder / MANIFEST} cannot be written ({error.strerror}): choose --models-dir") from error
 

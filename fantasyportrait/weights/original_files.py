@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.errors import WeightsError, first_line
 from fantasyportrait.core.optional import require
 from fantasyportrait.core.tensor_check import shorten_list
 from fantasyportrait.weights.safetensors_header import tensor_shapes
@@ -91,7 +91,7 @@ def _open_pickle(path: Path) -> dict[str, Any]:
             "fetch it again from its maker"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read as weights ({_first_line(error)}): fetch it again") from error
+        raise WeightsError(f"{path} cannot be read as weights ({first_line(error)}): fetch it again") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a dict of tensors: fetch it again")
     return dict(content)
@@ -125,7 +125,3 @@ def _only_tensors(path: Path, values: Mapping[Any, Any]) -> Tensors:
     if others:
         raise WeightsError(f"{path} holds what is no tensor: {shorten_list(others)}")
     return {str(key): value for key, value in values.items()}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256, user_cache_dir
-from fantasyportrait.core.locked_folder import locked_folder
 from fantasyportrait.weights.catalog import SMALL_MODELS, SmallModel, small_model
 from fantasyportrait.weights.fetch import Downloads
 
@@ -116,11 +116,9 @@ def _write(path: Path, data: bytes) -> None:
     """Write in one step, so that a second process never sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked_folder(path.parent) as folder:
-            temporary = folder / path.name
-            temporary.write_bytes(data)
-            temporary.chmod(0o644)
-            os.replace(temporary, path)
+        with atomic_write(path) as made:
+            made.write_bytes(data)
+            made.chmod(0o644)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be written ({error.strerror}): free some space, "

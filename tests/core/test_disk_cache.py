@@ -9,6 +9,7 @@ import pytest
 
 from fantasyportrait.core.disk_cache import DiskCache, content_key
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.locked_folder import WORK_PREFIX, locked_folder
 
 
 def write(text: str, entry: Path) -> None:
@@ -81,12 +82,13 @@ def test_what_is_not_used_expires(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "young"]
 
 
-def test_halves_of_a_killed_process_go_later(tmp_path: Path) -> None:
-    for name, age in ((".tmp-dead", 7200), (".tmp-busy", 10)):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
-    DiskCache(tmp_path, entries=1).store("key", partial(write, "key"))
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-busy", "key"]
+def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    dead = tmp_path / f"{WORK_PREFIX}0123456789ab"
+    dead.mkdir()
+    (dead / "owner.lock").touch()
+    with locked_folder(tmp_path) as busy:
+        DiskCache(tmp_path, entries=1).store("key", partial(write, "key"))
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == [busy.name, "key"]
 
 
 @pytest.mark.parametrize("damage", ["byte", "more", "fewer", "sums"])

@@ -131,6 +131,49 @@ def test_two_people_keep_their_names_when_they_cross(
     assert not tracks[back].valid[23:25].any()
 
 
+def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
+    tmp_path: Path, models_dir: Path, heads: Heads
+) -> None:
+    """In one frame of the crossing a person's only possible face fits the other person better: both must be paired."""
+    light = heads[1]
+    dark = Head(np.asarray(light.pixels * 0.92, np.uint8), light.alpha)
+    left = np.array([84] * 8 + [144, 210] + [249] * 8, np.float64)
+    right = np.array([232] * 8 + [230, 188] + [133] * 8, np.float64)
+
+    def frame(i: int) -> NDArray[np.uint8]:
+        return paste(paste(empty_room(), dark, Placement(right[i], 118, 76)), light, Placement(left[i], 110, 86))
+
+    clip = write_clip(tmp_path / "crossing.mp4", map(frame, range(18)), rate=15)
+    tracks = track_clip(clip, Fraction(15), models_dir=models_dir)
+    assert [track.person for track in tracks] == [1, 2]
+    apart = np.abs(left - right) > 50
+    for track, x in zip(tracks, (left, right), strict=True):
+        assert track.valid.all()
+        moved = track.landmarks[:, 1, 0] - track.landmarks[0, 1, 0]
+        np.testing.assert_allclose(moved[apart], (x - x[0])[apart], atol=6)
+
+
+def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
+    tmp_path: Path, models_dir: Path, heads: Heads
+) -> None:
+    """Person 1 stays; person 2 leaves, and 1.2 s later a third person comes to where person 2 was."""
+    first, second, third = (
+        Head(np.asarray(heads[1].pixels * light, np.uint8), heads[1].alpha) for light in (0.9, 0.84, 0.97)
+    )
+
+    def frame(i: int) -> NDArray[np.uint8]:
+        picture = paste(empty_room(), first, Placement(80, 120, 90))
+        if 12 <= i < 24:
+            return picture
+        return paste(picture, second if i < 12 else third, Placement(240, 120, 90))
+
+    clip = write_clip(tmp_path / "newcomer.mp4", map(frame, range(40)), rate=10)
+    tracks = track_clip(clip, Fraction(10), models_dir=models_dir)
+    assert [int(track.valid.sum()) for track in tracks] == [40, 12, 16]
+    for track, x in zip(tracks, (80, 240, 240), strict=True):
+        assert np.abs(track.landmarks[:, 1, 0] - x).max() < 10
+
+
 def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     places = [Placement(110 + 2.0 * i, 120, 140) for i in range(50)]
     frames = [empty_room() if 20 <= i < 30 else paste(empty_room(), heads[1], place) for i, place in enumerate(places)]

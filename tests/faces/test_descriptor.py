@@ -4,31 +4,64 @@ from itertools import permutations
 
 import cv2
 import numpy as np
-from hypothesis import given, strategies as st
+import pytest
+from hypothesis import example, given, strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.descriptor import Descriptor, assign
 from fantasyportrait.faces.face import Face
+from fantasyportrait.faces.tracklet import assign_people
 
 
-@given(
-    arrays(
-        np.float64, st.tuples(st.integers(0, 4), st.integers(0, 4)), elements=st.sampled_from([0.1, 0.4, 1.0, np.inf])
-    )
-)
-def test_pairs_are_unique_and_possible(costs: NDArray[np.float64]) -> None:
+def least_total(costs: NDArray[np.float64]) -> tuple[int, float]:
+    """By trying all: the largest possible number of pairs, and the least total cost of so many."""
+    if costs.shape[0] > costs.shape[1]:
+        costs = costs.T
+    chosen = [costs[range(len(costs)), list(columns)] for columns in permutations(range(costs.shape[1]), len(costs))]
+    finite = [row[np.isfinite(row)] for row in chosen]
+    most = max(len(row) for row in finite)
+    return most, min(float(row.sum()) for row in finite if len(row) == most)
+
+
+sizes = st.tuples(st.integers(0, 6), st.integers(0, 6))
+entries = st.one_of(st.just(np.inf), st.floats(-1, 2), st.sampled_from([0.1, 0.4, 1.0]))
+
+
+@example(np.array([[0.10, 0.20], [0.15, np.inf]]))
+@given(arrays(np.float64, sizes, elements=entries))
+def test_assignment_is_the_best_of_all(costs: NDArray[np.float64]) -> None:
     pairs = assign(costs)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
     assert all(np.isfinite(costs[pair]) for pair in pairs)
-    left = np.delete(np.delete(costs, [row for row, _ in pairs], 0), [column for _, column in pairs], 1)
-    assert not np.isfinite(left).any()
+    most, total = least_total(costs)
+    assert len(pairs) == most
+    assert sum(costs[pair] for pair in pairs) == pytest.approx(total, abs=1e-9)
 
 
-@given(arrays(np.float64, (2, 2), elements=st.floats(0, 1)))
-def test_two_people_get_the_best_answer(costs: NDArray[np.float64]) -> None:
-    best = min(costs[0, a] + costs[1, b] for a, b in permutations(range(2)))
-    assert sum(costs[pair] for pair in assign(costs)) <= best + 1e-6
+def test_assignment_of_many_rows_to_few_columns() -> None:
+    """64 people remembered, 8 faces, the last of which only one person can be."""
+    costs = np.random.default_rng(3).uniform(0.5, 1.0, (64, 8))
+    owners = [(5 + 7 * column, column) for column in range(8)]
+    for pair in owners:
+        costs[pair] = 0.1
+    costs[:54, 7] = costs[55:, 7] = np.inf
+    costs[54, 0] = 0.05
+    assert sorted(assign(costs)) == sorted(owners)
+
+
+@pytest.mark.parametrize(("costs", "pairs"), [
+    ([[0.10, 0.20], [0.15, np.inf]], [(0, 1), (1, 0)]),  # both can be there
+    ([[0.03, 0.70], [0.51, np.inf]], [(0, 0)]),  # person 0 did not move, and face 1 is a new person
+    ([[0.90, 1.20]], [(0, 0)]),  # sudden change of light
+    ([[0.90, np.inf], [0.20, 0.10]], [(0, 0), (1, 1)]),
+    ([[np.inf], [np.inf]], []),
+    ([], []),
+])  # fmt: skip
+def test_people_are_assigned_unless_a_face_is_rather_a_new_person(
+    costs: list[list[float]], pairs: list[tuple[int, int]]
+) -> None:
+    assert sorted(assign_people(np.array(costs).reshape(len(costs), -1 if costs else 2))) == pairs
 
 
 def test_descriptors_tell_people_apart_but_not_sizes_or_light(

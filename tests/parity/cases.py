@@ -1,21 +1,37 @@
 """Reading the parity cases: arrays of the .npz files, and weights that depend only on key, shape, kind and salt."""
 
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+COMMITTED = Path(__file__).parent / "cases"
+_ARRAYS = ("adapter", "alignment", "detector", "guidance", "motion_encoder", "smoothing", "transformer")
+FILES = (*(f"{name}.npz" for name in _ARRAYS), "keys.json", "token_windows.json")
 
 
 @dataclass(frozen=True)
 class Cases:
-    """A folder of parity cases and the salt of its weights."""
+    """A folder of parity cases and the salt of its weights; raises FileNotFoundError for a folder without all FILES."""
 
     folder: Path
     salt: str
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in FILES if not (self.folder / name).is_file()]:
+            raise FileNotFoundError(
+                f"the parity cases in {self.folder} lack {', '.join(missing)}: restore them, or set PARITY_DIR to a "
+                "folder with a complete set"
+            )
+
+    @classmethod
+    def from_environment(cls) -> "Cases":
+        """The set that PARITY_DIR and PARITY_SALT name, by default the committed one with the salt `a`."""
+        return cls(Path(os.environ.get("PARITY_DIR") or COMMITTED), os.environ.get("PARITY_SALT", "a"))
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """The arrays of one file, by name."""
@@ -48,8 +64,3 @@ class Cases:
             "var": lambda: 0.5 + np.abs(z),
         }[kind]()
         return np.asarray(filled, np.float32)
-
-
-def tensors(cases: Cases, part: str) -> dict[str, torch.Tensor]:
-    """`Cases.weights` for torch."""
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in cases.weights(part).items()}

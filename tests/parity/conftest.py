@@ -1,11 +1,7 @@
-"""Parity with the paper's public code: inputs and outputs of that code, and the weights it ran with, made anew.
+"""Parity with the paper's public code: inputs and outputs of that code, and the weights it ran with (cases/README.md).
 
-PARITY_DIR names the folder of cases (default: ../shared/parity beside the repository), PARITY_SALT the weights' salt.
-Every size comes from the files, so that further sets run without a change here.
+PARITY_DIR and PARITY_SALT point the tests at another set of cases: every size is read from its files.
 """
-
-import os
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +12,9 @@ from tests.parity.networks import adapter_of, transformer_of
 
 
 @pytest.fixture(scope="session")
-def cases(repository: Path) -> Cases:
-    """The cases of PARITY_DIR; without that folder its tests are skipped."""
-    folder = Path(os.environ.get("PARITY_DIR") or repository.parent / "shared" / "parity")
-    if not (folder / "keys.json").is_file():
-        if os.environ.get("PARITY_DIR"):
-            pytest.fail(f"PARITY_DIR is {folder}, and there are no cases", pytrace=False)
-        pytest.skip(f"no parity cases in {folder}: set PARITY_DIR")
-    return Cases(folder, os.environ.get("PARITY_SALT", "a"))
+def cases() -> Cases:
+    """The committed cases or those of PARITY_DIR; the tests fail where one is missing."""
+    return Cases.from_environment()
 
 
 @pytest.fixture(scope="session")

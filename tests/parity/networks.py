@@ -1,15 +1,22 @@
 """The networks with the weights that the public code ran with, under our names."""
 
+import numpy as np
+import torch
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_encoder import MotionEncoder
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.weights.key_mapping import convert_keys
-from tests.parity.cases import Cases, tensors
+from tests.parity.cases import Cases
 
 # Of the tiny transformer (the cases' README): the one size that no weight's shape tells.
 HEADS = 4
+
+
+def tensors(cases: Cases, part: str) -> dict[str, torch.Tensor]:
+    """`Cases.weights` for torch."""
+    return {key: torch.from_numpy(np.asarray(value)) for key, value in cases.weights(part).items()}
 
 
 def adapter_of(cases: Cases) -> MotionAdapter:

@@ -1,6 +1,5 @@
 """The copy of a transformer that is mapped: nothing half done stays beside it."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
+from fantasyportrait.core.locked_folder import WORK_PREFIX, locked_folder
 from fantasyportrait.pipelines.cast_weights import cast_folder
 from fantasyportrait.testing.tiny import tiny_transformer
 
@@ -41,13 +41,12 @@ def test_it_stops_between_two_shards(folder: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(folder: Path) -> None:
-    left, living = (folder.with_name(f".transformer-bfloat16-{name}") for name in ("left", "living"))
-    for half in (left, living):
-        half.mkdir()
-        (half / "shard").touch()
-        os.utime(half, (0, 0))
-    os.utime(left / "shard", (0, 0))
-    make(folder)
-    assert sorted(path.name for path in folder.parent.iterdir()) == [
-        living.name, "transformer", "transformer-bfloat16",
-    ]  # fmt: skip
+    left = folder.with_name(f"{WORK_PREFIX}0123456789ab")
+    (left / "transformer-bfloat16").mkdir(parents=True)
+    for name in ("owner.lock", "transformer-bfloat16/shard"):
+        (left / name).touch()
+    with locked_folder(folder.parent) as living:
+        make(folder)
+        assert sorted(path.name for path in folder.parent.iterdir()) == [
+            living.name, "transformer", "transformer-bfloat16",
+        ]  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from diffusers.quantizers.bitsandbytes.bnb_quantizer import BnB4BitDiffusersQuantizer
 
 from fantasyportrait.core.errors import DependencyError, OutputError
+from fantasyportrait.core.locked_folder import WORK_PREFIX
 from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.pipelines.cast_weights import cast_folder
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
@@ -121,7 +122,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
     monkeypatch.setattr("fantasyportrait.pipelines.cast_weights.save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*choose another profile"):
         cast_folder(files.folder / "transformer", torch.float16, lambda _: None)
-    assert not [path for path in files.folder.iterdir() if path.name.startswith(".transformer")]
+    assert not [path for path in files.folder.iterdir() if path.name.startswith(WORK_PREFIX)]
 
 
 def test_names_are_the_users_and_cards_descend() -> None:

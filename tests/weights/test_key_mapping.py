@@ -1,13 +1,10 @@
 """Every original key has one name of ours and comes back from it; nothing else has one."""
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.weights.key_mapping import Component, convert_keys, converted_key, original_key
+from tests.parity.cases import Cases
 
 PARTS: dict[str, Component] = {
     "adapter": "motion_adapter",
@@ -105,12 +102,9 @@ def test_many_strange_keys_are_counted() -> None:
 
 
 @pytest.mark.parametrize("listed", PARTS)
-def test_the_listed_keys_of_the_public_code(listed: str, repository: Path) -> None:
-    folder = Path(os.environ.get("PARITY_DIR") or repository.parent / "shared" / "parity")
-    if not (folder / "keys.json").is_file():
-        pytest.skip(f"no list of original keys in {folder}")
-    rows = json.loads((folder / "keys.json").read_text(encoding="utf-8"))[listed]
-    keys = [key for key, _, _ in rows if listed != "dit" or "ip_adapter" in key]
+def test_the_listed_keys_of_the_public_code(listed: str) -> None:
+    rows = Cases.from_environment().json("keys")[listed]
+    keys = [str(key) for key, _, _ in rows if listed != "dit" or "ip_adapter" in key]
     ours = convert_keys(PARTS[listed], dict.fromkeys(keys))
     left_out = [key for key in keys if key not in {original_key(PARTS[listed], name) for name in ours}]
     assert left_out == (["mouth_embed.1.weight", "mouth_embed.1.bias"] if listed == "motion_encoder" else [])

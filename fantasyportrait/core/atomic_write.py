@@ -1,0 +1,42 @@
+"""Files and folders appear whole or not at all: made beside their place in a hidden folder, then renamed."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.locked_folder import locked_folder
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A path of the same name in a hidden folder beside `path`, where the block makes a file or a folder.
+
+    At a clean exit it replaces `path` in one step (a folder only an empty one); after an exception it is removed. What
+    a killed process left there goes with the next write beside it, see `locked_folder`. Raises OSError.
+    """
+    with locked_folder(path.parent) as folder:
+        made = folder / path.name
+        yield made
+        if path.is_dir():
+            path.rmdir()  # only an empty one: not on every system a rename replaces it
+        os.replace(made, path)
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block, which writes `path`, into an OutputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            text = "the disk is full; free some space and run it again"
+        elif isinstance(error, FileNotFoundError):
+            text = f"the folder {path.parent} does not exist; make it first"
+        else:
+            text = f"{error.strerror or error}; choose another place"
+        raise OutputError(f"cannot write {path}: {text}") from error
