@@ -1,6 +1,6 @@
 # A few commands over ordinary ones: the README shows them for machines without make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test app lint lock fuzz models reference
+.PHONY: help demo check test app lint docs lock fuzz models
 
 # Any python from 3.10 to 3.13;  make demo PYTHON=python3.12  picks one.
 PYTHON ?=
@@ -18,10 +18,11 @@ SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 help:
 	@echo "make demo   animate the two people of assets/two_people.png on the CPU"
 	@echo "make app    open the app at http://127.0.0.1:7860"
-	@echo "make test   lint, types and tests"
+	@echo "make check  lint, types and the quick tests: no models, browser, Ray or torchrun"
+	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
-	@echo "make reference  write docs/reference.md from the options"
+	@echo "make docs   write docs/reference.md from the options"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -33,12 +34,13 @@ app: $(VENV)/.installed models
 	@$(PY) app.py
 
 # Everything runs even when one part fails, and pytest's summary is the last thing said.
-test: $(VENV)/.installed-dev models
+check: CHOSEN = -m "not (models or browser or ray or torchrun or slow or gpu or network or weights)"
+check test: $(VENV)/.installed-dev models
 	@status=0; \
 	$(VENV)/bin/ruff check . || status=1; \
 	$(VENV)/bin/ruff format --check . || status=1; \
 	{ $(TYPES); } || status=1; \
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile || status=1; \
+	$(PY) -m pytest $(CHOSEN) --numprocesses auto --maxprocesses 4 --dist loadfile || status=1; \
 	exit $$status
 
 lint: $(VENV)/.installed-dev
@@ -59,7 +61,7 @@ lock: | $(PY)
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
 
-reference: | $(PY)
+docs: | $(PY)
 	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
 
 models: | $(PY)

@@ -31,6 +31,17 @@ settings.register_profile("repository", deadline=None, suppress_health_check=[He
 settings.load_profile("repository")
 
 
+# What a test asks for when it runs a model over pictures or clips: most of the time of all tests.
+_OF_MODELS = {"models_dir", "tiny_model"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run models, which `make check` leaves out."""
+    for item in items:
+        if _OF_MODELS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("models")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the source tree."""

@@ -43,5 +43,5 @@ def build_page(sessions: SessionManager) -> None:
             # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
             gr.HTML("<i></i>", elem_id="ready", key="ready")
 
-        # One at a time: gradio counts the drawings of all sessions together.
-        gr.render(photo.portrait, concurrency_limit=1, concurrency_id="cards", show_progress="hidden")(cards)
+        # One at a time: gradio counts the drawings of all sessions together. The style sheet shuts the cards meanwhile.
+        gr.render(photo.portrait, concurrency_limit=1, concurrency_id="cards", show_progress="full")(cards)

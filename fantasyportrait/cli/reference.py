@@ -12,7 +12,7 @@ INTRODUCTION = """\
 # Options
 
 Every option is a field of a dataclass; its check, its flag, its widget in the app and its row here are made from it.
-Edit the field, then run `make reference`. In Python and in saved requests an option has the name of its field.
+Edit the field, then run `make docs`. In Python and in saved requests an option has the name of its field.
 """
 HEADS = ("field", "flag", "values", "default", "what it is", "in the app")
 REQUEST = """

@@ -5,7 +5,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -208,7 +207,6 @@ def test_who_is_stopped_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: s
         for line in job.stderr:
             if line.startswith(moment):
                 break
-        time.sleep(0.2)
         job.send_signal(number)
         rest = job.stderr.read()
     assert job.returncode == 128 + number, rest

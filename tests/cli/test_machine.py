@@ -10,6 +10,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.planning.estimate import Estimate
 from fantasyportrait.planning.machine import Machine
 from fantasyportrait.planning.planner import ExecutionPlan
+from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import Workload
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
@@ -29,14 +30,18 @@ def test_every_profile_has_a_row_and_one_is_chosen(command: Command, tiny_model:
     assert done.err == ""
 
 
-def test_json_and_presets(command: Command, tiny_model: Path) -> None:
+def test_json_and_presets(command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both times are of one speed: what is measured on a busy machine differs from one command to the next.
+    monkeypatch.setattr(
+        "fantasyportrait.planning.planner.measure_throughput", lambda *_: Throughput(0.1, float("inf"), 10)
+    )
     reports = [
         json.loads(command("machine", "--model", tiny_model.as_posix(), *TINY_JOB, "--preset", preset, "--json").out)
         for preset in ("draft", "faithful")
     ]
     assert [[row["profile"] for row in report["rows"]] for report in reports] == [list(PROFILE_NAMES)] * 2
     draft, faithful = (report["rows"][0] for report in reports)
-    assert draft["fits"] and draft["total_s"] <= faithful["total_s"]
+    assert draft["fits"] and draft["total_s"] < faithful["total_s"]
 
 
 def test_a_model_that_is_not_here_is_reckoned_as_original(command: Command, tmp_path: Path) -> None:

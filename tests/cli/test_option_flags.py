@@ -128,7 +128,7 @@ def test_photo_and_cast_override_those_of_a_saved_request(command: Command, aske
 
 def test_the_reference_page_is_up_to_date(repository: Path) -> None:
     page = (repository / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert page == reference(), "run  make reference"
+    assert page == reference(), "run  make docs"
     for owner in (AnimationRequest, Sampling, RuntimeConfig):
         for option in options_of(owner):
             assert f"| `{option.name}` |" in page and option.doc.replace("|", r"\|") in page

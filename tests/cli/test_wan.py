@@ -116,6 +116,7 @@ def test_ctrl_c_while_sampling_leaves_nothing(
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.torchrun
 def test_two_processes_of_torchrun_make_the_same_frames_again(
     first: "tuple[Path, subprocess.CompletedProcess[str]]",
 ) -> None:

@@ -183,7 +183,7 @@ def open_resources() -> Counter[str]:
 
 def _left(before: Counter[str]) -> list[str]:
     """What is there now and was not before, when it had time to go."""
-    for _ in range(100):
+    for _ in range(600):
         left = open_resources() - before
         if not left:
             return []

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as distributed
 from diffusers import ContextParallelConfig
@@ -34,6 +35,7 @@ def _work(rank: int, folder: str) -> None:
         distributed.destroy_process_group()
 
 
+@pytest.mark.torchrun
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     frames, rows, columns = GRID
     share = frames * rows * columns // WORLD

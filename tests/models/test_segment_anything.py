@@ -28,10 +28,11 @@ def test_masks_have_the_size_of_the_picture(sam: SamModel, shape: tuple[int, int
 
 
 def test_the_box_decides(sam: SamModel) -> None:
-    one, other = (
-        segment(sam, picture(64, 64), [np.array(box, np.float32)]) for box in ([2, 2, 20, 20], [40, 30, 60, 62])
-    )
+    boxes = [np.array(box, np.float32) for box in ([2, 2, 20, 20], [40, 30, 60, 62])]
+    one, other = (segment(sam, picture(64, 64), [box])[0] for box in boxes)
     assert (one != other).any()
+    # Each mask is that of its own box, whatever the others are.
+    np.testing.assert_array_equal(segment(sam, picture(64, 64), boxes[::-1]), [other, one])
 
 
 def test_the_mask_that_the_model_believes_in_is_taken(sam: SamModel, monkeypatch: pytest.MonkeyPatch) -> None:

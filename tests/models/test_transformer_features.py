@@ -101,7 +101,7 @@ def test_lora_on_motion_and_text(model: Model) -> None:
     before = output(model)
     model.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v_motion"], init_lora_weights=False))
     changed = output(model)
-    assert not torch.equal(changed, before)
+    assert (changed != before).any(dim=1).all()
     model.disable_adapters()
     assert torch.equal(output(model), before)
     model.enable_adapters()

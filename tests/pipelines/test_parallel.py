@@ -196,6 +196,7 @@ def _port() -> int:
         return int(free.getsockname()[1])
 
 
+@pytest.mark.torchrun
 @pytest.mark.parametrize(("mode", "size", "jobs"), [("cfg", 2, PASSES_JOBS), ("context", 4, TOKENS_JOBS)])
 def test_a_team_gives_what_one_process_gives(
     folder: Path, mode: ParallelMode, size: int, jobs: dict[str, VideoJob]

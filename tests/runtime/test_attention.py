@@ -1,8 +1,8 @@
 """Which kernel computes attention: what is wrong is left out and said, and nobody else's changes."""
 
 import re
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,12 +23,14 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a kernel of ours where diffusers looks for one: native attention, changed."""
+    """Put a kernel of ours where diffusers looks for one: native attention, changed, slower by a clock of its own."""
+    now_s = [0.0]
+    monkeypatch.setattr(attention, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
     native = _AttentionBackendRegistry._backends[AttentionBackendName.NATIVE]
 
     def put(name: AttentionBackendName, change: Change = lambda out, given: out, delay_s: float = 0.0) -> None:
         def kernel(**given: Any) -> torch.Tensor:
-            time.sleep(delay_s)
+            now_s[0] += delay_s
             shapes = ("query", "key", "value")
             return change(native(**{each: given[each] for each in shapes}), given)
 

@@ -41,9 +41,9 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def quick() -> Iterator[SandboxDecoder]:
-    """A decoder that waits three seconds for a unit of work."""
-    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, wall_s=3))
+def shared() -> Iterator[SandboxDecoder]:
+    """A decoder with a pool of its own."""
+    decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC))
     yield decoder
     decoder.close()
 
@@ -65,7 +65,7 @@ def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
     return child
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
     while not true():
@@ -77,41 +77,44 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 @pytest.mark.parametrize(("signal_", "words"), [(signal.SIGSEGV, "crashed"), (signal.SIGSTOP, "took more than 3 s")])
 def test_a_child_that_dies_or_hangs_is_one_sentence(
-    quick: SandboxDecoder, clip: Path, photo: Path, signal_: signal.Signals, words: str
+    shared: SandboxDecoder, clip: Path, photo: Path, signal_: signal.Signals, words: str
 ) -> None:
-    frames = quick.frames(clip)
+    frames = shared.frames(clip)
     next(frames)
-    busy = busy_child(quick)
+    busy = busy_child(shared)
+    busy._wall_s = 3  # for this step alone: a busy machine may need longer for others
     os.kill(busy.pid, signal_)
     with pytest.raises(
         MediaError, match=rf"^\S*clip\.mp4 cannot be read safely: what decodes it {words}.*; convert it"
     ):
         list(frames)
     assert busy.pid not in children()
-    assert quick.photo(photo).pixels.shape == (48, 64, 3)
-    assert wait_until(lambda: len(quick._pool._idle) == 2)
+    assert shared.photo(photo).pixels.shape == (48, 64, 3)
+    assert wait_until(lambda: len(shared._pool._idle) == 2)
 
 
-def test_a_child_that_dies_while_it_waits_is_one_sentence_for_its_next_file(quick: SandboxDecoder, photo: Path) -> None:
-    assert wait_until(lambda: len(quick._pool._idle) == 2)
-    for child in quick._pool._idle:
+def test_a_child_that_dies_while_it_waits_is_one_sentence_for_its_next_file(
+    shared: SandboxDecoder, photo: Path
+) -> None:
+    assert wait_until(lambda: len(shared._pool._idle) == 2)
+    for child in shared._pool._idle:
         os.kill(child.pid, signal.SIGKILL)
     read = 0
     for _ in range(4):
         try:
-            read += quick.photo(photo).pixels.shape == (48, 64, 3)
+            read += shared.photo(photo).pixels.shape == (48, 64, 3)
         except MediaError as error:
             assert "crashed" in str(error)
     assert read >= 2
 
 
-def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(quick: SandboxDecoder, photo: Path) -> None:
-    assert wait_until(lambda: len(quick._pool._idle) == 2)
-    for child in quick._pool._idle:
+def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(shared: SandboxDecoder, photo: Path) -> None:
+    assert wait_until(lambda: len(shared._pool._idle) == 2)
+    for child in shared._pool._idle:
         os.kill(child.pid, signal.SIGKILL)
         assert wait_until(lambda child=child: not child.alive)  # type: ignore[misc]
-    assert quick.photo(photo).pixels.shape == (48, 64, 3)
-    assert quick._pool._places == len(quick._pool._all) == 1
+    assert shared.photo(photo).pixels.shape == (48, 64, 3)
+    assert shared._pool._places == len(shared._pool._all) == 1
 
 
 def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> None:
@@ -139,10 +142,10 @@ def test_a_bomb_finds_no_memory(tmp_path: Path) -> None:
 
 
 @LINUX
-def test_a_child_has_no_environment_and_few_rights(quick: SandboxDecoder, clip: Path) -> None:
-    frames = quick.frames(clip)
+def test_a_child_has_no_environment_and_few_rights(shared: SandboxDecoder, clip: Path) -> None:
+    frames = shared.frames(clip)
     next(frames)
-    busy = busy_child(quick)
+    busy = busy_child(shared)
     process = Path(f"/proc/{busy.pid}")
     names = {entry.partition(b"=")[0] for entry in (process / "environ").read_bytes().split(b"\0") if entry}
     assert names <= {b"MALLOC_ARENA_MAX", b"OPENBLAS_NUM_THREADS"}
@@ -179,7 +182,8 @@ def test_children_end_with_a_program_that_is_killed(clip: Path) -> None:
     code = (
         "import sys, pathlib, time; from fantasyportrait.sandbox.decoder import SandboxDecoder\n"
         f"d = SandboxDecoder(); f = d.frames(pathlib.Path({str(clip)!r})); next(f)\n"
-        "time.sleep(1); print(*[c.pid for c in d._pool._all], flush=True); time.sleep(60)"
+        "while len(d._pool._all) < 2: time.sleep(0.05)\n"
+        "print(*[c.pid for c in d._pool._all], flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
@@ -189,13 +193,13 @@ def test_children_end_with_a_program_that_is_killed(clip: Path) -> None:
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
-def test_a_photo_does_not_wait_for_clips(quick: SandboxDecoder, clip: Path, photo: Path) -> None:
-    clips = [quick.frames(clip) for _ in range(4)]
+def test_a_photo_does_not_wait_for_clips(shared: SandboxDecoder, clip: Path, photo: Path) -> None:
+    clips = [shared.frames(clip) for _ in range(4)]
     for frames in clips:
         next(frames)
-    assert quick.photo(photo).pixels.shape == (48, 64, 3)
+    assert shared.photo(photo).pixels.shape == (48, 64, 3)
     assert all(len(list(frames)) == 19 for frames in clips)
-    assert wait_until(lambda: len(quick._pool._all) <= 3)
+    assert wait_until(lambda: len(shared._pool._all) <= 3)
 
 
 def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(clip: Path, photo: Path) -> None:
@@ -258,11 +262,11 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
     ],
 )
 def test_an_answer_that_cannot_be_right_ends_the_child(
-    quick: SandboxDecoder, photo: Path, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shared: SandboxDecoder, photo: Path, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
-        quick.photo(photo)
+        shared.photo(photo)
 
 
 INFO = {
@@ -296,11 +300,11 @@ INFO = {
     ],
 )
 def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
-    quick: SandboxDecoder, clip: Path, act: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shared: SandboxDecoder, clip: Path, act: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
-        getattr(quick, act)(clip)
+        getattr(shared, act)(clip)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +320,7 @@ def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
     ],
 )
 def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
-    quick: SandboxDecoder, clip: Path, act: str, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shared: SandboxDecoder, clip: Path, act: str, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = DecoderProcess.call
 
@@ -327,20 +331,20 @@ def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
     monkeypatch.setattr(DecoderProcess, "call", lie)
     for _ in range(2):
         with pytest.raises(MediaError, match="gave an answer that cannot be right"):
-            list(quick.frames(clip) if act == "frames" else quick.native_frames(clip, max_rate=Fraction(32)))
-    assert quick._pool._streams == 0
-    assert wait_until(lambda: quick._pool._places == len(quick._pool._idle) == 2)
+            list(shared.frames(clip) if act == "frames" else shared.native_frames(clip, max_rate=Fraction(32)))
+    assert shared._pool._streams == 0
+    assert wait_until(lambda: shared._pool._places == len(shared._pool._idle) == 2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_sound_that_cannot_be_right_ends_the_child(
-    quick: SandboxDecoder, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+    shared: SandboxDecoder, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = make_sound(tmp_path / "a.wav", tone(0.5))
     monkeypatch.setattr(DecoderProcess, "samples", lambda *_: np.full((10, 2), value, np.float32))
     with pytest.raises(MediaError, match="gave an answer that cannot be right"):
-        list(quick.sound(sound))
-    assert quick._pool._streams == 0
+        list(shared.sound(sound))
+    assert shared._pool._streams == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memory files")
@@ -381,5 +385,5 @@ def test_a_program_ends_while_clips_are_open(clip: Path) -> None:
         "for clip in clips: next(clip)\n"
     )
     for end in ("", "raise SystemExit(0)", "d.close()"):
-        done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code + end], capture_output=True, text=True, timeout=180)
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr

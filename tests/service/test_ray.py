@@ -32,6 +32,7 @@ from fantasyportrait.workers.remote_worker import RemoteWorker
 from tests.conftest import Inputs
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.ray
 CPU = RuntimeConfig(device="cpu")
 JOBS = 20
 

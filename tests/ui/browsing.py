@@ -21,8 +21,8 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 60_000
-BLINK_MS, TRIES = 200, 10
-POLL_MS = 50
+BLINK_MS, POLL_MS = 200, 50
+TRIES = WAIT_MS // BLINK_MS
 PLAYS = """async (place) => {
     const video = document.querySelector(place + ' video');
     video.muted = true;
@@ -32,14 +32,14 @@ PLAYS = """async (place) => {
     return {moved: video.currentTime !== from, width: video.videoWidth, height: video.videoHeight,
             length: video.duration, error: video.error && video.error.message};
 }"""
-# Every change of the progress text and of the look, with the time in ms; a busy test would miss some by asking.
+# Every change of the progress text and of the look; a busy test would miss some by asking.
 WATCH = """() => {
     window.seen = [];
     const note = () => {
         const text = document.querySelector('#progress p')?.textContent ?? '';
         const look = document.querySelector('#preview-image img')?.src ?? '';
         const last = window.seen[window.seen.length - 1];
-        if (!last || last[1] !== text || last[2] !== look) window.seen.push([Date.now(), text, look]);
+        if (!last || last[0] !== text || last[1] !== look) window.seen.push([text, look]);
     };
     new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true,
                                                        attributes: true});
@@ -47,10 +47,9 @@ WATCH = """() => {
 
 
 @dataclass(frozen=True)
-class ClipAnalysis:
-    """What stood on the page from `at_ms` on: the progress text, and the look as a URL; empty for none."""
+class PageState:
+    """What stood on the page: the progress text, and the preview image as a URL; empty for none."""
 
-    at_ms: int
     text: str
     look: str
 
@@ -114,10 +113,16 @@ def record_states(page: Any) -> None:
 
 def wait_for_state(page: Any, text: str, look: bool = False, timeout_ms: float = WAIT_MS) -> None:
     """Wait until something that begins with `text` was noted since `record_states`, with a look beside it if `look`."""
-    found = "([text, look]) => window.seen.some(row => row[1].startsWith(text) && (row[2] || !look))"
+    found = "([text, look]) => window.seen.some(row => row[0].startsWith(text) && (row[1] || !look))"
     page.wait_for_function(found, arg=[text, look], polling=POLL_MS, timeout=timeout_ms)
 
 
-def seen(page: Any) -> list[ClipAnalysis]:
+def wait_for_other_state(page: Any, text: str, timeout_ms: float = WAIT_MS) -> None:
+    """Wait until something that does not begin with `text` was noted since `record_states`."""
+    other = "text => window.seen.some(row => row[0] && !row[0].startsWith(text))"
+    page.wait_for_function(other, arg=text, polling=POLL_MS, timeout=timeout_ms)
+
+
+def seen(page: Any) -> list[PageState]:
     """What was noted since `record_states`."""
-    return [ClipAnalysis(*row) for row in page.evaluate("window.seen")]
+    return [PageState(*row) for row in page.evaluate("window.seen")]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-START_S = 60.0
+START_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def serve(repository: Path, folder: Path, *flags: str) -> Iterator[Served]:
             yield served
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def free_port() -> int:

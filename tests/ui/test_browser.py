@@ -1,15 +1,41 @@
 """The app in a real Chromium, from the upload to a video that plays."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
-from tests.ui.browsing import PLAYS, WAIT_MS, choose, choose_wan, set_seconds
+from tests.ui.browsing import PLAYS, POLL_MS, TRIES, WAIT_MS, choose, choose_wan, set_seconds
 from tests.ui.serving import Served
 
 pytestmark = pytest.mark.browser
+
+# Clicks Animate as soon as it is enabled, so often, and no quicker than that.
+CLICK_AT_ONCE = """times => {
+    const button = document.querySelector('#animate');
+    let enabled = false;
+    const look = () => {
+        if (times && !enabled && !button.disabled) { times--; button.click(); }
+        enabled = !button.disabled;
+    };
+    new MutationObserver(look).observe(button, {attributes: true});
+    look();
+}"""
+
+
+@pytest.fixture
+def mirrored(two_person: Path, tmp_path: Path) -> Path:
+    """Another photo of two people, whose faces have other thumbnails."""
+    with Image.open(two_person) as picture:
+        ImageOps.mirror(picture).save(tmp_path / "mirrored.png")
+    return tmp_path / "mirrored.png"
+
+
+def wait_for_other_cards(page: Any, before: str) -> None:
+    """Wait until the thumbnail of face 1 is no longer `before`."""
+    page.wait_for_function("before => document.querySelector('#face-1 img')?.src !== before", arg=before)
 
 
 def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict[str, Path]) -> None:
@@ -109,9 +135,7 @@ def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_pa
     page.wait_for_selector("#animate:enabled")
 
 
-def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(
-    wan_page: Any, two_person: Path, tmp_path: Path
-) -> None:
+def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page: Any, mirrored: Path) -> None:
     wan_page.click("#example")
     wan_page.wait_for_selector("#face-2")
     assert wan_page.is_checked("#engine input[value=preview]") and not wan_page.is_visible("#wan")
@@ -122,12 +146,11 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(
     wan_page.wait_for_selector("#face-2 .panel-free >> text=The model moves this face")
     assert not wan_page.is_visible("#face-2 .panel-adjust") and wan_page.is_visible("#face-1 .panel-adjust")
 
-    with Image.open(two_person) as picture:
-        ImageOps.mirror(picture).save(tmp_path / "mirrored.png")
     before = wan_page.get_attribute("#face-1 img", "src")
-    wan_page.set_input_files("#photo input[type=file]", tmp_path / "mirrored.png")
-    # What is chosen while the cards are drawn again is lost: the other face's thumbnail says that they are.
-    wan_page.wait_for_function("before => document.querySelector('#face-1 img')?.src !== before", arg=before)
+    wan_page.set_input_files("#photo input[type=file]", mirrored)
+    choose(wan_page, 1, "Left to the model")
+    wait_for_other_cards(wan_page, before)
+    wan_page.wait_for_selector("#face-1 input[value=free]:checked", state="attached")
     wan_page.wait_for_selector("#face-2 input[value=free]:checked", state="attached")
     assert wan_page.input_value("#steps input[type=number]") == "12"
     assert wan_page.input_value("#seed input") == "77"
@@ -135,7 +158,6 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(
     assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_visible("#wan")
 
     # With nothing but faces left to the model the preview would stand still, and says so.
-    choose(wan_page, 1, "Left to the model")
     wan_page.click("#engine label:has-text('Preview')")
     wan_page.click("#animate")
     wan_page.wait_for_selector("#message .error-message >> text=The preview keeps a face still")
@@ -144,6 +166,40 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(
     set_seconds(wan_page, 61)
     wan_page.click("#animate")
     wan_page.wait_for_selector("#message .error-message >> text=up to 60 with Wan")
+
+
+def test_cards_and_animate_are_shut_until_another_photo_is_drawn(page: Any, mirrored: Path) -> None:
+    page.click("#example")
+    page.wait_for_selector("#face-2")
+    shut = "['#face-1', '#animate'].map(place => getComputedStyle(document.querySelector(place)).pointerEvents)"
+    before, held = page.get_attribute("#face-1 img", "src"), []
+    page.wait_for_function(f"{shut}.every(events => events !== 'none')")
+    page.route("**/queue/join*", lambda request: held.append(request))
+    page.set_input_files("#photo input[type=file]", mirrored)
+    # First the photo is read, then the cards are drawn, each when the server is asked to.
+    for _ in range(2):
+        while not held:
+            page.wait_for_timeout(POLL_MS)
+        assert page.evaluate(shut) == ["none", "none"]
+        held.pop(0).continue_()
+    for request in held:
+        request.continue_()
+    page.unroute("**/queue/join*")
+    wait_for_other_cards(page, before)
+    choose(page, 1, "Still")
+    assert page.evaluate(shut) != ["none", "none"] and page.is_checked("#face-1 input[value=still]")
+
+
+def test_each_click_on_animate_starts_a_run(page: Any) -> None:
+    calls: Counter[int] = Counter()
+    page.on("request", lambda sent: calls.update([sent.post_data_json["fn_index"]] if "join" in sent.url else []))
+    page.evaluate(CLICK_AT_ONCE, 4)
+    page.wait_for_function("document.querySelector('#message .error-message')")
+    for _ in range(TRIES):
+        if set(calls.values()) == {4} and page.is_enabled("#animate"):
+            break
+        page.wait_for_timeout(POLL_MS)
+    assert set(calls.values()) == {4}
 
 
 def test_nothing_is_wider_than_the_screen(wan_page: Any) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections import namedtuple
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -68,14 +67,16 @@ def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -
     assert len(requests) == 2  # the one that is downloaded and the one beside the video
     assert all(str(two_person.parent) not in path.read_text(encoding="utf-8") for path in requests)
     assert "0.40 s, 10 frames" in last[runner.result.notes]
-    assert last[runner.widgets.animate]["interactive"] and not last[runner.widgets.stop]["visible"]
+    # Until gradio has seen the end of the work it drops that of another click, so another listener enables Animate.
+    assert runner.widgets.animate not in last and not last[runner.widgets.stop]["visible"]
+    assert runner.enable()["interactive"]
 
 
 def test_a_job_stopped_while_it_waits_does_nothing(runner: AnimateHandlers, two_person: Path) -> None:
     job = runner.begin(VISITOR)[runner.widgets.job]
     runner.sessions.stop("me")
     last = list(work(runner, two_person, card(), card(), job=job))[-1]
-    assert "Stopped" in last[runner.widgets.message] and last[runner.widgets.animate]["interactive"]
+    assert "Stopped" in last[runner.widgets.message]
     assert not results(runner) and runner.sessions.token("me", job) is None
 
 
@@ -95,7 +96,7 @@ def wait_for_endings() -> None:
     """Until the work of those who have gone has ended."""
     for thread in threading.enumerate():
         if thread.name == "fantasyportrait-ending":
-            thread.join(30)
+            thread.join(60)
 
 
 def test_a_visitor_who_goes_stops_the_work(runner: AnimateHandlers, two_person: Path) -> None:
@@ -114,6 +115,7 @@ class SlowToStop:
     def __init__(self) -> None:
         self.token: CancelToken | None = None
         self.released = threading.Event()
+        self.ended = threading.Event()
 
     def events(
         self, _request: AnimationRequest, _output: Path, cancel: CancelToken
@@ -123,7 +125,8 @@ class SlowToStop:
         try:
             yield events.Stage("portrait")
         finally:
-            self.released.wait(5)
+            self.released.wait(60)
+            self.ended.set()
 
 
 def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_person: Path) -> None:
@@ -135,10 +138,8 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
     event_stream = work(runner, two_person, card(), card())
     while worker.token is None:
         next(event_stream)
-    begun_s = time.monotonic()
     event_stream.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - begun_s < 1
-    assert worker.token.cancelled
+    assert worker.token.cancelled and not worker.ended.is_set()
     # Its folder stays as long as the work may still write there.
     assert len(list(sessions.results.glob("*/*"))) == 1
     worker.released.set()
@@ -163,7 +164,7 @@ def test_an_error_is_one_sentence_without_places(
 ) -> None:
     last = list(work(runner, two_person, *cards))[-1]
     assert said in last[runner.widgets.message] and 'role="alert"' in last[runner.widgets.message]
-    assert last[runner.widgets.animate]["interactive"] and not results(runner)
+    assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 
 def test_a_bug_is_logged_and_the_page_lives_on(
@@ -175,7 +176,7 @@ def test_a_bug_is_logged_and_the_page_lives_on(
     monkeypatch.setattr(runner.sessions.animator, "events", broken)
     last = list(work(runner, two_person, card(), card()))[-1]
     assert "went wrong" in last[runner.widgets.message] and "inside" not in last[runner.widgets.message]
-    assert "ZeroDivisionError" in caplog.text and last[runner.widgets.animate]["interactive"]
+    assert "ZeroDivisionError" in caplog.text and not last[runner.widgets.stop]["visible"]
 
 
 def shown(
@@ -269,7 +270,7 @@ def test_a_model_that_is_not_there_is_one_sentence(wan_runner: AnimateHandlers, 
     said = last[wan_runner.widgets.message]
     assert re.fullmatch(r'<p class="error-message" role="alert">[A-Z][^<]+[^.]\.</p>', said) and ". " not in said
     assert "some-model" in said and str(model.parent) not in said
-    assert last[wan_runner.widgets.animate]["interactive"] and not results(wan_runner)
+    assert not last[wan_runner.widgets.stop]["visible"] and not results(wan_runner)
 
 
 @pytest.fixture
@@ -287,7 +288,7 @@ def test_a_long_clip_is_refused_before_wan_begins(
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
     assert "The longest clip says that it lasts 1 s, and Wan makes at most 0.5 s" in message
-    assert last[wan_runner.widgets.animate]["interactive"] and not results(wan_runner)
+    assert not last[wan_runner.widgets.stop]["visible"] and not results(wan_runner)
 
 
 def test_the_preview_refuses_a_long_clip_by_what_it_says(
@@ -300,7 +301,7 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
     last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
     message = last[runner.widgets.message]
     assert "The longest clip says that it lasts 1 s, and the preview makes at most 0.5 s" in message
-    assert last[runner.widgets.animate]["interactive"] and not results(runner)
+    assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 
 def test_wan_stopped_while_clips_are_measured_is_stopped(
@@ -330,4 +331,4 @@ def test_a_job_is_refused_before_it_begins_where_a_disk_is_full(
     last = list(work(runner, two_person, card(), card()))[-1]
     message = last[runner.widgets.message]
     assert "A job needs about 32 MB in" in message and "where 1.0 MB are free" in message
-    assert str(tmp_path) not in message and last[runner.widgets.animate]["interactive"]
+    assert str(tmp_path) not in message and not last[runner.widgets.stop]["visible"]

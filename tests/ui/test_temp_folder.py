@@ -102,10 +102,10 @@ def test_what_an_app_keeps_goes_when_it_ends_and_when_the_next_one_starts(
             Visitor(other).upload(two_person)
             assert len(photos()) == 2
             second.send_signal(signal.SIGHUP)
-            assert second.wait(30) == 129
+            assert second.wait(120) == 129
         assert len(photos()) == 1
         first.terminate()
-        assert first.wait(30) == 143
+        assert first.wait(120) == 143
     assert photos() == [] and not list(base.rglob("app-*"))
     assert not any("Traceback" in log.read_text(errors="replace") for log in tmp_path.glob("*.txt"))
 
@@ -126,5 +126,5 @@ def test_an_app_that_is_ended_stops_its_work(tmp_path: Path, repository: Path, t
             assert process.poll() is None
             time.sleep(0.1)
         process.terminate()
-        assert process.wait(60) == 143
+        assert process.wait(120) == 143
     assert not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*"))

@@ -64,6 +64,7 @@ def bind_options(widgets: OptionWidgets, portrait: gr.State) -> None:
         count = len(shown.thumbnails) if shown else 0
         choices = [*SOUNDS, *((f"Of the clip of face {face}", f"face:{face}") for face in range(1, count + 1))]
         known = any(chosen == value for _, value in choices)
-        return gr.update(choices=choices, value=chosen if known else "auto")
+        # A sound that stays is not sent back: another one may have been chosen meanwhile.
+        return gr.update(choices=choices) if known else gr.update(choices=choices, value="auto")
 
     portrait.change(sounds, [portrait, widgets.sound], widgets.sound, api_visibility="private", show_progress="hidden")

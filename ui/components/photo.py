@@ -73,12 +73,17 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
 
     # Neither `input` nor `change`: they also come when the picture with the boxes is put in the photo's place.
     # Not preprocessed: gradio would open the photo with the first decoder that fits, before our loader can judge it.
-    options: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "analysis"}
+    # The style sheet shuts the cards while the image shows progress.
+    options: dict[str, Any] = {
+        "api_visibility": "private",
+        "concurrency_id": "analysis",
+        "show_progress_on": widgets.image,
+    }
     widgets.image.upload(
         upload, [widgets.image, widgets.portrait, *chosen], shown, preprocess=False, key="upload", **options
     )
     widgets.image.clear(clear, [widgets.portrait, *chosen], shown[1:], preprocess=False, key="clear", **options)
-    widgets.example.click(example, widgets.portrait, shown, show_progress_on=widgets.image, key="example", **options)
+    widgets.example.click(example, widgets.portrait, shown, key="example", **options)
 
 
 def _find_faces(

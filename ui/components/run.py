@@ -95,7 +95,9 @@ def bind_run(
         key="work",
         **hidden,
     )
-    # gradio itself refuses a full queue and a value that no widget offers.
+    # Not before gradio has seen the end of the work: until then it drops the work of another click.
+    worked.then(runner.enable, None, widgets.animate, queue=False, key="enable", **hidden)
+    # gradio itself refuses a full queue and a value that no widget offers; then the listener above is not called.
     worked.failure(runner.fail, widgets.job, widgets.outputs(), queue=False, key="fail", **hidden)
 
 
@@ -121,10 +123,14 @@ class AnimateHandlers:
     def fail(self, request: gr.Request, job: str) -> Updates:
         """The work was not even begun."""
         self.sessions.close_job(request.session_hash or "", job)
-        return self._reset_page(html_snippets.error_html(strings.REFUSED))
+        return {**self._reset_page(html_snippets.error_html(strings.REFUSED)), self.widgets.animate: self.enable()}
+
+    def enable(self) -> Any:
+        """The update of the Animate button that makes it ready for the next run."""
+        return gr.update(interactive=True)
 
     def work(self, request: gr.Request, portrait: SessionPhoto | None, job: str, *values: object) -> Iterator[Updates]:
-        """Run the job and yield what changes on the page; whatever happens, the page can be used again."""
+        """Run the job and yield what changes on the page; at the end of every run nothing on it is under way."""
         session = request.session_hash or ""
         job = job if self.sessions.token(session, job) else self.sessions.open_job(session)
         try:
@@ -242,10 +248,9 @@ class AnimateHandlers:
         return [*form.private_paths(request), models, *self.sessions.served]
 
     def _reset_page(self, message: str) -> Updates:
-        """The page as it is when nothing runs."""
+        """The page as it is when nothing runs, but for Animate: `enable` follows."""
         return {
             self.widgets.job: "",
-            self.widgets.animate: gr.update(interactive=True),
             self.widgets.stop: gr.update(visible=False),
             self.widgets.message: message,
             self.widgets.progress: "",
