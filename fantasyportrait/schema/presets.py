@@ -73,7 +73,7 @@ PRESET = Option(
     "How much time to spend: 6, at most 32, or 60 passes of the model; flags of single settings override it",
     name="preset",
     choices={preset.name: preset.name.capitalize() for preset in PRESETS},
-    default_text="faithful",
+    default="faithful",
 )
 
 

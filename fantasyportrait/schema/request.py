@@ -93,13 +93,13 @@ class AnimationRequest:
     )] = Converted(as_rate, Fraction(25))
     fill: Annotated[FillMode, Option(
         "What a clip does that is shorter than the video",
-        "time", "A clip that is too short",
+        "time", "Short clips",
         choices={"loop": "Loops", "hold": "Holds its end", "pingpong": "Goes back and forth"},
     )] = "loop"
     absolute: Annotated[bool | None, Option(
         "Absolute takes over the driver's pose, relative adds the driver's motion to the pose of the photo",
         "motion", "Motion", choices={None: "Automatic", False: "Relative", True: "Absolute"},
-        flag="--absolute/--relative", default_text="relative; with wan: absolute",
+        flag="--absolute/--relative", default_text="relative in preview, absolute in wan",
     )] = None
     smoothing: Annotated[float, Option(
         "Smoothing of the driver's motion, 0 (none) to 1; with wan for the alignment mesh alone",
@@ -111,7 +111,7 @@ class AnimationRequest:
     )] = "auto"
     max_side: Annotated[int | None, Option(
         "Longest side of the video in pixels: preview reduces a larger photo to it, wan makes every photo so large",
-        "result", limits=(64, MAX_SIDE), default_text="1280; with wan: 720", advanced=True,
+        "result", limits=(64, MAX_SIDE), default_text="1280 in preview, 720 in wan", advanced=True,
     )] = None
     side_by_side: Annotated[bool, Option(
         "Also make a video of drivers, photo and result side by side", "result",

@@ -69,7 +69,7 @@ class Sampling:
         "faces", choices={"original": "As in the original", "mesh": "478-point mesh"},
     )] = "original"
     lora: Annotated[Lora, Option(
-        "The LoRA for 4 steps without text guidance, made at 480p (`fantasyportrait weights fetch lightx2v`), or none",
+        "A LoRA for 4 steps without text guidance, made at 480p, or none",
         "speed", "LoRA", choices={"none": "None", "lightx2v": "lightx2v, for 4 steps"},
     )] = "none"
     step_cache: Annotated[StepCache, Option(

@@ -1,10 +1,10 @@
 """An option in one place: a field that is added to the schema is a flag, and every field overrides a saved request."""
 
 import json
-from dataclasses import field, fields, make_dataclass, replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 
@@ -14,14 +14,12 @@ from fantasyportrait.media.request_files import load_request
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import request as request_module, sampling as sampling_module
 from fantasyportrait.schema.cast import parse_role
-from fantasyportrait.schema.options import Option, options_of
+from fantasyportrait.schema.options import options_of
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from tests.cli.conftest import Command
 from tests.cli.test_animate_flags import SAMPLING, Asked, saved_request
-
-GLOW = Option("How much the faces glow", "light", limits=(0, 1), slider=(0, 1, 0.1))
-GRAIN = Option("Kind of grain", "light", choices={"none": "None", "film": "As of film"})
+from tests.extended import extended_request, extended_sampling
 
 
 @pytest.fixture
@@ -34,12 +32,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def _extended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Request and sampling with a field more: `glow` and `grain`."""
-    grain = [("grain", Annotated[str, GRAIN], "none")]
-    sampling = make_dataclass("Extended", grain, bases=(Sampling,), frozen=True)
-    added = [("glow", Annotated[float, GLOW], 0.25), ("sampling", sampling, field(default_factory=sampling))]
-    request = make_dataclass("Extended", added, bases=(AnimationRequest,), frozen=True)
-    monkeypatch.setattr(request_module, "AnimationRequest", request)
+    """Request and sampling with a field more, in the place of the real ones."""
+    sampling = extended_sampling()
+    monkeypatch.setattr(request_module, "AnimationRequest", extended_request(sampling))
     for module in (request_module, sampling_module):
         monkeypatch.setattr(module, "Sampling", sampling)
 

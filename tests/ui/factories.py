@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from ui.engine_values import WAN, EngineValues
-from ui.form import MOTION, REGION_NAMES, CardValues, OptionValues
+from ui.engine_values import WAN
+from ui.form import MOTION, REGION_NAMES, CardValues
 
 CARD = CardValues(
     kind=MOTION,
@@ -16,26 +16,31 @@ CARD = CardValues(
     regions=list(REGION_NAMES),
     mirror=False,
 )
-OPTIONS = OptionValues(
-    length="seconds", seconds=0.4, fill="loop", absolute=False, smoothing=0.5, sound="auto", side_by_side=False
-)
-
-ENGINE = EngineValues(
-    engine=WAN,
-    num_inference_steps=8,
-    seed=3,
-    portrait_guidance_scale=4,
-    guidance_scale=1,
-    prompt="",
-    negative_prompt="",
-    region="box",
-    alignment="original",
-    guidance_begins=0,
-    guidance_ends=100,
-    lora="none",
-    step_cache="none",
-    cache_threshold=0.1,
-)
+OPTIONS = {
+    "length": "seconds",
+    "seconds": 0.4,
+    "fill": "loop",
+    "absolute": False,
+    "smoothing": 0.5,
+    "sound": "auto",
+    "side_by_side": False,
+}
+ENGINE = {
+    "engine": WAN,
+    "num_inference_steps": 8,
+    "seed": 3,
+    "portrait_guidance_scale": 4,
+    "guidance_scale": 1,
+    "prompt": "",
+    "negative_prompt": "",
+    "region": "box",
+    "alignment": "original",
+    "portrait_guidance_start": 0,
+    "portrait_guidance_end": 100,
+    "lora": "none",
+    "step_cache": "none",
+    "cache_threshold": 0.1,
+}
 
 
 def card(**changes: Any) -> CardValues:
@@ -43,16 +48,11 @@ def card(**changes: Any) -> CardValues:
     return replace(CARD, **changes)
 
 
-def options(**changes: Any) -> OptionValues:
+def options(**changes: Any) -> dict[str, Any]:
     """The options of a result of 0.4 s, with changes."""
-    return replace(OPTIONS, **changes)
+    return {**OPTIONS, **changes}
 
 
-def engine(**changes: Any) -> EngineValues:
-    """Wan with eight steps, with changes."""
-    return replace(ENGINE, **changes)
-
-
-def values(item: CardValues | OptionValues | EngineValues) -> list[Any]:
-    """The values in the order of the widgets."""
-    return list(vars(item).values())
+def engine(**changes: Any) -> dict[str, Any]:
+    """The settings of Wan with eight steps, with changes."""
+    return {**ENGINE, **changes}

@@ -12,6 +12,7 @@ from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, html_snippets, strings
 from ui.card_state import CardState, ClipAnalysis, SessionPhoto
+from ui.components.option_widget import Widgets
 from ui.sessions import SessionManager
 
 PICTURE_SIDE = 480
@@ -21,7 +22,7 @@ Key = Callable[[str], tuple[str | int, ...]]
 
 @dataclass(frozen=True)
 class CardWidgets:
-    """The widgets of one card: eight as in `form.CardValues`, and with the last two as in `cast.CardState`."""
+    """The widgets of one card, by the names of `card_state.CardState`."""
 
     kind: gr.Radio
     clip: gr.Video
@@ -34,13 +35,13 @@ class CardWidgets:
     clip_analysis: gr.State
     webcam_analysis: gr.State
 
-    def inputs(self) -> list[Any]:
-        """What a request is made of."""
-        return self.state_widgets()[: len(fields(form.CardValues))]
+    def inputs(self) -> Widgets:
+        """The widgets that a request is made of."""
+        return {each.name: getattr(self, each.name) for each in fields(form.CardValues)}
 
-    def state_widgets(self) -> list[Any]:
-        """What the card of the next photo begins with."""
-        return [getattr(self, widget.name) for widget in fields(self)]
+    def state_widgets(self) -> Widgets:
+        """The widgets that the card of the next photo begins with."""
+        return {each.name: getattr(self, each.name) for each in fields(CardState)}
 
 
 def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> CardWidgets:
@@ -78,12 +79,6 @@ def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> 
                 kept.mirror, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
             )
     return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_analysis, webcam_analysis)
-
-
-def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardValues]:
-    """The values of all cards, as they come from `inputs`, by face."""
-    width = len(fields(form.CardValues))
-    return {face: form.CardValues(*values[(face - 1) * width : face * width]) for face in range(1, faces + 1)}
 
 
 def _clip_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.Radio, gr.State]:

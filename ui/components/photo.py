@@ -14,6 +14,7 @@ from fantasyportrait.faces.annotate import annotate
 from ui import form, html_snippets, strings
 from ui.card_state import CardState, SessionPhoto, save_cards
 from ui.components.card import CardWidgets
+from ui.components.option_widget import named_values
 from ui.sessions import SessionManager
 
 # The page shows the photo no larger; thumbnails are cut from the photo as it was read.
@@ -47,22 +48,24 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
     What the cards hold is handed on to the cards of the next photo.
     """
     shown = [widgets.image, widgets.message, widgets.portrait]
-    chosen = [widget for card in cards for widget in card.state_widgets()]
+    chosen = [card.state_widgets() for card in cards]
+    inputs: set[Any] = {widgets.portrait, *(widget for card in chosen for widget in card.values())}
 
-    def upload(request: gr.Request, payload: object, before: SessionPhoto | None, *values: Any) -> tuple[Any, ...]:
-        session = request.session_hash or ""
+    def upload(request: gr.Request, values: dict[Any, Any]) -> tuple[Any, ...]:
+        session, before = request.session_hash or "", values[widgets.portrait]
         try:
-            path = sessions.uploads.authorize(session, payload)
+            path = sessions.uploads.authorize(session, values[widgets.image])
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return _find_faces(sessions, path, before, kept(session, values, before))
+        return _find_faces(sessions, path, before, kept(session, values))
 
-    def clear(request: gr.Request, before: SessionPhoto | None, *values: Any) -> tuple[str, SessionPhoto | None]:
-        cards = kept(request.session_hash or "", values, before)
-        return "", replace(before, path="", cards=cards) if before else None
+    def clear(request: gr.Request, values: dict[Any, Any]) -> tuple[str, SessionPhoto | None]:
+        before = values[widgets.portrait]
+        return "", replace(before, path="", cards=kept(request.session_hash or "", values)) if before else None
 
-    def kept(session: str, values: Sequence[Any], before: SessionPhoto | None) -> tuple[CardState, ...]:
-        return save_cards(values, before, partial(sessions.uploads.authorize, session))
+    def kept(session: str, values: dict[Any, Any]) -> tuple[CardState, ...]:
+        named = [named_values(card, values) for card in chosen]
+        return save_cards(named, values[widgets.portrait], partial(sessions.uploads.authorize, session))
 
     def example(before: SessionPhoto | None) -> tuple[Any, ...]:
         try:
@@ -79,10 +82,8 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
         "concurrency_id": "analysis",
         "show_progress_on": widgets.image,
     }
-    widgets.image.upload(
-        upload, [widgets.image, widgets.portrait, *chosen], shown, preprocess=False, key="upload", **options
-    )
-    widgets.image.clear(clear, [widgets.portrait, *chosen], shown[1:], preprocess=False, key="clear", **options)
+    widgets.image.upload(upload, {widgets.image, *inputs}, shown, preprocess=False, key="upload", **options)
+    widgets.image.clear(clear, inputs, shown[1:], preprocess=False, key="clear", **options)
     widgets.example.click(example, widgets.portrait, shown, key="example", **options)
 
 
