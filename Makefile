@@ -35,7 +35,8 @@ app: $(VENV)/.installed models
 
 # Everything runs even when one part fails, and pytest's summary is the last thing said.
 check: CHOSEN = -m "not (models or browser or ray or torchrun or slow or gpu or network or weights)"
-check test: $(VENV)/.installed-dev models
+check: test
+test: $(VENV)/.installed-dev models
 	@status=0; \
 	$(VENV)/bin/ruff check . || status=1; \
 	$(VENV)/bin/ruff format --check . || status=1; \

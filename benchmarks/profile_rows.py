@@ -72,9 +72,9 @@ def _measured(setup: Setup) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         with RamMonitor() as ram:
             begin = time.perf_counter()
-            pipeline, notes = _pipeline(setup, Path(folder))
+            pipeline, messages = _pipeline(setup, Path(folder))
             build_s = time.perf_counter() - begin
-        shared = _shared(setup, predictor) | {"build_s": build_s, "build_ram_gib": ram.peak_gib, "notes": notes}
+        shared = _shared(setup, predictor) | {"build_s": build_s, "build_ram_gib": ram.peak_gib, "messages": messages}
         for work in works:
             row = shared | {"size": work.size, "faces": work.faces}
             expected = predicted[work]
@@ -100,7 +100,7 @@ def _pipeline(setup: Setup, folder: Path) -> tuple[FantasyPortraitPipeline, list
         compile_blocks(pipeline.transformer)
     apply_offload(pipeline, setup.profile.offload, setup.device)
     free_memory()
-    return pipeline, [choice.backend, *choice.notes]
+    return pipeline, [choice.backend, *choice.messages]
 
 
 def _try(setup: Setup, pipeline: FantasyPortraitPipeline, work: BenchmarkCase) -> Measurement | str:

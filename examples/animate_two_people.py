@@ -19,7 +19,7 @@ def main() -> None:
     for event in Animator().events(request, "two_people.mp4"):
         if isinstance(event, events.Step):
             print(f"\r{event.stage}: {event.done} of {event.total}   ", end="")
-        elif isinstance(event, events.Note):
+        elif isinstance(event, events.Message):
             print(f"\nnote: {event.text}")
         elif isinstance(event, events.Done):
             print(f"\nvideo: {event.result.video}, side by side: {event.result.side_by_side}")

@@ -55,10 +55,10 @@ def error_html(text: str) -> str:
     return f'<p class="error-message" role="alert">{escape(_sentence(text))}</p>'
 
 
-def error_with_notes(error: FantasyPortraitError, private_paths: Sequence[Path]) -> str:
-    """An error with its notes, in which the names of files stand for their places on the server."""
-    notes = [strings.hide_paths(note, private_paths) for note in error.notes]
-    return error_html(strings.hide_paths(error, private_paths)) + note_list(notes)
+def error_with_messages(error: FantasyPortraitError, private_paths: Sequence[Path]) -> str:
+    """An error with its messages, in which the names of files stand for their places on the server."""
+    messages = [strings.hide_paths(message, private_paths) for message in error.messages]
+    return error_html(strings.hide_paths(error, private_paths)) + message_list(messages)
 
 
 def message_html(text: str) -> str:
@@ -66,10 +66,10 @@ def message_html(text: str) -> str:
     return f'<p class="info-message" role="status">{escape(_sentence(text))}</p>'
 
 
-def note_list(notes: Sequence[str]) -> str:
-    """What the visitor should know, a line each; nothing for no notes."""
-    items = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
-    return f'<ul class="notes">{items}</ul>' if items else ""
+def message_list(messages: Sequence[str]) -> str:
+    """What the visitor should know, a line each; nothing for no messages."""
+    items = "".join(f"<li>{escape(_sentence(message))}</li>" for message in messages)
+    return f'<ul class="message-list">{items}</ul>' if items else ""
 
 
 def picture(url: str, alt: str) -> str:

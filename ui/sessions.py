@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_space import check_disk_space
 from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.disk_space import check_disk_space
 from fantasyportrait.service.history import History
-from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
+from fantasyportrait.workers.job_queue import JobQueue
 from ui.uploads import UploadRegistry
 
 RESULT_EXPIRY_S = 6 * 3600.0
@@ -58,7 +58,7 @@ class SessionManager:
         self.uploads = uploads or UploadRegistry(self.results / "uploads")
         self.model = model
         self.animator = animator or Animator()
-        self.queue = queue or JobQueue([LocalWorker(self.animator)])
+        self.queue = queue or JobQueue([self.animator])
         self._analysis_lock = threading.Lock()
         self._expiry_s = expiry_s
         self._lock = threading.Lock()

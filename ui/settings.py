@@ -10,7 +10,7 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.sandbox.decoder_factory import make_decoder
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
+from fantasyportrait.workers.job_queue import JobQueue
 from ui.sessions import RESULT_EXPIRY_S
 
 
@@ -66,7 +66,7 @@ class Settings:
     def queue(self, animator: Animator) -> JobQueue:
         """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
         if self.ray is None:
-            return JobQueue([LocalWorker(animator)])
+            return JobQueue([animator])
         from fantasyportrait.workers.ray_cluster import ray_queue
 
         return ray_queue(self.ray)

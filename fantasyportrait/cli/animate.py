@@ -95,7 +95,7 @@ def animate(
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     from fantasyportrait.cli.display import animate_with_progress, print_result
-    from fantasyportrait.service.output import free_path
+    from fantasyportrait.media.result_files import free_path
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given, photo, cast or [], saved)

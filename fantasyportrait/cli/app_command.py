@@ -1,4 +1,4 @@
-"""`fantasyportrait app`: the app in the browser."""
+"""`fantasyportrait app`: starts the web app."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The tree of commands and its help."""
+"""The commands, their groups and their help."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ Exit codes:
 
 
 class Group(TyperGroup):
-    """The commands. An interruption leaves them as an error of ours, of which typer does not make one of its own."""
+    """The top-level commands. Ctrl-C raises `Cancelled`, since typer would handle `KeyboardInterrupt` itself."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -54,7 +54,7 @@ class Group(TyperGroup):
 
 
 def build_app(asked: str | None = None) -> typer.Typer:
-    """The tree of commands.
+    """The typer app with all commands.
 
     The flags that come from options are made for the command `asked` alone, as they import its dataclasses; for all
     commands by default.
@@ -98,4 +98,4 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options before the command. Errors are caught outside of typer, so `main` takes --debug out."""
+    """Options before the command. Errors are caught outside of typer, so `main` handles --debug."""

@@ -1,4 +1,4 @@
-"""Progress and results on the terminal: bars where there is one, plain lines in a log."""
+"""Progress and results on the terminal: progress bars on a terminal, plain lines in a pipe or file."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def animate_with_progress(
     process_group: "ProcessGroup | None" = None,
     sandbox: bool = False,
 ) -> "Result":
-    """Run the request, show how far it is, and return its result; raises what went wrong.
+    """Run the request, show its progress on stderr, and return its result. Raises `FantasyPortraitError`.
 
     With `sandbox` the inputs are decoded in child processes.
     """
@@ -51,22 +51,26 @@ def animate_with_progress(
             process_group=process_group,
             decoder=make_decoder(PRIVATE, sandbox),
         )
+        model = False
         with _display() as show, closing(animator.events(request, output)) as event_stream:
             for event in event_stream:
+                model = model or (isinstance(event, events.Stage) and event.name == "model")
                 if isinstance(event, events.Done):
                     return event.result
                 if isinstance(event, events.Failed):
                     raise event.error
-                show(event)
+                # Kept messages are printed with the result; the model may run for hours, so its messages are shown now.
+                if model or not (isinstance(event, events.Message) and event.keep):
+                    show(event)
     except KeyboardInterrupt:
         raise Cancelled("stopped: nothing was written") from None
     raise Cancelled("stopped: nothing was written")
 
 
 def print_result(result: "Result") -> None:
-    """The result's files and notes, a line each, on stdout."""
-    for note in result.notes:
-        typer.echo(f"note: {note}")
+    """Print the result's messages and files, a line each, on stdout."""
+    for message in result.messages:
+        typer.echo(f"note: {message}")
     typer.echo(f"video: {result.video}")
     if result.side_by_side:
         typer.echo(f"side by side: {result.side_by_side}")
@@ -79,13 +83,13 @@ def _display() -> "_Display":
 
 @contextmanager
 def _lines() -> Iterator[Callable[["Event"], None]]:
-    """One line on stderr for each stage, and for each step of the sampler, which may take a minute."""
-    from fantasyportrait.schema.events import Remark, Stage, Step
+    """Print a line on stderr for each stage, message and sampler step, which may take a minute."""
+    from fantasyportrait.schema.events import Message, Stage, Step
 
     def show(event: "Event") -> None:
         if isinstance(event, Stage):
             typer.echo(f"{TITLES[event.name]} ...", err=True)
-        elif isinstance(event, Remark):
+        elif isinstance(event, Message):
             typer.echo(event.text, err=True)
         elif isinstance(event, Step) and event.stage == "sample":
             left = f", {_time_left(event)}" if event.remaining_s is not None and event.done < event.total else ""
@@ -96,11 +100,11 @@ def _lines() -> Iterator[Callable[["Event"], None]]:
 
 @contextmanager
 def _bars() -> Iterator[Callable[["Event"], None]]:
-    """A bar on stderr for each stage, with the time left."""
+    """Show a progress bar on stderr for each stage, with the remaining time, and print messages above."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from fantasyportrait.schema.events import Remark, Stage, Step
+    from fantasyportrait.schema.events import Message, Stage, Step
 
     columns = (
         TextColumn("{task.description:<14}"),
@@ -116,7 +120,7 @@ def _bars() -> Iterator[Callable[["Event"], None]]:
                 for done in bars.values():
                     progress.update(done, total=1, completed=1, left="")
                 bars[event.name] = progress.add_task(TITLES[event.name], total=None, left="")
-            elif isinstance(event, Remark):
+            elif isinstance(event, Message):
                 progress.console.print(event.text, markup=False, highlight=False)
             elif isinstance(event, Step):
                 progress.update(bars[event.stage], total=event.total, completed=event.done, left=_time_left(event))

@@ -1,4 +1,4 @@
-"""`fantasyportrait faces`: who is in a photo, or in a driving clip."""
+"""`fantasyportrait faces`: lists the faces of a photo or the persons of a driving clip."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,9 @@ def faces(
         bool, typer.Option("--sandbox", help="Decode the file in a child process: for files of strangers.")
     ] = False,
 ) -> None:
-    """List the faces of a photo, numbered row by row, left to right, as --cast wants them, or the persons of a clip.
+    """List the faces of a photo, numbered row by row, left to right, as in --cast, or the persons of a clip.
 
-    Boxes of faces are pixels of the file. The persons of a clip have the same numbers in every part of it.
+    Boxes of faces are pixels of the file. The persons of a clip have the same numbers for every --start and --end.
     """
     from fantasyportrait.core.errors import RequestError
     from fantasyportrait.sandbox.decoder_factory import make_decoder
@@ -40,13 +40,13 @@ def faces(
         listing.save_picture(output)
     if as_json:
         name = "persons" if shows_clip else "faces"
-        data = {"file": str(file), "size": list(listing.size), name: listing.rows, "notes": listing.notes}
+        data = {"file": str(file), "size": list(listing.size), name: listing.rows, "messages": listing.messages}
         typer.echo(json.dumps(data, indent=2))
         return
     for row in listing.rows:
         typer.echo(_line("person" if shows_clip else "face", row))
-    for note in listing.notes:
-        typer.echo(f"note: {note}")
+    for message in listing.messages:
+        typer.echo(f"note: {message}")
     if output:
         typer.echo(f"picture: {output}")
 

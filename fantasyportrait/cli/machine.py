@@ -66,7 +66,7 @@ def _lines(report: "MachineReport") -> list[str]:
         else:
             figures += f"  {row['reason']}"
         lines.append(f"{mark} {row['profile']:<14}{figures}")
-    return [*lines, "", report.verdict, *(f"note: {note}" for note in report.notes)]
+    return [*lines, "", report.verdict, *(f"note: {message}" for message in report.messages)]
 
 
 def _time(seconds: Any) -> str:

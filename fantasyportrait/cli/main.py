@@ -1,4 +1,4 @@
-"""The command line's entry: signals, errors as one sentence, exit codes. The commands are loaded after that."""
+"""The entry of the command line: signals, errors as one sentence, exit codes. Commands are imported late."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _MAY_BE_EMPTY = ("--prompt", "--negative-prompt", "--title", "--subtitle", "--ca
 def main(arguments: Sequence[str] | None = None, *, exiting: bool | None = None) -> int:
     """Run the command line and return its exit code; an error becomes one sentence on stderr.
 
-    `exiting`: the process ends next, so later signals are ignored; by default where the arguments are the process's.
+    `exiting`: the process exits after this call, so later signals are ignored; default: True without `arguments`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -39,7 +39,7 @@ def _run(given: Sequence[str], signal_handler: SignalHandler, debug: bool) -> in
         app(given, prog_name="fantasyportrait")
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else 0
-        # A command that goes on until Ctrl-C has ended well by it.
+        # A command that runs until Ctrl-C succeeds when Ctrl-C ends it.
         return (
             code if signal_handler.number is None or (code == 0 and signal_handler.code == 130) else signal_handler.code
         )
@@ -47,7 +47,7 @@ def _run(given: Sequence[str], signal_handler: SignalHandler, debug: bool) -> in
         return _report(error, str(error), signal_handler.code, debug)
     except FantasyPortraitError as error:
         return _report(error, str(error), error.exit_code, debug)
-    except Exception as error:  # the last resort: a bug is said in a sentence too
+    except Exception as error:  # a bug: reported as one sentence too
         if signal_handler.number is not None:
             return _report(error, "stopped", signal_handler.code, debug)
         text = f"unexpected error: {type(error).__name__}: {error} (run with --debug to see where)"
@@ -56,7 +56,7 @@ def _run(given: Sequence[str], signal_handler: SignalHandler, debug: bool) -> in
 
 
 def _check_no_empty_word(words: Sequence[str]) -> None:
-    """Refuse "", mostly a shell variable that is not set: as a path it would be the current folder."""
+    """Refuse "", which is often an unset shell variable and would be the current folder as a path."""
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
         flag = name if word.startswith("--") and equals and not value else before if not word else ""
@@ -72,7 +72,7 @@ def _report(error: BaseException, text: str, code: int, debug: bool) -> int:
 
     if debug:
         traceback.print_exception(error)
-    for note in getattr(error, "notes", ()):
-        typer.echo(f"note: {note}", err=True)
+    for message in error.messages if isinstance(error, FantasyPortraitError) else ():
+        typer.echo(f"note: {message}", err=True)
     typer.secho(f"error: {text}", fg="red", err=True)
     return code

@@ -1,4 +1,4 @@
-"""`fantasyportrait motions`: the built-in motions, listed and shown on a face."""
+"""`fantasyportrait motions`: lists the built-in motions and renders one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 
 def list_motions() -> None:
-    """Name the built-in motions; use one as --cast FACE=motion:NAME."""
+    """List the built-in motions; use one as --cast FACE=motion:NAME."""
     from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 
     for name, about in BUILTIN_MOTIONS.items():

@@ -1,4 +1,4 @@
-"""Signals that end the program: the first one is an interruption that cleans up, later ones do not break into that."""
+"""Signals that end the program: the first raises `KeyboardInterrupt`, later ones do not interrupt the clean-up."""
 
 import _thread
 import os
@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Any
 
 SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Ctrl-C, what ends processes, a terminal that is closed, Ctrl-Break on Windows."""
+"""Ctrl-C, `kill`, a closed terminal, Ctrl-Break on Windows."""
 GRACE_S = 1.0
-"""A signal within this time of the first is the same wish; a later one ends the program at once."""
+"""A signal within this time of the first is ignored; a later one ends the program at once."""
 RERAISE_DELAY_S = 0.02
 SHOW_CURSOR = "\033[?25h"
 
@@ -29,11 +29,11 @@ class SignalHandler:
 
     @property
     def code(self) -> int:
-        """The exit code of a program that a signal has ended, as shells count: 130 for Ctrl-C."""
+        """The exit code of a program that a signal has ended, as in shells: 130 for Ctrl-C."""
         return 128 + (self.number or signal.SIGINT)
 
     def disarm(self) -> None:
-        """All is done: a signal that comes now changes nothing."""
+        """Record later signals without raising: the work is done."""
         self._armed = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -43,29 +43,29 @@ class SignalHandler:
             if not self._armed:
                 return
             if _is_importing(frame):
-                # There is nothing to clean up, and not every package survives an exception while it is loaded.
+                # Nothing needs clean-up yet, and some packages break when an exception interrupts their import.
                 os.write(2, b"error: stopped\n")
                 os._exit(self.code)
             raise KeyboardInterrupt
         if time.monotonic() - self._at_s > GRACE_S:
-            # Cleaning up takes too long for the user; the next run removes what is left.
+            # The user does not wait for the clean-up; the next run removes the leftovers.
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR.encode())
             os._exit(self.code)
 
     def reraise_lost(self, lost: Any) -> None:
-        """The hook for exceptions that cannot be caught: an interruption that was raised there is raised once more."""
+        """Hook for unraisable exceptions: a `KeyboardInterrupt` that was lost there is raised once more."""
         if self.number is None or not issubclass(lost.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
             return
         number, self.number = self.number, None
-        # Not at once: it would be raised in here, where it is lost as well.
+        # Later: raised in this hook it would be lost again.
         again = threading.Timer(RERAISE_DELAY_S, self._interrupt, (number,))
         again.daemon = True
         again.start()
 
     def _interrupt(self, number: int) -> None:
-        """Send a signal to the main thread, which may sleep."""
+        """Send the signal to the main thread, also where it sleeps."""
         main = threading.main_thread().ident
         if not self._armed:
             return
@@ -77,7 +77,7 @@ class SignalHandler:
 
 @contextmanager
 def handle_signals(exiting: bool) -> Iterator[SignalHandler]:
-    """Handle the signals in this block. Afterwards the program ends (`exiting`: they are ignored), or all is as before.
+    """Handle the signals in this block. Afterwards they are ignored (`exiting`), or handled as before.
 
     A signal that was ignored before, as under nohup, stays ignored. Outside of the main thread nothing changes.
     """
@@ -97,7 +97,7 @@ def handle_signals(exiting: bool) -> Iterator[SignalHandler]:
     finally:
         signal_handler.disarm()
         for number, handler in handled.items():
-            # What runs when the interpreter ends cannot be interrupted without a traceback.
+            # An interruption while the interpreter exits would print a traceback.
             signal.signal(number, signal.SIG_IGN if exiting else handler)
         sys.unraisablehook = hook
 

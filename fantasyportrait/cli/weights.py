@@ -1,4 +1,4 @@
-"""`fantasyportrait weights`: the small models of the CPU path, and the diffusion engine's."""
+"""`fantasyportrait weights`: lists, fetches and verifies the model files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ asks for a token, set HF_TOKEN; there is no flag for it.
 
 
 def list_weights(models_dir: ModelsDir = None) -> None:
-    """Name every model: its size, whether it is there, its licence, where it comes from, and what it is for."""
+    """List every model: its size, state, licence, source and purpose."""
     from fantasyportrait.weights.hub_manifest import hub_states
     from fantasyportrait.weights.store import models_dir as usual_folder, verify_models
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 MONITOR_INTERVAL_S = 2.0
 EPILOG = """\b
 Without --address a cluster begins on this machine, for an app on this machine.
-For several machines, in a network of your own (whoever reaches a Ray cluster
-can run code on it):
+For several machines, in a network of your own (everyone who reaches a Ray
+cluster can run code on it):
   ray start --head --disable-usage-stats       on the first machine
   ray start --address FIRST:6379               on each other one
   fantasyportrait workers --address auto       on any of them
@@ -47,14 +47,14 @@ def workers(
     from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
 
     config = WorkerConfig(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
-    place = join(address, num_workers or 1)
+    joined = join(address, num_workers or 1)
     pool = WorkerPool(config)
     try:
         names = pool.start(num_workers)
         _echo(f"ready: {', '.join(names)}")
-        _echo(f"use with:  fantasyportrait app --model wan-720p --ray {place}")
+        _echo(f"use with:  fantasyportrait app --model wan-720p --ray {joined}")
         _echo("Ctrl-C ends them")
-        _monitor(pool, place)
+        _monitor(pool, joined)
     except KeyboardInterrupt:
         _echo("ending the workers")
     finally:
@@ -83,6 +83,6 @@ def _monitor(pool: "WorkerPool", address: str) -> None:
 
 
 def _echo(text: str) -> None:
-    """A line now, also where the output is a pipe that somebody watches."""
+    """Print a line and flush, so that it appears at once in a pipe too."""
     typer.echo(text)
     sys.stdout.flush()

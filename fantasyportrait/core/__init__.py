@@ -1,1 +1,1 @@
-"""What every room may know: errors, optional imports, geometry, cancellation."""
+"""Helpers for every room: errors, optional imports, geometry, cancellation, files and caches."""

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all: made beside their place in a hidden folder, then renamed."""
+"""Atomic writes: files and folders are made in a hidden folder beside their path, then renamed."""
 
 import errno
 import os
@@ -14,16 +14,16 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path of the same name in a hidden folder beside `path`, where the block makes a file or a folder.
+    """A path of the same name in a hidden folder beside `path`, at which the block makes a file or a folder.
 
-    At a clean exit it replaces `path` in one step (a folder only an empty one); after an exception it is removed. What
-    a killed process left there goes with the next write beside it, see `locked_folder`. Raises OSError.
+    Without an exception it then replaces `path` in one step (a folder replaces only an empty one), else it is removed.
+    The next write in the same folder removes what a killed process left, see `locked_folder`. Raises OSError.
     """
     with locked_folder(path.parent) as folder:
         made = folder / path.name
         yield made
         if path.is_dir():
-            path.rmdir()  # only an empty one: not on every system a rename replaces it
+            path.rmdir()  # fails unless it is empty; not every system renames over a folder
         os.replace(made, path)
 
 

@@ -1,4 +1,4 @@
-"""Cancellation as data: a token handed down, asked between frames."""
+"""Cancellation as data: a token that the caller sets and the work checks between frames."""
 
 import threading
 
@@ -6,13 +6,13 @@ from fantasyportrait.core.errors import Cancelled
 
 
 class CancelToken:
-    """A flag that one thread sets and the working thread asks. Safe to share between threads."""
+    """A flag that one thread sets and the working thread checks. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next frame."""
+        """Make the work stop at its next frame."""
         self._event.set()
 
     @property
@@ -21,6 +21,6 @@ class CancelToken:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise `Cancelled` if the work shall stop."""
+        """Raise `Cancelled` once `cancel` was called."""
         if self.cancelled:
             raise Cancelled("stopped: nothing was written")

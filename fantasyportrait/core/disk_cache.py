@@ -18,7 +18,7 @@ from fantasyportrait.core.locked_folder import WORK_PREFIX
 T = TypeVar("T")
 
 CACHE_EXPIRY_S = 30 * 24 * 3600.0
-"""How long an entry that is not used is kept on a user's own machine."""
+"""Default for `expiry_s`: seconds after which an unused entry is removed."""
 
 _CHECKSUMS = "sha256.json"
 
@@ -33,11 +33,11 @@ def content_key(path: Path, description: str) -> str:
 
 @dataclass(frozen=True)
 class DiskCache:
-    """A folder that keeps results, each under a name that says everything it depends on.
+    """A folder of computed results, each under a key made of everything it depends on (`content_key`).
 
-    At most `entries` of them and `max_bytes` bytes are kept, those used longest ago go first; one that was not used for
-    `expiry_s` seconds is gone. Every file of an entry is held against the sha256 that was taken when it was written.
-    A cache is never in the way: where nothing can be read or written, work is merely done again.
+    It keeps at most `entries` entries and `max_bytes` bytes, evicts the least recently used first, and drops an entry
+    that was not used for `expiry_s` seconds. `load` compares every file with the sha256 taken when it was written.
+    Errors of the disk are not raised: the result is then computed again.
     """
 
     folder: Path
@@ -46,9 +46,9 @@ class DiskCache:
     expiry_s: float = CACHE_EXPIRY_S
 
     def load(self, key: str, read: Callable[[Path], T]) -> T | None:
-        """What `read` makes of the entry's folder, or None where it is absent, expired or damaged (then it is removed).
+        """`read(folder)` of the entry, or None where the entry is absent, expired or damaged; the last two are removed.
 
-        Damage is a file whose sha256 is another one, or at which `read` raises.
+        Damaged: a file has another sha256, or `read` raises.
         """
         entry = self.folder / key
         try:
@@ -56,15 +56,15 @@ class DiskCache:
                 raise ValueError("the entry is expired")
             _verify_checksums(entry)
             found = read(entry)
-        except Exception:  # damage shows itself in as many ways as there are readers
+        except Exception:  # each reader raises errors of its own for damaged files
             shutil.rmtree(entry, ignore_errors=True)
             return None
-        with suppress(OSError):  # a read-only cache is still a cache
+        with suppress(OSError):  # a read-only cache still serves
             os.utime(entry)
         return found
 
     def store(self, key: str, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a folder, then the entry; a full disk or one that cannot be written costs only the cache."""
+        """Store the files that `write` puts into a new folder. On a full or read-only disk nothing is stored."""
         with suppress(OSError):  # also where another process stored the same entry first
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.folder / key) as entry:
@@ -75,7 +75,7 @@ class DiskCache:
         self._prune()
 
     def _prune(self) -> None:
-        """Remove what is expired, then the entries used longest ago beyond those that are kept."""
+        """Remove expired entries, then the least recently used ones beyond `entries` and `max_bytes`."""
         now, places, left = time.time(), self.entries, self.max_bytes
         for used, size, entry in sorted(self._list_entries(), reverse=True):
             places, left = places - 1, left - size

@@ -1,20 +1,20 @@
-"""One small tree of errors. A message says which input, which rule, and what to do."""
+"""The tree of errors. Each message names the input, the rule, the value and what to do."""
 
 
 class FantasyPortraitError(Exception):
     """Base of every error that a user can fix.
 
     Attributes:
-        exit_code: what the command line returns.
-        notes: sentences about the inputs that were read before; they are shown with the error.
+        exit_code: the exit code of the command line.
+        messages: sentences about the inputs that were read before the error, shown with it.
     """
 
     exit_code = 1
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 class RequestError(FantasyPortraitError):
-    """The request contradicts itself or its portrait: a cast, a flag, a number out of range."""
+    """An invalid request: a value out of range, options that exclude each other, a face that the portrait lacks."""
 
     exit_code = 2
 
@@ -38,19 +38,19 @@ class WeightsError(FantasyPortraitError):
 
 
 class DependencyError(FantasyPortraitError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
     exit_code = 6
 
 
 class OutputError(FantasyPortraitError):
-    """A result cannot be written: the disk is full or the place is not writable."""
+    """A result cannot be written: the disk is full or the folder is not writable."""
 
     exit_code = 7
 
 
 class Cancelled(FantasyPortraitError):
-    """The user stopped the work; 130 is the shell's code for Ctrl-C."""
+    """The user stopped the run; 130 is the shell's exit code for Ctrl-C."""
 
     exit_code = 130
 

@@ -1,4 +1,4 @@
-"""Files of the user's machine: where caches lie, what a file's sha256 is, and what is no file at all."""
+"""Files of the user's machine: the cache folder, sha256 of a file, opening of regular files only."""
 
 import errno
 import hashlib
@@ -17,24 +17,24 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFLNK: "a symbolic link",
 }
-# Opening must not wait for another process, follow a link that is put in the file's place, or leave the descriptor to
-# child processes. Windows has none of these and opens as text without the last one.
+# Opening must not block, follow a link that replaced the file after the check, or pass the descriptor to child
+# processes. Windows has only O_BINARY, without which it opens files as text.
 _FLAGS = ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
-    """Open a regular file for reading, without ever waiting for it. `follow`: a symbolic link to one will do.
+    """Open a regular file for reading, without blocking. `follow`: accept a symbolic link to one.
 
-    Raises OSError where there is none, and for a folder, named pipe, socket or device, which its `strerror` names.
+    Raises OSError where there is no file, and for a folder, named pipe, socket or device; `strerror` names the kind.
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "its name holds a NUL character", str(path))
-    # Looked at first: opening alone can change a device, or release the process that writes to a pipe.
+    # Checked before opening, which can change a device or release the process that writes to a pipe.
     _check_regular(path, os.stat(path, follow_symlinks=follow).st_mode)
     flags = os.O_RDONLY | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     for name in _FLAGS:
         flags |= getattr(os, name, 0)
-    # Through `open`, so that the file's name is its path and not a descriptor's number.
+    # By `open` with an opener, so that `file.name` is the path and not the descriptor's number.
     file = open(os.fspath(path), "rb", opener=lambda *_: os.open(path, flags))  # noqa: SIM115 - it is returned open
     try:
         _check_regular(path, os.fstat(file.fileno()).st_mode)
@@ -51,7 +51,7 @@ def _check_regular(path: Path, mode: int) -> None:
 
 
 def user_cache_dir() -> Path:
-    """The program's folder in the user's cache, where the platform keeps it. It may not exist yet."""
+    """The program's folder in the platform's user cache. It may not exist yet."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":

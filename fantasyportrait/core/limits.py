@@ -1,4 +1,4 @@
-"""How much of a file from outside is read before it is refused: one frozen set for each kind of use."""
+"""Limits on files from outside: `PRIVATE` for a user's own machine, `PUBLIC` for a server with visitors."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on photos, clips and sound, checked before the slow work that they bound.
+    """Limits on photos, clips and sound, checked before decoding or tracking.
 
     Attributes:
         file_bytes: size of a photo's file.
@@ -55,7 +55,7 @@ PRIVATE = Limits(
     faces=None,
     formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"),
 )
-# A visitor of a public server gets less of what costs time and memory, and no decoders that had holes (TIFF, BMP).
+# Lower limits on what costs time and memory, and no decoder with a history of vulnerabilities (TIFF, BMP).
 PUBLIC = replace(
     PRIVATE,
     file_bytes=64 * _MIB,

@@ -1,4 +1,4 @@
-"""Folders for work in the making. A lock says that their process lives, so what a dead one left can be removed."""
+"""Temporary folders with a lock file: while a process holds the lock, others leave its folder alone."""
 
 import contextlib
 import os
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import IO
 
 WORK_PREFIX = ".fantasyportrait-"
-"""Of the hidden folders beside results."""
+"""Prefix of the hidden folders beside results."""
 _LOCK = "owner.lock"
 _ID_LENGTH = 12
 
 
 @contextmanager
 def locked_folder(parent: Path, prefix: str = WORK_PREFIX) -> Iterator[Path]:
-    """A new folder `prefix` + 12 random digits in `parent`, for its owner alone, removed at the end whatever happens.
+    """A new folder `prefix` + 12 random digits in `parent` with mode 0700, removed at the end, also after an error.
 
-    What dead processes left there under the same prefix is removed first. A process that is killed leaves the folder
-    to the next one. Raises OSError where it cannot be made.
+    Folders that killed processes left there with the same prefix are removed first. Raises OSError where the new one
+    cannot be created.
     """
     remove_stale(parent, prefix)
     folder, lock = _create(parent, prefix)
@@ -47,7 +47,7 @@ def remove_stale(parent: Path, prefix: str = WORK_PREFIX) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block with the same folder, where the system can lock a folder."""
+    """Allow one process at a time in this block for the same folder, where the system can lock a folder."""
     descriptor = None
     if sys.platform != "win32":
         import fcntl
@@ -68,7 +68,7 @@ def _is_ours(name: str, prefix: str) -> bool:
 
 
 def _create(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
-    """The folder and its open, locked file. A sweep may take the folder before it is locked: then another is made."""
+    """The folder and its open, locked file. Where `remove_stale` removes it before it is locked, another is created."""
     while True:
         folder = parent / f"{prefix}{uuid.uuid4().hex[:_ID_LENGTH]}"
         folder.mkdir(mode=0o700)
@@ -77,7 +77,7 @@ def _create(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
         except FileNotFoundError:
             continue
         taken = _lock(lock)
-        # Where the file system has no locks, nothing there is ever taken for stale.
+        # On a file system without locks no folder counts as stale.
         if taken is not False and (folder / _LOCK).exists():
             return folder, lock
         lock.close()
@@ -87,7 +87,7 @@ def _remove_if_stale(folder: Path) -> None:
     try:
         lock = (folder / _LOCK).open("rb+")
     except FileNotFoundError:
-        # Just being made, or left in that moment; its process makes another one.
+        # Created but not locked yet: its process creates another one. Or its process died at that moment.
         with contextlib.suppress(OSError):
             folder.rmdir()
         return
@@ -115,7 +115,7 @@ def _lock(file: IO[bytes]) -> bool | None:
 
 
 def _locker() -> Callable[[int], None]:
-    """The system's lock: it does not wait, is not inherited as another owner's, and ends with its process."""
+    """The system's lock function for a descriptor: non-blocking, and released when the process ends."""
     if sys.platform == "win32":
         import msvcrt
 

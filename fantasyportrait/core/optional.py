@@ -1,4 +1,4 @@
-"""Optional packages are imported here, late, with a sentence that says how to get them."""
+"""Late import of optional packages, with an error that says how to install them."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ from types import ModuleType
 
 from fantasyportrait.core.errors import DependencyError
 
-# These, which the diffusion engine needs, are not installed on an older Python: diffusers does not exist for it.
+# The packages of the diffusion engine need this Python: diffusers supports no older one.
 _MIN_PYTHON = (3, 11)
 _DIFFUSION_PACKAGES = frozenset(
     (
@@ -26,7 +26,7 @@ _DIFFUSION_PACKAGES = frozenset(
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import and return `module`, or raise `DependencyError` naming the extra that carries it."""
+    """Import and return `module`, or raise `DependencyError` that names the extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -16,7 +16,7 @@ def default_cache_dir() -> Path:
 
 
 def example_photo() -> Path:
-    """The bundled picture of two people. An installed package does not carry it: `MediaError` then."""
+    """The bundled picture of two people. Raises `MediaError` in an installed package, which lacks it."""
     path = Path(__file__).parents[2] / "assets" / "two_people.png"
     if not path.is_file():
         raise MediaError("the bundled example is not installed: give a photo of your own with --photo")

@@ -1,4 +1,4 @@
-"""Which of the known names somebody meant who wrote another one."""
+"""A suggestion for a misspelled name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

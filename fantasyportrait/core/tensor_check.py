@@ -1,4 +1,4 @@
-"""Exactly the expected tensors: a missing, extra or misshapen one is an error that names it."""
+"""Check of a checkpoint's tensors: missing, unexpected and misshapen ones are named in the error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from fantasyportrait.core.errors import WeightsError
 Shape = tuple[int, ...]
 
 MAX_LISTED = 5
-"""How many keys an error names before it only counts them."""
+"""Keys of one kind of fault that an error names; it counts the rest."""
 
 
 def check_tensors(
@@ -17,10 +17,10 @@ def check_tensors(
     expected: Mapping[str, Shape],
     original: Callable[[str], str] = str,
 ) -> None:
-    """Compare the tensors of `source` with those that the network has, both under our names.
+    """Compare the tensors `found` in `source` with those that the network expects, both under the network's names.
 
-    `original` gives the name that the file itself uses, for the error. Raises `WeightsError` that names the first few
-    tensors of each kind of fault, and both shapes of a misshapen one.
+    `original` maps a name to the one in the file, for the error. Raises `WeightsError` that names the first few tensors
+    of each kind of fault, and both shapes of a misshapen one.
     """
     faults = {
         "missing": [f"{original(key)} {shape}" for key, shape in expected.items() if key not in found],
@@ -37,6 +37,6 @@ def check_tensors(
 
 
 def shorten_list(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
+    """The first `MAX_LISTED` names as text, and the number of the rest."""
     more = len(names) - MAX_LISTED
     return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -14,7 +14,7 @@ from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.face import MaskedFace, Track
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
 from fantasyportrait.schema.cast import ClipSource, Role, delay_frames
-from fantasyportrait.schema.events import StageName
+from fantasyportrait.schema.events import MessageCallback, StageName
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline, fill_indices
 from fantasyportrait.weights.store import model_path
@@ -52,11 +52,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class EngineCallbacks:
-    """How an engine tells what it does: a note for the user, a remark for now alone, a stage of so many steps, a
-    preview image at the result so far."""
+    """How an engine reports: a message, the start of a stage with its number of steps, a preview image."""
 
-    note: Callable[[str], None]
-    remark: Callable[[str], None]
+    message: MessageCallback
     stage: Callable[[StageName, int], Progress]
     preview_image: Callable[[Frame], None]
 

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.cast import FreeSource
+from fantasyportrait.schema.events import Message
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
@@ -86,15 +87,16 @@ class WanEngine:
 
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
+        frames = sampled_frames(scene.timeline.frames)
+        spare = frames - scene.timeline.frames
+        if spare:
+            text = f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out"
+            callbacks.message(Message(text))
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
-            frames = sampled_frames(scene.timeline.frames)
-            spare = frames - scene.timeline.frames
-            if spare:
-                callbacks.note(f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out")
             cancel.check()
             loaded = self._model(scene.request.sampling)
-            plan = loaded.pipeline_manager.ready(self._size(scene, frames), callbacks.remark, _both(callbacks), cancel)
+            plan = loaded.pipeline_manager.ready(self._size(scene, frames), callbacks.message, cancel)
             loading.update(1)
             cancel.check()
             job = self._job(scene, loaded.model, plan, cancel, callbacks)
@@ -186,11 +188,11 @@ class WanEngine:
 
         progress = callbacks.stage("sample", job.steps)
         times = [time.monotonic()]
-        changes: list[str] = []
+        changes: list[Message] = []
 
-        def note(text: str) -> None:
-            changes.append(text)
-            _both(callbacks)(text)
+        def on_message(message: Message) -> None:
+            changes.append(message)
+            callbacks.message(message)
 
         def on_step(done: int, picture: Frame) -> None:
             times.append(time.monotonic())
@@ -203,23 +205,13 @@ class WanEngine:
                 pipeline_manager.record(passes * _pass_s(times, job))
 
         with torch_settings(resolve_device(self._runtime_config), self._runtime_config.compile):
-            for chunk in sample_video(pipeline_manager, job, on_step, note, cancel):
+            for chunk in sample_video(pipeline_manager, job, on_step, on_message, cancel):
                 cancel.check()
                 yield from chunk
 
     @property
     def _cache(self) -> Path:
         return self._cache_dir or default_cache_dir()
-
-
-def _both(callbacks: EngineCallbacks) -> Callable[[str], None]:
-    """Told at once and kept: what the user should know of how the video was made."""
-
-    def say(text: str) -> None:
-        callbacks.remark(text)
-        callbacks.note(text)
-
-    return say
 
 
 def _pass_s(times: Sequence[float], job: "VideoJob") -> float:

@@ -3,11 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
@@ -97,12 +95,7 @@ def segmenter(models_dir: Path | None = None) -> Segmenter:
     from fantasyportrait.runtime.library_logging import quiet_libraries
 
     with quiet_libraries():
-        sam = load_sam(str(folder))
-
-    def masks(pixels: NDArray[np.uint8], boxes: Any) -> NDArray[np.bool_]:
-        return segment(sam, pixels, boxes)
-
-    return masks
+        return partial(segment, load_sam(str(folder)))
 
 
 def _sam_folder(models_dir: Path | None) -> Path:

@@ -43,19 +43,19 @@ class FaceAnalyser:
         self._masks = models.head_masks()
 
     def find(
-        self, pixels: NDArray[np.uint8], notes: list[str] | None = None, max_faces: int | None = None
+        self, pixels: NDArray[np.uint8], messages: list[str] | None = None, max_faces: int | None = None
     ) -> tuple[Face, ...]:
         """Every face of an RGB photo (H, W, 3) that is at least 50 px large, of more than `max_faces` the largest.
 
-        `notes` gets a sentence about faces that were left out.
+        `messages` gets a sentence about faces that were left out.
 
         Raises:
             FaceError: the photo shows no face, none that the mesh fits, or only faces under 50 px.
         """
-        return self._faces(self.read(pixels, max_faces), [] if notes is None else notes)
+        return self._faces(self.read(pixels, max_faces), [] if messages is None else messages)
 
     def find_upright(
-        self, pixels: NDArray[np.uint8], notes: list[str], max_faces: int | None = None
+        self, pixels: NDArray[np.uint8], messages: list[str], max_faces: int | None = None
     ) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
         """The photo, turned where its faces lie on their side or stand on their head, and its faces as in `find`."""
         result = self.read(pixels, max_faces)
@@ -64,16 +64,16 @@ class FaceAnalyser:
             [downscaled(pixels, scale)], lambda picture: self.read(picture, max_faces).faces, result.faces
         )
         if turn:
-            notes.append(f"the photo was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright")
+            messages.append(f"the photo was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright")
             pixels = rotated(pixels, turn)
             result = self.read(pixels, max_faces)
-        return pixels, self._faces(result, notes)
+        return pixels, self._faces(result, messages)
 
     def masked(self, pixels: NDArray[np.uint8], faces: tuple[Face, ...]) -> tuple[MaskedFace, ...]:
         """The faces with the masks of their heads; the faces' coordinates are pixels of this RGB photo (H, W, 3)."""
         return self._masks.masked(pixels, faces)
 
-    def _faces(self, result: AnalysisResult, notes: list[str]) -> tuple[Face, ...]:
+    def _faces(self, result: AnalysisResult, messages: list[str]) -> tuple[Face, ...]:
         """Numbered faces from what was read; raises `FaceError` where nothing can be used."""
         if not result.faces:
             if result.rejected:
@@ -91,9 +91,9 @@ class FaceAnalyser:
         total = len(result.faces) + result.skipped
         if len(large) < len(result.faces):
             small = len(result.faces) - len(large)
-            notes.append(f"{small} of {total} faces are under {SMALLEST_FACE} px and were left out")
+            messages.append(f"{small} of {total} faces are under {SMALLEST_FACE} px and were left out")
         if result.skipped:
-            notes.append(
+            messages.append(
                 f"the photo shows {total} faces: the {len(result.faces)} largest are used and {result.skipped} were "
                 "left out, because no more are taken from one photo here"
             )

@@ -127,7 +127,7 @@ def _identity(path: Path) -> tuple[object, ...]:
     return path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def turn_note(path: Path, turn: Rotation) -> list[str]:
+def turn_messages(path: Path, turn: Rotation) -> list[str]:
     """A sentence about a clip that is turned."""
     return [f"{path.name} was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright"] if turn else []
 

@@ -35,10 +35,10 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `notes` say what was changed; `sha256` of the file."""
+    """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `messages` say what was changed; `sha256` of the file."""
 
     pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
     sha256: str
 
 
@@ -54,16 +54,16 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
     if is_heic(path, data):
         require("pillow_heif", extra="heic", purpose=f"reading {path.name}").register_heif_opener()
         formats.append("HEIF")
-    notes: list[str] = []
+    messages: list[str] = []
     with as_media_error(path, limits):
         # In one expression, so that every step can let go of the picture before it.
-        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, notes), notes), notes))
-    return Photo(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
+        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, messages), messages), messages))
+    return Photo(pixels, tuple(messages), hashlib.sha256(data).hexdigest())
 
 
-def upright_srgb(image: Image.Image, notes: list[str]) -> Pixels:
-    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `notes` gets what was changed."""
-    return np.array(_on_white(*_to_srgb(upright(image), notes), notes))
+def upright_srgb(image: Image.Image, messages: list[str]) -> Pixels:
+    """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `messages` gets what was changed."""
+    return np.array(_on_white(*_to_srgb(upright(image), messages), messages))
 
 
 def save_image(path: Path, pixels: Pixels) -> None:
@@ -150,14 +150,14 @@ def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
 
 
-def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, notes: list[str]) -> Image.Image:
+def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, messages: list[str]) -> Image.Image:
     """The picture, upright, without the decoder that made it: some keep pictures of their own."""
     with ExitStack() as stack:
         opened = open_image(data, formats, limits)
         image = stack.enter_context(opened.image)
         check_size(path, opened, limits)
-        notes += reduced_message(path.name, opened, limits)
-        notes += _first_of_several(path, image, data)
+        messages += reduced_message(path.name, opened, limits)
+        messages += _first_of_several(path, image, data)
         check_values(path, image)
         image.load()
         turned = upright(opaque(image) if image.format == "BMP" else image)
@@ -200,20 +200,20 @@ def _is_animated(image: Image.Image, data: bytes) -> bool:
     return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
 
 
-def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+def _eight_bits(image: Image.Image, messages: list[str]) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     grey = np.asarray(image)
     if grey.max(initial=0) > 255 or image.mode != "I":
         grey = (grey.clip(0, 65535).astype(np.int32) + 128) // 257
-        notes.append("16-bit grey was scaled to 8 bits")
+        messages.append("16-bit grey was scaled to 8 bits")
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+def _to_srgb(image: Image.Image, messages: list[str]) -> tuple[Image.Image, Image.Image | None]:
     """RGB in sRGB, and the alpha channel where there is one; each step lets go of the picture before it."""
     profile = image.info.get("icc_profile")
-    image = _eight_bits(image, notes)
+    image = _eight_bits(image, messages)
     alpha = None
     if image.has_transparency_data:
         is_grey = image.mode == "LA"
@@ -230,15 +230,15 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.I
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             image = converted or image
         except (ImageCms.PyCMSError, OSError) as error:
-            notes.append(f"its colour profile cannot be used and was left out ({error})")
+            messages.append(f"its colour profile cannot be used and was left out ({error})")
     return image.convert("RGB") if image.mode != "RGB" else image, alpha
 
 
-def _on_white(image: Image.Image, alpha: Image.Image | None, notes: list[str]) -> Image.Image:
+def _on_white(image: Image.Image, alpha: Image.Image | None, messages: list[str]) -> Image.Image:
     if alpha is None:
         return image
     if alpha.getextrema() != (255, 255):
-        notes.append("transparent parts were laid on white")
+        messages.append("transparent parts were laid on white")
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=alpha)
     return white

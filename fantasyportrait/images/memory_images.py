@@ -22,13 +22,13 @@ def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
     image = picture if isinstance(picture, Image.Image) else _image_of(picture, name)
     if image.mode == "F" or 0 in image.size:
         raise RequestError(f"{name} is an image of mode {image.mode} and size {image.size}: {RULE}")
-    notes: list[str] = []
+    messages: list[str] = []
     try:
-        pixels = upright_srgb(image, notes)
+        pixels = upright_srgb(image, messages)
     except Exception as error:  # closed, cut off, of a rare mode: Pillow raises as it likes
         raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    return Photo(pixels, tuple(notes), digest)
+    return Photo(pixels, tuple(messages), digest)
 
 
 def _image_of(array: NDArray[Any], name: str) -> Image.Image:

@@ -19,5 +19,5 @@ class ClipInfo:
     rate: Fraction
     duration_s: float
     has_sound: bool
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     still: bool = False

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.core.limits import PRIVATE, Limits
-from fantasyportrait.media.clip_info import ClipInfo as ClipInfo
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.frame_resampling import nothing_decodes, resample_frames
 from fantasyportrait.media.image_clips import image_clip_info, image_frames, image_rate, is_image
 from fantasyportrait.media.videos import open_video, video_info, video_rate

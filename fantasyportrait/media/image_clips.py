@@ -54,8 +54,8 @@ def image_clip_info(path: Path, limits: Limits = PRIVATE) -> ClipInfo:
     if animation is None:
         photo = load_photo(path, limits)
         height, width = photo.pixels.shape[:2]
-        notes = tuple(note if path.name in note else f"{path.name}: {note}" for note in photo.notes)
-        return ClipInfo(path, width, height, STILL_RATE, 0.0, has_sound=False, notes=notes, still=True)
+        messages = tuple(message if path.name in message else f"{path.name}: {message}" for message in photo.messages)
+        return ClipInfo(path, width, height, STILL_RATE, 0.0, has_sound=False, messages=messages, still=True)
     _, _, pixels = next(animation.frames([]))
     height, width = pixels.shape[:2]
     rate = len(animation.times_s) / animation.length_s

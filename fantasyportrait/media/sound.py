@@ -72,9 +72,9 @@ def sound_length_s(path: Path, limits: Limits = PRIVATE) -> Fraction:
     if is_image(path, limits):
         raise MediaError(f"{path} is a picture, which has no sound: choose another file, or the sound none")
     with open_media(path, limits) as container:
-        note = sound_message(container, path)
-        if note is not None:
-            raise MediaError(note)
+        message = sound_message(container, path)
+        if message is not None:
+            raise MediaError(message)
         stream = sound_stream(container)
         if stream is None:
             return Fraction(0)

@@ -68,15 +68,15 @@ def video_info(path: Path, limits: Limits) -> ClipInfo:
     limits, as far as its header and time stamps say."""
     with open_media(path, limits) as container:
         stream = require_video(container, path, limits)
-        note = low_rate_message(path, _stamps(path, limits))
+        message = low_rate_message(path, _stamps(path, limits))
         frame = next(decode(container, stream, []), None)
         if frame is None:
             raise nothing_decodes(path)
         width, height = FrameConverter(path, limits, _pixel_aspect(stream)).upright_size(frame)
         rate = _header_rate(stream)
         duration_s = _header_length(container, stream) or _measured_length(path, limits)
-        notes = tuple(text for text in (note, sound_message(container, path)) if text)
-        return ClipInfo(path, width, height, rate, float(duration_s), sound_stream(container) is not None, notes)
+        messages = tuple(text for text in (message, sound_message(container, path)) if text)
+        return ClipInfo(path, width, height, rate, float(duration_s), sound_stream(container) is not None, messages)
 
 
 def video_rate(path: Path, limits: Limits) -> tuple[Fraction, bool]:

@@ -6,7 +6,6 @@ where memory is short. The base's own shards hold float32, which loading would t
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,25 +16,25 @@ from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
+from fantasyportrait.schema.events import Message, MessageCallback
 
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
 
 
 def cast_folder(
-    folder: Path, precision: torch.dtype, note: Callable[[str], None], cancel: CancelToken | None = None
+    folder: Path, precision: torch.dtype, on_message: MessageCallback, cancel: CancelToken | None = None
 ) -> Path:
     """A folder beside `folder` (an assembled transformer) with the same tensors in `precision`, made once.
 
-    `note` is told before it is made.
-
-    One shard at a time is in memory, and `cancel` is asked before each. Raises `Cancelled`, and `OutputError` where
-    there is no room on the disk.
+    `on_message` gets a message before it is written. One shard at a time is in memory; `cancel` is checked before each.
+    Raises `Cancelled`, and `OutputError` where the disk has no room.
     """
     out = _copy(folder, precision)
     if has_cast_weights(folder, precision):
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
-    note(f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk")
+    text = f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk"
+    on_message(Message(text))
     try:
         with atomic_write(out) as made:
             made.mkdir(mode=0o700)

@@ -1,7 +1,6 @@
 """A folder of weights becomes a pipeline that stands where it shall compute."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.quantization import enable_fp8_storage, pretrained_kwargs
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.runtime.torch_config import COMPILER, check_compile, compile_blocks
+from fantasyportrait.schema.events import Message, MessageCallback
 
 # The original schedule; the base's own file names another scheduler.
 FLOW_SHIFT = 5.0
@@ -38,11 +38,8 @@ class ModelFiles:
     gguf: Path | None = None
 
 
-Note = Callable[[str], None]
-
-
-def _ignore(text: str) -> None:
-    """For callers whom no note interests."""
+def _ignore(message: Message) -> None:
+    """The default of `on_message`."""
 
 
 def load_pipeline(
@@ -51,7 +48,7 @@ def load_pipeline(
     profile: Profile,
     cache: Path,
     process_group: ProcessGroup | None = None,
-    note: Note = _ignore,
+    on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> FantasyPortraitPipeline:
     """The pipeline of an assembled folder, placed on its device as the profile says.
@@ -65,7 +62,7 @@ def load_pipeline(
         cache: where prompts' rows are kept.
         process_group: the processes that share its steps; `runtime_config` then names the kernel for attention, the
             same for all.
-        note: told what the user should know.
+        on_message: gets the attention kernel and what is written to the disk.
         cancel: asked between the parts.
 
     Raises `RequestError` for settings that do not go together, before anything is loaded, `torch.OutOfMemoryError`
@@ -77,16 +74,16 @@ def load_pipeline(
     if process_group is not None and process_group.size > 1 and choice.name != runtime_config.attention:
         raise RequestError(
             f"the first process computes attention by {runtime_config.attention}, which does not work here "
-            f"({choice.notes[0]}): choose --attention native"
+            f"({choice.messages[0]}): choose --attention native"
         )
-    transformer = load_transformer(files, runtime_config, profile, note, cancel)
+    transformer = load_transformer(files, runtime_config, profile, on_message, cancel)
     cancel.check()
     if runtime_config.compile:
         # Before placing and caching, whose hooks cannot be compiled.
         compile_blocks(transformer)
     set_attention_backend(transformer, choice)
-    for text in choice.notes:
-        note(text)
+    for text in choice.messages:
+        on_message(Message(text))
     pipeline = assemble_pipeline(transformer, files.folder)
     pipeline.process_group = process_group
     if process_group is not None and _uses_context_parallel(process_group):
@@ -127,14 +124,14 @@ def transformer_folder(
     files: ModelFiles,
     runtime_config: RuntimeConfig,
     profile: Profile,
-    note: Note = _ignore,
+    on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> Path:
     """Where the transformer's weights are read from; where they shall be mapped, a copy that is made now, once."""
     folder = files.folder / "transformer"
     if files.gguf is None and profile.offload in ("stream", "disk"):
         # Pinned copies are then the only ones in memory, or there are none.
-        return cast_folder(folder, resolve_dtype(runtime_config, resolve_device(runtime_config)), note, cancel)
+        return cast_folder(folder, resolve_dtype(runtime_config, resolve_device(runtime_config)), on_message, cancel)
     return folder
 
 
@@ -142,13 +139,13 @@ def load_transformer(
     files: ModelFiles,
     runtime_config: RuntimeConfig,
     profile: Profile,
-    note: Note = _ignore,
+    on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> FantasyPortraitTransformer3DModel:
     """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the GPU)."""
     device = resolve_device(runtime_config)
     precision = resolve_dtype(runtime_config, device)
-    folder = transformer_folder(files, runtime_config, profile, note, cancel)
+    folder = transformer_folder(files, runtime_config, profile, on_message, cancel)
     if files.gguf is not None:
         return load_gguf_transformer(files.gguf, folder, precision)
     arguments = pretrained_kwargs(profile, precision, device)

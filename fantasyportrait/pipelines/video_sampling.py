@@ -21,9 +21,9 @@ from fantasyportrait.pipelines.time_windows import MAX_WINDOW_FRAMES, WINDOW_FRA
 from fantasyportrait.pipelines.vae_latents import vae_on_cpu, vae_tiling
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup
+from fantasyportrait.schema.events import Message, MessageCallback
 from fantasyportrait.schema.guidance import Guidance
 
-Note = Callable[[str], None]
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
 """Gets the number of steps done and a preview image of the latents, uint8 (H / 8, W / 8, 3)."""
 
@@ -79,8 +79,8 @@ class PipelineProvider(Protocol):
         """The pipeline, placed."""
         ...
 
-    def fall_back(self, note: Note) -> bool:
-        """Replace the pipeline by one that needs less of the device's memory, and tell; False where there is none."""
+    def fall_back(self, on_message: MessageCallback) -> bool:
+        """Replace the pipeline by one that needs less device memory, and emit a message; False where there is none."""
         ...
 
 
@@ -90,21 +90,21 @@ class Fixed:
 
     pipeline: FantasyPortraitPipeline
 
-    def fall_back(self, note: Note) -> bool:
+    def fall_back(self, on_message: MessageCallback) -> bool:
         """There is none."""
         return False
 
 
 def sample_video(
-    source: PipelineProvider, job: VideoJob, watch: PreviewCallback, note: Note, cancel: CancelToken
+    source: PipelineProvider, job: VideoJob, watch: PreviewCallback, on_message: MessageCallback, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
     """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
 
     Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
     that needs less (`source.fall_back`), then windows of 81 frames. Decoding goes on in tiles by itself, then on the
-    CPU. `note` is told. Raises `Cancelled`, and `RequestError` where nothing fits.
+    CPU. `on_message` gets each of these changes. Raises `Cancelled`, and `RequestError` where nothing fits.
     """
-    run = _VideoSampler(source, job, watch, note, cancel)
+    run = _VideoSampler(source, job, watch, on_message, cancel)
     while (latents := run.sampled()) is None:
         # Here and not where it happened: an error that is being handled keeps alive what did not fit.
         free_memory()
@@ -161,9 +161,14 @@ class _VideoSampler:
     """One job under way: what is finished, and how it is computed now."""
 
     def __init__(
-        self, source: PipelineProvider, job: VideoJob, watch: PreviewCallback, note: Note, cancel: CancelToken
+        self,
+        source: PipelineProvider,
+        job: VideoJob,
+        watch: PreviewCallback,
+        on_message: MessageCallback,
+        cancel: CancelToken,
     ) -> None:
-        self._source, self._job, self._watch, self._note, self._cancel = source, job, watch, note, cancel
+        self._source, self._job, self._watch, self._on_message, self._cancel = source, job, watch, on_message, cancel
         self._done = 0
         self._latents: torch.Tensor | None = None
         self._host_vae: AutoencoderKLWan | None = None
@@ -210,17 +215,15 @@ class _VideoSampler:
         job = self._job
         if job.batch_passes:
             self._job = replace(job, batch_passes=False)
-            self._note(
-                f"a step's passes do not fit into memory together: they are made one by one{self._resume_suffix()}"
-            )
-        elif self._source.fall_back(self._note):
+            text = "a step's passes do not fit into memory together: they are made one by one"
+            self._on_message(Message(f"{text}{self._resume_suffix()}"))
+        elif self._source.fall_back(self._on_message):
             return
         elif WINDOW_FRAMES < job.frames <= job.max_window_frames:
             self._job = replace(job, max_window_frames=WINDOW_FRAMES)
-            self._note(
-                f"{job.frames} frames in one pass do not fit into memory: they are sampled in windows of "
-                f"{WINDOW_FRAMES}{self._resume_suffix()}"
-            )
+            text = f"{job.frames} frames in one pass do not fit into memory"
+            windows = f"they are sampled in windows of {WINDOW_FRAMES}{self._resume_suffix()}"
+            self._on_message(Message(f"{text}: {windows}"))
         else:
             height, width = job.pixels.shape[:2]
             raise RequestError(
@@ -236,7 +239,7 @@ class _VideoSampler:
         if self._host_vae is not None or get_module_execution_device(vae).type == "cpu":
             raise RequestError(f"{cannot}: choose a smaller video (max_side), or close what else uses the memory")
         self._host_vae = vae_on_cpu(vae)
-        self._note(f"{cannot}: they are decoded on the CPU, which takes many times as long")
+        self._on_message(Message(f"{cannot}: they are decoded on the CPU, which takes many times as long"))
 
     def _resume_suffix(self) -> str:
         return f", from step {self._done + 1} on" if self._done else ""

@@ -1,11 +1,11 @@
-"""The pipeline of one model on this machine: loaded as job and machine allow, and one profile lower if need be."""
+"""The pipeline of one model on this machine, loaded with the profile that fits, or a lower one if memory runs out."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.loading import ModelFiles, Note, load_pipeline, resolve_attention, transformer_folder
+from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline, resolve_attention, transformer_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.rank_loop import LoadCommand
 from fantasyportrait.planning.planner import ExecutionPlan, Planner
@@ -15,6 +15,7 @@ from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup, resolve_mode
 from fantasyportrait.runtime.profiles import Profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.events import Message, MessageCallback
 
 # Loading takes minutes, so a pipeline stays unless another profile would be so many times faster.
 _MIN_RELOAD_SPEEDUP = 1.5
@@ -24,9 +25,9 @@ class PipelineManager:
     """Holds at most one pipeline, for one job at a time.
 
     Args:
-        files: of the model.
+        files: the model's files.
         runtime_config: this machine's settings; a named profile is the first one tried.
-        cache: folder of prompts' rows and of the times of earlier runs.
+        cache: folder of prompt embeddings and of step times of earlier runs.
         process_group: the processes that share each step; None works alone.
     """
 
@@ -46,48 +47,50 @@ class PipelineManager:
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
-        """The pipeline, placed; after `ready`."""
+        """The pipeline on its device; after `ready`."""
         if self._pipeline is None:
             raise RuntimeError("no pipeline is loaded: call ready first")
         return self._pipeline
 
-    def ready(self, job: Workload, tell: Note, note: Note, cancel: CancelToken | None = None) -> ExecutionPlan:
-        """Load what the job asks for, unless what is loaded does for it.
+    def ready(self, job: Workload, on_message: MessageCallback, cancel: CancelToken | None = None) -> ExecutionPlan:
+        """Load the pipeline that the plan selects, unless the loaded one fits the job.
 
-        `tell` is told what it will take, before anything is loaded; `note` what turns out otherwise. `cancel` is asked
-        while the job's pipelines are loaded. Raises `RequestError` for a job that fits no profile, or settings that do
-        not go together, before other processes are told anything; and `Cancelled`.
+        `on_message` gets the plan before anything is loaded, then each change of it. `cancel` is checked while the
+        pipelines of the job are loaded. Raises `RequestError` for a job that fits no profile and for settings that
+        exclude each other, both before the other processes get a command, and `Cancelled`.
         """
         self._cancel = cancel or CancelToken()
         if self._pipeline is None:
-            # Others may have come or gone since the last look.
+            # Free memory may have changed since the last measurement.
             self._planner.refresh()
         plan = self._planner.plan(job)
         shared = self._mode(job)
         same = (shared and shared.mode) == (self._shared and self._shared.mode)
         held = self._held(plan) if same else None
-        tell((held or plan).sentence)
+        on_message(Message((held or plan).sentence, keep=False))
         if held is None:
-            self._load(plan, shared, note)
+            self._load(plan, shared, on_message)
         else:
             self._plan = held
         return self._planned
 
-    def fall_back(self, note: Note) -> bool:
+    def fall_back(self, on_message: MessageCallback) -> bool:
         """Load one profile lower; False where there is none."""
         planned = self._planned
         plan = self._planner.fall_back(planned)
         if plan is None:
             return False
-        note(
-            f"the profile {planned.estimate.profile.name} does not fit into the memory of this device after all: "
-            f"going on with another; {plan.sentence}"
+        on_message(
+            Message(
+                f"the profile {planned.estimate.profile.name} does not fit into the memory of this device after all: "
+                f"going on with another; {plan.sentence}"
+            )
         )
-        self._load(plan, self._shared, note)
+        self._load(plan, self._shared, on_message)
         return True
 
     def record(self, step_s: float) -> None:
-        """Remember how long a step of this plan took, for the next estimate."""
+        """Record the seconds of a step with this plan, for later estimates."""
         self._planner.record(self._planned, step_s)
 
     @property
@@ -97,7 +100,7 @@ class PipelineManager:
         return self._plan
 
     def _mode(self, job: Workload) -> ProcessGroup | None:
-        """The process group as this job uses it."""
+        """The process group in the mode for this job."""
         if self._process_group is None or self._process_group.size == 1:
             return self._process_group
         mode = resolve_mode(self._runtime_config.parallel, self._process_group.size, job.max_passes)
@@ -118,41 +121,43 @@ class PipelineManager:
             return None
         return held
 
-    def _load(self, plan: ExecutionPlan, shared: ProcessGroup | None, note: Note) -> None:
+    def _load(self, plan: ExecutionPlan, shared: ProcessGroup | None, on_message: MessageCallback) -> None:
         """Load the plan's profile, or the first lower one that fits."""
         while True:
-            # The old one goes first: two of them do not fit.
+            # Free the old pipeline first: two do not fit.
             self._pipeline, self._plan, self._shared = None, plan, shared
             free_memory()
             profile = plan.estimate.profile
             try:
                 with quiet_libraries():
-                    self._pipeline = self._loaded(profile, shared, note)
+                    self._pipeline = self._loaded(profile, shared, on_message)
                 return
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 alone = shared is None or shared.size == 1
                 following = self._planner.fall_back(plan) if alone else None
-            # Outside of the handler, which keeps alive what did not fit.
+            # Outside of the handler, whose exception keeps the failed pipeline alive.
             if following is None:
                 raise RequestError(
                     f"the model does not fit into the memory of this device with the profile {profile.name}, and "
                     "there is none that needs less: choose a smaller model (gguf-q4), or close what else uses it"
                 )
-            note(f"the model does not fit with the profile {profile.name}; {following.sentence}")
+            on_message(Message(f"the model does not fit with the profile {profile.name}; {following.sentence}"))
             plan = following
 
-    def _loaded(self, profile: Profile, shared: ProcessGroup | None, note: Note) -> FantasyPortraitPipeline:
-        """The pipeline with that profile. The others load it too, once there is nothing left that could be refused."""
+    def _loaded(
+        self, profile: Profile, shared: ProcessGroup | None, on_message: MessageCallback
+    ) -> FantasyPortraitPipeline:
+        """The pipeline with that profile. The other processes load it too, after every check has passed."""
         choice = resolve_attention(self._files, self._runtime_config, profile, shared)
-        for text in choice.notes:
-            note(text)
+        for text in choice.messages:
+            on_message(Message(text))
         runtime_config = replace(self._runtime_config, attention=choice.name)
         if shared is None or shared.size == 1:
-            return load_pipeline(self._files, runtime_config, profile, self._cache, shared, note, self._cancel)
-        transformer_folder(self._files, runtime_config, profile, note, self._cancel)
+            return load_pipeline(self._files, runtime_config, profile, self._cache, shared, on_message, self._cancel)
+        transformer_folder(self._files, runtime_config, profile, on_message, self._cancel)
         shared.broadcast_object(LoadCommand(self._files, runtime_config, profile, self._cache, shared.mode))
         shared.barrier()
-        # From here on nobody can stop before the others do.
-        return load_pipeline(self._files, runtime_config, profile, self._cache, shared, note)
+        # From here on no process can stop alone: the others would wait for it.
+        return load_pipeline(self._files, runtime_config, profile, self._cache, shared, on_message)

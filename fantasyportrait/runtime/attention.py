@@ -65,7 +65,7 @@ class AttentionChoice:
     """Diffusers' name of a kernel that works here, and what the user should know of the choice."""
 
     backend: str
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
     @property
     def name(self) -> Attention:
@@ -92,7 +92,7 @@ def select_attention(
 ) -> AttentionChoice:
     """The kernel to use on this machine.
 
-    A kernel that fails or is wrong is left out, in the log and in the notes; by auto, one that is hardly faster too.
+    A kernel that fails or is wrong is left out, in the log and in the messages; by auto, one that is hardly faster too.
 
     Args:
         wanted: a name of `RuntimeConfig.attention`; auto: the fastest of those that compute exactly, as timed now.
@@ -143,7 +143,7 @@ def _fastest(
     device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None, context_parallel: bool
 ) -> AttentionChoice:
     """The fastest exact kernel by a trial of some milliseconds; native where none beats it clearly."""
-    notes, missing = [], []
+    messages, missing = [], []
     tokens = _BENCHMARK_TOKENS_CPU if device.type == "cpu" else _BENCHMARK_TOKENS
     native_s = _time_s(_attention_fn(NATIVE, None), _inputs(tokens, tokens, size, device, dtype))
     best, best_s = NATIVE, _MAX_TIME_SHARE * native_s
@@ -156,14 +156,14 @@ def _fastest(
             if error.missing:
                 missing.append(kernel.name)
             else:
-                notes.append(_log_info(f"attention {kernel.name} is not used: {error}"))
+                messages.append(_log_info(f"attention {kernel.name} is not used: {error}"))
             continue
         seconds = _time_s(attend, _inputs(tokens, tokens, size, device, dtype))
         if seconds < best_s:
             best, best_s = kernel, seconds
     absent = f" (not installed: {', '.join(missing)})" if missing else ""
-    notes.append(_log_info(f"attention is computed by {best.name}{absent}"))
-    return AttentionChoice(best.backend, tuple(notes))
+    messages.append(_log_info(f"attention is computed by {best.name}{absent}"))
+    return AttentionChoice(best.backend, tuple(messages))
 
 
 def _verify(
@@ -252,6 +252,6 @@ def _time_s(attend: AttentionFn, given: tuple[torch.Tensor, torch.Tensor, torch.
 
 
 def _log_info(sentence: str) -> str:
-    """The sentence for the notes, and in the log; as information, or it would stand on the terminal twice."""
+    """Return the message, and log it at level info: a warning would appear on the terminal a second time."""
     logging.getLogger(__name__).info(sentence)
     return sentence

@@ -63,7 +63,7 @@ class SandboxDecoder:
             pixels = child.array(answer.get("shape"), self._limits.pixels)
             # Of the file as it was decoded, and not by the child.
             digest = file_sha256(path) if descriptor is None else _sha256(descriptor)
-            return Photo(pixels, _texts(answer.get("notes"), child), digest)
+            return Photo(pixels, _texts(answer.get("messages"), child), digest)
 
     def probe(self, path: Path) -> ClipInfo:
         """See `Decoder`."""
@@ -256,8 +256,8 @@ def _clip_info(path: Path, answer: Payload, child: DecoderProcess, most_pixels: 
     known = {field.name for field in fields(ClipInfo)}
     if set(answer) != known:
         raise child.invalid_answer()
-    notes = _texts(answer["notes"], child)
-    return ClipInfo(path, width, height, rate, duration_s, has_sound, notes, still)  # type: ignore[arg-type]
+    messages = _texts(answer["messages"], child)
+    return ClipInfo(path, width, height, rate, duration_s, has_sound, messages, still)  # type: ignore[arg-type]
 
 
 def _sha256(descriptor: int) -> str:

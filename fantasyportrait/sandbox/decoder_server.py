@@ -133,7 +133,7 @@ class _Server:
         path = self._path(request["path"])
         if what == "photo":
             photo = self._decoder.photo(path)
-            return {"shape": self._write_block(photo.pixels), "notes": photo.notes}
+            return {"shape": self._write_block(photo.pixels), "messages": photo.messages}
         if what == "probe":
             return _clip_info_payload(self._decoder.probe(path))
         if what == "native_rate":

@@ -1,4 +1,4 @@
-"""The names of the built-in motions. `motion.keyframe_motions` holds their keys."""
+"""The names of the built-in motions; their keyframes are in `motion.keyframe_motions`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -25,4 +25,4 @@ BUILTIN_MOTIONS: Mapping[str, str] = MappingProxyType(
         "sing": "sings long vowels, swaying",
     }
 )
-"""One line about each motion, by name."""
+"""A description of each motion, by its name."""

@@ -1,6 +1,6 @@
-"""Who plays what: a role gives one face of the portrait a driving clip, a built-in motion, or stillness."""
+"""The cast: a role gives one face of the portrait a driving clip, a built-in motion, or keeps it still."""
 
-# A `Converted` is a descriptor, not a value that instances share.
+# A `Converted` is a descriptor, not a default value that all instances share.
 # ruff: noqa: RUF009
 
 import math
@@ -68,7 +68,7 @@ class ClipSource:
 
 
 def delay_frames(source: ClipSource, rate: Fraction) -> int:
-    """After how many frames of the result the clip begins."""
+    """The frame of the result at which the clip begins."""
     return round_half_up(Fraction(source.delay_s) * rate)
 
 
@@ -84,14 +84,14 @@ class BuiltinSource:
 
 @dataclass(frozen=True)
 class FreeSource:
-    """Nothing drives the face: the diffusion model moves it as it likes. The preview engine keeps it still."""
+    """Nothing drives the face: the diffusion model moves it freely, the preview engine keeps it still."""
 
 
 DrivingSource = ClipSource | BuiltinSource | FreeSource | None
 
 
 def as_source(value: object, name: str) -> DrivingSource:
-    """A source, or what the command line writes for one: a clip's path, motion:NAME, still or free. A Path is a clip.
+    """A source from a source, a Path (a clip), or the command line's text: a clip's path, motion:NAME, still or free.
 
     Raises `RequestError`.
     """
@@ -141,8 +141,8 @@ def parse_role(text: str) -> Role:
     """Read the command line's `FACE=SOURCE[#key=value[&key=value...]]`.
 
     SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
-    options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip that is really
-    called `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
+    options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip named
+    `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
     only), strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
     """
     number, equals, rest = text.partition("=")
@@ -155,7 +155,7 @@ def parse_role(text: str) -> Role:
 
 
 def as_cast(value: object, name: str) -> tuple[Role, ...]:
-    """A tuple of roles from a list of roles, of texts for `parse_role`, or of both; one alone is a list of one.
+    """A tuple of roles from a role, a text for `parse_role`, or a list of both.
 
     Raises `RequestError` that names the element: cast[1].
     """
@@ -177,7 +177,7 @@ def _as_role(value: object, name: str) -> Role:
 
 
 def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
-    """The `SOURCE` of `parse_role`, with the fields of its clip; `where` begins the sentences of its `RequestError`."""
+    """The source from the `SOURCE` of `parse_role`; `cut`: other fields of a clip; `where` begins its errors."""
     is_clip = source not in _KEYWORDS and not source.startswith("motion:")
     if cut and not is_clip:
         raise RequestError(f"{where} gives person, start, end or delay: only a clip has these, leave them out")
@@ -191,7 +191,7 @@ def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
-    """The source, and the raw options behind its last `#`."""
+    """The source, and the options after its last `#` as text."""
     source, mark, tail = text.rpartition("#")
     always = text in _KEYWORDS or text.startswith(("motion:", *(f"{word}#" for word in _KEYWORDS)))
     if not mark or not (always or tail.partition("=")[0] in _OPTIONS):

@@ -1,4 +1,4 @@
-"""Checks of a request's fields. Each raises `RequestError`: which field, its value, the rule."""
+"""Checks of a request's fields. Each raises `RequestError` that names the field, its value and the rule."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -10,7 +10,7 @@ from fantasyportrait.schema.converters import format_value
 
 
 def check_number(field: str, value: object, low: float, high: float) -> None:
-    """A finite number within [low, high], also one of numpy's."""
+    """Require a finite number within [low, high]; numpy's numbers are accepted."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     # NaN lies in no range; a whole number may be too large for `math.isfinite`.
     if not number or not low <= value <= high:  # type: ignore[operator]
@@ -18,26 +18,26 @@ def check_number(field: str, value: object, low: float, high: float) -> None:
 
 
 def check_integer(field: str, value: object, low: int, high: int) -> None:
-    """A whole number within [low, high], also one of numpy's."""
+    """Require a whole number within [low, high]; numpy's numbers are accepted."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:  # type: ignore[operator]
         raise RequestError(f"{field} is {format_value(value)}: give a whole number from {low} to {high}")
 
 
 def check_bool(field: str, value: object) -> None:
-    """True or False."""
+    """Require True or False."""
     if not isinstance(value, bool):
         raise RequestError(f"{field} is {value!r}: give true or false")
 
 
 def check_choice(field: str, value: object, choices: Sequence[str]) -> None:
-    """One of a few words."""
+    """Require one of `choices`."""
     if value not in choices:
         raise RequestError(f"{field} is {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}")
 
 
 def check_sha256(field: str, value: object) -> None:
-    """A sha256 in hexadecimal, or None where it was not recorded yet."""
+    """Require a sha256 in hexadecimal, or None where none is recorded."""
     if value is None:
         return
     if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
@@ -45,7 +45,7 @@ def check_sha256(field: str, value: object) -> None:
 
 
 def check_keys(what: str, data: object, known: Sequence[str]) -> dict[str, Any]:
-    """`data` if it is a JSON object with no key besides `known`."""
+    """Return `data` if it is a JSON object without unknown keys."""
     if not isinstance(data, dict):
         raise RequestError(f"{what} is {data!r}: it must be an object with the keys {', '.join(known)}")
     unknown = [str(key) for key in data if key not in known]

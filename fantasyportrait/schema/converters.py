@@ -1,4 +1,4 @@
-"""Fields of frozen dataclasses that take what people have (text, a path, a list) and keep one checked type."""
+"""Fields of frozen dataclasses that accept several types (text, a path, a list) and store one checked type."""
 
 import math
 import os
@@ -23,9 +23,9 @@ _REQUIRED = object()
 class Converted(Generic[InputT, ValueT]):
     """A dataclass field whose constructor takes `InputT` and whose attribute is `ValueT`, also for type checkers.
 
-    `convert(value, name)` makes the one of the other, or raises `RequestError` that names the field. It also gets
-    `default`; without one the field is required (type checkers see a default all the same). How dataclasses treat such
-    a field: "Descriptor-typed fields" in the documentation of `dataclasses`.
+    `convert(value, name)` returns the stored value, or raises `RequestError` that names the field. It converts
+    `default` too; without a default the field is required, which type checkers cannot see. See "Descriptor-typed
+    fields" in the documentation of `dataclasses`.
     """
 
     def __init__(self, convert: Callable[[object, str], ValueT], default: object = _REQUIRED) -> None:
@@ -35,7 +35,7 @@ class Converted(Generic[InputT, ValueT]):
         self._name = name
 
     def __get__(self, instance: object, owner: type) -> ValueT:
-        """The converted value; of the class itself its default, which dataclasses ask for."""
+        """The converted value; for the class itself the default, which `dataclasses` reads."""
         if instance is not None:
             return cast(ValueT, vars(instance)[self._name])
         if self._default is _REQUIRED:
@@ -43,12 +43,12 @@ class Converted(Generic[InputT, ValueT]):
         return cast(ValueT, self._default)
 
     def __set__(self, instance: object, value: InputT) -> None:
-        """Keep the converted value. Only the constructor of a frozen dataclass comes here."""
+        """Store the converted value; only the constructor of a frozen dataclass calls this."""
         vars(instance)[self._name] = self._convert(value, self._name)
 
 
 def as_path(value: object, name: str) -> Path:
-    """The path of a file, from text or a path; `RequestError` that names the argument `name` for anything else."""
+    """The path of a file from text or a path. Raises `RequestError` that names the argument for anything else."""
     path = as_folder(value, name)
     if not path.name:
         raise RequestError(f"{name} is empty or a folder ({str(value)!r}): give the path of a file on this machine")
@@ -56,7 +56,7 @@ def as_path(value: object, name: str) -> Path:
 
 
 def as_folder(value: object, name: str) -> Path:
-    """The same for a folder, which may be the current one."""
+    """The path of a folder, which may be the current one; see `as_path`."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
         raise RequestError(f"{name} is {format_value(value)}: give a path, as text or as a Path")
@@ -66,12 +66,12 @@ def as_folder(value: object, name: str) -> Path:
 
 
 def as_folder_or_none(value: object, name: str) -> Path | None:
-    """The same for a folder that need not be given."""
+    """The path of a folder, or None for None; see `as_path`."""
     return None if value is None else as_folder(value, name)
 
 
 def as_duration(value: object, name: str) -> float | DurationMode:
-    """Seconds from any real number or its text, or one of the words; a number's range is not checked here."""
+    """Seconds from a real number or its text, or one of `DURATION_MODES`; the range is checked by the request."""
     if isinstance(value, str):
         if value in DURATION_MODES:
             return value
@@ -85,12 +85,12 @@ def as_duration(value: object, name: str) -> float | DurationMode:
         try:
             return float(value)
         except OverflowError:
-            return math.inf  # refused with the range
-    return cast(float, value)  # whole numbers stay; what is no number is refused with the range
+            return math.inf  # out of range: the request refuses it
+    return cast(float, value)  # a whole number stays; the request refuses anything else
 
 
 def format_value(value: object) -> str:
-    """A wrong value in a message: arrays by dtype and shape, long ones cut, each with its type where that matters."""
+    """A wrong value as text for an error: an array by dtype and shape, a long value cut off and with its type."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape and dtype is not None:  # numpy's numbers have an empty shape
         return f"a {dtype} array {tuple(shape)}"

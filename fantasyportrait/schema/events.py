@@ -1,5 +1,6 @@
-"""What happens while a request runs, as data. A run ends with exactly one of Done, Failed, Cancelled."""
+"""The events of a run, as data. A run ends with exactly one of Done, Failed, Cancelled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,26 +11,26 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FantasyPortraitError
 
 StageName = Literal["portrait", "driving", "model", "motion", "sample", "render", "finish"]
-"""model, motion and sample are the diffusion engine's: loading it, encoding who drives, its steps."""
+"""model, motion and sample are stages of the diffusion engine: loading, encoding of the motion, denoising."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves on the disk.
+    """The files of a finished run.
 
     Attributes:
         video: the video's path, or a folder of PNG frames.
         side_by_side: path of the video of driving clips, source and result, where it was asked for.
         request: path of the JSON that re-runs it.
-        notes: what the user should know about the inputs.
-        frames: of the video.
+        messages: sentences for the user about the inputs and the run.
+        frames: number of frames of the video.
         duration_s: the video's length in seconds.
     """
 
     video: Path
     side_by_side: Path | None
     request: Path
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
     frames: int
     duration_s: float
 
@@ -59,22 +60,21 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """A sentence for now, such as how long it will take; the result's notes do not repeat it."""
+class Message:
+    """A sentence for the user; the run continues.
+
+    Attributes:
+        text: the sentence.
+        keep: whether the result's messages contain it; False for what matters only now, such as the time it will take.
+    """
 
     text: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """A sentence the user should read; the work goes on."""
-
-    text: str
+    keep: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class PreviewImage:
-    """A preview image of the result while it is made: uint8 (H, W, 3) RGB, reduced."""
+    """A reduced preview image of the unfinished result: uint8 (H, W, 3) RGB."""
 
     image: NDArray[np.uint8]
 
@@ -88,14 +88,15 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing was written; the error's text says why and what to do."""
+    """The run failed and wrote nothing; the error says why and what to do."""
 
     error: FantasyPortraitError
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Stopped by the user; nothing was written."""
+    """The user stopped the run; nothing was written."""
 
 
-Event = Queued | Stage | Step | Remark | Note | PreviewImage | Done | Failed | Cancelled
+Event = Queued | Stage | Step | Message | PreviewImage | Done | Failed | Cancelled
+MessageCallback = Callable[[Message], None]

@@ -1,4 +1,4 @@
-"""What a request takes as its portrait: a file, or a picture in memory."""
+"""The portrait of a request: a file, or a picture in memory."""
 
 from pathlib import Path
 
@@ -28,5 +28,5 @@ def as_portrait(value: object, name: str) -> Portrait:
 
 
 def portrait_name(portrait: Portrait) -> str:
-    """The portrait in a sentence: its path, or that it has none."""
+    """The portrait as named in a message: its path, or `IN_MEMORY`."""
     return str(portrait) if isinstance(portrait, Path) else IN_MEMORY

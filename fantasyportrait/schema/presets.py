@@ -1,4 +1,4 @@
-"""Draft, Balanced, Faithful: settings of the diffusion engine that belong together, and what each gives up."""
+"""Presets of the diffusion engine: draft, balanced and faithful, with the tradeoff of each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,17 @@ PRESET_FIELDS = (
     "step_cache",
     "cache_threshold",
 )
-"""What a preset decides; everything else of a `Sampling` is left alone."""
+"""The fields of `Sampling` that a preset sets; the others stay."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One way to sample.
+    """A named set of sampling options.
 
     Attributes:
-        name: what users call it.
-        sampling: its values of `PRESET_FIELDS`; the rest means nothing.
-        tradeoff: one honest sentence.
+        name: of the preset, in lower case.
+        sampling: holds its values of `PRESET_FIELDS`; the other fields are ignored.
+        tradeoff: a sentence about speed and loss of quality, for the user.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Preset:
 
     @property
     def changes(self) -> dict[str, Any]:
-        """Its fields of `Sampling`, by name."""
+        """The values of `PRESET_FIELDS`, by name."""
         return {name: getattr(self.sampling, name) for name in PRESET_FIELDS}
 
     @property
     def passes(self) -> int:
-        """How often the transformer is run for one window of driven faces, cached passes counted as whole ones."""
+        """Forward passes of the transformer for one window with driven faces; cached passes count in full."""
         from fantasyportrait.schema.guidance import Guidance
 
         given = self.sampling
@@ -84,7 +84,7 @@ def get_preset(name: str) -> Preset:
 
 
 def match_preset(sampling: Sampling) -> str | None:
-    """The name of the preset that samples so, None where none does; a threshold counts where there is a cache."""
+    """The name of the preset with these values, or None; the threshold is compared only where a step cache is used."""
     for preset in PRESETS:
         found = {name: getattr(sampling, name) for name in PRESET_FIELDS}
         if sampling.step_cache == "none":

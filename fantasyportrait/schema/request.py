@@ -1,6 +1,6 @@
-"""One frozen request: portrait, cast and options. Checked when made, saved as JSON beside every result, run again."""
+"""The frozen request: portrait, cast and options. It is checked when created and saved as JSON beside every result."""
 
-# A `Converted` is a descriptor, not a value that instances share.
+# A `Converted` is a descriptor, not a default value that all instances share.
 # ruff: noqa: RUF009
 
 import json
@@ -36,8 +36,8 @@ CLIP_RATE: ClipRate = "clip"
 def read_rate(value: object, name: str = "rate") -> Fraction:
     """Exact frames a second from a whole number, a fraction, a float, or text such as 25, 29.97 or 30000/1001.
 
-    29.97 and its kin are the NTSC rates. Another float is the simple fraction that it stands for: 100 / 3 is
-    Fraction(100, 3). Raises `RequestError` that names the argument.
+    29.97 and the like are the NTSC rates. Another float is its nearest simple fraction: 100 / 3 is Fraction(100, 3).
+    Raises `RequestError` that names the argument.
     """
     try:
         if isinstance(value, Real) and not isinstance(value, Rational):
@@ -52,7 +52,7 @@ def read_rate(value: object, name: str = "rate") -> Fraction:
 
 
 def as_rate(value: object, name: str) -> Fraction | ClipRate:
-    """What `read_rate` gives, or "clip" as it is. Raises `RequestError` that names the argument."""
+    """The rate from `read_rate`, or "clip" unchanged. Raises `RequestError` that names the argument."""
     if isinstance(value, str) and value == CLIP_RATE:
         return CLIP_RATE
     try:
@@ -171,7 +171,7 @@ class AnimationRequest:
 
     @property
     def inputs(self) -> tuple[tuple[Path, str], ...]:
-        """The files that it reads, each with what it is given as: the portrait unless it is in memory, clips, sound."""
+        """The input files, each with its kind: "photo" (unless the portrait is in memory), "clip", "sound"."""
         portrait = [(self.portrait, "photo")] if isinstance(self.portrait, Path) else []
         sound = [] if self.sound_file is None else [(self.sound_file, "sound")]
         return (*portrait, *((clip.path, "clip") for clip in self.clips), *sound)
@@ -183,16 +183,16 @@ class AnimationRequest:
 
     @property
     def custom_sound(self) -> SoundFile | None:
-        """The file of `sound` and where it begins, where it names one."""
+        """The sound file that `sound` names and its start; None without one."""
         return parse_sound_file(self.sound) if self.sound.startswith(KIND) else None
 
     @property
     def sound_file(self) -> Path | None:
-        """The file of `sound`, where it names one."""
+        """The path of `custom_sound`; None without one."""
         return None if self.custom_sound is None else self.custom_sound.path
 
     def with_paths(self, change: Callable[[Path], Path]) -> "AnimationRequest":
-        """The same request with every path sent through `change`."""
+        """A copy with every path replaced by `change(path)`."""
         cast = tuple(
             replace(role, source=replace(role.source, path=change(role.source.path)))
             if isinstance(role.source, ClipSource)
@@ -207,7 +207,7 @@ class AnimationRequest:
         return replace(self, portrait=portrait, cast=cast, sound=sound, sampling=sampling)
 
     def to_json(self) -> str:
-        """The request as JSON text, paths as they are; `from_json` gives an equal request back.
+        """The request as JSON text with unchanged paths; `from_json` returns an equal request.
 
         Raises `RequestError` where the portrait is a picture in memory.
         """
@@ -234,17 +234,17 @@ class AnimationRequest:
         return self.with_paths(change).to_json()
 
     def portable_json(self) -> str:
-        """The JSON text that a video carries: files by their names alone, and only what decides its frames."""
+        """The JSON text in a video's metadata: files by their names without folders, `side_by_side` at its default."""
         return replace(self.with_paths(lambda path: Path(path.name)), side_by_side=True).to_json()
 
     def save(self, path: StrPath) -> None:
-        """Write `json_for` the file's folder."""
+        """Write the JSON text to `path`, with paths relative to its folder."""
         path = as_path(path, "path")
         path.write_text(self.json_for(path.parent), encoding="utf-8")
 
 
 def from_json(text: str) -> AnimationRequest:
-    """Read what `to_json` wrote. Raises `RequestError` for other text, another schema, unknown keys, wrong values."""
+    """The request from the text of `to_json`. Raises `RequestError` for other text, schemas, keys or values."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -253,7 +253,9 @@ def from_json(text: str) -> AnimationRequest:
     values = dict(check_keys("the request", data, ["schema", *names]))
     schema = values.pop("schema", None)
     if schema != SCHEMA:
-        raise RequestError(f"the request has the schema {schema!r}, this version reads {SCHEMA}: make the request anew")
+        raise RequestError(
+            f"the request has the schema {schema!r}, this version reads {SCHEMA}: create the request again"
+        )
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
     values["cast"] = tuple(role_from_dict(role) for role in values["cast"])
@@ -264,7 +266,7 @@ def from_json(text: str) -> AnimationRequest:
 
 
 def _plain_number(value: object) -> float:
-    """One of numpy's numbers as Python's own."""
+    """A number of numpy as a number of Python."""
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
@@ -273,6 +275,6 @@ def _plain_number(value: object) -> float:
 
 
 def _as_path(folder: Path) -> str:
-    """The folder so that it is read as one: a bare name would be taken for a name of the catalog."""
+    """The folder as text with a slash or a leading dot: a bare name would be read as a name of the catalog."""
     text = folder.as_posix()
     return text if "/" in text or text.startswith(".") else f"./{text}"

@@ -1,4 +1,4 @@
-"""How the diffusion engine samples: a frozen part of the request, checked when it is made."""
+"""Options of the diffusion engine: a frozen part of the request, checked when created."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ StepCache = Literal["none", "first-block"]
 MAX_SEED = 2**63 - 1
 RANDOM_SEED = -1
 RANDOM_SEED_LIMIT = 2**31
-"""A drawn seed is below: short enough to be typed again, and a whole number in JavaScript too."""
+"""Drawn seeds are below it: short to type, and exact as a number in JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Sampling:
             )
 
     def with_random_seed(self) -> "Sampling":
-        """The same with a seed drawn at random where it is -1."""
+        """A copy with a random seed where the seed is -1."""
         return replace(self, seed=secrets.randbelow(RANDOM_SEED_LIMIT)) if self.seed == RANDOM_SEED else self
 
     @property

@@ -1,4 +1,4 @@
-"""A sound of its own: a file, and where in it the sound begins."""
+"""A sound file of a request, with the start of the used part."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class SoundFile:
 
 
 def parse_sound_file(text: str) -> SoundFile:
-    """Read `file:PATH[#start=SECONDS]`; a `#` that no `start=` follows belongs to the name. Raises `RequestError`."""
+    """Read `file:PATH[#start=SECONDS]`; a `#` without `start=` after it belongs to the name. Raises `RequestError`."""
     rest = text.removeprefix(KIND)
     name, mark, option = rest.rpartition("#")
     key, equals, value = option.partition("=")

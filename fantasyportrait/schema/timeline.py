@@ -1,4 +1,4 @@
-"""Exact time: rates are fractions, and a clip's rows are laid on the output's frames here."""
+"""Exact time: rates are fractions, and the rows of a motion are mapped to the frames of the output."""
 
 import math
 import re
@@ -35,24 +35,24 @@ class Timeline:
 
 
 def round_half_up(value: Fraction) -> int:
-    """Nearest whole number, halves upwards: neighbours never swap as Python's half-to-even would let them."""
+    """Nearest whole number, halves upwards; Python's `round` rounds them to even, which would change the spacing."""
     return math.floor(value + Fraction(1, 2))
 
 
 def span_end_s(start_s: float, rows: int, rate: Fraction) -> float:
-    """Where so many rows from `start_s` on end, in seconds: read up to there, a clip gives just these."""
+    """The time in seconds at which `rows` rows from `start_s` end; a clip read up to there gives exactly these rows."""
     return float(Fraction(start_s) + rows / rate)
 
 
 def frame_count(duration_s: Fraction | float, rate: Fraction) -> int:
-    """Frames nearest to `duration_s` seconds, at least one."""
+    """The number of frames nearest to `duration_s` seconds, at least 1."""
     return max(1, round_half_up(Fraction(duration_s) * rate))
 
 
 def fill_indices(length: int, total: int, fill: FillMode, delay: int = 0) -> NDArray[np.int64]:
     """Which of `length` rows each of `total` frames shows, int64 (total,).
 
-    `loop` starts again, `hold` stays at the last row, `pingpong` turns round without showing an end row twice. The
+    `loop` restarts, `hold` repeats the last row, `pingpong` reverses without repeating an end row. The
     first row is held for `delay` frames before it plays.
     """
     if length < 1 or total < 0 or delay < 0:
@@ -69,7 +69,7 @@ def fill_indices(length: int, total: int, fill: FillMode, delay: int = 0) -> NDA
 
 
 def parse_rate(text: str) -> Fraction:
-    """Frames a second from "25", "30000/1001" or "12.5"; "29.97" and its kin mean the exact NTSC rates."""
+    """Frames a second from "25", "30000/1001" or "12.5"; "29.97" and the like mean the exact NTSC rates."""
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9}|/\d{1,9})?", text.strip(), flags=re.ASCII):
         raise RequestError(f'"{text}" is not a frame rate: write it as 25, 29.97 or 30000/1001')
     try:

@@ -1,4 +1,4 @@
-"""The animator: a request goes in, events come out, and at the end a video lies on the disk."""
+"""The animator: runs a request, emits events and writes the video."""
 
 import queue
 import threading
@@ -28,12 +28,15 @@ POLL_INTERVAL_S = 0.2
 
 
 class Animator:
-    """Runs requests. Holds the reader of their inputs and the engines; threads may share it.
+    """Runs requests with the engines of this process. Thread-safe.
 
     `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`. `decoder` reads
-    photos, clips and sound, in this process where it is None. What was read of a clip and is not used for
-    `cache_expiry_s` seconds leaves the cache.
+    photos, clips and sound; None decodes in this process. A cached analysis of a clip that is not used for
+    `cache_expiry_s` seconds expires.
     """
+
+    name = "local"
+    """Its name as a worker of a `JobQueue`."""
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class Animator:
         cancel: CancelToken | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> Result:
-        """Run the request in this thread and return its result; `on_event` sees the events on the way.
+        """Run the request in this thread and return its result; `on_event` gets the events of the run.
 
         Raises a `FantasyPortraitError`; then nothing was written.
         """
@@ -93,10 +96,10 @@ class Animator:
     def events(
         self, request: AnimationRequest, output: StrPath, cancel: CancelToken | None = None
     ) -> Generator[Event, None, None]:
-        """Run the request in a thread of its own and yield what happens; the last is Done, Failed or Cancelled.
+        """Run the request in a thread of its own and yield its events; the last is Done, Failed or Cancelled.
 
-        Whoever stops listening (closes the generator, or Ctrl-C) stops the work. An error that is not a
-        `FantasyPortraitError` is a bug, and is raised here.
+        Closing the generator, or Ctrl-C, stops the run. An error that is not a `FantasyPortraitError` is a bug, and is
+        raised here.
         """
         token = cancel or CancelToken()
         waiting: queue.Queue[Event | BaseException] = queue.Queue()
@@ -111,7 +114,7 @@ class Animator:
             except BaseException as error:
                 waiting.put(error)
 
-        # The program waits for it at its end, also where a thread that it would not wait for starts it.
+        # Not a daemon, even where a daemon thread starts it: the interpreter waits for it before it exits.
         worker = threading.Thread(target=work, name="fantasyportrait-animator", daemon=False)
         worker.start()
         try:
@@ -125,7 +128,7 @@ def _drain(waiting: "queue.Queue[Event | BaseException]") -> Iterator[Event]:
     """Yield events up to the last one."""
     while True:
         try:
-            event = waiting.get(timeout=POLL_INTERVAL_S)  # a wait without end could not be interrupted on Windows
+            event = waiting.get(timeout=POLL_INTERVAL_S)  # Windows cannot interrupt a wait without a timeout
         except queue.Empty:
             continue
         if isinstance(event, BaseException):

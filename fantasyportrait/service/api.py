@@ -1,4 +1,4 @@
-"""The two functions of the package's top level: who is in a photo, and a video of it in one call."""
+"""The two top-level functions of the package: the faces of a photo, and a video of it in one call."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -44,7 +44,7 @@ def animate(
     cancel: CancelToken | None = None,
     **options: Any,
 ) -> Result:
-    """Make a video in which each face of the photo acts its own clip or motion, and return where it is.
+    """Make a video in which each face of the photo acts its own clip or motion, and return its paths.
 
     Args:
         photo: a path, a numpy array uint8 RGB (H, W, 3), RGBA or grey, or a Pillow image.

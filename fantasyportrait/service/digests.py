@@ -1,4 +1,4 @@
-"""The inputs of a request: whether they are files, what they were when it was run, and whether they still are."""
+"""The input files of a request: check that they can be read, record their sha256, report files that changed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,15 @@ from fantasyportrait.schema.request import AnimationRequest
 
 
 def check_input_file(path: Path, what: str) -> None:
-    """Raise `MediaError` where `path`, given as `what` ("photo", "clip", "sound"), is no file that can be read.
+    """Raise `MediaError` where `path`, given as `what` ("photo", "clip", "sound"), is not a readable file.
 
-    Such are an address, a folder, a saved request, a named pipe, a device, and what is absent.
+    A missing file, a URL, a folder, a saved request, a named pipe and a device are refused.
     """
     check_file(path, what)
     try:
         open_regular(path).close()
     except FileNotFoundError as error:
-        # It may be absent because its options were not understood.
+        # The path may contain options that could not be parsed.
         hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
         raise MediaError(f"there is no file {path}: check the path{hint}") from error
     except OSError as error:
@@ -36,12 +36,12 @@ def clip_sha256(path: Path) -> str:
 
 
 def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
-    """The request with the digests of its portrait and clips, and a note for each that had another one before."""
-    notes = []
+    """The request with the digests of its portrait and clips, and a message for each file that has changed."""
+    messages = []
 
     def compare(path: object, before: str | None, now: str) -> str:
         if before not in (None, now):
-            notes.append(f"{path} has changed since this request was made, so the result will differ")
+            messages.append(f"{path} has changed since this request was made, so the result will differ")
         return now
 
     known: dict[Path, str] = {}
@@ -55,4 +55,4 @@ def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)
     portrait = compare(portrait_name(request.portrait), request.portrait_sha256, portrait_sha256)
-    return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(notes))
+    return replace(request, cast=tuple(cast), portrait_sha256=portrait), list(dict.fromkeys(messages))

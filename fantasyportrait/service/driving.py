@@ -1,4 +1,4 @@
-"""The driving stage: every clip of the cast tracked once, one person chosen for each role."""
+"""The driving stage: track every clip of the cast once, and choose one person for each role."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ ClipKey = tuple[str, float, float | None]
 
 @dataclass(frozen=True, eq=False)
 class DrivingClip:
-    """A clip of the cast as one face uses it: `track` is the chosen person's."""
+    """A clip of the cast that drives `face`; `track` is that of the chosen person."""
 
     face: int
     source: ClipSource
@@ -36,12 +36,12 @@ class DrivingClip:
 
 
 def clip_key(source: ClipSource) -> ClipKey:
-    """The same for two sources that show the same frames, whoever is chosen in them."""
+    """The identity of the frames that a source shows: path, start and end, without the chosen person."""
     return str(source.path), source.start_s, source.end_s
 
 
 def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
-    """Raise `RequestError` where a part is wanted of a still picture, which has no time."""
+    """Raise `RequestError` for a start or end of a still picture."""
     if info.still and (source.start_s or source.end_s is not None):
         raise RequestError(f"{source.path} is a picture, which has no start and end: leave them out")
 
@@ -49,7 +49,7 @@ def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
 def choose_frame_rate(
     request: AnimationRequest, infos: Mapping[ClipKey, ClipInfo], decoder: Decoder
 ) -> tuple[Fraction, list[str]]:
-    """The result's frames a second, and notes: the request's, or those of the first clip of its cast that moves.
+    """The result's frame rate, and messages. It is the request's, or that of the first moving clip of its cast.
 
     Raises `RequestError` where only still pictures drive.
     """
@@ -68,7 +68,7 @@ def choose_frame_rate(
 
 
 def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
-    """The person that the source names, or the one with the largest face while it is seen."""
+    """The track of the person that the source names, or of the one with the largest visible face."""
     if not tracks:
         raise FaceError(f"no face was found in {source.path}: choose a clip that shows one")
     if source.person is None:
@@ -78,54 +78,51 @@ def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
             return track
     known = ", ".join(str(track.person) for track in tracks)
     raise FaceError(
-        f"{source.path} shows person {known}, but the cast names person {source.person}: choose one that it shows"
+        f"{source.path} shows person {known}, but the cast names person {source.person}: choose one of these"
     )
 
 
 def expected_frames(source: ClipSource, info: ClipInfo, rate: Fraction) -> int:
-    """How many frames of the clip should be used, by what it says of its length."""
+    """How many frames of the clip are used, from the duration in its header."""
     end_s = info.duration_s if source.end_s is None else min(source.end_s, info.duration_s)
     return frame_count(max(end_s - source.start_s, 0.0), rate)
 
 
 def reported_duration_s(source: ClipSource, rate: Fraction, decoder: Decoder) -> float | None:
-    """When the used part of the clip ends in a result of `rate`, in seconds, by what the clip says of its length.
+    """When the used part of the clip ends in a result of `rate`, in seconds, from the duration in the clip's header.
 
-    None for a still picture, which does not decide how long a result is. Raises `MediaError` for an unreadable clip.
+    None for a still picture, which has no duration. Raises `MediaError` for an unreadable clip.
     """
     info = decoder.probe(source.path)
     return None if info.still else float((delay_frames(source, rate) + expected_frames(source, info, rate)) / rate)
 
 
-def clip_notes(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
-    """What the user should know about the clip and the chosen person, each with the clip's name.
-
-    `max_rows`: how many rows a track may have.
-    """
+def clip_messages(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.track_rows) -> list[str]:
+    """Messages about the clip and the chosen person, each with the clip's name. `max_rows`: limit of a track's rows."""
     name = clip.source.path.name
-    notes = [*clip.info.notes]
+    messages = [*clip.info.messages]
     found = report_track(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
-    notes += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
+    messages += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
     if clip.info.still and clip.source.delay_s:
-        notes.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
+        messages.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
         if len(clip.track) >= max_rows:
-            notes.append(
+            messages.append(
                 f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {max_rows} frames: "
                 "choose another part with start and end"
             )
         else:
-            notes.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+            messages.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
     crowd = crowd_warning(clip.track)
     if crowd:
-        notes.append(f"{name}: {crowd}")
-    return notes
+        messages.append(f"{name}: {crowd}")
+    return messages
 
 
-def late_start_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
-    """A note for each clip whose delay lets it begin only after the end of the result."""
+def late_start_messages(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
+    """A message for each clip that its delay starts after the end of the result."""
     return [
         f"{clip.source.path.name} begins at {clip.source.delay_s:g} s, after the end of the video "
         f"({float(timeline.duration_s):.1f} s): face {clip.face} only shows its first frame"
@@ -135,7 +132,7 @@ def late_start_notes(clips: Sequence[DrivingClip], timeline: Timeline) -> list[s
 
 
 def end_frame(clip: DrivingClip, rate: Fraction) -> int:
-    """How many frames of a result have passed when the clip, begun after its delay, has been played once."""
+    """The frame of the result at which the clip ends, played once after its delay."""
     return delay_frames(clip.source, rate) + len(clip.track)
 
 
@@ -147,8 +144,8 @@ def build_timeline(
 ) -> Timeline:
     """The result's timeline: a given length, that of the longest or shortest clip, or that of the sound, `sound_s`.
 
-    A clip's delay counts, a still picture does not; 4 s where there is no clip. Raises `RequestError` where the length
-    is that of a sound and there is none.
+    The delay of a clip counts; still pictures are skipped; without a clip it lasts 4 s. Raises `RequestError` for the
+    duration "sound" without a sound.
     """
     if duration == "sound":
         if not sound_s:
@@ -162,6 +159,6 @@ def build_timeline(
 
 
 def _seen_area(track: Track) -> float:
-    """Mean area of the face's box in pixels, frames where it is lost counting as zero."""
+    """Mean area of the face's box in pixels, counted as zero in frames without it."""
     sides = track.boxes[:, 2:] - track.boxes[:, :2]
     return float(np.where(track.valid, sides.prod(axis=1), 0).mean())

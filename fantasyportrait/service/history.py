@@ -1,4 +1,4 @@
-"""Results kept for a while: one folder each, named by a random id, so that nobody can guess another's."""
+"""Stored results: one folder each, named by a random id that other visitors cannot guess."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
-from fantasyportrait.service.output import REQUEST, output_paths
+from fantasyportrait.media.result_files import REQUEST, output_paths
 
 _ID = re.compile("[0-9a-f]{32}")
 
@@ -26,60 +26,60 @@ class Entry:
 
 
 class History:
-    """The results beneath one folder. Only folders named by an id of ours are looked at or deleted."""
+    """The results in one folder. Subfolders that are not named by such an id are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def new(self, name: str = "result.mp4") -> Path:
-        """Make a folder for a result, and return the path where its video shall go."""
-        place = self.folder / uuid.uuid4().hex
+        """Make a folder for a result, and return the path for its video."""
+        folder = self.folder / uuid.uuid4().hex
         try:
-            place.mkdir(parents=True)
+            folder.mkdir(parents=True)
         except OSError as error:
             raise OutputError(f"the results folder {self.folder} cannot be used ({error.strerror})") from error
-        return place / name
+        return folder / name
 
     def entries(self) -> tuple[Entry, ...]:
         """The finished results, newest first."""
-        found = [entry for place in self._folders() if (entry := _entry(place))]
+        found = [entry for folder in self._folders() if (entry := _entry(folder))]
         return tuple(sorted(found, key=lambda entry: (entry.created_s, entry.id), reverse=True))
 
     def delete(self, entry_id: str) -> None:
         """Remove a result with its folder; `RequestError` for an unknown id."""
-        place = self.folder / entry_id
-        if not _ID.fullmatch(entry_id) or not place.is_dir():
+        folder = self.folder / entry_id
+        if not _ID.fullmatch(entry_id) or not folder.is_dir():
             raise RequestError(f"there is no result {entry_id!r}: it may have expired")
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def expire(self, older_than_s: float, now_s: float | None = None) -> int:
         """Remove the folders last changed more than `older_than_s` ago, unfinished ones too; return how many."""
         limit = (time.time() if now_s is None else now_s) - older_than_s
-        old = [place for place in self._folders() if _changed_s(place) < limit]
-        for place in old:
-            shutil.rmtree(place, ignore_errors=True)
+        old = [folder for folder in self._folders() if _changed_s(folder) < limit]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
         return len(old)
 
     def _folders(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return [place for place in self.folder.iterdir() if _ID.fullmatch(place.name) and place.is_dir()]
+        return [folder for folder in self.folder.iterdir() if _ID.fullmatch(folder.name) and folder.is_dir()]
 
 
-def _changed_s(place: Path) -> float:
+def _changed_s(folder: Path) -> float:
     """When the folder last changed; another thread may have deleted it meanwhile."""
     try:
-        return place.stat().st_mtime
+        return folder.stat().st_mtime
     except FileNotFoundError:
         return float("inf")
 
 
-def _entry(place: Path) -> Entry | None:
-    """The result in `place`, or None where a run has not finished."""
-    for request in place.glob(f"*{REQUEST}"):
-        video = place / request.name.removesuffix(REQUEST)
+def _entry(folder: Path) -> Entry | None:
+    """The result in `folder`, or None where a run has not finished."""
+    for request in folder.glob(f"*{REQUEST}"):
+        video = folder / request.name.removesuffix(REQUEST)
         if video.exists():
             side = output_paths(video).side_by_side
             created = video.stat().st_mtime
-            return Entry(place.name, place, video, side if side.exists() else None, request, created)
+            return Entry(folder.name, folder, video, side if side.exists() else None, request, created)
     return None

@@ -48,30 +48,30 @@ class InputReader:
         self._cache_expiry_s = cache_expiry_s
 
     def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
-        """The photo as it was read, turned where its faces lie on their side, and its faces in reading order.
+        """The photo, turned upright where its faces lie on their side, and its faces in reading order.
 
-        `portrait` is a path, or a picture in memory as a request takes it. Boxes and landmarks are pixels of that
-        picture, which has the size of the file unless a note says otherwise. Raises `MediaError` for an unreadable
-        photo and `FaceError` where no face is large enough; its `notes` are those of the photo.
+        `portrait` is a path, or a picture in memory as in a request. Boxes and landmarks are pixels of the returned
+        photo, which has the size of the file unless a message reports another one. Raises `MediaError` for an
+        unreadable photo and `FaceError` where no face is large enough, with the `messages` of the photo.
         """
         given = as_portrait(portrait, "portrait")
         check_choice("detector", detector, tuple(DETECTORS))
         original = self.decoder.photo(given) if isinstance(given, Path) else given
-        notes = list(original.notes)
+        messages = list(original.messages)
         if detector == "insightface":
-            notes.append(LICENCE)
+            messages.append(LICENCE)
         try:
-            # A analyser of its own for each photo: it loads in a moment, and serves one thread.
+            # A new analyser for each photo: it loads fast, and is not thread-safe.
             analyser = FaceAnalyser(self.models_dir, detector)
-            pixels, faces = analyser.find_upright(original.pixels, notes, self.decoder.limits.faces)
+            pixels, faces = analyser.find_upright(original.pixels, messages, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
-            refusal.notes = tuple(notes)
+            refusal.messages = tuple(messages)
             raise refusal from error
-        return Photo(pixels, tuple(notes), original.sha256), faces
+        return Photo(pixels, tuple(messages), original.sha256), faces
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
-        """The faces with masks of their heads, at the size of `pixels`, an RGB picture (H, W, 3) that they lie in."""
+        """The faces with masks of their heads; `pixels` is the RGB photo, uint8 (H, W, 3), of their coordinates."""
         return FaceModels(self.models_dir).head_masks().masked(pixels, faces)
 
     def tracks(
@@ -84,9 +84,9 @@ class InputReader:
         progress: Callable[[int, int], None] | None = None,
         cancel: CancelToken | None = None,
     ) -> tuple[Track, ...]:
-        """Every person of the clip, at `rate` frames a second, from the cache where it was tracked before.
+        """The track of every person of the clip, at `rate` frames a second; a clip that was tracked before is cached.
 
-        A clip that lies on its side or stands on its head is turned; `decoder.turn_of` says so from then on.
+        A clip that lies on its side or is upside down is turned; `decoder.turn_of` returns that turn afterwards.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")

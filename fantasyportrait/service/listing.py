@@ -1,4 +1,4 @@
-"""Who is in a photo or in a clip, as rows that print, go into JSON, and number a picture."""
+"""The faces of a photo or the persons of a clip: rows for the terminal and JSON, and a picture with their numbers."""
 
 import mimetypes
 from contextlib import closing
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
-from fantasyportrait.faces.clip_orientation import turn_note
+from fantasyportrait.faces.clip_orientation import turn_messages
 from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
@@ -24,18 +24,18 @@ RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found.
+    """The faces or persons of a file.
 
     Attributes:
-        size: (width, height) of the picture that the boxes lie in, in pixels.
+        size: (width, height) in pixels of the picture to which the boxes refer.
         rows: one JSON object for each face or person, with its id and xyxy box.
-        notes: sentences about the file.
+        messages: sentences about the file.
         picture: uint8 (H, W, 3) RGB with the numbered boxes.
     """
 
     size: tuple[int, int]
     rows: tuple[dict[str, Any], ...]
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
     picture: NDArray[np.uint8]
 
     def save_picture(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class Listing:
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a file is listed as a clip: by its content, and by its name where that shows no picture."""
+    """Whether the file is a clip: it has no image content, and its name has no image suffix."""
     if is_image(path):
         return False
     kind, _ = mimetypes.guess_type(path.name)
@@ -52,7 +52,7 @@ def is_clip(path: Path) -> bool:
 
 
 def list_photo(inputs: InputReader, path: Path) -> Listing:
-    """The faces of a photo, in pixels of the file; a note says where it was read at another size."""
+    """The faces of a photo. Boxes are pixels of the file, unless a message reports that it was read at another size."""
     photo, faces = inputs.faces(path)
     rows = tuple(
         {
@@ -65,29 +65,29 @@ def list_photo(inputs: InputReader, path: Path) -> Listing:
         for face in faces
     )
     height, width = photo.pixels.shape[:2]
-    return Listing((width, height), rows, photo.notes, annotate(photo.pixels, faces))
+    return Listing((width, height), rows, photo.messages, annotate(photo.pixels, faces))
 
 
 def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: float | None = None) -> Listing:
-    """The persons of a clip who are seen from `start_s` to `end_s`, with their numbers in the whole clip.
+    """The persons who are visible from `start_s` to `end_s`, numbered as in the whole clip.
 
-    Boxes are pixels of the frames as they are tracked; a row's box is that of the first frame in which the person is
-    seen. The picture is the first frame in which most of them are seen together.
+    Boxes are pixels of the tracked frames, and a row's box is that of the person's first visible frame. The picture is
+    the first frame with the largest number of visible persons.
     """
     tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
     info = inputs.decoder.probe(path)
-    notes = [*info.notes, *turn_note(path, inputs.decoder.turn_of(path))]
+    messages = [*info.messages, *turn_messages(path, inputs.decoder.turn_of(path))]
     for track in tracks:
         found = report_track(track, None if info.still else RATE, (info.width, info.height))
-        notes += [f"person {track.person}: {text}" for text in found.warnings]
+        messages += [f"person {track.person}: {text}" for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
     span = span_end_s(start_s, shown, RATE), span_end_s(start_s, shown + 1, RATE)
     with closing(inputs.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
-    return Listing(tracks[0].size, rows, (*notes, *([crowd] if crowd else [])), picture)
+    return Listing(tracks[0].size, rows, (*messages, *([crowd] if crowd else [])), picture)
 
 
 def _person(track: Track, start_s: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Does it run on this machine, and how long does it take: every profile's figures for a video of some size."""
+"""The memory and time of every profile for a video of some size on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,21 +24,21 @@ Row = Mapping[str, str | float | bool]
 
 @dataclass(frozen=True)
 class MachineReport:
-    """What a machine can do.
+    """The estimate of every profile on one machine.
 
     Attributes:
-        machine: its device in words, with the memory that is free.
+        machine: name of its device and its free memory.
         rows: one for each profile: name, fits, vram_gib, ram_gib, step_s, total_s, reason.
-        chosen: the profile that a request would get; None where nothing fits.
-        verdict: what it would take, or why it cannot be done.
-        notes: what the figures rest on.
+        chosen: the profile that a run selects; None where none fits.
+        verdict: memory and time of the chosen profile, or why none fits.
+        messages: the assumptions behind the figures.
     """
 
     machine: str
     rows: tuple[Row, ...]
     chosen: str | None
     verdict: str
-    notes: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 def machine_report(
@@ -51,8 +51,8 @@ def machine_report(
 ) -> MachineReport:
     """The report for a video of `size` (width, height) pixels with `frames` frames and `faces` driven faces.
 
-    Nothing is fetched or loaded; the machine is measured for some seconds. A model that is not there is reckoned with
-    the original sizes. Raises `DependencyError` without the packages of the extra `wan`.
+    Nothing is fetched or loaded; a speed measurement takes some seconds. For a missing model the sizes of the original
+    one are used. Raises `DependencyError` without the packages of the extra `wan`.
     """
     check_installed("diffusers", extra="wan", purpose="the wan engine")
     if any(side % SIDE_MULTIPLE or side < SIDE_MULTIPLE for side in size):
@@ -62,7 +62,7 @@ def machine_report(
     with quiet_libraries():
         from fantasyportrait.planning.planner import Planner
 
-        model, notes = _model(sampling, models_dir)
+        model, messages = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         planner = Planner(folder, gguf, runtime_config, default_cache_dir())
         job = workload_of(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
@@ -72,8 +72,8 @@ def machine_report(
     memory = f"{here.ram_gib:.1f} GiB of memory free"
     where = f"{here.name}: {memory}" if here.unified_memory else f"{here.name}: {here.vram_gib:.1f} GiB free, {memory}"
     if not any(each.measured for each in table):
-        notes.append("times are estimated: no video has been made on this machine yet")
-    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(notes))
+        messages.append("times are estimated: no video has been made on this machine yet")
+    return MachineReport(where, tuple(_row(each) for each in table), chosen, verdict, tuple(messages))
 
 
 def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None, list[str]]:
@@ -84,7 +84,7 @@ def _model(sampling: Sampling, models_dir: Path | None) -> tuple[WanModel | None
 
 
 def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
-    """The LoRA's file; one that is not there yet counts nothing."""
+    """The LoRA's file; None where it is not fetched yet."""
     try:
         return lora_file(sampling, models_dir)
     except WeightsError:
@@ -92,13 +92,13 @@ def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
 
 
 def _verdict(planner: "Planner", job: "Workload") -> tuple[str | None, str, "Workload"]:
-    """The profile that a request gets, in words, and the job as it is sampled: in windows where only those fit."""
+    """The chosen profile, the sentence about it, and the workload, in windows where only these fit."""
     from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 
     try:
         plan = planner.plan(job)
     except RequestError as error:
-        # Windows were tried too.
+        # The planner has tried windows too.
         return None, str(error), replace(job, max_window_frames=min(job.max_window_frames, WINDOW_FRAMES))
     return plan.estimate.profile.name, plan.sentence, plan.job
 

@@ -1,4 +1,4 @@
-"""One run of one request, stage by stage: portrait, driving, render, finish."""
+"""One run of a request in four stages: portrait, driving, render, finish."""
 
 import itertools
 import time
@@ -12,24 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, ScenePart, canonical_face
 from fantasyportrait.engines.progress import Progress
-from fantasyportrait.faces.clip_orientation import turn_note
+from fantasyportrait.faces.clip_orientation import turn_messages
 from fantasyportrait.faces.face import Face, MaskedFace, Track
+from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.request_files import REQUEST_KEY
+from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.cast import ClipSource
-from fantasyportrait.schema.events import Event, Note, PreviewImage, Remark, Result, Stage, StageName
+from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.digests import add_input_digests, check_input_file
-from fantasyportrait.service.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -38,15 +40,13 @@ from fantasyportrait.service.driving import (
     choose_frame_rate,
     choose_person,
     clip_key,
-    clip_notes,
+    clip_messages,
     expected_frames,
-    late_start_notes,
+    late_start_messages,
 )
-from fantasyportrait.service.face_size_check import small_face_warnings
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.output import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.service.side_by_side_panels import panels
-from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
+from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 
 PREVIEW_INTERVAL_S = 0.5
 PREVIEW_IMAGE_SIDE = 512
@@ -68,20 +68,19 @@ class RequestRunner:
         self._inputs, self._engine, self._request = inputs, engine, request
         self._cancel, self._emit = cancel, emit
         self._paths = output_paths(output)
-        self._notes: list[str] = []
+        self._messages: list[str] = []
         self._callbacks = EngineCallbacks(
-            note=lambda text: self._note([text]),
-            remark=lambda text: self._emit(Remark(text)),
+            message=self._message,
             stage=self._stage,
             preview_image=lambda frame: self._emit(PreviewImage(_reduced(frame))),
         )
 
     def result(self) -> Result:
-        """Run all stages. Raises a `FantasyPortraitError` with its notes, and then leaves nothing on the disk."""
+        """Run all stages. Raises a `FantasyPortraitError` with its messages, and then leaves nothing on the disk."""
         try:
             return self._run_stages()
         except FantasyPortraitError as error:
-            error.notes = tuple(dict.fromkeys([*self._notes, *error.notes]))
+            error.messages = tuple(dict.fromkeys([*self._messages, *error.messages]))
             raise
 
     def _run_stages(self) -> Result:
@@ -90,14 +89,14 @@ class RequestRunner:
         engine.check(self._request)
         infos = self._check_inputs()
         custom_sound_s = self._custom_sound_s()
-        rate, notes = choose_frame_rate(self._request, infos, self._inputs.decoder)
-        self._note(notes)
+        rate, messages = choose_frame_rate(self._request, infos, self._inputs.decoder)
+        self._keep(messages)
         photo, faces = self._portrait(engine)
         clips = self._driving(infos, rate)
         sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
         timeline = build_timeline(self._request.duration, rate, clips, sound_s)
-        self._note(late_start_notes(clips, timeline))
-        self._note(sound_notes(self._request, clips, timeline, custom_sound_s))
+        self._keep(late_start_messages(clips, timeline))
+        self._keep(sound_messages(self._request, clips, timeline, custom_sound_s))
         scene = self._scene(photo, faces, clips, timeline)
         self._check_space(scene)
         with staging_folder(self._paths) as folder:
@@ -107,16 +106,18 @@ class RequestRunner:
             self._finish(scene, clips, video)
         side = self._paths.side_by_side if self._request.side_by_side else None
         length_s = float(scene.timeline.duration_s)
-        return Result(self._paths.video, side, self._paths.request, tuple(self._notes), scene.timeline.frames, length_s)
+        return Result(
+            self._paths.video, side, self._paths.request, tuple(self._messages), scene.timeline.frames, length_s
+        )
 
     def _draw_seed(self) -> None:
         sampling = self._request.sampling.with_random_seed()
         if sampling != self._request.sampling:
             self._request = replace(self._request, sampling=sampling)
-            self._note([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+            self._keep([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
 
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
-        """Refuse what cannot work before anything slow is done; return what the clips are."""
+        """Check the inputs before any slow stage; return the properties of the clips."""
         request = self._request
         check_output_paths(self._paths, request.files, saves_portrait=not isinstance(request.portrait, Path))
         for path, what in request.inputs:
@@ -128,7 +129,7 @@ class RequestRunner:
         return infos
 
     def _custom_sound_s(self) -> Fraction | None:
-        """Seconds of the sound that the request names as a file, from its start on; raises where there is none."""
+        """Seconds of the request's sound file from its start on, None without one; raises for a file without sound."""
         sound = self._request.custom_sound
         if sound is None:
             return None
@@ -137,7 +138,8 @@ class RequestRunner:
             raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
         if length_s <= sound.start_s:
             raise RequestError(
-                f"the sound {sound.path} lasts {float(length_s):.2f} s: its start at {sound.start_s:g} s lies beyond"
+                f"the sound {sound.path} lasts {float(length_s):.2f} s and its start is {sound.start_s:g} s: choose an "
+                "earlier start"
             )
         return length_s - Fraction(sound.start_s)
 
@@ -146,7 +148,7 @@ class RequestRunner:
         progress = self._stage("portrait", 1)
         request = self._request
         photo, faces = self._inputs.faces(request.portrait, request.detector)
-        self._note(photo.notes)
+        self._keep(photo.messages)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
@@ -155,8 +157,8 @@ class RequestRunner:
                 f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
                 "row, left to right"
             )
-        self._request, notes = add_input_digests(request, photo.sha256)
-        self._note(notes)
+        self._request, messages = add_input_digests(request, photo.sha256)
+        self._keep(messages)
         photo, faces = self._at_video_size(engine, photo, faces)
         masked = self._inputs.masked(photo.pixels, faces)
         progress.update(1)
@@ -167,10 +169,10 @@ class RequestRunner:
         size = engine.frame_size(width, height, self._request.max_side)
         if size == (width, height):
             return photo, faces
-        self._note([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        self._keep([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
         moving = {role.face for role in self._request.cast if role.source is not None}
         cast = [face for face in faces if face.id in moving]
-        self._note(
+        self._keep(
             small_face_warnings(cast, (width, height), size, lambda side: engine.frame_size(width, height, side))
         )
         resized = tuple(face.resized((width, height), size) for face in faces)
@@ -193,7 +195,7 @@ class RequestRunner:
                 progress=lambda done, total, before=before: progress.update(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
-            self._note(turn_note(source.path, self._inputs.decoder.turn_of(source.path)))
+            self._keep(turn_messages(source.path, self._inputs.decoder.turn_of(source.path)))
             before += expected[key]
         progress.update(progress.total)
         clips = tuple(
@@ -202,7 +204,7 @@ class RequestRunner:
             if isinstance(role.source, ClipSource) and (key := clip_key(role.source))
         )
         for clip in clips:
-            self._note(clip_notes(clip, rate, self._inputs.decoder.limits.track_rows))
+            self._keep(clip_messages(clip, rate, self._inputs.decoder.limits.track_rows))
         return clips
 
     def _scene(
@@ -225,7 +227,7 @@ class RequestRunner:
         height, width = scene.pixels.shape[:2]
         look_at = 0.0
         with closing(engine.render(scene, self._cancel, self._callbacks)) as frames:
-            # The first frame comes before the stage: an engine may have stages of its own until then.
+            # The engine may emit stages of its own before its first frame.
             first = next(frames)
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
@@ -240,7 +242,7 @@ class RequestRunner:
                         self._callbacks.preview_image(frame)
 
     def _finish(self, scene: Scene, clips: Sequence[DrivingClip], video: Path) -> None:
-        """The side-by-side video and the request, then all of it moved in place, the video last."""
+        """Write the side-by-side video and the request, then move all files in place."""
         progress = self._stage("finish", scene.timeline.frames)
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
@@ -260,7 +262,7 @@ class RequestRunner:
         progress.update(progress.total)
 
     def _with_portrait_file(self, folder: Path) -> AnimationRequest:
-        """The request as it is saved: a picture in memory becomes a file beside the result, made in `folder`."""
+        """The request to save: a portrait in memory is written to `folder` and becomes a file beside the result."""
         if isinstance(self._request.portrait, Path):
             return self._request
         made = folder / self._paths.portrait.name
@@ -268,9 +270,9 @@ class RequestRunner:
         return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
-        """A fresh stream of the result's sound, None where nothing is heard."""
-        sources, notes = sound_sources(self._request, clips, timeline)
-        self._note(notes)
+        """A new stream of the result's sound, None without sound."""
+        sources, messages = sound_sources(self._request, clips, timeline)
+        self._keep(messages)
         read = self._inputs.decoder.sound
         return sound_blocks(sources, timeline.duration_s, read) if sources else None
 
@@ -279,11 +281,17 @@ class RequestRunner:
         self._emit(Stage(name))
         return Progress(self._emit, name, total)
 
-    def _note(self, texts: Iterable[str]) -> None:
+    def _keep(self, texts: Iterable[str]) -> None:
         for text in texts:
-            if text not in self._notes:
-                self._notes.append(text)
-                self._emit(Note(text))
+            self._message(Message(text))
+
+    def _message(self, message: Message) -> None:
+        """Emit the message, and keep it for the result; a kept one is emitted once."""
+        if not message.keep:
+            self._emit(message)
+        elif message.text not in self._messages:
+            self._messages.append(message.text)
+            self._emit(message)
 
 
 def _faces(count: int) -> str:

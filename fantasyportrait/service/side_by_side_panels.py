@@ -1,4 +1,4 @@
-"""The side-by-side video: driving clips, source, result, each as a stream of frames."""
+"""The panels of the side-by-side video: driving clips, source and result, each a stream of frames."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -30,7 +30,7 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the clips of one side by side are read: by what, and with sides up to how many pixels."""
+    """How the clips are read: the decoder, and the longest side of a frame in pixels."""
 
     decoder: Decoder
     side: int
@@ -46,9 +46,9 @@ def panels(
 ) -> list[Panel]:
     """A panel for each clip and built-in motion, one for the source and one for the result in `video`.
 
-    A driver's badges are the numbers of the faces that it drives, in their colours; the source shows them in boxes.
-    `decoder` reads the clips; the result is our own file. `on_frame` is called with the number of every frame; what it
-    raises ends the work.
+    The badges of a driver are the numbers of the faces that it drives, in the colours of their boxes in the source.
+    `decoder` reads the clips; the result was written by this program and needs none. `on_frame` is called with the
+    number of every frame and may raise to stop.
     """
     driven: dict[tuple[ClipKey, float], list[DrivingClip]] = {}
     for clip in clips:
@@ -76,7 +76,7 @@ def _driver(name: str, faces: Sequence[int], frames: Iterator[Frame]) -> Panel:
 
 
 def _clip_panel(group: Sequence[DrivingClip], scene: Scene, reading: _Reading) -> Panel:
-    """The panel of a clip; where one of several people drives, or several do, each is in the box of the face driven."""
+    """The panel of a clip. Where the person is chosen, or several drive, boxes show which person drives which face."""
     clip, timeline = group[0], scene.timeline
     delay = delay_frames(clip.source, timeline.rate)
     rows = fill_indices(len(clip.track), timeline.frames, scene.request.fill, delay)
@@ -92,7 +92,7 @@ def _label(clip: DrivingClip) -> str:
 
 
 def _boxed(frames: Iterator[Frame], rows: NDArray[np.int64], group: Sequence[DrivingClip]) -> Iterator[Frame]:
-    """The frames with a box around each person where it is seen, numbered as the face that it drives."""
+    """The frames with a box around each visible driving person, numbered as the face that the person drives."""
     for frame, row in zip(frames, rows, strict=False):
         seen = [clip for clip in group if clip.track.valid[row]]
         scale = frame.shape[1] / group[0].track.size[0]
@@ -100,7 +100,7 @@ def _boxed(frames: Iterator[Frame], rows: NDArray[np.int64], group: Sequence[Dri
 
 
 def _numbered(scene: Scene) -> Frame:
-    """The source at about the size in which it shows, with its faces' numbers."""
+    """The source at about its size in the panel, with the numbers of its faces."""
     height, width = scene.pixels.shape[:2]
     scale = min(1.0, SMALL_SIDE / height)
     small = resize(scene.pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
@@ -108,7 +108,7 @@ def _numbered(scene: Scene) -> Frame:
 
 
 def _clip_frames(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], reading: _Reading) -> Iterator[Frame]:
-    """The clip's frames of these rows, read forwards or in short reversed pieces, never held as a whole."""
+    """The clip's frames at these rows, read forwards or in short reversed pieces to limit memory."""
     first = 0
     while first < len(rows):
         last = first + 1
@@ -143,7 +143,7 @@ def _result_frames(video: Path, timeline: Timeline) -> Iterator[Frame]:
 
 
 def _held(frames: Iterator[Frame], count: int) -> Iterator[Frame]:
-    """Exactly `count` frames: cut, or the last one held."""
+    """Exactly `count` frames: cut off, or the last one repeated."""
     last: Frame | None = None
     for _ in range(count):
         last = next(frames, last)

@@ -1,4 +1,4 @@
-"""Which clips are heard in the result, when, and what becomes of sound that does not fit it."""
+"""The sound track: which clips contribute sound, when, and messages about sound of another length."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,25 +15,25 @@ _UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less
 def sound_sources(
     request: AnimationRequest, clips: Sequence[DrivingClip], timeline: Timeline
 ) -> tuple[tuple[SoundSegment, ...], list[str]]:
-    """The sources to mix (none: a silent video without a sound track), and notes about what is missing.
+    """The sources to mix (none: a silent video without a sound track), and messages about what is missing.
 
-    A clip that drives two faces is heard once, unless it begins at different times.
+    A clip that drives two faces is mixed once for each time at which it begins.
     """
     if request.sound == "none":
         return (), []
     if request.custom_sound is not None:
         return (SoundSegment(request.custom_sound.path, request.custom_sound.start_s, timeline.duration_s),), []
     heard = audible_clips(request, clips)
-    notes = []
+    messages = []
     if not heard and request.sound != "auto":
         wanted = _wanted(request, clips)
         names = ", ".join(sorted({clip.source.path.name for clip in wanted})) or "the cast"
-        notes.append(f"{names} has no sound, so the result is silent")
-    return tuple(_source(clip, request, timeline) for clip in heard), notes
+        messages.append(f"{names} has no sound, so the result is silent")
+    return tuple(_source(clip, request, timeline) for clip in heard), messages
 
 
 def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:
-    """The clips whose sound the result has, each once for every time at which it begins."""
+    """The clips with sound that are mixed, each once for every time at which it begins."""
     if request.sound == "none" or request.custom_sound is not None:
         return []
     wanted = [clip for clip in _wanted(request, clips) if clip.info.has_sound]
@@ -41,14 +41,14 @@ def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> li
 
 
 def audible_duration_s(request: AnimationRequest, clips: Sequence[DrivingClip], rate: Fraction) -> Fraction | None:
-    """When the last of the heard clips has been played once, in seconds; None where none is heard."""
+    """When the last of the mixed clips ends, played once, in seconds; None without any."""
     return max((end_frame(clip, rate) / rate for clip in audible_clips(request, clips)), default=None)
 
 
-def sound_notes(
+def sound_messages(
     request: AnimationRequest, clips: Sequence[DrivingClip], timeline: Timeline, file_s: Fraction | None
 ) -> list[str]:
-    """What the user should know about sound that is longer or shorter than the video; `file_s`: of the own sound."""
+    """Messages about sound that is longer or shorter than the video; `file_s`: seconds of the request's sound file."""
     video_s = timeline.duration_s
     if request.custom_sound is not None:
         if file_s is None or abs(file_s - video_s) <= _UNNOTICED_S:
@@ -57,10 +57,10 @@ def sound_notes(
         end = "it is cut off at the end" if file_s > video_s else "the rest is silent"
         name = request.custom_sound.path.name
         return [f"the sound of {name}{begun} lasts {float(file_s):.1f} s and the video {float(video_s):.1f} s: {end}"]
-    return [note for clip in audible_clips(request, clips) for note in _clip_note(clip, request, timeline)]
+    return [message for clip in audible_clips(request, clips) for message in _clip_messages(clip, request, timeline)]
 
 
-def _clip_note(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> list[str]:
+def _clip_messages(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> list[str]:
     name, video_s = clip.source.path.name, float(timeline.duration_s)
     end = end_frame(clip, timeline.rate)
     end_s = float(end / timeline.rate)

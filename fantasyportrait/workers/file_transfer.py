@@ -8,10 +8,7 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError, RequestError
-from fantasyportrait.schema.portrait import IN_MEMORY
-from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.service.digests import add_input_digests, check_input_file, clip_sha256
-from fantasyportrait.service.output import (
+from fantasyportrait.media.result_files import (
     SIDE_BY_SIDE,
     OutputPaths,
     check_output_paths,
@@ -19,6 +16,9 @@ from fantasyportrait.service.output import (
     output_paths,
     staging_folder,
 )
+from fantasyportrait.schema.portrait import IN_MEMORY
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.digests import add_input_digests, check_input_file, clip_sha256
 from fantasyportrait.workers.worker_actor import CHUNK_BYTES, MODELS, RESULT
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")

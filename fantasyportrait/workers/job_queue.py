@@ -15,7 +15,6 @@ from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.service.animator import Animator
 
 POLL_INTERVAL_S = 0.2
 # How often the workers are listed while somebody waits, and how long one waits where there is none at all: a worker
@@ -42,7 +41,7 @@ class WorkerBusy(Exception):
 
 
 class Worker(Protocol):
-    """Runs a request, here or elsewhere."""
+    """Runs a request, in this process (`Animator`) or in another one (`RemoteWorker`)."""
 
     @property
     def name(self) -> str:
@@ -50,24 +49,11 @@ class Worker(Protocol):
         ...
 
     def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-        """What happens, as `Animator.events` tells it; a `FantasyPortraitError` may also be raised.
+        """The events of the run, as from `Animator.events`; a `FantasyPortraitError` may also be raised.
 
         Raises `WorkerLost` or `WorkerBusy`; then nothing was written. Closing the generator stops the work.
         """
         ...
-
-
-class LocalWorker:
-    """This process."""
-
-    name = "here"
-
-    def __init__(self, animator: Animator) -> None:
-        self._animator = animator
-
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-        """The animator's own events."""
-        return self._animator.events(request, output, cancel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +126,8 @@ class JobQueue:
                 yield events.Failed(FantasyPortraitError(_lost_twice(end)))
                 return
             if end.started:
-                yield events.Remark(f"the worker {worker.name} was lost ({end}): the job restarts on another worker")
+                text = f"the worker {worker.name} was lost ({end}): the job restarts on another worker"
+                yield events.Message(text, keep=False)
 
     def _acquire_worker(self, entry: _QueueEntry) -> Generator[Event, None, Worker]:
         """Wait until the job is first in the queue and acquire a worker; yield `Queued` when the position changes."""

@@ -96,15 +96,15 @@ class RemoteWorker:
         self, job: str, event: Event, payload: JobPayload, remote_names: Mapping[str, str], cancel: CancelToken
     ) -> Event:
         """The event with this machine's files, which are fetched where it is the end."""
-        if isinstance(event, events.Note | events.Remark):
+        if isinstance(event, events.Message):
             return replace(event, text=localize_paths(event.text, remote_names, payload))
         if isinstance(event, events.Failed):
             return events.Failed(self._error(event.error, remote_names, payload))
         if isinstance(event, events.Done):
             names = self._call("results", job)
             side = fetch(payload, names, lambda name, offset: bytes(self._call("read", job, name, offset)), cancel)
-            notes = tuple(localize_paths(note, remote_names, payload) for note in event.result.notes)
-            return events.Done(_result(event.result, payload, side, notes))
+            messages = tuple(localize_paths(message, remote_names, payload) for message in event.result.messages)
+            return events.Done(_result(event.result, payload, side, messages))
         return event
 
     def _error(
@@ -129,6 +129,6 @@ class RemoteWorker:
             raise
 
 
-def _result(there: Result, payload: JobPayload, side: Path | None, notes: tuple[str, ...]) -> Result:
+def _result(there: Result, payload: JobPayload, side: Path | None, messages: tuple[str, ...]) -> Result:
     paths = payload.paths
-    return replace(there, video=paths.video, side_by_side=side, request=paths.request, notes=notes)
+    return replace(there, video=paths.video, side_by_side=side, request=paths.request, messages=messages)

@@ -1,4 +1,4 @@
-"""`fantasyportrait faces PHOTO`: pixels of the file, reading order, and notes that come with a refusal too."""
+"""`fantasyportrait faces PHOTO`: pixels of the file, reading order, and messages that come with a refusal too."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_faces_are_numbered_row_by_row(command: Command, inputs: Inputs, tmp_pat
     assert max(middles[0][1], middles[1][1]) < photo.shape[0] < min(middles[2][1], middles[3][1])
 
 
-def test_a_refusal_comes_with_the_notes(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_refusal_comes_with_the_messages(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     """That the photo shows fewer faces than were cast is explained by what was left out of it."""
     photo = load_photo(inputs.pair).pixels
     crowd = np.vstack([photo, np.full((120, photo.shape[1], 3), 120, np.uint8)])

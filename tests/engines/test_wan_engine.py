@@ -118,7 +118,7 @@ def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -
     with av.open(str(result.video)) as container:
         sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert np.abs(sound).max() > 0.01
-    assert any("13 are sampled and the last 3 left out" in note for note in result.notes)
+    assert any("13 are sampled and the last 3 left out" in message for message in result.messages)
     assert result.side_by_side is not None and probe_clip(result.side_by_side).width > 128
     saved = load_request(result.request)
     assert saved.sampling == request.sampling and saved.engine == "wan"

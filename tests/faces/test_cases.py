@@ -64,16 +64,16 @@ def test_more_faces_than_are_taken_are_counted(analyser: FaceAnalyser, photo: Pi
     crowd = group(photo, (1200, 800), 4, 2, 180)
     crowd[40:320, 30:310] = head(photo, 0, 280)
     crowd[450:730, 630:910] = head(photo, 1, 280)
-    notes: list[str] = []
-    faces = analyser.find(crowd, notes, max_faces=2)
+    messages: list[str] = []
+    faces = analyser.find(crowd, messages, max_faces=2)
     assert [face.id for face in faces] == [1, 2]
     assert faces[0].box[1] < 320 < 450 < faces[1].box[3], "the two largest, in reading order"
-    assert notes == [
+    assert messages == [
         "the photo shows 8 faces: the 2 largest are used and 6 were left out, because no more are taken from one "
         "photo here"
     ]
-    notes.clear()
-    assert len(analyser.find(crowd, notes, max_faces=8)) == 8 and notes == []
+    messages.clear()
+    assert len(analyser.find(crowd, messages, max_faces=8)) == 8 and messages == []
 
 
 def test_a_night_photo_a_close_one_and_an_oval(analyser: FaceAnalyser, photo: Pixels) -> None:
@@ -108,10 +108,10 @@ def test_a_night_photo_a_close_one_and_an_oval(analyser: FaceAnalyser, photo: Pi
 def test_the_cases(analyser: FaceAnalyser, cases_dir: Path, name: str, count: int, turned: bool) -> None:
     if not (cases_dir / name).is_file():
         pytest.skip(f"{name} is not in the folder")
-    notes: list[str] = []
-    _, faces = analyser.find_upright(load_photo(cases_dir / name).pixels, notes)
+    messages: list[str] = []
+    _, faces = analyser.find_upright(load_photo(cases_dir / name).pixels, messages)
     assert len(faces) == count
-    assert [note for note in notes if "turned" not in note] == [] and bool(notes) == turned
+    assert [message for message in messages if "turned" not in message] == [] and bool(messages) == turned
     assert rows_are_read(faces)
 
 
@@ -126,10 +126,10 @@ def rows_are_read(faces: tuple[Face, ...]) -> bool:
 ])  # fmt: skip
 def test_real_photos_are_not_turned(analyser: FaceAnalyser, media_dir: Path, name: str, count: int) -> None:
     photo = load_photo(media_dir / name).pixels
-    notes: list[str] = []
+    messages: list[str] = []
     if count == 0:
         with pytest.raises(FaceError, match="no face was found"):
-            analyser.find_upright(photo, notes)
+            analyser.find_upright(photo, messages)
         return
-    pixels, faces = analyser.find_upright(photo, notes)
-    assert pixels is photo and len(faces) == count and notes == []
+    pixels, faces = analyser.find_upright(photo, messages)
+    assert pixels is photo and len(faces) == count and messages == []

@@ -39,19 +39,19 @@ def test_a_turned_clip_is_tracked_upright_and_said(inputs: Inputs, tmp_path: Pat
     (track,), (straight,) = animator.inputs.tracks(clip), animator.inputs.tracks(inputs.talking)
     assert track.size == straight.size and len(track) == len(straight)
     assert np.abs(track.landmarks - straight.landmarks).mean() < 0.03 * straight.size[1]
-    listing = list_clip(animator, clip)
-    assert f"turned.mp4 was turned by {said}" in listing.notes[0]
+    listing = list_clip(animator.inputs, clip)
+    assert f"turned.mp4 was turned by {said}" in listing.messages[0]
     assert listing.picture.shape[:2] == track.size[::-1]
     # Another process finds it again.
     again = Animator()
-    assert np.array_equal(again.tracks(clip)[0].landmarks, track.landmarks)
+    assert np.array_equal(again.inputs.tracks(clip)[0].landmarks, track.landmarks)
 
 
 def test_the_side_by_side_shows_a_turned_clip_upright(inputs: Inputs, tmp_path: Path) -> None:
     clip = turned_clip(inputs.talking, 1, tmp_path / "turned.mp4")
     request = AnimationRequest(inputs.photo, (Role(1, ClipSource(clip)),), duration=0.4)
     result = Animator().animate(request, tmp_path / "out.mp4")
-    assert any("turned.mp4 was turned by 90 degrees" in note for note in result.notes)
+    assert any("turned.mp4 was turned by 90 degrees" in message for message in result.messages)
     straight = AnimationRequest(inputs.photo, (Role(1, ClipSource(inputs.talking)),), duration=0.4)
     other = Animator().animate(straight, tmp_path / "straight.mp4")
     shown, expected = (next(read_clip(side)) for side in (result.side_by_side, other.side_by_side) if side is not None)

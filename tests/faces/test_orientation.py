@@ -84,11 +84,11 @@ def test_turning_is_clockwise(turn: Rotation) -> None:
     (1, "turned by 90 degrees clockwise"), (2, "turned by 180 degrees"), (3, "turned by 90 degrees counter-clockwise"),
 ])  # fmt: skip
 def test_a_photo_comes_back_upright(analyser: FaceAnalyser, photo: Pixels, quarters: int, said: str) -> None:
-    notes: list[str] = []
-    pixels, faces = analyser.find_upright(np.ascontiguousarray(np.rot90(photo, quarters)), notes)
+    messages: list[str] = []
+    pixels, faces = analyser.find_upright(np.ascontiguousarray(np.rot90(photo, quarters)), messages)
     assert np.array_equal(pixels, photo)
     assert len(faces) == 2 and all(abs(face.pose.roll) < 20 for face in faces)
-    assert said in notes[0] and len(notes) == 1
+    assert said in messages[0] and len(messages) == 1
 
 
 def test_an_upright_photo_is_searched_once(
@@ -99,9 +99,9 @@ def test_an_upright_photo_is_searched_once(
     monkeypatch.setattr(
         analyser, "read", lambda pixels, max_faces=None: seen.append(pixels.shape) or real(pixels, max_faces)
     )
-    notes: list[str] = []
-    pixels, _ = analyser.find_upright(photo, notes)
-    assert pixels is photo and seen == [photo.shape] and notes == []
+    messages: list[str] = []
+    pixels, _ = analyser.find_upright(photo, messages)
+    assert pixels is photo and seen == [photo.shape] and messages == []
 
 
 def test_one_upright_face_and_one_that_lies(analyser: FaceAnalyser, photo: Pixels) -> None:
@@ -109,7 +109,7 @@ def test_one_upright_face_and_one_that_lies(analyser: FaceAnalyser, photo: Pixel
     both = np.full((576, 1100, 3), 128, np.uint8)
     both[:, :512] = photo[:, :512]
     both[:512, 520:1096] = lying
-    notes: list[str] = []
-    pixels, faces = analyser.find_upright(both, notes)
-    assert pixels is both and notes == []
+    messages: list[str] = []
+    pixels, faces = analyser.find_upright(both, messages)
+    assert pixels is both and messages == []
     assert len(faces) == 2 and abs(faces[0].pose.roll) < 20

@@ -108,9 +108,9 @@ def test_a_small_face_beside_a_large_one_is_left_out_and_said(analyser: FaceAnal
     crowd = photo.copy()
     tiny = cv2.resize(photo[:, 620:960], None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     crowd[: tiny.shape[0], 470 : 470 + tiny.shape[1]] = tiny
-    notes: list[str] = []
-    assert len(analyser.find(crowd, notes)) == 2
-    assert notes == ["1 of 3 faces are under 50 px and were left out"]
+    messages: list[str] = []
+    assert len(analyser.find(crowd, messages)) == 2
+    assert messages == ["1 of 3 faces are under 50 px and were left out"]
 
 
 def test_the_original_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_only_the_first_picture_of_an_animation_is_looked_at(tmp_path: Path) -> 
     data = gif(100, frames=40)
     (tmp_path / "a.gif").write_bytes(data[: len(data) // 8])
     photo = load_photo(tmp_path / "a.gif")
-    assert photo.pixels.shape == (48, 64, 3) and "first picture" in photo.notes[0]
+    assert photo.pixels.shape == (48, 64, 3) and "first picture" in photo.messages[0]
 
 
 def test_a_photo_takes_the_memory_that_its_kind_needs(tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ def test_listed_codecs_exist(tmp_path: Path) -> None:
     assert sum(name.startswith("pcm_") for name in containers.ALLOWED_CODECS) > 20
 
 
-def test_sound_of_a_codec_that_is_not_listed_is_a_note(tmp_path: Path) -> None:
+def test_sound_of_a_codec_that_is_not_listed_gives_a_message(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mkv", [quadrants()] * 3, ClipSpec(sound=tone(0.2), sound_codec="ac3"))
     info = probe_clip(path)
-    assert not info.has_sound and info.notes == ("the sound of a.mkv is ac3, which is not read: convert it to AAC",)
+    assert not info.has_sound and info.messages == ("the sound of a.mkv is ac3, which is not read: convert it to AAC",)
     make_sound(tmp_path / "a.ac3", tone(0.2), "ac3")
     with pytest.raises(MediaError, match="ac3, which is not read"):
         sound_length_s(tmp_path / "a.ac3")
@@ -213,18 +213,18 @@ def test_frames_that_are_far_apart_are_damage(tmp_path: Path, suffix: str, gap_m
             list(read_clip(path))
 
 
-def test_few_frames_a_second_are_a_note(tmp_path: Path) -> None:
+def test_few_frames_a_second_give_a_message(tmp_path: Path) -> None:
     spec = ClipSpec("mpeg4", stamps=[500 * i for i in range(8)], options=())
     path = make_clip(tmp_path / "slides.mkv", [counting(i) for i in range(8)], spec)
-    assert probe_clip(path).notes[0].startswith("slides.mkv shows only 2.0 frames a second")
+    assert probe_clip(path).messages[0].startswith("slides.mkv shows only 2.0 frames a second")
     assert 88 <= len(list(read_clip(path))) <= 100
-    assert probe_clip(make_clip(tmp_path / "a.mp4", [counting(i) for i in range(8)])).notes == ()
+    assert probe_clip(make_clip(tmp_path / "a.mp4", [counting(i) for i in range(8)])).messages == ()
 
 
 def test_one_wild_stamp_does_not_make_a_clip_slow(tmp_path: Path) -> None:
     spec = ClipSpec("mpeg4", stamps=[*(40 * i for i in range(20)), 50_000], options=())
     path = make_clip(tmp_path / "wild.mkv", [counting(i) for i in range(21)], spec)
-    assert probe_clip(path).notes == ()
+    assert probe_clip(path).messages == ()
 
 
 def test_thousands_of_frames_in_a_moment_are_damage(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_an_animation_of_too_many_pictures_does_not_drive(tmp_path: Path) -> Non
         probe_clip(tmp_path / "a.gif", limits)
     with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
         list(LocalDecoder(limits).frames(tmp_path / "a.gif"))
-    assert load_photo(tmp_path / "a.gif", limits).notes
+    assert load_photo(tmp_path / "a.gif", limits).messages
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "avif"])

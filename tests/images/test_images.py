@@ -30,7 +30,7 @@ def test_formats(tmp_path: Path, suffix: str, options: dict[str, int]) -> None:
     Image.fromarray(PICTURE).save(path, **options)
     photo = load_photo(path)
     assert close(photo.pixels, PICTURE) and photo.pixels.dtype == np.uint8
-    assert photo.notes == () and len(photo.sha256) == 64
+    assert photo.messages == () and len(photo.sha256) == 64
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -69,7 +69,7 @@ def test_transparency_lies_on_white(tmp_path: Path, mode: str) -> None:
     image.convert(mode).save(tmp_path / "a.png")
     photo = load_photo(tmp_path / "a.png")
     assert (photo.pixels[:, :4] == 255).all() and (photo.pixels[:, 4:] == 0).all()
-    assert "white" in photo.notes[0]
+    assert "white" in photo.messages[0]
 
 
 def test_palette_and_sixteen_bits(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_palette_and_sixteen_bits(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / "deep.png")
     photo = load_photo(tmp_path / "deep.png")
-    assert (photo.pixels[..., 0].ravel() == np.arange(256)).all() and "16-bit" in photo.notes[0]
+    assert (photo.pixels[..., 0].ravel() == np.arange(256)).all() and "16-bit" in photo.messages[0]
 
 
 def test_colour_profiles(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_colour_profiles(tmp_path: Path) -> None:
     image.save(tmp_path / "junk.png", icc_profile=b"not a profile at all")
     for name in ("lab.png", "junk.png"):
         photo = load_photo(tmp_path / name)
-        assert (photo.pixels == PICTURE).all() and "profile" in photo.notes[0]
+        assert (photo.pixels == PICTURE).all() and "profile" in photo.messages[0]
 
 
 def test_a_swapped_profile_changes_the_pixels(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_animation_gives_its_first_picture_and_says_so(tmp_path: Path) -> Non
     for suffix in ("gif", "webp"):
         frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
         photo = load_photo(tmp_path / f"a.{suffix}")
-        assert close(photo.pixels, PICTURE) and "first" in photo.notes[0]
+        assert close(photo.pixels, PICTURE) and "first" in photo.messages[0]
 
 
 def huge_png(path: Path, side: int) -> Path:

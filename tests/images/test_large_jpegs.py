@@ -41,7 +41,9 @@ def test_a_large_jpeg_is_read_at_the_largest_part_within_the_limits(
     assert photo.pixels.shape == (size[1], size[0], 3)
     expected = np.asarray(Image.fromarray(PICTURE).resize(size))
     assert np.abs(photo.pixels.astype(int) - expected).mean() < 6
-    said = [note for note in photo.notes if f"large.jpg (320 x 240) was read at {size[0]} x {size[1]}" in note]
+    said = [
+        message for message in photo.messages if f"large.jpg (320 x 240) was read at {size[0]} x {size[1]}" in message
+    ]
     assert len(said) == (size != (320, 240))
 
 
@@ -79,7 +81,7 @@ def test_a_progressive_jpeg_counts_the_coefficients_of_its_full_size(tmp_path: P
     with pytest.raises(MediaError, match="when it is decoded"):
         load_photo(path, limited(pixels=30_000, decoded_bytes=needed - 1))
     ordinary = jpeg(tmp_path / "b.jpg", subsampling=sampling)
-    assert load_photo(ordinary, limited(pixels=30_000, decoded_bytes=160 * 120 * 4)).notes
+    assert load_photo(ordinary, limited(pixels=30_000, decoded_bytes=160 * 120 * 4)).messages
 
 
 def test_a_phone_photo_of_several_pictures_gives_its_first(tmp_path: Path) -> None:
@@ -108,9 +110,9 @@ def test_two_hundred_megapixels_are_read(tmp_path: Path, limits: Limits) -> None
     Image.new("L", (16_320, 12_240), 90).save(tmp_path / "phone.jpg")
     photo = load_photo(tmp_path / "phone.jpg", limits)
     assert photo.pixels.shape == (3060, 4080, 3)
-    assert "phone.jpg (16320 x 12240) was read at 4080 x 3060" in photo.notes[0]
+    assert "phone.jpg (16320 x 12240) was read at 4080 x 3060" in photo.messages[0]
 
 
 def test_the_48_megapixel_case_is_read(cases_dir: Path) -> None:
     photo = load_photo(cases_dir / "06_48mp.jpg")
-    assert photo.pixels.shape == (3024, 4032, 3) and "was read at 4032 x 3024" in photo.notes[0]
+    assert photo.pixels.shape == (3024, 4032, 3) and "was read at 4032 x 3024" in photo.messages[0]

@@ -17,7 +17,7 @@ def test_an_rgb_array_is_copied_as_it_is() -> None:
     given = RGB.copy()
     photo = photo_in_memory(given, "portrait")
     given[:] = 0
-    assert np.array_equal(photo.pixels, RGB) and photo.pixels.dtype == np.uint8 and photo.notes == ()
+    assert np.array_equal(photo.pixels, RGB) and photo.pixels.dtype == np.uint8 and photo.messages == ()
 
 
 def test_views_and_grey_and_transparency() -> None:
@@ -28,7 +28,7 @@ def test_views_and_grey_and_transparency() -> None:
         assert np.array_equal(photo_in_memory(array, "portrait").pixels, np.stack([grey] * 3, axis=-1))
     clear = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
     photo = photo_in_memory(clear, "portrait")
-    assert (photo.pixels == 255).all() and photo.notes == ("transparent parts were laid on white",)
+    assert (photo.pixels == 255).all() and photo.messages == ("transparent parts were laid on white",)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def close(pixels: np.ndarray, expected: np.ndarray = PICTURE, most: float = 2.0)
 def test_tiff_compressions(tmp_path: Path, compression: str | None, most: float) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "scan.tif", compression=compression)
     photo = load_photo(tmp_path / "scan.tif")
-    assert close(photo.pixels, most=most) and photo.notes == ()
+    assert close(photo.pixels, most=most) and photo.messages == ()
 
 
 @pytest.mark.parametrize(("mode", "most"), [("CMYK", 3), ("P", 40), ("RGBA", 0.1), ("LAB", 6)])
@@ -47,7 +47,7 @@ def test_sixteen_bit_grey_and_one_bit_fax(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / "deep.tif")
     photo = load_photo(tmp_path / "deep.tif")
-    assert (photo.pixels[..., 0].ravel() == np.arange(256)).all() and "16-bit" in photo.notes[0]
+    assert (photo.pixels[..., 0].ravel() == np.arange(256)).all() and "16-bit" in photo.messages[0]
     Image.fromarray(ramp > 30_000).save(tmp_path / "fax.tif", compression="group4")
     assert set(np.unique(load_photo(tmp_path / "fax.tif").pixels)) == {0, 255}
 
@@ -72,7 +72,7 @@ def test_a_scan_of_several_pages_gives_the_first_and_says_so(tmp_path: Path) -> 
     others = [Image.fromarray(PICTURE[::-1].copy()) for _ in range(2)]
     Image.fromarray(PICTURE).save(tmp_path / "scan.tif", save_all=True, append_images=others)
     photo = load_photo(tmp_path / "scan.tif")
-    assert close(photo.pixels) and photo.notes == ("scan.tif has 3 pages: the first is used",)
+    assert close(photo.pixels) and photo.messages == ("scan.tif has 3 pages: the first is used",)
 
 
 @pytest.mark.parametrize(("kind", "said"), [(np.float32, "floating-point values"), (np.int32, "beyond 16 bits")])
@@ -112,7 +112,7 @@ def test_bmp_with_alpha(tmp_path: Path, alpha: int | None, white: bool) -> None:
     photo = load_photo(tmp_path / "paint.bmp")
     assert close(photo.pixels[:, 32:], PICTURE[:, 32:], 0.1)
     assert close(photo.pixels[:, :32], np.full_like(PICTURE[:, :32], 255) if white else PICTURE[:, :32], 0.1)
-    assert bool(photo.notes) == white
+    assert bool(photo.messages) == white
 
 
 def test_a_run_length_encoded_bmp(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_sampling
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_sampling import FaceJob, Fixed, Note, VideoJob, sample_video
+from fantasyportrait.pipelines.video_sampling import FaceJob, Fixed, VideoJob, sample_video
+from fantasyportrait.schema.events import Message, MessageCallback
 from fantasyportrait.schema.guidance import Guidance
 
 
@@ -66,18 +67,18 @@ def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
     pipeline.transformer.register_forward_pre_hook(full, with_kwargs=True)
 
 
-def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, notes: list[str]) -> np.ndarray:
-    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, notes.append, CancelToken())))
+def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, messages: list[Message]) -> np.ndarray:
+    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, messages.append, CancelToken())))
 
 
 def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
-    notes: list[str] = []
-    expected = sample(pipeline, job(85, max_window_frames=81), notes)
-    assert not notes
+    messages: list[Message] = []
+    expected = sample(pipeline, job(85, max_window_frames=81), messages)
+    assert not messages
     limit(pipeline, 21)
-    np.testing.assert_array_equal(sample(pipeline, job(85), notes), expected)
-    (note,) = notes
-    assert note == "85 frames in one pass do not fit into memory: they are sampled in windows of 81"
+    np.testing.assert_array_equal(sample(pipeline, job(85), messages), expected)
+    (message,) = messages
+    assert message.text == "85 frames in one pass do not fit into memory: they are sampled in windows of 81"
 
 
 @pytest.mark.parametrize("frames", [33, 85])
@@ -98,11 +99,11 @@ class Steps:
     def pipeline(self) -> FantasyPortraitPipeline:
         return self.pipelines[0]
 
-    def fall_back(self, note: Note) -> bool:
+    def fall_back(self, on_message: MessageCallback) -> bool:
         if len(self.pipelines) == 1:
             return False
         del self.pipelines[0]
-        note("one lower")
+        on_message(Message("one lower"))
         return True
 
 
@@ -123,30 +124,31 @@ def test_sampling_goes_on_from_the_last_finished_step(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
-    given, notes = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
-    expected = sample(pipeline, given, notes)
+    given, messages = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, messages)
     first, second = full_at(pipeline.transformer, {6}), full_at(another.transformer, set())
     done: list[int] = []
     chunks = sample_video(
-        Steps([pipeline, another]), given, lambda step, _: done.append(step), notes.append, CancelToken()
+        Steps([pipeline, another]), given, lambda step, _: done.append(step), messages.append, CancelToken()
     )
     np.testing.assert_array_equal(np.concatenate(list(chunks)), expected)
-    assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and notes == ["one lower"]
+    assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and messages == [Message("one lower")]
 
 
 def test_passes_are_separated_before_anything_is_loaded_anew(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
-    given, notes = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
-    expected = sample(pipeline, given, notes)
+    given, messages = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
+    expected = sample(pipeline, given, messages)
     calls = full_at(pipeline.transformer, {2})
     chunks = sample_video(
-        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, notes.append, CancelToken()
+        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, messages.append, CancelToken()
     )
     # The first step was a batch, which rounds differently.
     assert np.abs(np.concatenate(list(chunks)).astype(int) - expected).max() <= 1
     assert len(calls) == 1 + 1 + 4
-    assert notes == ["a step's passes do not fit into memory together: they are made one by one, from step 2 on"]
+    (message,) = messages
+    assert message.text == "a step's passes do not fit into memory together: they are made one by one, from step 2 on"
 
 
 def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPipeline) -> None:
@@ -165,7 +167,7 @@ def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
     """By then the old one is gone."""
 
     class Broken(Steps):
-        def fall_back(self, note: Note) -> bool:
+        def fall_back(self, on_message: MessageCallback) -> bool:
             self.pipelines.clear()
             raise error
 
@@ -184,13 +186,13 @@ def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("as_on_a_card")
 def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
     """The frames that were given are not given again, and nothing is sampled anew."""
-    given, notes = job(9), []
-    expected = sample(pipeline, given, notes)
+    given, messages = job(9), []
+    expected = sample(pipeline, given, messages)
     full_at(pipeline.vae.decoder, set(range(2, 100)))  # after the first frame
     sampled = full_at(pipeline.transformer, set())
-    np.testing.assert_array_equal(sample(pipeline, given, notes), expected)
-    (note,) = notes
-    assert "they are decoded on the CPU" in note and len(sampled) == 1
+    np.testing.assert_array_equal(sample(pipeline, given, messages), expected)
+    (message,) = messages
+    assert "they are decoded on the CPU" in message.text and len(sampled) == 1
     assert not pipeline.vae.use_tiling
 
 
@@ -202,10 +204,10 @@ def test_a_cpu_without_room_for_a_frame_is_said(
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(type(pipeline.vae.decoder), "forward", full)
-    notes: list[str] = []
+    messages: list[Message] = []
     with pytest.raises(RequestError, match="48 x 32 cannot be decoded .* not even in small tiles") as caught:
-        sample(pipeline, job(9), notes)
-    assert len(notes) == 1 and caught.value.__context__ is None
+        sample(pipeline, job(9), messages)
+    assert len(messages) == 1 and caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("encode", [True, False])

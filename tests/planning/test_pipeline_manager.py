@@ -27,6 +27,7 @@ from fantasyportrait.runtime.attention import AttentionChoice
 from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.events import Message
 
 SIZE = Workload(48, 32, 9, steps=3)
 LOWER = {"resident": "stream", "stream": "stream-disk"}
@@ -75,19 +76,21 @@ def job(steps: int = 3) -> VideoJob:
     return VideoJob(np.full((32, 48, 3), 120, np.uint8), (FaceJob(1, features),), places, 9, steps=steps)
 
 
-def video(pipeline_manager: PipelineManager, notes: list[str]) -> np.ndarray:
-    return np.concatenate(list(sample_video(pipeline_manager, job(), lambda *_: None, notes.append, CancelToken())))
+def video(pipeline_manager: PipelineManager, messages: list[Message]) -> np.ndarray:
+    return np.concatenate(list(sample_video(pipeline_manager, job(), lambda *_: None, messages.append, CancelToken())))
 
 
 def test_it_says_what_it_takes_and_stays_loaded(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
-    told: list[str] = []
+    told: list[Message] = []
     for size in (SIZE, SIZE, Workload(96, 64, 9)):
-        plan = pipeline_manager.ready(size, told.append, told.append)
+        plan = pipeline_manager.ready(size, told.append)
         assert plan.job == size and plan.estimate.profile.name == "resident"
-    assert loaded == ["resident"] and len(told) == 3 and all("profile resident: about" in text for text in told)
+    assert (
+        loaded == ["resident"] and len(told) == 3 and all("profile resident: about" in message.text for message in told)
+    )
     pipeline_manager.record(2.0)
-    pipeline_manager.ready(SIZE, told.append, told.append)
-    assert "from earlier runs here" in told[-1]
+    pipeline_manager.ready(SIZE, told.append)
+    assert "from earlier runs here" in told[-1].text
 
 
 @pytest.mark.usefixtures("lower_needs_less")
@@ -102,19 +105,22 @@ def test_memory_runs_out_while_loading(
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(FantasyPortraitPipeline, "to", full)
-    notes: list[str] = []
-    assert pipeline_manager.ready(SIZE, lambda _: None, notes.append).estimate.profile.name == "stream"
+    messages: list[Message] = []
+    assert pipeline_manager.ready(SIZE, messages.append).estimate.profile.name == "stream"
     assert loaded == ["resident", "stream"]
-    assert notes[0].startswith("the model does not fit with the profile resident; ") and "profile stream" in notes[0]
-    assert len(video(pipeline_manager, notes)) == 9 and all("written once more" in note for note in notes[1:])
+    plan, change, *_ = messages
+    assert not plan.keep and "profile resident: about" in plan.text
+    assert change.text.startswith("the model does not fit with the profile resident; ") and "stream" in change.text
+    assert len(video(pipeline_manager, messages)) == 9 and all(message.keep for message in messages[1:])
+    assert all("written once more" in message.text for message in messages[2:])
 
 
 @pytest.mark.usefixtures("lower_needs_less")
 def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
     """The next profile goes on where the last one was, and the frames are those of an undisturbed run."""
-    notes: list[str] = []
-    pipeline_manager.ready(SIZE, lambda _: None, notes.append)
-    expected = video(pipeline_manager, notes)
+    messages: list[Message] = []
+    pipeline_manager.ready(SIZE, messages.append)
+    expected = video(pipeline_manager, messages)
     calls: list[int] = []
 
     def full(*_: object) -> None:
@@ -123,12 +129,12 @@ def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: li
             raise torch.OutOfMemoryError("no room")
 
     pipeline_manager.pipeline.transformer.register_forward_pre_hook(full)
-    found = video(pipeline_manager, notes)
+    found = video(pipeline_manager, messages)
     assert np.abs(found.astype(int) - expected).max() <= 1 and len(calls) == 4
     assert loaded == ["resident", "stream"]
-    note, *others = notes
+    change, *others = [message.text for message in messages if message.keep]
     assert all("written once more" in other for other in others)
-    assert note.startswith("the profile resident does not fit into the memory of this device after all: going on")
+    assert change.startswith("the profile resident does not fit into the memory of this device after all: going on")
 
 
 def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +143,7 @@ def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypa
 
     monkeypatch.setattr(pipeline_manager_module, "load_pipeline", full)
     with pytest.raises(RequestError, match="with the profile resident, and there is none that needs less") as caught:
-        pipeline_manager.ready(SIZE, lambda _: None, lambda _: None)
+        pipeline_manager.ready(SIZE, lambda _: None)
     assert caught.value.__context__ is None, "it would keep alive what did not fit"
     assert not pipeline_manager.fall_back(lambda _: None)
 
@@ -148,7 +154,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_loaded(
     folder = prepare_model(tiny_model.as_posix()).folder
     asked = PipelineManager(ModelFiles(folder), RuntimeConfig(device="cpu", profile="sequential"), tmp_path)
     with pytest.raises(RequestError, match="the profile sequential needs a GPU"):
-        asked.ready(SIZE, lambda _: None, lambda _: None)
+        asked.ready(SIZE, lambda _: None)
     assert not loaded
 
 
@@ -170,7 +176,7 @@ def test_loading_can_be_stopped_between_its_parts(pipeline_manager: PipelineMana
     """And begun again."""
     for asked in itertools.count():
         try:
-            pipeline_manager.ready(SIZE, lambda _: None, lambda _: None, After(asked))
+            pipeline_manager.ready(SIZE, lambda _: None, After(asked))
         except Cancelled:
             continue
         break
@@ -208,12 +214,12 @@ def test_the_others_load_what_the_first_process_has_made_ready(
         pipeline_manager_module, "transformer_folder", lambda *given: process_group.said.append(real(*given).name)
     )
     monkeypatch.setattr(machine_module, "free_ram_gib", lambda: 64.0)
-    told: list[str] = []
-    pipeline_manager.ready(SIZE, told.append, told.append)
+    told: list[Message] = []
+    pipeline_manager.ready(SIZE, told.append)
     copied, order, met = process_group.said
     assert isinstance(order, LoadCommand) and (copied, met) == ("transformer-float32", "met")
-    assert order.runtime_config.attention == "native" and told[-1].startswith("attention is computed by native")
-    assert loaded == ["stream-disk"] and "of 32.0 GiB of memory" in told[0]
+    assert order.runtime_config.attention == "native" and told[-1].text.startswith("attention is computed by native")
+    assert loaded == ["stream-disk"] and "of 32.0 GiB of memory" in told[0].text
     pipeline_manager.record(2.0)
     assert StepTimeLog(tmp_path / STEP_TIME_LOG).runs()[-1].key.processes == 2
 
@@ -234,13 +240,13 @@ def test_the_others_are_not_told_of_what_is_refused(
     wanted = replace(SIZE, cache=settings.pop("cache", "none"))
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, size, **settings)
     with pytest.raises(RequestError, match=message):
-        pipeline_manager.ready(wanted, lambda _: None, lambda _: None)
+        pipeline_manager.ready(wanted, lambda _: None)
     assert not process_group.said and not loaded
 
 
 def test_a_lora_is_refused_before_the_others_have_the_job(tiny_model: Path, tmp_path: Path) -> None:
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, parallel="cfg")
-    pipeline_manager.ready(SIZE, lambda _: None, lambda _: None)
+    pipeline_manager.ready(SIZE, lambda _: None)
     process_group.said.clear()
     lora = tmp_path / "lora.safetensors"
     lora.write_text("none")

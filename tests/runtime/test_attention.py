@@ -89,9 +89,9 @@ def test_a_wrong_kernel_is_disabled_and_said(
     caplog.set_level("INFO", "fantasyportrait.runtime.attention")
     choice = choose(name.value)
     assert choice.backend == "native"
-    (note,) = choice.notes
-    assert re.search(why, note), note
-    assert caplog.messages == [note]
+    (message,) = choice.messages
+    assert re.search(why, message), message
+    assert caplog.messages == [message]
 
 
 def test_eight_bits_are_right_for_sage_alone(install: Install) -> None:
@@ -120,7 +120,7 @@ def test_flex_is_real_and_works_in_compiled_code_only() -> None:
 
 
 def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
-    assert choose("auto").notes == ("attention is computed by native (not installed: flash3, flash)",)
+    assert choose("auto").messages == ("attention is computed by native (not installed: flash3, flash)",)
     install(AttentionBackendName.SAGE)
     install(AttentionBackendName.FLASH, delay_s=0.05)
     assert choose("auto").backend == "native"
@@ -129,7 +129,7 @@ def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
     assert choose("auto").backend == "flash"
     install(AttentionBackendName.FLASH, _forgets_the_last_key)
     choice = choose("auto")
-    assert choice.backend == "native" and choice.notes[0].startswith("attention flash is not used: it gives wrong")
+    assert choice.backend == "native" and choice.messages[0].startswith("attention flash is not used: it gives wrong")
 
 
 @pytest.mark.parametrize(("flash_s", "name"), [(0.96, "native"), (0.94, "flash")])

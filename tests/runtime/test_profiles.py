@@ -18,6 +18,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime import quantization
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.events import Message
 from tests.pipelines.conftest import driven, image, two_places
 
 __all__ = ["image", "two_places"]  # fixtures
@@ -99,11 +100,11 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, tmp_path: Path) -> None:
     """Written shard by shard, each number in the precision that loading would give it."""
-    notes: list[str] = []
+    messages: list[Message] = []
     shutil.rmtree(files.folder / "transformer-bfloat16", ignore_errors=True)
     for _ in range(2):
-        half = cast_folder(files.folder / "transformer", torch.bfloat16, notes.append)
-    assert len(notes) == 1 and "written once more beside the model" in notes[0]
+        half = cast_folder(files.folder / "transformer", torch.bfloat16, messages.append)
+    assert len(messages) == 1 and "written once more beside the model" in messages[0].text
     times = {path: path.stat().st_mtime_ns for path in half.iterdir()}
     mapped, plain = load(files, "stream-disk", tmp_path).transformer, load(files, "resident", tmp_path).transformer
     assert {path: path.stat().st_mtime_ns for path in half.iterdir()} == times

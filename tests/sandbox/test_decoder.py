@@ -62,7 +62,7 @@ def test_photos(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None
     path = make(tmp_path)
     ours, theirs = LOCAL.photo(path), sandbox.photo(path)
     assert np.array_equal(ours.pixels, theirs.pixels)
-    assert (ours.notes, ours.sha256) == (theirs.notes, theirs.sha256)
+    assert (ours.messages, ours.sha256) == (theirs.messages, theirs.sha256)
     theirs.pixels[:] = 0  # an array of the caller's own
 
 

@@ -114,7 +114,7 @@ def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(shared: S
         os.kill(child.pid, signal.SIGKILL)
         assert wait_until(lambda child=child: not child.alive)  # type: ignore[misc]
     assert shared.photo(photo).pixels.shape == (48, 64, 3)
-    assert shared._pool._places == len(shared._pool._all) == 1
+    assert shared._pool._slots == len(shared._pool._all) == 1
 
 
 def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> None:
@@ -250,12 +250,12 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        {"shape": [10**6, 10**6, 3], "notes": []},
-        {"shape": [-4, -4, 3], "notes": []},
-        {"shape": [4, 4, 4], "notes": []},
-        {"shape": [4.5, 4, 3], "notes": []},
-        {"shape": "none", "notes": []},
-        {"shape": [4, 4, 3], "notes": [7]},
+        {"shape": [10**6, 10**6, 3], "messages": []},
+        {"shape": [-4, -4, 3], "messages": []},
+        {"shape": [4, 4, 4], "messages": []},
+        {"shape": [4.5, 4, 3], "messages": []},
+        {"shape": "none", "messages": []},
+        {"shape": [4, 4, 3], "messages": [7]},
         {"error": ["SystemExit", "x"]},
         {"error": "x"},
         {},
@@ -270,7 +270,7 @@ def test_an_answer_that_cannot_be_right_ends_the_child(
 
 
 INFO = {
-    "path": "a", "width": 4, "height": 4, "rate": "25", "duration_s": 1.0, "has_sound": False, "notes": [],
+    "path": "a", "width": 4, "height": 4, "rate": "25", "duration_s": 1.0, "has_sound": False, "messages": [],
     "still": False,
 }  # fmt: skip
 
@@ -333,7 +333,7 @@ def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
         with pytest.raises(MediaError, match="gave an answer that cannot be right"):
             list(shared.frames(clip) if act == "frames" else shared.native_frames(clip, max_rate=Fraction(32)))
     assert shared._pool._streams == 0
-    assert wait_until(lambda: shared._pool._places == len(shared._pool._idle) == 2)
+    assert wait_until(lambda: shared._pool._slots == len(shared._pool._idle) == 2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])

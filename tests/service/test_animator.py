@@ -65,7 +65,7 @@ def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: P
     assert isinstance(seen[-1], events.Done)
     result = seen[-1].result
     assert (result.frames, result.duration_s) == (25, 1.0)
-    assert "resized to 640 x 360" in result.notes[0]
+    assert "resized to 640 x 360" in result.messages[0]
     info = probe_clip(result.video)
     assert (info.width, info.height, info.has_sound, info.duration_s) == (640, 360, True, 1.0)
     assert result.side_by_side is not None
@@ -83,7 +83,7 @@ def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Input
     first = animator.animate(request, tmp_path / "a.mp4")
     again = animator.animate(load_request(first.request), tmp_path / "b.mp4")
     assert np.array_equal(_frames(first.video), _frames(again.video))
-    assert first.notes == again.notes
+    assert first.messages == again.messages
 
 
 def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inpu
     assert '"array.mp4.portrait.png"' in from_array.request.read_text()
     assert np.array_equal(load_photo(saved.portrait).pixels, pixels)
     again = animator.animate(saved, tmp_path / "again.mp4")
-    assert again.notes == from_array.notes == from_file.notes
+    assert again.messages == from_array.messages == from_file.messages
     assert not (tmp_path / "again.mp4.portrait.png").exists()
     replaced = animator.animate(saved, tmp_path / "array.mp4")
     assert load_request(replaced.request).portrait == saved.portrait
@@ -117,9 +117,11 @@ def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Input
     result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
     seed = load_request(result.request).sampling.seed
     assert 0 <= seed < RANDOM_SEED_LIMIT
-    assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.notes
+    assert f"the seed is {seed}, drawn at random and kept in the saved request" in result.messages
     again = animator.animate(load_request(result.request), tmp_path / "again.mp4")
-    assert load_request(again.request).sampling.seed == seed and not any("drawn" in note for note in again.notes)
+    assert load_request(again.request).sampling.seed == seed and not any(
+        "drawn" in message for message in again.messages
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path:
     request = AnimationRequest(inputs.photo, cast, duration=0.48, fill=fill, absolute=True)  # type: ignore[arg-type]
     result = animator.animate(request, tmp_path / "out.mp4")
     assert result.frames == 12
-    assert any("talking.mp4, person 1" in note for note in result.notes)
+    assert any("talking.mp4, person 1" in message for message in result.messages)
 
 
 def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
@@ -195,12 +197,12 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
 def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
     photo, faces = animator.inputs.faces(tmp_path / "odd.png")
-    assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.notes == ()
+    assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.messages == ()
     request = AnimationRequest(tmp_path / "odd.png", (Role(1, BuiltinSource("nod")),), duration=0.2, side_by_side=False)
     result = animator.animate(request, tmp_path / "frames")
     shape = load_photo(next(result.video.iterdir())).pixels.shape
     assert shape in ((286, 254, 3), (288, 256, 3))
-    assert any("resized" in note for note in result.notes)
+    assert any("resized" in message for message in result.messages)
 
 
 def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_keeps_it(
@@ -209,13 +211,13 @@ def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_kee
     cast = (Role(1, BuiltinSource("nod")),)
     request = AnimationRequest(inputs.photo, cast, duration=0.2, max_side=90, side_by_side=False)
     result = animator.animate(request, tmp_path / "small")
-    (said,) = [note for note in result.notes if "--max-side" in note]
+    (said,) = [message for message in result.messages if "--max-side" in message]
     assert "face 1 is" in said
     side = int(re.search(r"--max-side (\d+)", said)[1])  # type: ignore[index]
     larger = animator.animate(replace(request, max_side=side), tmp_path / "large")
-    assert not any("--max-side" in note for note in larger.notes)
+    assert not any("--max-side" in message for message in larger.messages)
     smaller = animator.animate(replace(request, max_side=side - 4), tmp_path / "smaller")
-    assert any("--max-side" in note for note in smaller.notes)
+    assert any("--max-side" in message for message in smaller.messages)
 
 
 def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
@@ -231,12 +233,12 @@ def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, i
     side = round(width * 56 / large.side)
     assert little.side * side / width < 45
 
-    def notes(cast: tuple[Role, ...], name: str) -> str:
+    def messages(cast: tuple[Role, ...], name: str) -> str:
         request = AnimationRequest(tmp_path / "crowd.png", cast, duration=0.2, max_side=side, side_by_side=False)
-        return " ".join(animator.animate(request, tmp_path / name).notes)
+        return " ".join(animator.animate(request, tmp_path / name).messages)
 
-    assert "--max-side" not in notes((Role(large.id, BuiltinSource("nod")), Role(little.id, None)), "one")
-    assert f"face {little.id} is" in notes((Role(little.id, BuiltinSource("nod")),), "two")
+    assert "--max-side" not in messages((Role(large.id, BuiltinSource("nod")), Role(little.id, None)), "one")
+    assert f"face {little.id} is" in messages((Role(little.id, BuiltinSource("nod")),), "two")
 
 
 def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
@@ -246,19 +248,19 @@ def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path:
     request = AnimationRequest(tmp_path / "turned.png", (Role(7, None),), duration=1)
     with pytest.raises(RequestError, match="the photo shows 2 faces") as refused:
         animator.animate(request, tmp_path / "out.mp4")
-    assert any("turned by 90 degrees" in note for note in refused.value.notes)
+    assert any("turned by 90 degrees" in message for message in refused.value.messages)
     (failed,) = [e for e in animator.events(request, tmp_path / "out.mp4") if isinstance(e, events.Failed)]
-    assert failed.error.notes == refused.value.notes
+    assert failed.error.messages == refused.value.messages
 
 
-def test_a_photo_without_a_usable_face_keeps_its_notes(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_photo_without_a_usable_face_keeps_its_messages(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     pixels = resize(load_photo(inputs.pair).pixels, (100, 56))
     alpha = np.full(pixels.shape[:2], 255, np.uint8)
     alpha[0] = 0
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "small.png")
     with pytest.raises(FaceError, match=r"small\.png.*at least 50 px") as refused:
         animator.inputs.faces(tmp_path / "small.png")
-    assert refused.value.notes == ("transparent parts were laid on white",)
+    assert refused.value.messages == ("transparent parts were laid on white",)
 
 
 def test_unknown_faces_are_counted(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
@@ -308,7 +310,7 @@ def test_a_bug_is_raised_and_leaves_nothing(
     def broken(*_: object, **__: object) -> Iterator[None]:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(f"fantasyportrait.service.run.Run._{stage}", broken)
+    monkeypatch.setattr(f"fantasyportrait.service.request_runner.RequestRunner._{stage}", broken)
     with pytest.raises(ZeroDivisionError):
         list(animator.events(_request(inputs), tmp_path / "out.mp4"))
     assert list(tmp_path.iterdir()) == []
@@ -329,5 +331,5 @@ def test_insightface_is_named_with_its_licence(
     found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
     monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)
     photo, faces = animator.inputs.faces(two_person, detector="insightface")
-    assert len(faces) == 2 and LICENCE in photo.notes
-    assert LICENCE not in animator.inputs.faces(two_person)[0].notes
+    assert len(faces) == 2 and LICENCE in photo.messages
+    assert LICENCE not in animator.inputs.faces(two_person)[0].messages

@@ -25,10 +25,10 @@ from fantasyportrait.service.driving import (
     choose_frame_rate,
     choose_person,
     clip_key,
-    clip_notes,
-    late_start_notes,
+    clip_messages,
+    late_start_messages,
 )
-from fantasyportrait.service.soundtrack import audible_duration_s, sound_notes, sound_sources
+from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 from tests.factories_media import ClipSpec, grey, make_clip
 
 RATE = Fraction(30000, 1001)
@@ -71,19 +71,24 @@ def test_the_largest_person_is_the_default() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    notes = clip_notes(_clip(1, A, 40), RATE)
-    assert "a.mp4 is cut off: 1.3 s of 3.0 s could be read and are used" in notes
-    assert not any("cut off" in note for note in clip_notes(_clip(1, A, 80), RATE))
-    assert any(note.startswith("b.mp4, person 1: the clip is short") for note in clip_notes(_clip(1, B, 3), RATE))
+    messages = clip_messages(_clip(1, A, 40), RATE)
+    assert "a.mp4 is cut off: 1.3 s of 3.0 s could be read and are used" in messages
+    assert not any("cut off" in message for message in clip_messages(_clip(1, A, 80), RATE))
+    assert any(
+        message.startswith("b.mp4, person 1: the clip is short") for message in clip_messages(_clip(1, B, 3), RATE)
+    )
 
 
 def test_a_long_clip_and_a_crowd_are_said() -> None:
-    notes = clip_notes(_clip(1, A, 40), RATE, max_rows=40)
-    assert any("used for 1.3 s of 3.0 s, as a motion may have 40 frames: choose another part" in note for note in notes)
-    assert not any("cut off" in note for note in notes)
+    messages = clip_messages(_clip(1, A, 40), RATE, max_rows=40)
+    assert any(
+        "used for 1.3 s of 3.0 s, as a motion may have 40 frames: choose another part" in message
+        for message in messages
+    )
+    assert not any("cut off" in message for message in messages)
     clip = _clip(1, B, 80)
     crowd = replace(clip, track=replace(clip.track, left_out=3))
-    assert any("b.mp4: 3 more people are seen than can drive" in note for note in clip_notes(crowd, RATE))
+    assert any("b.mp4: 3 more people are seen than can drive" in message for message in clip_messages(crowd, RATE))
 
 
 def test_the_length_of_the_result() -> None:
@@ -124,17 +129,17 @@ def test_the_longest_holds_every_clip_and_the_shortest_only_one(clips: list[tupl
 
 def test_a_clip_that_begins_after_the_end_is_said() -> None:
     late = _clip(2, replace(B, delay_s=4.0), 60)
-    assert late_start_notes([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
+    assert late_start_messages([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
         "b.mp4 begins at 4 s, after the end of the video (3.0 s): face 2 only shows its first frame"
     ]
-    assert late_start_notes([late], Timeline(RATE, 130)) == []
+    assert late_start_messages([late], Timeline(RATE, 130)) == []
 
 
 def test_a_picture_has_no_part_and_is_not_called_short() -> None:
     still = _still(1)
-    assert not any("short" in note for note in clip_notes(still, RATE))
+    assert not any("short" in message for message in clip_messages(still, RATE))
     delayed = replace(still, source=replace(still.source, delay_s=2.0))
-    assert "face.jpg is a picture: its expression is held from the beginning" in " ".join(clip_notes(delayed, RATE))
+    assert "face.jpg is a picture: its expression is held from the beginning" in " ".join(clip_messages(delayed, RATE))
     check_clip_range(still.source, still.info)
     for part in ({"start_s": 1.0}, {"end_s": 2.0}):
         with pytest.raises(RequestError, match="is a picture, which has no start and end"):
@@ -144,7 +149,9 @@ def test_a_picture_has_no_part_and_is_not_called_short() -> None:
 def test_sizes_are_pixels_of_the_file() -> None:
     """Tracked at 640 px of 1280: a face of 60 px is one of 120 px in the file."""
     clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), _track(1, 90, side=60))
-    assert any("only 120 px large: use a closer clip (160 px or more)" in note for note in clip_notes(clip, RATE))
+    assert any(
+        "only 120 px large: use a closer clip (160 px or more)" in message for message in clip_messages(clip, RATE)
+    )
 
 
 def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
@@ -163,12 +170,13 @@ def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
         )
 
     assert chosen(exact, uneven) == chosen(picture, exact) == (Fraction(24000, 1001), [])
-    rate, (note,) = chosen(uneven, exact)
+    rate, (message,) = chosen(uneven, exact)
     assert (
-        rate == Fraction(30000, 1001) and note == "uneven.mkv varies around 29.06 frames a second: the video has 29.97"
+        rate == Fraction(30000, 1001)
+        and message == "uneven.mkv varies around 29.06 frames a second: the video has 29.97"
     )
-    rate, (note,) = chosen(fast)
-    assert rate == 240 and note == "fast.mp4 runs at 1000 frames a second: the video has 240"
+    rate, (message,) = chosen(fast)
+    assert rate == 240 and message == "fast.mp4 runs at 1000 frames a second: the video has 240"
     with pytest.raises(RequestError, match="still pictures"):
         chosen(picture)
 
@@ -177,20 +185,20 @@ def test_what_becomes_of_sound_that_does_not_fit_is_said() -> None:
     request = AnimationRequest(Path("photo.png"), (Role(1, A), Role(2, B)), rate=RATE)
     clips = [_clip(1, A, 60), _clip(2, replace(B, delay_s=1.0), 60, has_sound=False)]
 
-    def notes(frames: int, file_s: float | None = None, **changes: Any) -> list[str]:
+    def messages(frames: int, file_s: float | None = None, **changes: Any) -> list[str]:
         exact = None if file_s is None else Fraction(file_s)
-        return sound_notes(replace(request, **changes), clips, Timeline(RATE, frames), exact)
+        return sound_messages(replace(request, **changes), clips, Timeline(RATE, frames), exact)
 
-    assert notes(60) == notes(62) == notes(90) == notes(90, sound="none") == []
-    assert notes(30) == ["the sound of a.mp4 ends at 2.0 s and the video at 1.0 s: it is cut off there"]
-    (held,) = notes(90, fill="hold")
+    assert messages(60) == messages(62) == messages(90) == messages(90, sound="none") == []
+    assert messages(30) == ["the sound of a.mp4 ends at 2.0 s and the video at 1.0 s: it is cut off there"]
+    (held,) = messages(90, fill="hold")
     assert held.startswith("the sound of a.mp4 ends at 2.0 s and the video at 3.0 s") and "silence" in held
-    assert notes(90, fill="pingpong") == ["ping-pong plays the sound of a.mp4 only forwards; backwards it is silent"]
+    assert messages(90, fill="pingpong") == ["ping-pong plays the sound of a.mp4 only forwards; backwards it is silent"]
     song = {"sound": "file:song.mp3#start=12.5"}
-    (cut,) = notes(90, 8.2, **song)
+    (cut,) = messages(90, 8.2, **song)
     assert cut == "the sound of song.mp3 from 12.5 s on lasts 8.2 s and the video 3.0 s: it is cut off at the end"
-    assert notes(90, 1.5, **song)[0].endswith("lasts 1.5 s and the video 3.0 s: the rest is silent")
-    assert notes(90, 3.05, **song) == []
+    assert messages(90, 1.5, **song)[0].endswith("lasts 1.5 s and the video 3.0 s: the rest is silent")
+    assert messages(90, 3.05, **song) == []
 
 
 def test_a_delayed_clip_is_heard_later_and_twice_if_it_begins_twice() -> None:
@@ -211,8 +219,8 @@ def test_what_is_heard() -> None:
     timeline = Timeline(RATE, 90)
 
     def heard(sound: str) -> list[Path]:
-        sources, notes = sound_sources(replace(request, sound=sound), clips, timeline)
-        assert bool(notes) == (sound == "face:2")
+        sources, messages = sound_sources(replace(request, sound=sound), clips, timeline)
+        assert bool(messages) == (sound == "face:2")
         return [source.path for source in sources]
 
     assert heard("auto") == heard("mix") == heard("face:1") == [A.path]

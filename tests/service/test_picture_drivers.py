@@ -57,7 +57,7 @@ def test_a_picture_gives_its_expression_which_is_held(
     cast = (Role(1, ClipSource(yawning)),)
     request = AnimationRequest(photo, cast, duration=0.2, absolute=absolute, smoothing=0.5)
     result = animator.animate(request, tmp_path / "out.mp4")
-    assert not any("short" in note or "lost" in note for note in result.notes)
+    assert not any("short" in message or "lost" in message for message in result.messages)
     frames = _frames(result.video)
     assert np.abs(frames - frames[0].astype(int)).mean() < 1
     save_image(tmp_path / "frame.png", frames[-1])
@@ -121,10 +121,12 @@ def test_the_length_of_a_sound_and_the_rate_of_a_clip(animator: Animator, inputs
         inputs.photo, cast, duration="sound", rate="clip", sound=f"file:{song}#start=1.2", side_by_side=False
     )
     result = animator.animate(request, tmp_path / "out.mp4")
-    assert result.duration_s == pytest.approx(0.8, abs=0.03) and not any("song" in note for note in result.notes)
+    assert result.duration_s == pytest.approx(0.8, abs=0.03) and not any(
+        "song" in message for message in result.messages
+    )
     assert native_rate(result.video) == (Fraction(25), True)
     assert load_request(result.request).custom_sound == request.custom_sound
-    with pytest.raises(RequestError, match="its start at 5 s lies beyond"):
+    with pytest.raises(RequestError, match="its start is 5 s: choose an earlier start"):
         animator.animate(AnimationRequest(inputs.photo, cast, sound=f"file:{song}#start=5"), tmp_path / "b.mp4")
 
 

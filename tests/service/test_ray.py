@@ -52,7 +52,7 @@ class Cluster:
 
 
 class Noted:
-    """A worker, and a note of what it was given."""
+    """A worker, and a list of what it was given."""
 
     def __init__(self, worker: RemoteWorker, placed: dict[str, str]) -> None:
         self.name, self._worker, self._placed = worker.name, worker, placed
@@ -104,7 +104,7 @@ def frames(folder: Path) -> np.ndarray:
 
 
 def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
-    """Frames, notes, and a saved request that names this machine's files; nothing stays on the worker."""
+    """Frames, messages, and a saved request that names this machine's files; nothing stays on the worker."""
     request = wan(inputs, tiny_model, sound=f"file:{inputs.sound}", side_by_side=True)
     near = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU).animate(request, tmp_path / "near")
     far = list(cluster.queue.events(request, tmp_path / "far"))
@@ -112,7 +112,7 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_mod
     result = far[-1].result
     # A worker has other threads than this process, which add up in another order.
     assert np.abs(frames(result.video).astype(int) - frames(near.video)).max() <= 1
-    assert (result.frames, result.duration_s, result.notes) == (near.frames, near.duration_s, near.notes)
+    assert (result.frames, result.duration_s, result.messages) == (near.frames, near.duration_s, near.messages)
     assert load_request(result.request) == load_request(near.request)
     assert result.side_by_side is not None and near.side_by_side is not None
     assert replace(probe_clip(result.side_by_side), path=near.side_by_side) == probe_clip(near.side_by_side)
@@ -189,7 +189,7 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_
         video = ends[0].result.video
         assert video == tmp_path / f"{number}.mp4" and len(list(read_clip(video))) == 5 and published[video] == 1
     again = [
-        event for happened in told for event in happened if isinstance(event, events.Remark) and "lost" in event.text
+        event for happened in told for event in happened if isinstance(event, events.Message) and "lost" in event.text
     ]
     assert len(again) == 1 and killed[0] in again[0].text and again[0] in told[10]
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == JOBS

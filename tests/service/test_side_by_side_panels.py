@@ -123,7 +123,7 @@ def test_a_clip_longer_than_may_be_used_is_shown_and_listed_as_far_as_it_is_used
     result = animator.animate(request, tmp_path / "out.mp4")
     assert result.frames == 10 and result.side_by_side is not None
     assert len(list(read_clip(result.side_by_side))) == 10
-    assert list_clip(animator, inputs.talking).rows[0]["frames"] == 10
+    assert list_clip(animator.inputs, inputs.talking).rows[0]["frames"] == 10
 
 
 def test_a_delay_is_in_the_label() -> None:

@@ -60,7 +60,7 @@ def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict
     assert (result["width"], result["height"]) == (1024, 576) and abs(result["length"] - 0.4) < 0.1
     side = page.evaluate(PLAYS, "#side-by-side")
     assert side["moved"] and side["error"] is None and side["width"] > side["height"]
-    page.wait_for_selector("#notes >> text=0.40 s, 10 frames")
+    page.wait_for_selector("#result-messages >> text=0.40 s, 10 frames")
     for place, name in (("#save-video", "fantasyportrait.mp4"), ("#save-request", "request.json")):
         with page.expect_download() as download:
             page.click(place)

@@ -120,8 +120,8 @@ def test_wan_from_a_photo_to_its_video(
 
     result = wan_page.evaluate(PLAYS, "#result")
     assert result["moved"] and result["error"] is None and (result["width"], result["height"]) == (720, 96)
-    wan_page.wait_for_selector("#notes >> text=0.16 s, 4 frames")
-    assert "5 are sampled and the last 1 left out" in wan_page.inner_text("#notes")
+    wan_page.wait_for_selector("#result-messages >> text=0.16 s, 4 frames")
+    assert "5 are sampled and the last 1 left out" in wan_page.inner_text("#result-messages")
     assert not wan_page.is_visible("#preview-image img") and not wan_page.is_visible("#stop")
     saved = {}
     for place in ("video", "request"):
@@ -170,7 +170,7 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     wan_page.press("#seconds input", "Tab")
     wan_page.click("#animate")
     wan_page.wait_for_selector("#result video", timeout=RUN_MS)
-    wan_page.wait_for_selector("#notes >> text=0.20 s, 5 frames")
+    wan_page.wait_for_selector("#result-messages >> text=0.20 s, 5 frames")
 
 
 def test_two_visitors_take_turns_and_each_gets_a_video(

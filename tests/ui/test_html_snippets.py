@@ -15,7 +15,7 @@ from ui import html_snippets, strings
 
 def test_nothing_of_the_visitors_is_markup() -> None:
     evil = '<img src=x onerror="alert(1)">.mp4'
-    for html in (html_snippets.error_html(evil), html_snippets.message_html(evil), html_snippets.note_list([evil])):
+    for html in (html_snippets.error_html(evil), html_snippets.message_html(evil), html_snippets.message_list([evil])):
         assert "<img" not in html and "&lt;img" in html
     assert "<b>" not in html_snippets.progress_bar("<b>", 3)
 
@@ -27,11 +27,11 @@ def test_sentences_begin_large_and_file_names_do_not() -> None:
 
 def test_a_refusal_shows_its_notes_without_places_on_the_server() -> None:
     error = FaceError("/srv/uploads/1/photo.png: no face was found")
-    error.notes = ("/srv/uploads/1/photo.png was read at 4032 x 3024", "<b>")
-    shown = html_snippets.error_with_notes(pickle.loads(pickle.dumps(error)), [Path("/srv/uploads/1/photo.png")])
+    error.messages = ("/srv/uploads/1/photo.png was read at 4032 x 3024", "<b>")
+    shown = html_snippets.error_with_messages(pickle.loads(pickle.dumps(error)), [Path("/srv/uploads/1/photo.png")])
     assert "photo.png: no face was found." in shown and "<li>photo.png was read at 4032 x 3024.</li>" in shown
     assert "/srv" not in shown and "<b>" not in shown
-    assert "<ul" not in html_snippets.error_with_notes(FaceError("no face was found"), [])
+    assert "<ul" not in html_snippets.error_with_messages(FaceError("no face was found"), [])
 
 
 def test_a_thumbnail_is_square_and_inside_the_photo() -> None:

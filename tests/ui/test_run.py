@@ -65,7 +65,7 @@ def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -
     requests = {Path(last[runner.result.save_request]), *runner.sessions.results.rglob("*.json")}
     assert len(requests) == 2  # the one that is downloaded and the one beside the video
     assert all(str(two_person.parent) not in path.read_text(encoding="utf-8") for path in requests)
-    assert "0.40 s, 10 frames" in last[runner.result.notes]
+    assert "0.40 s, 10 frames" in last[runner.result.messages]
     # Until gradio has seen the end of the work it drops that of another click, so another listener enables Animate.
     assert runner.widgets.animate not in last and not last[runner.widgets.stop]["visible"]
     assert runner.enable()["interactive"]
@@ -187,17 +187,17 @@ def shown(
     return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
 
 
-def test_remarks_and_notes_are_read_while_it_works(
+def test_messages_are_shown_while_it_works(
     runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = f"the worker <2> was lost with {two_person}, so the job begins again"
     event_stream = [
-        events.Remark("about 12 min on this card"),
-        # What is for now and for the result is told twice, and a job that begins again tells all of it again.
-        events.Remark("4 GiB are free, so it streams"),
-        events.Note("4 GiB are free, so it streams"),
-        events.Note(lost),
-        events.Remark("about 12 min on this card"),
+        events.Message("about 12 min on this card", keep=False),
+        events.Message("4 GiB are free, so it streams"),
+        events.Message(lost),
+        # A job that restarts on another worker emits its messages again.
+        events.Message("about 12 min on this card", keep=False),
+        events.Message("4 GiB are free, so it streams"),
         events.Cancelled(),
     ]
     first, second, third, last = shown(runner, two_person, event_stream, monkeypatch)

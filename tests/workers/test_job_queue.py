@@ -92,7 +92,7 @@ def test_a_job_begins_once_more_on_another_worker() -> None:
     queue = JobQueue([first, second])
     assert run(queue) == [
         events.Stage("portrait"),
-        events.Remark("the worker a was lost (its process ended): the job restarts on another worker"),
+        events.Message("the worker a was lost (its process ended): the job restarts on another worker", keep=False),
         events.Stage("portrait"),
         done(Path("out")),
     ]

@@ -86,7 +86,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
     assert isinstance(last, events.Done), last
     near = Animator().animate(wanted, tmp_path / "near.mp4")
     assert (tmp_path / "far.mp4").read_bytes() == near.video.read_bytes()
-    assert load_request(last.result.request) == load_request(near.request) and last.result.notes == near.notes
+    assert load_request(last.result.request) == load_request(near.request) and last.result.messages == near.messages
     sent = sum(-(-path.stat().st_size // 5000) for path in (inputs.pair, clip, inputs.sound))
     assert asked.count("write_input") == sent and asked.count("read") >= near.video.stat().st_size // 5000
     assert not files(tmp_path / "root")

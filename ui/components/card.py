@@ -178,4 +178,4 @@ def _found(path: Path, listing: Listing) -> ClipAnalysis:
         html += html_snippets.picture(
             html_snippets.data_url(listing.picture, PICTURE_SIDE), "the people of the clip, numbered"
         )
-    return ClipAnalysis(html + html_snippets.note_list(listing.notes), tuple(row["id"] for row in listing.rows))
+    return ClipAnalysis(html + html_snippets.message_list(listing.messages), tuple(row["id"] for row in listing.rows))

@@ -98,11 +98,11 @@ def _find_faces(
     try:
         photo, faces = sessions.animator.inputs.faces(path)
     except FantasyPortraitError as error:
-        refused = html_snippets.error_with_notes(error, [path])
+        refused = html_snippets.error_with_messages(error, [path])
         return _boxes(sessions, before), refused, replace(before, cards=cards) if before else None
     thumbnails = tuple(html_snippets.thumbnail(photo.pixels, face.box) for face in faces)
-    notes = html_snippets.note_list([strings.hide_paths(note, [path]) for note in photo.notes])
-    message = html_snippets.message_html(strings.count_faces(len(faces))) + notes
+    messages = html_snippets.message_list([strings.hide_paths(message, [path]) for message in photo.messages])
+    message = html_snippets.message_html(strings.count_faces(len(faces))) + messages
     edition = (before.edition if before else 0) + example
     return annotate(photo.pixels, faces, SHOWN_SIDE), message, SessionPhoto(str(path), thumbnails, cards, edition)
 

@@ -21,7 +21,7 @@ class ResultWidgets:
     save_video: gr.DownloadButton
     save_side_by_side: gr.DownloadButton
     save_request: gr.DownloadButton
-    notes: gr.HTML
+    messages: gr.HTML
 
     def outputs(self) -> list[Any]:
         """All of them, as the outputs of a listener."""
@@ -32,7 +32,7 @@ def render_result() -> ResultWidgets:
     """Place the widgets."""
     with gr.Column(visible=False, elem_id="result-container") as container:
         video = gr.Video(label="Result", interactive=False, autoplay=True, loop=True, buttons=[], elem_id="result")
-        notes = gr.HTML(elem_id="notes")
+        messages = gr.HTML(elem_id="result-messages")
         side = gr.Video(label="Side by side", interactive=False, loop=True, buttons=[], elem_id="side-by-side")
         with gr.Row(elem_classes="downloads"):
             save_video = gr.DownloadButton("Download video", size="sm", elem_id="save-video", min_width=150)
@@ -40,7 +40,7 @@ def render_result() -> ResultWidgets:
                 "Download side by side", size="sm", elem_id="save-side-by-side", min_width=150
             )
             save_request = gr.DownloadButton("Download request", size="sm", elem_id="save-request", min_width=150)
-    return ResultWidgets(container, video, side, save_video, save_side, save_request, notes)
+    return ResultWidgets(container, video, side, save_video, save_side, save_request, messages)
 
 
 def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
@@ -59,10 +59,10 @@ def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
         widgets.save_video: str(result.video),
         widgets.save_side_by_side: gr.update(value=side, visible=side is not None),
         widgets.save_request: str(saved),
-        widgets.notes: _notes(result, paths),
+        widgets.messages: _messages(result, paths),
     }
 
 
-def _notes(result: Result, paths: list[Path]) -> str:
+def _messages(result: Result, paths: list[Path]) -> str:
     length = f"{result.duration_s:.2f} s, {result.frames} frames"
-    return html_snippets.note_list([length, *(strings.hide_paths(note, paths) for note in result.notes)])
+    return html_snippets.message_list([length, *(strings.hide_paths(message, paths) for message in result.messages)])

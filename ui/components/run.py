@@ -144,7 +144,7 @@ class AnimateHandlers:
                 return
             yield from self._events(session, job, self._request(session, portrait, options, cards))
         except FantasyPortraitError as error:
-            yield self._reset_page(html_snippets.error_with_notes(error, _paths(portrait)))
+            yield self._reset_page(html_snippets.error_with_messages(error, _paths(portrait)))
         except Exception:
             logging.getLogger(__name__).exception("a run has failed")
             yield self._reset_page(html_snippets.error_html(strings.UNEXPECTED_ERROR))
@@ -222,8 +222,8 @@ class AnimateHandlers:
         elif isinstance(event, events.Step):
             percent = 100 * event.done / event.total
             yield {self.widgets.progress: html_snippets.progress_bar(strings.step_text(event), percent)}
-        elif isinstance(event, events.Remark | events.Note):
-            # What is both for now and for the result comes as both.
+        elif isinstance(event, events.Message):
+            # A job that restarts on another worker emits its messages again.
             if event.text not in said:
                 said.append(event.text)
                 texts = [strings.hide_paths(text, self._hidden(request)) for text in said]
@@ -240,7 +240,7 @@ class AnimateHandlers:
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
         """The error and what was noticed before it, without the places of files on the server."""
-        return html_snippets.error_with_notes(error, self._hidden(request))
+        return html_snippets.error_with_messages(error, self._hidden(request))
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
         """The places on the server that no visitor is told."""

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from fantasyportrait.faces.face import Face, HeadPose
+from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import even_size, multiple_size
 from fantasyportrait.schema.request import MAX_SIDE
-from fantasyportrait.service.face_size_check import small_face_warnings
 
 
 def face(side: float, number: int = 1) -> Face:

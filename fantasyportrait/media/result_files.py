@@ -1,4 +1,4 @@
-"""Where a result goes: up to four files beside one another, made in a hidden folder and moved in place together."""
+"""The files of a result: up to four in one folder, written in a hidden folder and moved in place together."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from fantasyportrait.core.locked_folder import folder_lock, locked_folder
 SUFFIXES = (".mp4", ".webm", ".gif", "")
 SIDE_BY_SIDE, REQUEST, PORTRAIT = ".side-by-side.mp4", ".request.json", ".portrait.png"
 MAX_NAME_BYTES = 255
-"""Bytes of a file's name, on most file systems."""
+"""Limit of a file name on most file systems."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OutputPaths:
 
 
 def output_paths(video: Path) -> OutputPaths:
-    """The paths beside `video`. Raises `RequestError` for a suffix that cannot be written, and for too long a name."""
+    """The paths beside `video`. Raises `RequestError` for an unknown suffix or too long a name."""
     if video.suffix.lower() not in SUFFIXES or not video.name:
         raise RequestError(
             f"the output {video} ends in {video.suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "
@@ -46,9 +46,9 @@ def output_paths(video: Path) -> OutputPaths:
 
 
 def free_path(video: Path, overwrite: bool = False) -> Path:
-    """`video`, or the first of out-2.mp4, out-3.mp4 ... that is not there; a name that is too long is shortened.
+    """`video`, or the first of out-2.mp4, out-3.mp4 ... that does not exist; too long a name is shortened.
 
-    `overwrite` takes the first name whether it is there or not.
+    `overwrite` returns the first name even where it exists.
     """
     number = 1
     while True:
@@ -60,9 +60,9 @@ def free_path(video: Path, overwrite: bool = False) -> Path:
 
 
 def check_output_paths(paths: OutputPaths, inputs: Sequence[Path], saves_portrait: bool = False) -> None:
-    """Refuse an output that would overwrite an input, lie in no folder, or mix with another folder's files.
+    """Refuse an output that overwrites an input, whose folder does not exist, or that is a folder with other files.
 
-    `saves_portrait`: the portrait is in memory and becomes a file too.
+    `saves_portrait`: the portrait is a picture in memory, which is saved too.
     """
     folder = paths.video.parent
     if not folder.is_dir():
@@ -83,7 +83,7 @@ def check_output_paths(paths: OutputPaths, inputs: Sequence[Path], saves_portrai
 
 @contextmanager
 def staging_folder(paths: OutputPaths) -> Iterator[Path]:
-    """A hidden folder beside the output, removed at the end whatever happens. Errors of the disk: `OutputError`."""
+    """A hidden folder beside the output, removed at the end, also after an error. OSErrors become `OutputError`."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(locked_folder(paths.video.parent))
@@ -98,26 +98,26 @@ def staging_folder(paths: OutputPaths) -> Iterator[Path]:
 def commit_outputs(made: Path, paths: OutputPaths) -> None:
     """Move the files of a result from the folder `made`, where they have their final names, in place together.
 
-    A file of an earlier result that has no successor is removed. Where one step fails, all is as it was before: raises
-    OSError, and `OutputError` where another run has filled the folder of frames meanwhile.
+    Files of an earlier result that the new one lacks are removed, except its portrait. Where one step fails, all steps
+    are undone and OSError is raised; `OutputError` where another run has filled the folder of frames meanwhile.
     """
-    before = made / "before.replaced"  # no name of an output
+    before = made / "before.replaced"  # not a possible name of an output
     before.mkdir()
     with folder_lock(paths.video.parent):
         if paths.video.is_dir() and any(paths.video.iterdir()):
             raise OutputError(f"{paths.video} was filled by another run meanwhile: choose another name")
         with ExitStack() as undo:
-            # The video first: it is the one that may be refused.
+            # The video first, since its step may be refused.
             for number, final in enumerate((paths.video, paths.side_by_side, paths.request)):
                 _replace(made / final.name, final, before / str(number), undo)
-            # An earlier one stays where there is no new one: the request may have been made from it.
+            # Without a new one the earlier one stays: it may be the input of this request.
             if (made / paths.portrait.name).exists():
                 _replace(made / paths.portrait.name, paths.portrait, before / "portrait", undo)
             undo.pop_all()
 
 
 def _replace(made: Path, final: Path, kept: Path, undo: ExitStack) -> None:
-    """Put `made` in the place of `final`, or remove `final` if nothing was made; `undo` gets the way back."""
+    """Replace `final` by `made`, or remove it where `made` does not exist; `undo` gets callbacks that restore it."""
     if final.is_dir():
         final.rmdir()
         undo.callback(final.mkdir)
@@ -136,7 +136,7 @@ def _replace(made: Path, final: Path, kept: Path, undo: ExitStack) -> None:
 
 
 def _remove(path: Path) -> None:
-    """A file or a folder of frames."""
+    """Remove a file or a folder of frames."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

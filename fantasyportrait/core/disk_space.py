@@ -1,12 +1,12 @@
-"""Whether the disk has room for a result, before time is spent on it."""
+"""Check of the free disk space before a run."""
 
 import shutil
 from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError
 
-# Bytes for a pixel of a frame, with room for photos that move more than those measured (0.002 to 0.009 for MP4 and
-# WebM, 0.01 to 0.1 for GIF, 0.4 to 1.4 for PNG).
+# Bytes per pixel of a frame, above the measured ones (0.002 to 0.009 for MP4 and WebM, 0.01 to 0.1 for GIF, 0.4 to 1.4
+# for PNG), as other photos may move more.
 BYTES_PER_PIXEL = {".mp4": 0.02, ".webm": 0.02, ".gif": 0.15, "": 2.0}
 SOUND_BYTES_PER_S = 25_000
 SIDE_BY_SIDE_PIXELS = 1920 * 384
@@ -14,7 +14,7 @@ RESERVE_BYTES = 1_000_000
 
 
 def estimate_result_bytes(suffix: str, size: tuple[int, int], frames: int, length_s: float, side_by_side: bool) -> int:
-    """What a result takes on the disk at most, with all of its files, by the video's `suffix` and (width, height)."""
+    """Upper estimate of the bytes of all files of a result, from the video's `suffix` and `size` (width, height)."""
     rate = BYTES_PER_PIXEL[suffix.lower()]
     beside = BYTES_PER_PIXEL[".mp4"] * SIDE_BY_SIDE_PIXELS + SOUND_BYTES_PER_S * length_s / frames
     per_frame = rate * size[0] * size[1] + SOUND_BYTES_PER_S * length_s / frames + (beside if side_by_side else 0)

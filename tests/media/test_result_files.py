@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import FaceError, OutputError, RequestError
-from fantasyportrait.service.output import (
+from fantasyportrait.media.result_files import (
     OutputPaths,
     check_output_paths,
     commit_outputs,

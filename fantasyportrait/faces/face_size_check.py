@@ -1,4 +1,4 @@
-"""The size of the video follows the faces that are cast: what to say where it makes them small."""
+"""Warnings about cast faces that are too small in the video."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of: Callable[[int], Size]) -> list[str]:
-    """A sentence about cast faces that are under 50 px in the video, with the `--max-side` that keeps them.
+    """At most one message: the cast faces under 50 px in the video, and the `--max-side` that enlarges them.
 
     Args:
         faces: the faces that are cast, in pixels of the photo.
@@ -35,8 +35,8 @@ def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of:
 
 
 def _needed_side(smallest: float, photo: Size, size_of: Callable[[int], Size]) -> int | None:
-    """The least longest side, even, of a video in which a face of `smallest` pixels of the photo has 50; None for no
-    side that may be asked for."""
+    """The smallest even `--max-side` at which a face of `smallest` photo pixels has 50 pixels in the video; None where
+    that exceeds `MAX_SIDE`."""
     side = int(max(photo) * SMALLEST_FACE / smallest) // 2 * 2
     while side <= MAX_SIDE:
         if not _is_small(smallest, photo, size_of(side)):
@@ -46,7 +46,7 @@ def _needed_side(smallest: float, photo: Size, size_of: Callable[[int], Size]) -
 
 
 def _is_small(side: float, photo: Size, size: Size) -> bool:
-    """Whether a face gets under 50 px; a pixel that the video lacks because its sides are even does not count."""
+    """Whether a face has under 50 px in the video; rounding ignores the pixel lost by making its sides even."""
     return round(side * _scale(photo, size)) < SMALLEST_FACE
 
 

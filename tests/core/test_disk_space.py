@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from fantasyportrait.core.disk_space import estimate_result_bytes
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.disk_space import estimate_result_bytes
 from tests.conftest import Inputs
 
 
