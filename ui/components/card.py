@@ -88,18 +88,14 @@ def _clip_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr
             interactive=True, key=key("clip"),
         )  # fmt: skip
         status = gr.HTML(kept.clip_analysis.html, key=key("clip status"))
-        seen = gr.State(kept.clip_analysis)
+        analysis = gr.State(kept.clip_analysis)
         people = kept.clip_analysis.people
         person = gr.Radio(
             _people(people), value=kept.person, label="Who drives", visible=len(people) > 1, interactive=True,
             key=key("person"),
         )  # fmt: skip
-
-    def chooser(found: ClipAnalysis) -> Any:
-        return gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
-
-    _bind_check(clip, clip.upload, [status, seen, person], sessions, chooser)
-    return clip, person, seen
+    _bind_check(clip, clip.upload, (status, analysis, person), sessions)
+    return clip, person, analysis
 
 
 def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.State]:
@@ -110,9 +106,9 @@ def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[
             webcam_options=gr.WebcamOptions(mirror=False), interactive=True, key=key("webcam"),
         )  # fmt: skip
         status = gr.HTML(kept.webcam_analysis.html, key=key("webcam status"))
-        seen = gr.State(kept.webcam_analysis)
-    _bind_check(webcam, webcam.stop_recording, [status, seen], sessions)
-    return webcam, seen
+        analysis = gr.State(kept.webcam_analysis)
+    _bind_check(webcam, webcam.stop_recording, (status, analysis, None), sessions)
+    return webcam, analysis
 
 
 def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
@@ -123,25 +119,28 @@ def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
 def _bind_check(
     video: gr.Video,
     arrives: Any,
-    outputs: list[Any],
+    shows: tuple[gr.HTML, gr.State, gr.Radio | None],
     sessions: SessionManager,
-    chooser: Callable[[ClipAnalysis], Any] | None = None,
 ) -> None:
     """Look at a clip as soon as it is there; say who is in it, or why it cannot drive."""
 
-    def updates(found: ClipAnalysis) -> list[Any]:
-        return [found.html, found, *([] if chooser is None else [chooser(found)])]
+    status, analysis, person = shows
 
-    def check(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
+    def updates(found: ClipAnalysis) -> dict[Any, Any]:
+        people = gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
+        return {status: found.html, analysis: found, **({} if person is None else {person: people})}
+
+    def check(request: gr.Request, path: str | None) -> Iterator[dict[Any, Any]]:
         for found in _analyse_clip(sessions, request.session_hash or "", path):
             yield updates(found)
 
-    def forget() -> list[Any]:
+    def forget() -> dict[Any, Any]:
         return updates(ClipAnalysis())
 
+    outputs = [status, analysis, *([] if person is None else [person])]
     arrives(
         check, video, outputs, api_visibility="private", concurrency_id="analysis", show_progress="minimal",
-        show_progress_on=outputs[0],
+        show_progress_on=status,
     )  # fmt: skip
     video.clear(forget, None, outputs, api_visibility="private", queue=False)
 
