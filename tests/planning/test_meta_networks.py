@@ -36,10 +36,10 @@ def test_the_original_weights(original: MetaNetworks) -> None:
     assert found.blocks == 40
     assert found.whole == pytest.approx(34.5e9, rel=2e-3)
     assert found.block / 2 == pytest.approx(424.8e6, rel=1e-3)
-    assert found.around == pytest.approx(4 * (0.631e9 + 0.127e9 + 0.1645e9), rel=5e-3)
+    assert found.other_components == pytest.approx(4 * (0.631e9 + 0.127e9 + 0.1645e9), rel=5e-3)
     assert found.held(get_profile("fp8")) == pytest.approx(18.3e9, rel=0.02)
     assert found.held(get_profile("nf4")) == pytest.approx(11.2e9, rel=0.03)
-    assert 1.3 * found.whole < found.pinned < 2 * (found.whole + found.around)
+    assert 1.3 * found.whole < found.pinned < 2 * (found.whole + found.other_components)
 
 
 @pytest.mark.parametrize(

@@ -103,13 +103,13 @@ def test_frames_are_drawn_one_at_a_time_and_cancel_stops_before_the_next(
 ) -> None:
     many = 20_000
     drawn: list[int] = []
-    draw = engine._Actor.draw
+    draw = engine._MovingHead.draw
 
-    def counted(actor: engine._Actor, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
+    def counted(actor: engine._MovingHead, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
         drawn.append(frame)
         draw(actor, canvas, photo, frame)
 
-    monkeypatch.setattr(engine._Actor, "draw", counted)
+    monkeypatch.setattr(engine._MovingHead, "draw", counted)
     parts = [Part(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]
     token = CancelToken()
     stream = render(scene.photo, parts, many, scene.canonical, token)
