@@ -10,11 +10,12 @@ import numpy as np
 import psutil
 import torch
 
-from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.motion_code import FEATURE_DIM, MotionCode
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 GIB = 2**30
-_FEATURES = 554
 _EVERY_S = 0.02
 
 
@@ -177,17 +178,17 @@ def measure(
     )
 
 
-def _inputs(work: BenchmarkCase) -> tuple[np.ndarray, list[DrivenFace], torch.Tensor]:
+def _inputs(work: BenchmarkCase) -> tuple[np.ndarray, list[DrivenFace[MotionCode]], np.ndarray]:
     """A picture of noise, another for every work; faces side by side, background between them."""
     generator = np.random.default_rng(work.faces)
     image = generator.integers(0, 256, (work.height, work.width, 3), dtype=np.uint8)
-    face_map = torch.zeros(work.height, work.width, dtype=torch.long)
+    face_map = np.zeros((work.height, work.width), np.int32)
     part = work.width // (2 * work.faces + 1)
     for number in range(work.faces):
         left = (2 * number + 1) * part
         face_map[work.height // 4 : 3 * work.height // 4, left : left + part] = number + 1
-    features = torch.randn(work.faces, work.frames, _FEATURES, generator=torch.Generator().manual_seed(work.faces))
-    return image, [DrivenFace(number + 1, rows) for number, rows in enumerate(features)], face_map
+    features = torch.randn(work.faces, work.frames, FEATURE_DIM, generator=torch.Generator().manual_seed(work.faces))
+    return image, [tiny_driven_face(number, rows.numpy()) for number, rows in enumerate(features, 1)], face_map
 
 
 def _pinned_gib(device: torch.device) -> float:

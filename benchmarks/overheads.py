@@ -41,21 +41,22 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.motion.face_map import box_region, face_map
 from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
-from fantasyportrait.pipelines.motion_inputs import DrivenFace, motion_inputs, token_labels
+from fantasyportrait.pipelines.motion_conditioning import motion_conditioning, token_labels
 from fantasyportrait.pipelines.portrait_pipeline import MAX_SEQUENCE_LENGTH, FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, TimeWindow, time_windows
 from fantasyportrait.planning.machine import GIB
 from fantasyportrait.planning.throughput import Throughput, measure_throughput
 from fantasyportrait.runtime.library_logging import quiet_libraries
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.motion_code import FEATURE_DIM
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.side_by_side_panels import PANEL_SIDE
 from fantasyportrait.testing.tiny import tiny_transformer_config
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 HEIGHT, WIDTH, RATE = 480, 832, Fraction(25)
 STEPS, PASSES = 30, 2
 TFLOP_A_PASS = 1692  # 32760 tokens: the window of 81 frames
-FEATURE_DIM = 554
 PICTURE = Path(__file__).parents[1] / "assets" / "two_people.png"
 SECOND_VIDEO = "the side by side, clips read again"
 Where = Literal["cpu", "memory", "arithmetic"]
@@ -168,21 +169,24 @@ def motion_costs(
     ]
 
     def places() -> NDArray[np.int32]:
-        reach = np.full(4, 0.1)
-        return face_map([box_region(face + 1, box, reach, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
+        margins = np.full(4, 0.1)
+        return face_map([box_region(face + 1, box, margins, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
 
-    where = torch.from_numpy(places())
+    where = places()
     labels = token_labels(where)
     features = torch.randn(job.faces, job.frames, FEATURE_DIM)
-    cut = [[DrivenFace(n + 1, rows[window.frames]) for n, rows in enumerate(features)] for window in job.windows]
+    cut = [
+        [tiny_driven_face(number, rows[window.frames].numpy()) for number, rows in enumerate(features, 1)]
+        for window in job.windows
+    ]
     condition = torch.zeros(1, 20, job.windows[0].length, HEIGHT // 8, WIDTH // 8)
     inputs = [
-        WindowInputs(window, condition, motion_inputs(stored, faces, labels))
+        WindowInputs(window, condition, motion_conditioning(stored, faces, labels))
         for window, faces in zip(job.windows, cut, strict=True)
     ]
     count = len(job.windows)
-    first = torch.stack([face.features for face in cut[0]])
-    masks = median(lambda: motion_inputs(stored, cut[0], labels), runs)
+    first = features[:, job.windows[0].frames]
+    masks = median(lambda: motion_conditioning(stored, cut[0], labels), runs)
     costs = [
         Cost("face map", median(places, runs)),
         Cost("labels of the token grid", median(lambda: token_labels(where), runs), times=count),

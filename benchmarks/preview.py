@@ -28,7 +28,8 @@ from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.preview.engine import render
+from fantasyportrait.schema.driven_face import DrivenFace
 
 RATE = Fraction(25)
 BUNDLED = Path(__file__).parents[1] / "assets" / "two_people.png"
@@ -59,7 +60,7 @@ def bundled_inputs(folder: Path) -> Inputs:
         motion = builtin_motion(name, 250, RATE, analyser.canonical)
         clips.append(folder / f"{name}.mp4")
         with VideoWriter(clips[-1], (480, 480), RATE) as writer:
-            for frame in render(small, [Part(face, motion)], 250, analyser.canonical):
+            for frame in render(small, [DrivenFace(face, motion)], 250, analyser.canonical):
                 writer.write(frame)
     return Inputs(clips[0], clips[1], portrait, pair)
 
@@ -83,8 +84,8 @@ def render_fps(photo: Path, frames: int = 100) -> float:
     pixels = load_photo(photo).pixels
     analyser = FaceAnalyser()
     motion = builtin_motion("talk", frames + 1, RATE, analyser.canonical)
-    parts = [Part(face, motion) for face in analyser.masked(pixels, analyser.find(pixels))]
-    stream = render(pixels, parts, frames + 1, analyser.canonical)
+    driven = [DrivenFace(face, motion) for face in analyser.masked(pixels, analyser.find(pixels))]
+    stream = render(pixels, driven, frames + 1, analyser.canonical)
     next(stream)
     start = time.perf_counter()
     rendered = sum(1 for _ in stream)

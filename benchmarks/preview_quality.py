@@ -27,7 +27,8 @@ from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.from_track import motion_from_track
-from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.preview.engine import render
+from fantasyportrait.schema.driven_face import DrivenFace
 
 RATE = Fraction(25)
 SINGLE = ("biden.mp4", "trump.mp4", "expressive.mp4", "mild.mp4", "jgz.mp4")
@@ -82,7 +83,7 @@ def correlations(media: Path, frames: int) -> list[dict[str, object]]:
         for clip in SINGLE:
             track = track_clip(media / clip, RATE, 0.0, frames / float(RATE))[0]
             motion = motion_from_track(track, analyser.canonical)
-            result = list(render(pixels, [Part(face, motion)], len(motion), analyser.canonical))
+            result = list(render(pixels, [DrivenFace(face, motion)], len(motion), analyser.canonical))
             yaw = np.array([head_pose(row, analyser.canonical).yaw for row in motion.landmarks])
             driver, seen = signals_of(motion.landmarks, track.blendshapes, yaw), reader.signals(result, face.landmarks)
             row: dict[str, object] = {"portrait": portrait, "clip": clip}
@@ -105,7 +106,7 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
         track = track_clip(media / clip, RATE, 0.0, end)[0]
         face = analyser.masked(true[0], analyser.find(true[0]))[0]
         motion = motion_from_track(track, analyser.canonical, reference=face)
-        result = list(render(true[0], [Part(face, motion, absolute=True)], len(motion), analyser.canonical))
+        result = list(render(true[0], [DrivenFace(face, motion, absolute=True)], len(motion), analyser.canonical))
         seen = reader.signals(result, face.landmarks)["points"][:, :468, :2]
         truth = track.landmarks[:, :468, :2]
         moved = np.linalg.norm(seen - truth, axis=2).mean()
@@ -128,9 +129,9 @@ def independence(media: Path) -> dict[str, int]:
     one, two = analyser.masked(pixels, analyser.find(pixels))
     canonical = analyser.canonical
     nod, laugh, talk = (builtin_motion(name, 25, RATE, canonical) for name in ("nod", "laugh", "talk"))
-    first = render(pixels, [Part(one, talk), Part(two, nod)], 25, canonical)
-    second = render(pixels, [Part(one, talk), Part(two, laugh)], 25, canonical)
-    still = render(pixels, [Part(one), Part(two, laugh)], 25, canonical)
+    first = render(pixels, [DrivenFace(one, talk), DrivenFace(two, nod)], 25, canonical)
+    second = render(pixels, [DrivenFace(one, talk), DrivenFace(two, laugh)], 25, canonical)
+    still = render(pixels, [DrivenFace(one), DrivenFace(two, laugh)], 25, canonical)
     own = (one.mask > 0) & (two.mask == 0)
     exchanged = sum(int((a != b)[own].sum()) for a, b in zip(first, second, strict=True))
     moved = sum(int((frame != pixels)[own].sum()) for frame in still)

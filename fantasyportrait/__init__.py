@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from fantasyportrait.core.paths import example_photo
-    from fantasyportrait.faces.face import Face
     from fantasyportrait.media.request_files import load_request
     from fantasyportrait.models.motion_adapter import MotionAdapter
     from fantasyportrait.models.motion_encoder import MotionEncoder
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from fantasyportrait.schema import events
     from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
     from fantasyportrait.schema.events import Result
+    from fantasyportrait.schema.face import Face
+    from fantasyportrait.schema.regions import Regions
     from fantasyportrait.schema.request import AnimationRequest
     from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.animator import Animator
@@ -61,6 +62,7 @@ __all__ = [
     "MotionAdapter",
     "MotionEncoder",
     "OutputError",
+    "Regions",
     "RequestError",
     "Result",
     "Role",
@@ -83,7 +85,7 @@ _MODULES = MappingProxyType(
             *("Cancelled", "DependencyError", "FaceError", "FantasyPortraitError", "MediaError", "OutputError"),
             *("RequestError", "WeightsError"),
         ),
-        "faces.face": ("Face",),
+        "schema.face": ("Face",),
         "models.motion_adapter": ("MotionAdapter",),
         "models.motion_encoder": ("MotionEncoder",),
         "models.transformer": ("FantasyPortraitTransformer3DModel",),
@@ -95,6 +97,7 @@ _MODULES = MappingProxyType(
         "schema.events": ("Result",),
         "core.paths": ("example_photo",),
         "media.request_files": ("load_request",),
+        "schema.regions": ("Regions",),
         "schema.request": ("AnimationRequest",),
         "schema.sampling": ("Sampling",),
     }

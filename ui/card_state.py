@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.regions import REGION_NAMES
 from ui import form
 from ui.option_values import Values
 
@@ -72,7 +73,7 @@ def _card_state(values: Mapping[str, Any], authorize: Callable[[object], Path]) 
         webcam=_path(card.webcam, authorize),
         motion=card.motion if isinstance(card.motion, str) else new.motion,
         strength=card.strength if isinstance(card.strength, int | float) else new.strength,
-        regions=tuple(region for region in regions if region in form.REGION_NAMES),
+        regions=tuple(region for region in regions if region in REGION_NAMES),
         mirror=card.mirror is True,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, DrivingSource, FreeSource, Role
 from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, build_sampling, select_engine
 from ui.option_values import Values, read_values
@@ -16,7 +17,6 @@ CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"
 KINDS = (("Clip", CLIP), ("Webcam", WEBCAM), ("Built-in motion", MOTION), ("Still", STILL))
 WAN_KINDS = (*KINDS, ("Left to the model", FREE))
 REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
-REGION_NAMES = tuple(name for _, name in REGIONS)
 LENGTHS = ("longest", "shortest")
 MAX_DURATION_S = 600
 MAX_WAN_DURATION_S = 60
@@ -75,7 +75,8 @@ def build_role(face: int, card: CardValues, free: bool = False) -> Role:
     if not isinstance(card.regions, Sequence) or not set(card.regions) <= set(REGION_NAMES):
         raise RequestError(f"face {face} follows {card.regions!r}: choose from {', '.join(REGION_NAMES)}")
     given: dict[str, Any] = {"strength": card.strength, "mirror": card.mirror}
-    return Role(face, _source(face, card, free), **given, **{name: name in card.regions for name in REGION_NAMES})
+    regions = Regions(**{name: name in card.regions for name in REGION_NAMES})
+    return Role(face, _source(face, card, free), regions=regions, **given)
 
 
 def longest_s(engine: str) -> float:

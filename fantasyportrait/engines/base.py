@@ -1,7 +1,7 @@
 """The door to the engines: a scene goes in, frames come out."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.engines.progress import Progress
-from fantasyportrait.faces.face import MaskedFace, Track
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
-from fantasyportrait.schema.cast import ClipSource, Role, delay_frames
+from fantasyportrait.schema.cast import ClipSource, DrivingSource, Role, delay_frames
 from fantasyportrait.schema.events import MessageCallback, StageName
+from fantasyportrait.schema.face import MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline, fill_indices
 from fantasyportrait.weights.store import model_path
@@ -24,30 +25,33 @@ Frame = NDArray[np.uint8]
 MAX_LOOP_S = 30
 
 
-@dataclass(frozen=True)
-class ScenePart:
-    """One face of the scene with its role (None: still) and, where a clip drives it, the chosen person's track."""
-
-    face: MaskedFace
-    role: Role | None = None
-    track: Track | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What an engine needs.
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, the portrait at the result's size.
-        parts: one for every face of the portrait, in the pixels' coordinates.
+        faces: every face of the portrait, in the pixels' coordinates.
+        tracks: the chosen person's track for each face that a clip drives, by the id of the face.
         timeline: of the result.
-        request: for the options; its cast is already in `parts`.
+        request: its cast and options.
     """
 
     pixels: Frame
-    parts: tuple[ScenePart, ...]
+    faces: tuple[MaskedFace, ...]
+    tracks: Mapping[int, Track]
     timeline: Timeline
     request: AnimationRequest
+
+    def role(self, face: int) -> Role | None:
+        """The role of the face with this id; None for a face that stays still."""
+        return next((role for role in self.request.cast if role.face == face), None)
+
+    def track(self, face: int) -> Track:
+        """The track of a face that a clip drives; `RequestError` where there is none."""
+        if face not in self.tracks:
+            raise RequestError(f"face {face} has a clip but no track: run the driving stage first")
+        return self.tracks[face]
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,11 @@ def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
     return read_canonical_face(model_path("face_geometry", folder=models_dir))
 
 
-def motion_frame_indices(part: ScenePart, length: int, scene: Scene) -> NDArray[np.int64]:
-    """Which of the `length` rows of the part's motion each frame of the scene plays, int64 (frames,).
+def motion_frame_indices(source: DrivingSource, length: int, scene: Scene) -> NDArray[np.int64]:
+    """Which of the `length` rows of a motion each frame of the scene plays, int64 (frames,).
 
     A clip begins after its delay and is filled as the request says; built-in motions loop.
     """
-    source = None if part.role is None else part.role.source
     if not isinstance(source, ClipSource):
         return fill_indices(length, scene.timeline.frames, "loop")
     return fill_indices(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))

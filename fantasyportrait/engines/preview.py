@@ -4,12 +4,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import RequestError
 from fantasyportrait.engines.base import (
     EngineCallbacks,
     Frame,
     Scene,
-    ScenePart,
     canonical_face,
     loop_length,
     motion_frame_indices,
@@ -17,10 +15,12 @@ from fantasyportrait.engines.base import (
 from fantasyportrait.faces.mesh import CanonicalFace, mirrored_blendshapes, mirrored_points
 from fantasyportrait.images.images import even_size
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.motion.from_track import motion_from_track
-from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.preview.engine import render
 from fantasyportrait.schema.cast import BuiltinSource, FreeSource
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face import MaskedFace
+from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.request import AnimationRequest
 
 PREVIEW_MAX_SIDE = 1280
@@ -44,35 +44,32 @@ class PreviewEngine:
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
-        parts = [_preview_part(part, scene, canonical) for part in scene.parts]
-        yield from render(scene.pixels, parts, scene.timeline.frames, canonical, cancel)
+        driven = [_driven_face(face, scene, canonical) for face in scene.faces]
+        yield from render(scene.pixels, driven, scene.timeline.frames, canonical, cancel)
 
 
-def _preview_part(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> Part:
-    motion = _motion(part, scene, canonical)
-    role = part.role
-    if role is None or motion is None:
-        return Part(part.face, None)
-    rows = motion_frame_indices(part, len(motion), scene)
-    regions = Regions(role.head, role.eyes, role.emotion, role.mouth)
-    # A built-in motion has no pose of its own to take over.
-    absolute = bool(scene.request.absolute) and part.track is not None
-    return Part(part.face, motion, role.strength, regions, absolute, rows)
-
-
-def _motion(part: ScenePart, scene: Scene, canonical: CanonicalFace) -> FaceMotion | None:
-    """The part's motion: a clip's whole length, or one turn of a built-in motion."""
-    if part.role is None or part.role.source is None or isinstance(part.role.source, FreeSource):
-        return None
-    if isinstance(part.role.source, BuiltinSource):
-        motion = builtin_motion(part.role.source.name, loop_length(scene.timeline), scene.timeline.rate, canonical)
-        return _mirrored(motion, canonical) if part.role.mirror else motion
-    if part.track is None:
-        raise RequestError(f"face {part.face.id} has a clip but no track: run the driving stage first")
-    reference = part.face if scene.request.absolute else None
-    return motion_from_track(
-        part.track, canonical, smoothing=scene.request.smoothing, mirror=part.role.mirror, reference=reference
-    )
+def _driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:
+    """The face with its motion: a clip's whole length, or one turn of a built-in motion."""
+    role = scene.role(face.id)
+    if role is None or role.source is None or isinstance(role.source, FreeSource):
+        return DrivenFace(face)
+    if isinstance(role.source, BuiltinSource):
+        motion = builtin_motion(role.source.name, loop_length(scene.timeline), scene.timeline.rate, canonical)
+        if role.mirror:
+            motion = _mirrored(motion, canonical)
+        # A built-in motion has no pose of its own to take over.
+        absolute = False
+    else:
+        absolute = bool(scene.request.absolute)
+        motion = motion_from_track(
+            scene.track(face.id),
+            canonical,
+            smoothing=scene.request.smoothing,
+            mirror=role.mirror,
+            reference=face if absolute else None,
+        )
+    rows = motion_frame_indices(role.source, len(motion), scene)
+    return DrivenFace(face, motion, role.strength, role.regions, absolute, rows)
 
 
 def _mirrored(motion: FaceMotion, canonical: CanonicalFace) -> FaceMotion:

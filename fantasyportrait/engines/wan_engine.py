@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.paths import default_cache_dir
-from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene, ScenePart
+from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene
 from fantasyportrait.engines.sampling_workload import guidance_of, sampled_frames, workload_of
 from fantasyportrait.engines.wan_model import WanModel, check_model, lora_file, motion_nets, prepare_model, segmenter
 from fantasyportrait.engines.wan_motion import MotionBuilder, build_face_map
 from fantasyportrait.images.images import multiple_size, resize
 from fantasyportrait.media.decoder import Decoder
-from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.cast import FreeSource
 from fantasyportrait.schema.events import Message
@@ -26,7 +25,7 @@ from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
 if TYPE_CHECKING:
-    from fantasyportrait.pipelines.video_sampling import FaceJob, VideoJob
+    from fantasyportrait.pipelines.video_sampling import VideoJob
     from fantasyportrait.planning.pipeline_manager import PipelineManager
     from fantasyportrait.planning.planner import ExecutionPlan
     from fantasyportrait.planning.workload import Workload
@@ -135,8 +134,8 @@ class WanEngine:
         """The scene as an estimate sees it."""
         sampling = scene.request.sampling
         height, width = scene.pixels.shape[:2]
-        free = [part for part in scene.parts if part.role is not None and isinstance(part.role.source, FreeSource)]
-        faces = len(scene.parts) - len(free)
+        roles = [scene.role(face.id) for face in scene.faces]
+        faces = sum(role is None or not isinstance(role.source, FreeSource) for role in roles)
         return workload_of(sampling, (width, height), frames, faces, lora_file(sampling, self._models_dir))
 
     def _job(
@@ -147,16 +146,16 @@ class WanEngine:
 
         frames = plan.job.frames
         sampling = scene.request.sampling
-        progress = callbacks.stage("motion", len(scene.parts))
-        maker = MotionBuilder(
+        progress = callbacks.stage("motion", len(scene.faces))
+        builder = MotionBuilder(
             motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder, self._cache_expiry_s
         )
-        drives = maker.drives(scene, frames, progress.update, cancel)
+        driven = builder.driven_faces(scene, frames, progress.update, cancel)
         sam = segmenter(self._models_dir) if sampling.region == "segment" else None
         return VideoJob(
             pixels=scene.pixels,
-            faces=tuple(_face_job(drive.part, drive.code) for drive in drives if drive.code is not None),
-            face_map=build_face_map(scene, drives, sam),
+            faces=driven,
+            face_map=build_face_map(scene.pixels, driven, sampling.region, sam),
             frames=frames,
             steps=sampling.num_inference_steps,
             seed=sampling.seed,
@@ -216,16 +215,6 @@ class WanEngine:
 
 def _pass_s(times: Sequence[float], job: "VideoJob") -> float:
     """Seconds of a pass, from the times at which each step ended: the first waited for preparations and compilers."""
-    count = sum(len(job.guidance.passes(step, job.steps, bool(job.faces))) for step in range(1, job.steps))
+    motion = any(face.motion is not None for face in job.faces)
+    count = sum(len(job.guidance.passes(step, job.steps, motion)) for step in range(1, job.steps))
     return (times[-1] - times[1]) / count
-
-
-def _face_job(part: ScenePart, code: MotionCode) -> "FaceJob":
-    """The face with its role's strength and switches; a still face follows its own portrait in full."""
-    from fantasyportrait.pipelines.video_sampling import FaceJob
-
-    role = part.role
-    if role is None or role.source is None:
-        return FaceJob(part.face.id, code.features)
-    groups = {"head_pose": role.head, "eyes": role.eyes, "emotion": role.emotion, "mouth": role.mouth}
-    return FaceJob(part.face.id, code.features, role.strength, groups)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.geometry import bounding_box, box_iou
 from fantasyportrait.faces.detect import Detection
-from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, Landmarks, head_pose
 from fantasyportrait.faces.orientation import ROTATION_NAMES, best_orientation, rotated
 from fantasyportrait.faces.reading_order import reading_order
 from fantasyportrait.faces.tiled_detector import TiledDetector, downscaled
+from fantasyportrait.schema.face import Face, MaskedFace
 
 SMALLEST_FACE = 50
 # A crop without a face reads below 0.01; a statue's or a near profile reads above 0.8.

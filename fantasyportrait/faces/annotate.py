@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.images.images import resize, save_image
+from fantasyportrait.schema.face import Face, Track
 
 Colour = tuple[int, int, int]
 

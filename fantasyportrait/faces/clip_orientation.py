@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.limits import Limits
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.landmarks import Landmarks
 from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, are_upright, best_orientation, rotated
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
+from fantasyportrait.schema.face import Track
 
 Pixels = NDArray[np.uint8]
 

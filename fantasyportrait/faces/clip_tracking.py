@@ -12,7 +12,6 @@ from typing import Protocol
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, MediaError
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.face_tracker import FaceTracker
 from fantasyportrait.faces.numbering import LOOKAHEAD_S, confirm_after_s
@@ -21,6 +20,7 @@ from fantasyportrait.faces.track_resampling import TrackSpan, resample_tracks
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import Pixels, check_span
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import frame_count
 
 # To be raised with every change that moves a landmark: cached readings of older versions are then no longer used.

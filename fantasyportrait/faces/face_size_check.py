@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from fantasyportrait.faces.analyser import SMALLEST_FACE
-from fantasyportrait.faces.face import Face
+from fantasyportrait.schema.face import Face
 from fantasyportrait.schema.request import MAX_SIDE
 
 Size = tuple[int, int]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import bounding_box, estimate_similarity, euler_angles
 from fantasyportrait.faces.detect import Detection
-from fantasyportrait.faces.face import HeadPose
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE, RIGID, CanonicalFace
+from fantasyportrait.schema.face import HeadPose
 
 _SIDE = 256
 _MARGIN = 1.5

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import Array, bounding_box
-from fantasyportrait.faces.face import Face, MaskedFace
 from fantasyportrait.faces.mesh import OVAL
+from fantasyportrait.schema.face import Face, MaskedFace
 
 _NET_SIDE = 256
 # Share of the face's oval that the silhouette must cover before we believe it (statues, drawings, animals).

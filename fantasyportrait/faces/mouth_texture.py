@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import MOUTH_SIZE
 from fantasyportrait.faces.mesh import INNER_LIPS
+from fantasyportrait.schema.face import MOUTH_SIZE
 
 _SPAN = 1.3
 # Positions in INNER_LIPS of the two corners.

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import MOUTH_SIZE, NUM_BLENDSHAPES, NUM_LANDMARKS
 from fantasyportrait.faces.tracker_state import TrackerState
+from fantasyportrait.schema.face import MOUTH_SIZE, NUM_BLENDSHAPES, NUM_LANDMARKS
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from pathlib import Path
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S, DiskCache, content_key
 from fantasyportrait.faces.clip_tracking import TRACKER_VERSION, track_clip
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.segment_io import read_segment, write_segment
 from fantasyportrait.faces.segments import Segment
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.schema.face import Track
 
 _MOST_SEGMENTS = 4096
 

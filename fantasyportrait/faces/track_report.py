@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import Track
+from fantasyportrait.schema.face import Track
 
 _TURNED_DEGREES = 40
 _TILTED_DEGREES = 35

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import bounding_box
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.numbering import person_numbers
 from fantasyportrait.faces.segments import Segment
 from fantasyportrait.media.frame_resampling import resample_frames
+from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import frame_count
 
 

@@ -1,7 +1,5 @@
 """The motion adapter: the paper's expression-augmented encoder, from motion features to motion tokens (section 3.2)."""
 
-from collections.abc import Mapping
-
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -9,10 +7,8 @@ from torch import nn
 
 from fantasyportrait.models.resampler import Resampler
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, token_windows
-
-# The groups of a frame's features, in their order, and how wide each is.
-FEATURE_GROUPS = ("head_pose", "eyes", "emotion", "mouth")
-FEATURE_DIMS = (6, 6, 30, 512)
+from fantasyportrait.schema.motion_code import FEATURE_GROUPS
+from fantasyportrait.schema.regions import Regions
 
 
 class MotionAdapter(ModelMixin, ConfigMixin):
@@ -32,7 +28,7 @@ class MotionAdapter(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        feature_dims: tuple[int, ...] = FEATURE_DIMS,
+        feature_dims: tuple[int, ...] = tuple(FEATURE_GROUPS.values()),
         augmented: tuple[tuple[str, int], ...] = (("mouth", 16), ("emotion", 4)),
         motion_dim: int = 2048,
         dim: int = 1280,
@@ -84,12 +80,12 @@ class MotionAdapter(ModelMixin, ConfigMixin):
         """Token windows (B, F_lat, 97, motion_dim) of features (B, F, 554), F = 4 k + 1."""
         return token_windows(self.frame_tokens(features))
 
-    def listening(self, on: Mapping[str, bool], frames: int) -> torch.Tensor:
-        """Bool (F_lat, 97): the tokens of a window that may be attended to when some groups are switched off.
+    def token_mask(self, regions: Regions, frames: int) -> torch.Tensor:
+        """Bool (F_lat, 97): the tokens of a window that may be attended to, those of the regions that follow.
 
-        A group that `on` does not name is on. The zero tokens of the first window stay: they are part of the
-        original numbers.
+        The zero tokens of the first window stay: they are part of the original numbers.
         """
-        flags = torch.tensor([on.get(name, True) for name in self.token_groups])
+        on = {"head_pose": regions.head, "eyes": regions.eyes, "emotion": regions.emotion, "mouth": regions.mouth}
+        flags = torch.tensor([on[name] for name in self.token_groups])
         rows = flags.float().reshape(1, 1, -1, 1).expand(1, frames, -1, 1)
         return token_windows(rows, fill=1.0)[0, :, :, 0] > 0

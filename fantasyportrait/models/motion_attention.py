@@ -1,4 +1,4 @@
-"""Motion attention: the third branch of Wan's cross-attention, in which video tokens listen to motion tokens.
+"""Motion attention: the third branch of Wan's cross-attention, in which video tokens attend to motion tokens.
 
 `out = o(attn(q, text) + attn(q, image) + scale * attn_t(q, motion))`, where `attn_t` lets the tokens of a latent frame
 see only the motion tokens of that frame, and a mask keeps several people's motions apart (paper section 3.3).

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from fantasyportrait.models.motion_adapter import FEATURE_DIMS, FEATURE_GROUPS
+from fantasyportrait.schema.motion_code import FEATURE_GROUPS
 
 CROP_SIDE = 224
 
@@ -110,7 +110,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
         points: int = 68,
         depth: int = 4,
         embedding_dim: int = 512,
-        feature_dims: tuple[int, ...] = FEATURE_DIMS,
+        feature_dims: tuple[int, ...] = tuple(FEATURE_GROUPS.values()),
     ) -> None:
         super().__init__()
         if feature_dims[-1] != embedding_dim:
@@ -127,7 +127,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
                 for name in FEATURE_GROUPS
             }
         )
-        named = zip(FEATURE_GROUPS[:-1], feature_dims[:-1], strict=True)
+        named = zip(tuple(FEATURE_GROUPS)[:-1], feature_dims[:-1], strict=True)
         self.embeddings = nn.ModuleDict({name: nn.Linear(embedding_dim, width) for name, width in named})
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:

@@ -17,9 +17,9 @@ from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.faces.mesh import LID_PAIRS, LIP_PAIRS, CanonicalFace, neck_of
 from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.keyframe_motions import GAZE, KEYFRAME_MOTIONS, POSE, KeyframeMotion
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.face_motion import FaceMotion
 
 Floats = NDArray[np.float64]
 Controls = dict[str, Floats]

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, MediaError
-from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.motion.alignment import encoder_input, face_crop, five_point_matrix, mirrored_five
-from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import CropBatcher, MotionNets
 from fantasyportrait.motion.smoothing import smooth_landmarks
+from fantasyportrait.schema.face import Face, Track
+from fantasyportrait.schema.motion_code import MotionCode
 
 Pixels = NDArray[np.uint8]
 TimedPixels = tuple[float, Pixels]

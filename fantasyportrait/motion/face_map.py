@@ -31,42 +31,43 @@ class FaceRegion:
     core: NDArray[np.bool_]
 
 
-def box_margins(driver_boxes: Array) -> NDArray[np.float64]:
+def box_margins(driver_boxes: Array, mirror: bool = False) -> NDArray[np.float64]:
     """How far a driving face leaves its first box (4,): left, top, right, bottom, as shares of that box's sides.
 
-    `driver_boxes` (F, 4) xyxy; at most 0.25 each, never negative.
+    `driver_boxes` (F, 4) xyxy; at most 0.25 each, never negative. `mirror` swaps left and right.
     """
     boxes = np.asarray(driver_boxes, np.float64)
     sides = np.tile(boxes[0, 2:] - boxes[0, :2], 2)
     outward = np.array([-1.0, -1.0, 1.0, 1.0])
-    reach = ((boxes - boxes[0]) * outward).max(axis=0) / np.maximum(sides, 1e-6)
-    return np.asarray(np.clip(reach, 0.0, _FARTHEST))
+    farthest = ((boxes - boxes[0]) * outward).max(axis=0) / np.maximum(sides, 1e-6)
+    margins = np.clip(farthest, 0.0, _FARTHEST)
+    return np.asarray(margins[[2, 1, 0, 3]] if mirror else margins)
 
 
-def expanded_box(box: Array, reach: Array) -> NDArray[np.int64]:
-    """The box (4,) xyxy grown by shares `reach` (4,) of its sides, cut to whole pixels."""
+def expanded_box(box: Array, margins: Array) -> NDArray[np.int64]:
+    """The box (4,) xyxy grown by the shares `margins` (4,) of its sides, cut to whole pixels."""
     box64 = np.asarray(box, np.float64)
     sides = np.tile(box64[2:] - box64[:2], 2)
-    return np.asarray(np.trunc(box64 + np.array([-1.0, -1.0, 1.0, 1.0]) * np.asarray(reach) * sides), np.int64)
+    return np.asarray(np.trunc(box64 + np.array([-1.0, -1.0, 1.0, 1.0]) * np.asarray(margins) * sides), np.int64)
 
 
-def box_region(face: int, box: Array, reach: Array, size: tuple[int, int]) -> FaceRegion:
+def box_region(face: int, box: Array, margins: Array, size: tuple[int, int]) -> FaceRegion:
     """The original region: the grown box, in a picture of (width, height)."""
     core = _filled(expanded_box(box, np.zeros(4)), size)
-    return FaceRegion(face, _filled(expanded_box(box, reach), size), _height(box), core)
+    return FaceRegion(face, _filled(expanded_box(box, margins), size), _height(box), core)
 
 
-def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, reach: Array) -> FaceRegion:
-    """A mask (H, W), inside where above a half of its range, grown by the driver's box_margins on each side.
+def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, margins: Array) -> FaceRegion:
+    """A mask (H, W), inside where above a half of its range, grown by the driver's margins on each side.
 
     A mask that holds nothing is replaced by the box, so that every face can be driven.
     """
     top = 255 if mask.dtype == np.uint8 else 1
     inside = np.asarray(mask > top / 2, np.uint8)
-    boxed = box_region(face, box, reach, (mask.shape[1], mask.shape[0]))
+    boxed = box_region(face, box, margins, (mask.shape[1], mask.shape[0]))
     if not inside.any():
         return boxed
-    left, up, right, down = (round(float(share)) for share in np.asarray(reach) * np.tile(_sides(box), 2))
+    left, up, right, down = (round(float(share)) for share in np.asarray(margins) * np.tile(_sides(box), 2))
     kernel = np.ones((up + down + 1, left + right + 1), np.uint8)
     # A pixel is inside when the mask is anywhere from `right` before it to `left` behind it, likewise up and down.
     grown = cv2.dilate(inside, kernel, anchor=(right, down))

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import estimate_similarity, euler_angles
-from fantasyportrait.faces.face import Face, Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening, mirrored_blendshapes, mirrored_points
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.neutral import relax_smile, without_expression
 from fantasyportrait.motion.smoothing import smooth_landmarks
+from fantasyportrait.schema.face import Face, Track
+from fantasyportrait.schema.face_motion import FaceMotion
 
 # Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
 _EXPRESSIVE = np.array([1, 2, 3, 4, 5, 9, 10, 19, 20, 21, 22, 25, 32, 38, 44, 45, 46, 47])

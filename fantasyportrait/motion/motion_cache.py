@@ -13,11 +13,11 @@ import numpy as np
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S, DiskCache, content_key
 from fantasyportrait.faces.clip_tracking import MAX_SIDE, TRACKER_VERSION
-from fantasyportrait.faces.face import Track
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.motion.extract import extract_motion
-from fantasyportrait.motion.motion_code import MotionCode
 from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.schema.face import Track
+from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.schema.timeline import span_end_s
 
 _FEATURES = "features.npy"

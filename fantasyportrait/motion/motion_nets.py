@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.motion.aligners import Aligner, LandmarkAligner, MeshAligner
-from fantasyportrait.motion.motion_code import FEATURE_DIM
 from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
+from fantasyportrait.schema.motion_code import FEATURE_DIM
 
 # To be raised with every change that moves a feature: cached codes of older versions are then no longer used.
 EXTRACTION_VERSION = 1

@@ -9,7 +9,7 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.motion_inputs import MotionInputs
+from fantasyportrait.pipelines.motion_conditioning import MotionConditioning
 from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.runtime.process_group import ProcessGroup, configure_ulysses
 from fantasyportrait.schema.guidance import Guidance, Pass
@@ -25,7 +25,7 @@ class WindowInputs:
 
     window: TimeWindow
     condition: torch.Tensor
-    motion: MotionInputs | None
+    motion: MotionConditioning | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def _run(
     transformer: FantasyPortraitTransformer3DModel,
     states: torch.Tensor,
     timestep: torch.Tensor,
-    motion: MotionInputs | None,
+    motion: MotionConditioning | None,
     context: Conditioning,
     passes: Sequence[Pass],
     window: TimeWindow,
@@ -153,7 +153,7 @@ def _prepare_context_parallel(
 
 
 def _motion_arguments(
-    motion: MotionInputs | None, wanted: Sequence[bool], like: torch.Tensor
+    motion: MotionConditioning | None, wanted: Sequence[bool], like: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
     """The transformer's motion arguments for a batch of passes; none at all where no pass has motion."""
     if motion is None or not any(wanted):
@@ -166,19 +166,19 @@ def _motion_arguments(
     }
 
 
-def _pinned(motion: MotionInputs) -> MotionInputs:
+def _pinned(motion: MotionConditioning) -> MotionConditioning:
     mask = None if motion.mask is None else motion.mask.pin_memory()
-    return MotionInputs(motion.tokens.pin_memory(), mask, motion.scale.pin_memory())
+    return MotionConditioning(motion.tokens.pin_memory(), mask, motion.scale.pin_memory())
 
 
-def _fetched(motion: MotionInputs, device: torch.device) -> MotionInputs:
+def _fetched(motion: MotionConditioning, device: torch.device) -> MotionConditioning:
     """The same on the device; from pinned memory, which nobody writes to again, without waiting for it."""
 
     def fetch(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device, non_blocking=tensor.device.type == "cpu" and tensor.is_pinned())
 
     mask = None if motion.mask is None else fetch(motion.mask)
-    return MotionInputs(fetch(motion.tokens), mask, fetch(motion.scale))
+    return MotionConditioning(fetch(motion.tokens), mask, fetch(motion.scale))
 
 
 def _repeat(tensor: torch.Tensor | None, count: int) -> torch.Tensor | None:

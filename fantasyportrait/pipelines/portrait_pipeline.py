@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs, guided_velocity, prepare_windows
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors, latents_to_rgb
-from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs, motion_inputs, token_labels
+from fantasyportrait.pipelines.motion_conditioning import MotionConditioning, motion_conditioning, token_labels
 from fantasyportrait.pipelines.portrait_encoder import PortraitEncoder, to_tensor
 from fantasyportrait.pipelines.time_windows import (
     MAX_WINDOW_FRAMES,
@@ -31,7 +32,9 @@ from fantasyportrait.pipelines.time_windows import (
 )
 from fantasyportrait.pipelines.vae_latents import decode_with_fallback, encode_video
 from fantasyportrait.runtime.process_group import ProcessGroup
+from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.schema.motion_code import MotionCode
 
 MAX_SEQUENCE_LENGTH = 512
 SIDE_MULTIPLE = 16
@@ -88,8 +91,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
     def __call__(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
-        face_map: torch.Tensor | None = None,
+        driven: Sequence[DrivenFace[MotionCode]],
+        face_map: NDArray[np.integer] | None = None,
         prompt: str = "",
         negative_prompt: str = "",
         num_frames: int = WINDOW_FRAMES,
@@ -108,9 +111,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
 
         Args:
             image: uint8 (H, W, 3) RGB, both sides multiples of 16.
-            driven: the faces that are driven, each with features for every frame; faces of the map that are not among
-                them are left to the base model.
-            face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture listens.
+            driven: the faces, each motion with a row for every frame; those without a motion, and faces of the map that
+                are not among them, are left to the base model.
+            face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture attends.
             prompt, negative_prompt: what is shown, or not; the negative one is read where guidance.text != 1.
             num_frames: 4 k + 1.
             num_inference_steps: 30 as in the original.
@@ -160,7 +163,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
     def check_inputs(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
+        driven: Sequence[DrivenFace[MotionCode]],
         num_frames: int,
         max_window_frames: int,
     ) -> None:
@@ -173,10 +176,14 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             )
         latent_frames(num_frames)
         latent_frames(max_window_frames)
-        for face in driven:
-            if len(face.features) != num_frames:
+        for each in driven:
+            if each.motion is None:
+                continue
+            if not isinstance(each.motion, MotionCode):
+                raise ValueError(f"face {each.face.id} plays a {type(each.motion).__name__}: give a MotionCode")
+            if len(each.frame_rows) != num_frames:
                 raise ValueError(
-                    f"face {face.face} has {len(face.features)} rows of features for {num_frames} frames: one a frame"
+                    f"face {each.face.id} plays {len(each.frame_rows)} rows in {num_frames} frames: give one a frame"
                 )
         cache = type(self.transformer._cache_config).__name__
         if cache in _CONTEXT_FREE_CACHES:
@@ -203,13 +210,15 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         states = self._portrait_encoder(self.image_encoder, self.image_processor, image, device)
         return states.to(device, self.transformer.dtype)
 
-    def encode_motion(self, driven: Sequence[DrivenFace], face_map: torch.Tensor | None) -> MotionInputs | None:
+    def encode_motion(
+        self, driven: Sequence[DrivenFace[MotionCode]], face_map: NDArray[np.integer] | None
+    ) -> MotionConditioning | None:
         """Motion tokens, mask and scale of the driven faces for one window of time; None where no face is driven."""
         if face_map is None:
             if len(driven) > 1:
                 raise ValueError(f"{len(driven)} faces are driven but there is no face map: say where each face is")
-            face_map = torch.zeros(SIDE_MULTIPLE, SIDE_MULTIPLE) + (driven[0].face if driven else 0)
-        return motion_inputs(self.motion_adapter, driven, token_labels(face_map))
+            face_map = np.full((SIDE_MULTIPLE, SIDE_MULTIPLE), driven[0].face.id if driven else 0)
+        return motion_conditioning(self.motion_adapter, driven, token_labels(face_map))
 
     def prepare_condition(self, image: NDArray[np.uint8], frames: int) -> torch.Tensor:
         """Wan's image condition (1, 20, F_lat, H / 8, W / 8): 4 mask channels, then 16 of (image, zeros)."""
@@ -323,8 +332,8 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
     def _plan(
         self,
         image: NDArray[np.uint8],
-        driven: Sequence[DrivenFace],
-        face_map: torch.Tensor | None,
+        driven: Sequence[DrivenFace[MotionCode]],
+        face_map: NDArray[np.integer] | None,
         num_frames: int,
         max_window_frames: int,
     ) -> list[WindowInputs]:
@@ -335,7 +344,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         condition = self.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)
         planned = []
         for window in windows:
-            cut = [DrivenFace(f.face, f.features[window.frames], f.strength, f.groups) for f in driven]
+            cut = [replace(each, rows=each.frame_rows[window.frames]) for each in driven]
             planned.append(WindowInputs(window, condition, self.encode_motion(cut, face_map)))
         return planned
 

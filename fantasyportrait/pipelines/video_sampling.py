@@ -1,7 +1,7 @@
 """The pipeline for who knows no torch: arrays in, chunks of frames out."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -15,27 +15,18 @@ from numpy.typing import NDArray
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.pipelines.lora_step_cache import StepCache, set_lora, set_step_cache
-from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.time_windows import MAX_WINDOW_FRAMES, WINDOW_FRAMES
 from fantasyportrait.pipelines.vae_latents import vae_on_cpu, vae_tiling
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup
+from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.events import Message, MessageCallback
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.motion_code import MotionCode
 
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
 """Gets the number of steps done and a preview image of the latents, uint8 (H / 8, W / 8, 3)."""
-
-
-@dataclass(frozen=True, eq=False)
-class FaceJob:
-    """One driven face: its number in the face map, features float32 (F, 554), strength, and which groups are on."""
-
-    face: int
-    features: NDArray[np.float32]
-    strength: float = 1.0
-    groups: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +35,7 @@ class VideoJob:
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, both sides multiples of 16.
-        faces: those that are driven.
+        faces: every face of the portrait; one without a motion is left to the model.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
         steps, seed, guidance, prompt, negative_prompt, batch_passes, max_window_frames: as in the pipeline's call.
@@ -54,7 +45,7 @@ class VideoJob:
     """
 
     pixels: NDArray[np.uint8]
-    faces: tuple[FaceJob, ...]
+    faces: tuple[DrivenFace[MotionCode], ...]
     face_map: NDArray[np.int32]
     frames: int
     steps: int = 30
@@ -137,8 +128,8 @@ def sample_latents(
     with vae_tiling(pipeline.vae, job.tiled_encode):
         result = pipeline(
             job.pixels,
-            [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in job.faces],
-            torch.from_numpy(job.face_map),
+            job.faces,
+            job.face_map,
             prompt=job.prompt,
             negative_prompt=job.negative_prompt,
             num_frames=job.frames,

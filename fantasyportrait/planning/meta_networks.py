@@ -18,7 +18,7 @@ from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.motion_inputs import TOKEN_SIDE
+from fantasyportrait.pipelines.motion_conditioning import TOKEN_SIDE
 from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, time_windows
 from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
 from fantasyportrait.planning.meta_tracing import Trace, meta_tensors, trace

@@ -1,52 +1,29 @@
 """Photo, faces and motions -> frames."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.eyes import EyePainter
 from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
 from fantasyportrait.preview.mouth import MouthPainter
 from fantasyportrait.preview.raster import Window, blend, triangle_map
 from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face_motion import FaceMotion
 
 # Points of the skin: all landmarks but the irises.
 _SKIN = 468
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one face of the photo plays.
-
-    Attributes:
-        face: the face.
-        motion: its motion, or None for a still face.
-        rows: int64 (frames,), the row of the motion that each frame plays (loops, holds), so that a long video needs
-            no longer motion; None plays it row by row.
-        strength: 0 to 2; 1 plays the motion as it is.
-        regions: which parts of the face follow.
-        absolute: take the driver's own head pose instead of its movement since the neutral frame.
-    """
-
-    face: MaskedFace
-    motion: FaceMotion | None = None
-    strength: float = 1.0
-    regions: Regions = field(default_factory=Regions)
-    absolute: bool = False
-    rows: NDArray[np.int64] | None = None
-
-
 def render(
     pixels: NDArray[np.uint8],
-    parts: Sequence[Part],
+    driven: Sequence[DrivenFace[FaceMotion]],
     frames: int,
     canonical: CanonicalFace,
     cancel: CancelToken | None = None,
@@ -55,14 +32,16 @@ def render(
 
     Pixels outside the moving heads are the photo's own; a still face does not change. Where heads overlap, the
     larger face is nearer. Raises `Cancelled` between two frames when `cancel` asks for it.
+
+    `driven` holds every face of the photo; each motion plays `frames` frames.
     """
-    far_to_near = sorted(parts, key=lambda part: float(np.ptp(part.face.landmarks[:, 1])))
+    far_to_near = sorted(driven, key=lambda each: float(np.ptp(each.face.landmarks[:, 1])))
     actors: list[_MovingHead | _StillHead] = []
-    for part in far_to_near:
-        if part.motion is not None and part.strength > 0:
-            actors.append(_MovingHead(pixels, part, canonical))
+    for each in far_to_near:
+        if each.motion is not None and each.strength > 0:
+            actors.append(_MovingHead(pixels, each, canonical))
         else:
-            actors.append(_StillHead(part.face.mask))
+            actors.append(_StillHead(each.face.mask))
     plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _MovingHead)])
     for frame in range(frames):
         if cancel is not None:
@@ -73,16 +52,28 @@ def render(
         yield canvas
 
 
-def driven_landmarks(part: Part, frames: int, canonical: CanonicalFace) -> NDArray[np.float32]:
-    """Where `render` puts the landmarks of a moving face: float32 (frames, 478, 3), pixels of the photo."""
-    if part.motion is None:
-        return np.repeat(part.face.landmarks[None], frames, axis=0)
-    rig = build_rig(part.face.landmarks, canonical)
-    retarget = Retargeter(
-        rig, part.motion, canonical, strength=part.strength, regions=part.regions, absolute=part.absolute
+def driven_landmarks(driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> NDArray[np.float32]:
+    """Where `render` puts the landmarks of a moving face: float32 (F, 478, 3), pixels of the photo."""
+    retarget = _retargeter(build_rig(driven.face.landmarks, canonical), driven, canonical)
+    return np.stack([retarget.pose(int(row)).landmarks for row in driven.frame_rows]).astype(np.float32)
+
+
+def _retargeter(rig: Rig, driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> Retargeter:
+    return Retargeter(
+        rig,
+        _motion(driven),
+        canonical,
+        strength=driven.strength,
+        regions=driven.regions,
+        absolute=driven.absolute,
     )
-    rows = np.arange(frames) if part.rows is None else part.rows
-    return np.stack([retarget.pose(int(row)).landmarks for row in rows]).astype(np.float32)
+
+
+def _motion(driven: DrivenFace[FaceMotion]) -> FaceMotion:
+    """The motion of a face that moves; ValueError where there is none."""
+    if driven.motion is None:
+        raise ValueError(f"face {driven.face.id} has no motion: give it one to move it")
+    return driven.motion
 
 
 class _StillHead:
@@ -104,27 +95,19 @@ class _StillHead:
 class _MovingHead:
     """One moving head: its rig, layer and painters."""
 
-    def __init__(self, pixels: NDArray[np.uint8], part: Part, canonical: CanonicalFace) -> None:
-        if part.motion is None:
-            raise ValueError("a moving head needs a motion")
-        self.rig: Rig = build_rig(part.face.landmarks, canonical)
-        self.layer: HeadLayer = head_layer(pixels, part.face, self.rig)
-        self._retarget = Retargeter(
-            self.rig,
-            part.motion,
-            canonical,
-            strength=part.strength,
-            regions=part.regions,
-            absolute=part.absolute,
-        )
-        self._rows = part.rows
+    def __init__(self, pixels: NDArray[np.uint8], driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> None:
+        motion = _motion(driven)
+        self.rig: Rig = build_rig(driven.face.landmarks, canonical)
+        self.layer: HeadLayer = head_layer(pixels, driven.face, self.rig)
+        self._retarget = _retargeter(self.rig, driven, canonical)
+        self._rows = driven.frame_rows
         self._source = self.rig.points[:, :2]
-        self._eyes = EyePainter(self.rig, part.motion, part.strength) if part.regions.eyes else None
-        self._mouth = MouthPainter(self.rig, part.motion, pixels) if part.regions.mouth else None
+        self._eyes = EyePainter(self.rig, motion, driven.strength) if driven.regions.eyes else None
+        self._mouth = MouthPainter(self.rig, motion, pixels) if driven.regions.mouth else None
 
     def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
         """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3)."""
-        row = frame if self._rows is None else int(self._rows[frame])
+        row = int(self._rows[frame])
         pose = self._retarget.pose(row)
         window = self.layer.window
         target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]

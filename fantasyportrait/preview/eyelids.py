@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE
-from fantasyportrait.motion.face_motion import FaceMotion
+from fantasyportrait.schema.face_motion import FaceMotion
 
 # Blink scores of an open eye reach 0.2; a closed one's 0.55 and more.
 _OPEN_SCORE, _CLOSED_SCORE = 0.25, 0.6

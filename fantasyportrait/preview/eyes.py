@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.raster import Window, affine_map, blend, local_affine, polygon_mask
 from fantasyportrait.preview.retarget import Pose
 from fantasyportrait.preview.rig import Rig
+from fantasyportrait.schema.face_motion import FaceMotion
 
 # Under this many pixels an eye has no eyeball to show; under this opening (height over width) it is closed.
 _SMALLEST, _CLOSED = 7.0, 0.1

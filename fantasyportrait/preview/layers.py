@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.preview.raster import Window
 from fantasyportrait.preview.rig import Rig, head_share
+from fantasyportrait.schema.face import MaskedFace
 
 # Farthest that a head may travel from its place in the photo, in face heights: limits of shift, turn and scale.
 _REACH = 0.5

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import INNER_LIPS, lip_opening
 from fantasyportrait.faces.mouth_texture import mouth_patch, mouth_points
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.preview.drawn_mouth import draw_mouth
 from fantasyportrait.preview.raster import Window, affine_map, blend, local_affine, polygon_mask, triangle_map
 from fantasyportrait.preview.retarget import Pose
 from fantasyportrait.preview.rig import Rig
+from fantasyportrait.schema.face_motion import FaceMotion
 
 # Opening (height over width of the inner lips) from which a resting mouth shows something of its own.
 _OWN_OPEN = 0.05

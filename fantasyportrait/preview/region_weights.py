@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.mesh import LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, CanonicalFace
-from fantasyportrait.motion.face_motion import Regions
+from fantasyportrait.schema.regions import Regions
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import SimilarityTransform, estimate_similarity, euler_angles, rotation_matrix
 from fantasyportrait.faces.mesh import LIP_PAIRS, RIGID, CanonicalFace, lip_opening, neck_of
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.motion.neutral import close_mouth
 from fantasyportrait.preview.eyelids import EyelidDriver
 from fantasyportrait.preview.region_weights import RegionWeights
 from fantasyportrait.preview.rig import Rig
+from fantasyportrait.schema.face_motion import FaceMotion
+from fantasyportrait.schema.regions import Regions
 
 # Beyond these the photo has no pixels to show: pitch, yaw, roll in degrees, shift in face heights, log of scale.
 _LIMITS = np.array([16.0, 24.0, 26.0])

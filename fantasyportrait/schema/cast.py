@@ -23,6 +23,7 @@ from fantasyportrait.schema.checks import (
     check_sha256,
 )
 from fantasyportrait.schema.converters import Converted, StrPath, as_path, format_value
+from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.timeline import round_half_up
 
 MAX_FACE_ID = 999
@@ -117,24 +118,22 @@ class Role:
         source: a clip, a built-in motion, free, or None for a face that stays still; a path becomes a clip, and text
             is read as on the command line: a.mp4, motion:smile, still, free.
         strength: 0 (no motion) to 2 (twice the driver's).
-        head, eyes, emotion, mouth: whether that region follows the driver; emotion is brows and cheeks.
+        regions: which regions of the face follow the driver.
         mirror: swap the driver's left and right.
     """
 
     face: int
     source: Converted[DrivingSource | StrPath, DrivingSource] = Converted(as_source)
     strength: float = 1.0
-    head: bool = True
-    eyes: bool = True
-    emotion: bool = True
-    mouth: bool = True
+    regions: Regions = Regions()
     mirror: bool = False
 
     def __post_init__(self) -> None:
         check_integer("the face of a role", self.face, 1, MAX_FACE_ID)
         check_number(f"strength of face {self.face}", self.strength, 0, 2)
-        for name in ("head", "eyes", "emotion", "mouth", "mirror"):
-            check_bool(f"{name} of face {self.face}", getattr(self, name))
+        if not isinstance(self.regions, Regions):
+            raise RequestError(f"regions of face {self.face} is {format_value(self.regions)}: give a Regions")
+        check_bool(f"mirror of face {self.face}", self.mirror)
 
 
 def parse_role(text: str) -> Role:
@@ -151,7 +150,8 @@ def parse_role(text: str) -> Role:
     source_text, options = _split_options(rest)
     values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
     cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
-    return Role(face=int(number), source=parse_source(source_text, f"the cast {text!r}", **cut), **values)
+    regions = Regions(**{name: values.pop(name) for name in REGION_NAMES if name in values})
+    return Role(int(number), parse_source(source_text, f"the cast {text!r}", **cut), regions=regions, **values)
 
 
 def as_cast(value: object, name: str) -> tuple[Role, ...]:
@@ -238,15 +238,12 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "end": _number,
     "delay": _number,
     "strength": _number,
-    "head": _flag,
-    "eyes": _flag,
-    "emotion": _flag,
-    "mouth": _flag,
+    **dict.fromkeys(REGION_NAMES, _flag),
     "mirror": _flag,
 }
 
 _CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
-_ROLE_KEYS = ("face", "source", "strength", "head", "eyes", "emotion", "mouth", "mirror")
+_ROLE_KEYS = ("face", "source", "strength", "regions", "mirror")
 
 
 def role_to_dict(role: Role) -> dict[str, Any]:
@@ -264,10 +261,13 @@ def role_to_dict(role: Role) -> dict[str, Any]:
 
 def role_from_dict(data: object) -> Role:
     """The inverse of `role_to_dict`; `RequestError` for anything else."""
-    values = check_keys("a role", data, _ROLE_KEYS)
+    values = dict(check_keys("a role", data, _ROLE_KEYS))
     if "face" not in values or "source" not in values:
         raise RequestError(f"the role {values!r} lacks its face or its source: give both")
-    return Role(**{**values, "source": _source_from_dict(values["source"])})
+    values["source"] = _source_from_dict(values["source"])
+    if "regions" in values:
+        values["regions"] = Regions(**check_keys("regions", values["regions"], REGION_NAMES))
+    return Role(**values)
 
 
 def _source_from_dict(data: object) -> DrivingSource:

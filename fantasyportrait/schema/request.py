@@ -23,7 +23,7 @@ from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.schema.sound_file import KIND, SoundFile, parse_sound_file
 from fantasyportrait.schema.timeline import MAX_RATE, FillMode, parse_rate
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_SIDE = 8192
 DETECTORS = {"centerface": "CenterFace", "original": "As in the original", "insightface": "InsightFace"}
 RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
@@ -249,13 +249,9 @@ def from_json(text: str) -> AnimationRequest:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the request is not JSON ({error}): give a file that was saved beside a result") from error
-    names = [field.name for field in fields(AnimationRequest)]
-    values = dict(check_keys("the request", data, ["schema", *names]))
-    schema = values.pop("schema", None)
-    if schema != SCHEMA:
-        raise RequestError(
-            f"the request has the schema {schema!r}, this version reads {SCHEMA}: create the request again"
-        )
+    if isinstance(data, dict) and (schema := data.pop("schema", None)) != SCHEMA:
+        raise RequestError(f"the request has schema {schema!r}, this version reads {SCHEMA}: create the request again")
+    values = dict(check_keys("the request", data, [field.name for field in fields(AnimationRequest)]))
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
     values["cast"] = tuple(role_from_dict(role) for role in values["cast"])

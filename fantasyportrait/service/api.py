@@ -7,10 +7,10 @@ from typing import Any
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.suggest import did_you_mean
-from fantasyportrait.faces.face import Face
 from fantasyportrait.schema.cast import Role
 from fantasyportrait.schema.converters import StrPath
 from fantasyportrait.schema.events import Event, Result
+from fantasyportrait.schema.face import Face
 from fantasyportrait.schema.portrait import PortraitLike
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator

@@ -8,7 +8,6 @@ import numpy as np
 
 from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.core.limits import PRIVATE
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
@@ -16,6 +15,7 @@ from fantasyportrait.media.frame_rates import nearest_standard
 from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, delay_frames
 from fantasyportrait.schema.checks import check_number
 from fantasyportrait.schema.converters import DurationMode
+from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count
 

@@ -13,7 +13,6 @@ from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_turn
-from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.orientation import Rotation
@@ -23,6 +22,7 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
+from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
 from fantasyportrait.service.digests import check_input_file

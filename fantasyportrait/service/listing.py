@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
 from fantasyportrait.faces.clip_orientation import turn_messages
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
 from fantasyportrait.media.image_clips import is_image
+from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import span_end_s
 from fantasyportrait.service.input_reader import InputReader
 

@@ -15,10 +15,9 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
-from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, ScenePart, canonical_face
+from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, canonical_face
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.clip_orientation import turn_messages
-from fantasyportrait.faces.face import Face, MaskedFace, Track
 from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
@@ -29,6 +28,7 @@ from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
+from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.digests import add_input_digests, check_input_file
@@ -210,10 +210,8 @@ class RequestRunner:
     def _scene(
         self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip], timeline: Timeline
     ) -> Scene:
-        roles = {role.face: role for role in self._request.cast}
         tracks = {clip.face: clip.track for clip in clips}
-        parts = tuple(ScenePart(face, roles.get(face.id), tracks.get(face.id)) for face in faces)
-        return Scene(photo.pixels, parts, timeline, self._request)
+        return Scene(photo.pixels, tuple(faces), tracks, timeline, self._request)
 
     def _check_space(self, scene: Scene) -> None:
         """Raise `OutputError` where the disk has no room for the result."""

@@ -54,9 +54,10 @@ def panels(
     for clip in clips:
         driven.setdefault((clip_key(clip.source), clip.source.delay_s), []).append(clip)
     acted: dict[str, list[int]] = {}
-    for part in scene.parts:
-        if part.role is not None and isinstance(part.role.source, BuiltinSource):
-            acted.setdefault(part.role.source.name, []).append(part.face.id)
+    for face in scene.faces:
+        role = scene.role(face.id)
+        if role is not None and isinstance(role.source, BuiltinSource):
+            acted.setdefault(role.source.name, []).append(face.id)
     reading = _Reading(decoder, PANEL_SIDE if len(driven) + len(acted) == 1 else SMALL_SIDE)
     drivers = {min(clip.face for clip in group): _clip_panel(group, scene, reading) for group in driven.values()}
     drivers |= {
@@ -64,7 +65,7 @@ def panels(
     }
     result = _counted(_result_frames(video, scene.timeline), on_frame)
     return [
-        *(drivers[face] for face in sorted(drivers)),
+        *(drivers[number] for number in sorted(drivers)),
         Panel("source", still=_numbered(scene), column="source"),
         Panel("result", result),
     ]
@@ -104,7 +105,7 @@ def _numbered(scene: Scene) -> Frame:
     height, width = scene.pixels.shape[:2]
     scale = min(1.0, SMALL_SIDE / height)
     small = resize(scene.pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
-    return draw_boxes(small, [(part.face.id, part.face.box * np.float32(scale)) for part in scene.parts])
+    return draw_boxes(small, [(face.id, face.box * np.float32(scale)) for face in scene.faces])
 
 
 def _clip_frames(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], reading: _Reading) -> Iterator[Frame]:

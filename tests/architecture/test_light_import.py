@@ -56,9 +56,9 @@ def test_the_public_names_are_listed_typed_and_loaded_on_first_use(repository: P
 
 
 def test_faces_is_a_function_and_still_a_package(two_person: Path, models_dir: Path) -> None:
-    import fantasyportrait.faces.face as room
+    import fantasyportrait.schema.face as room
 
-    assert fantasyportrait.faces.face is room  # type: ignore[attr-defined]
+    assert fantasyportrait.schema.face is room  # type: ignore[attr-defined]
     found = fantasyportrait.faces(two_person)
     assert [face.id for face in found] == [1, 2] and all(isinstance(face, room.Face) for face in found)
 

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "provenance": {"core", "images", "schema", "media"},
     "planning": {"core", "schema", "models", "runtime", "pipelines"},
     "engines": BELOW_ENGINES,
-    "testing": {"core", "models", "pipelines", "runtime", "weights", "engines"},
+    "testing": {"core", "schema", "models", "pipelines", "runtime", "weights", "engines"},
     "workers": {*BELOW_SERVICE, "service"},
     "service": BELOW_SERVICE,
     "cli": {

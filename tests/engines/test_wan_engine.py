@@ -14,11 +14,10 @@ import torch
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
-from fantasyportrait.engines.base import ScenePart
 from fantasyportrait.engines.sampling_workload import sampled_frames
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
 from fantasyportrait.engines.wan_model import motion_nets, prepare_model
-from fantasyportrait.engines.wan_motion import _mirrored, _padded
+from fantasyportrait.engines.wan_motion import _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.media.request_files import load_request
@@ -348,17 +347,9 @@ def test_one_model_at_a_time(job: Job, tiny_model: Path, tmp_path: Path, monkeyp
 
 
 def test_spare_frames_hold_the_end() -> None:
-    """They share a latent frame with the last real ones, and would be heard in it."""
+    """They share a latent frame with the last real ones, and would show in it."""
     np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
     np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
-
-
-def test_a_mirrored_driver_grows_the_other_side(animator: Animator, inputs: Inputs) -> None:
-    _, faces = animator.inputs.faces(inputs.photo)
-    reach = np.array([0.1, 0.2, 0.0, 0.25])
-    plain, mirror = (ScenePart(faces[0], Role(1, ClipSource(inputs.talking), mirror=on)) for on in (False, True))
-    np.testing.assert_array_equal(_mirrored(reach, plain), reach)
-    np.testing.assert_array_equal(_mirrored(reach, mirror), [0.0, 0.2, 0.1, 0.25])
 
 
 def test_a_built_in_motion_is_measured_from_rest(

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import MaskedFace
+from fantasyportrait.schema.face import MaskedFace
 from tests.faces.scenes import Head
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from fantasyportrait.core.geometry import rotation_matrix
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.schema.face import Track
 
 
 def made_track(frames: int, person: int = 1) -> Track:

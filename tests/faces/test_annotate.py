@@ -3,7 +3,7 @@
 import numpy as np
 
 from fantasyportrait.faces.annotate import FACE_COLOURS, annotate, draw_boxes, face_colour
-from fantasyportrait.faces.face import Face, HeadPose
+from fantasyportrait.schema.face import Face, HeadPose
 
 
 def _luminance(colour: tuple[int, int, int]) -> float:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import Face
 from fantasyportrait.images.images import load_photo
+from fantasyportrait.schema.face import Face
 
 Pixels = NDArray[np.uint8]
 # Squares around the two heads of the bundled photo.

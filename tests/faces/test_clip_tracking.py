@@ -14,9 +14,9 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, MediaError
 from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.clip_tracking import track_clip
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.media.decoder import LocalDecoder
+from fantasyportrait.schema.face import Track
 from tests.faces.scenes import Head, Placement, empty_room, paste, write_clip, write_stamped
 
 Heads = tuple[Head, Head]

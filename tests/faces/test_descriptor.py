@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.descriptor import Descriptor, assign
-from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.tracklet import assign_people
+from fantasyportrait.schema.face import Face
 
 
 def least_total(costs: NDArray[np.float64]) -> tuple[int, float]:

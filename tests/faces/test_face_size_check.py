@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from fantasyportrait.faces.face import Face, HeadPose
 from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import even_size, multiple_size
+from fantasyportrait.schema.face import Face, HeadPose
 from fantasyportrait.schema.request import MAX_SIDE
 
 

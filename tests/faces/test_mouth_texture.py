@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fantasyportrait.faces.face import Face
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import INNER_LIPS
 from fantasyportrait.faces.mouth_texture import mouth_patch, mouth_points
+from fantasyportrait.schema.face import Face
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import FaceError, WeightsError
 from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, head_pose
 from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.images.images import load_photo
+from fantasyportrait.schema.face import MaskedFace
 from fantasyportrait.testing.tiny_onnx import write_tiny_detector
 from tests.faces.scenes import empty_room
 

@@ -11,9 +11,9 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FaceError, MediaError
 from fantasyportrait.faces import clip_tracking
 from fantasyportrait.faces.clip_tracking import track_clip
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.face_tracker import FaceTracker, FrameResult
 from fantasyportrait.faces.track_cache import cached_tracks
+from fantasyportrait.schema.face import Track
 from tests.faces.scenes import Head, Placement, empty_room, paste, write_clip
 
 FRAMES: list[int] = []

@@ -1,4 +1,4 @@
-"""Motion attention: bit-equal to stock without motion, and everybody hears their own face only."""
+"""Motion attention: bit-equal to stock without motion, and each token attends to its own face only."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.attention_dispatch import attention_backend
 
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.pipelines.motion_inputs import face_attention_mask
+from fantasyportrait.pipelines.motion_conditioning import face_attention_mask
 from tests.models.factories import GRID, tiny_inputs, tiny_labels, tiny_motion, tiny_transformer
 
 WINDOW = 97
@@ -80,8 +80,8 @@ def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DMod
     background.
 
     The public code fails this for three faces. Its mask is negated and its clips are reversed, so that with faces 1,
-    2, 3 the tokens of face i hear every clip but the (4 - i)th: face 1 hears clips 1 and 2, face 3 clips 2 and 3, and
-    face 2 everyone except its own. With two faces the two errors cancel.
+    2, 3 the tokens of face i attend to every clip but the (4 - i)th: face 1 attends to clips 1 and 2, face 3 to clips 2
+    and 3, and face 2 to all except its own. With two faces the two errors cancel.
     """
     labels, faces = tiny_labels(count), list(range(1, count + 1))
     mask = key_mask(labels, faces)
@@ -104,7 +104,7 @@ def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DMod
 
 
 def test_the_public_rule_fails_for_three_faces() -> None:
-    """The public code's rule, written out: face 2 hears clips 1 and 3, but not its own."""
+    """The public code's rule, written out: face 2 attends to clips 1 and 3, but not its own."""
     own = torch.eye(3, dtype=torch.bool)
     negated_and_reversed = ~own.flip(1)
     assert not negated_and_reversed[1, 1] and negated_and_reversed[1, 0] and negated_and_reversed[1, 2]

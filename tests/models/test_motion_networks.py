@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fantasyportrait.models.motion_adapter import FEATURE_GROUPS, MotionAdapter
+from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_encoder import CropEncoder, MotionEncoder
 from fantasyportrait.models.shapes import adapter_shapes, encoder_shapes, full_config
+from fantasyportrait.schema.motion_code import FEATURE_GROUPS
 from fantasyportrait.testing.tiny import tiny_adapter, tiny_encoder
 
 SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim": 16}

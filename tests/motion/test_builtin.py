@@ -23,9 +23,9 @@ from fantasyportrait.faces.mesh import (
 )
 from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.keyframe_motions import KEYFRAME_MOTIONS
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.face_motion import FaceMotion
 
 RATE = Fraction(25)
 STEP_CM = 1.3  # of any point in 1/25 s: the quickest part is the jaw's end in speech

@@ -13,6 +13,7 @@ STAYS = np.zeros(4)
 def test_excursion_is_a_share_of_the_first_box_and_limited() -> None:
     boxes = np.array([[100, 100, 200, 300], [90, 100, 190, 310], [100, 20, 290, 300]], float)
     np.testing.assert_allclose(box_margins(boxes), [0.1, 0.25, 0.25, 0.05])
+    np.testing.assert_allclose(box_margins(boxes, mirror=True), [0.25, 0.25, 0.1, 0.05])
     np.testing.assert_array_equal(box_margins(boxes[:1]), STAYS)
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.geometry import bounding_box
-from fantasyportrait.faces.face import Face, HeadPose, Track
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_indices
-from fantasyportrait.motion.face_motion import FaceMotion
 from fantasyportrait.motion.from_track import motion_from_track
+from fantasyportrait.schema.face import Face, HeadPose, Track
+from fantasyportrait.schema.face_motion import FaceMotion
 from tests.faces.factories import turned_track
 
 YAWS = [20.0, 14.0, -3.0, 9.0, 30.0, -25.0]

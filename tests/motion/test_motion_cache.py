@@ -10,10 +10,10 @@ import pytest
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE
-from fantasyportrait.faces.face import Track
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.motion.motion_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.schema.face import Track
 from tests.faces.factories import made_track
 from tests.factories_media import counting, make_clip
 

@@ -7,11 +7,11 @@ import pytest
 
 from fantasyportrait.core.geometry import estimate_similarity
 from fantasyportrait.engines.base import canonical_face
-from fantasyportrait.faces.face import Track
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening
 from fantasyportrait.motion.blendshapes import blendshape_basis, blendshape_indices
 from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.motion.neutral import close_mouth, without_expression
+from fantasyportrait.schema.face import Track
 
 
 @pytest.fixture(scope="module")

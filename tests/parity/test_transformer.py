@@ -11,13 +11,15 @@ from torch.nn import functional
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.motion.face_map import box_margins, box_region, expanded_box, face_map
-from fantasyportrait.pipelines.motion_inputs import (
+from fantasyportrait.pipelines.motion_conditioning import (
     DrivenFace,
-    MotionInputs,
+    MotionConditioning,
     face_attention_mask,
-    motion_inputs,
+    motion_conditioning,
     token_labels,
 )
+from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 from tests.parity.cases import Cases
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -38,8 +40,8 @@ def context(case: Arrays, text: str = "text") -> dict[str, torch.Tensor]:
     }
 
 
-def driven(case: Arrays, count: int) -> list[DrivenFace]:
-    return [DrivenFace(face + 1, torch.from_numpy(case[f"features_face_{face}"])[0]) for face in range(count)]
+def driven(case: Arrays, count: int) -> list[DrivenFace[MotionCode]]:
+    return [tiny_driven_face(face + 1, case[f"features_face_{face}"][0]) for face in range(count)]
 
 
 def box_labels(case: Arrays) -> torch.Tensor:
@@ -47,14 +49,14 @@ def box_labels(case: Arrays) -> torch.Tensor:
     height, width = (8 * side for side in case["latents"].shape[-2:])
     pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
     regions = [box_region(i, box, box_margins(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
-    return token_labels(torch.from_numpy(face_map(regions)))
+    return token_labels(face_map(regions))
 
 
 @torch.no_grad()
 def velocity(
     model: FantasyPortraitTransformer3DModel,
     case: Arrays,
-    motion: MotionInputs | None,
+    motion: MotionConditioning | None,
     timestep: int,
     scale: float = 1.0,
 ) -> NDArray[np.float32]:
@@ -73,14 +75,16 @@ def velocity(
 
 
 @torch.no_grad()
-def motion_of(adapter: MotionAdapter, faces: Sequence[DrivenFace], labels: torch.Tensor) -> MotionInputs:
-    found = motion_inputs(adapter, faces, labels)
+def motion_of(
+    adapter: MotionAdapter, faces: Sequence[DrivenFace[MotionCode]], labels: torch.Tensor
+) -> MotionConditioning:
+    found = motion_conditioning(adapter, faces, labels)
     assert found is not None
     return found
 
 
 def alone(case: Arrays) -> torch.Tensor:
-    """One face to which the whole picture listens."""
+    """One face to which the whole picture attends."""
     return torch.ones([side // 2 for side in case["latents"].shape[-2:]], dtype=torch.long)
 
 
@@ -112,9 +116,9 @@ def test_grown_boxes(case: Arrays) -> None:
 
 
 def test_who_listens_to_whom(case: Arrays) -> None:
-    hears = face_attention_mask(box_labels(case), [1, 2]).numpy()
+    attends = face_attention_mask(box_labels(case), [1, 2]).numpy()
     for frame in case["two_faces_listens_to"]:
-        np.testing.assert_array_equal(hears, frame)
+        np.testing.assert_array_equal(attends, frame)
 
 
 def test_two_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:

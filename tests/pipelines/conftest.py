@@ -8,11 +8,14 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
 from numpy.typing import NDArray
 
-from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.testing.tiny import tiny_adapter, tiny_base, tiny_transformer
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 HEIGHT, WIDTH = 64, 96
+FaceMap = NDArray[np.int64]
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +52,14 @@ def image() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def two_places() -> torch.Tensor:
+def two_places() -> FaceMap:
     """A face map: face 1 on the left, face 2 on the right, background between."""
-    places = torch.zeros(HEIGHT, WIDTH, dtype=torch.long)
+    places = np.zeros((HEIGHT, WIDTH), np.int64)
     places[:, :32], places[:, 64:] = 1, 2
     return places
 
 
-def driven(face: int, frames: int, seed: int = 0) -> DrivenFace:
+def driven(face: int, frames: int, seed: int = 0) -> DrivenFace[MotionCode]:
     """A face with random features."""
-    return DrivenFace(face, torch.randn(frames, 554, generator=torch.Generator().manual_seed(seed + face)))
+    features = torch.randn(frames, 554, generator=torch.Generator().manual_seed(seed + face))
+    return tiny_driven_face(face, features.numpy())

@@ -22,7 +22,7 @@ from fantasyportrait.pipelines.prompt_encoder import PromptEncoder
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from tests.factories_gguf import write_gguf
-from tests.pipelines.conftest import driven
+from tests.pipelines.conftest import FaceMap, driven
 
 CPU = RuntimeConfig(device="cpu")
 RESIDENT = get_profile("resident")
@@ -53,7 +53,7 @@ def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
 
 
 def test_precision_is_the_transformers_only(
-    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+    model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
 ) -> None:
     pipeline = load_pipeline(
         ModelFiles(model.folder), RuntimeConfig(device="cpu", precision="bfloat16"), RESIDENT, tmp_path
@@ -67,7 +67,7 @@ def test_precision_is_the_transformers_only(
     assert 0 < (rough - exact).abs().mean() < 0.05
 
 
-def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
+def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path) -> None:
     """The package's own names are where diffusers looks for its classes."""
     loaded = fantasyportrait.FantasyPortraitPipeline.from_pretrained(model.folder)
     loaded.set_progress_bar_config(disable=True)
@@ -80,7 +80,7 @@ def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places
         fantasyportrait.Nothing  # noqa: B018
 
 
-def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path) -> None:
+def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path) -> None:
     """GGUF in original Wan names; motion attention stays as it is, nothing is left on the meta device."""
     plain = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     state = plain.transformer.state_dict()
@@ -96,7 +96,7 @@ def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places:
 
 
 def test_a_step_distilled_lora_in_the_hubs_layout(
-    model: WanModel, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path
+    model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
 ) -> None:
     """Original Wan names, as lightx2v's file has them; switching it off gives the old numbers back."""
     pipeline = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)

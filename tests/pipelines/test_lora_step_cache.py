@@ -24,7 +24,7 @@ from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.testing.tiny import tiny_lora
 from tests.factories_gguf import write_gguf
-from tests.pipelines.conftest import driven
+from tests.pipelines.conftest import FaceMap, driven
 
 Pixels = NDArray[np.uint8]
 Latents = Callable[..., torch.Tensor]
@@ -46,7 +46,7 @@ def lora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def latents(image: Pixels, two_places: torch.Tensor) -> Latents:
+def latents(image: Pixels, two_places: FaceMap) -> Latents:
     """What three steps make of two driven faces, two passes each, in a picture of half the size."""
     small, places = image[::2, ::2], two_places[::2, ::2]
 

@@ -19,10 +19,10 @@ from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.pipelines.denoising import max_passes, prepare_windows
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
-from fantasyportrait.pipelines.motion_inputs import DrivenFace, MotionInputs
+from fantasyportrait.pipelines.motion_conditioning import MotionConditioning
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.rank_loop import LoadCommand, run_rank
-from fantasyportrait.pipelines.video_sampling import FaceJob, VideoJob
+from fantasyportrait.pipelines.video_sampling import VideoJob
 from fantasyportrait.runtime.process_group import (
     ParallelMode,
     ProcessGroup,
@@ -33,6 +33,8 @@ from fantasyportrait.runtime.process_group import (
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.regions import Regions
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 from tests.processes import start_processes
 
 CPU = torch.device("cpu")
@@ -45,10 +47,11 @@ def job(frames: int = 9, height: int = 64, guidance: Guidance = Guidance(), **ch
     for face in (1, 2, 3):
         face_map[:, 32 * (face - 1) : 32 * (face - 1) + 16] = face
     features = np.random.default_rng(0).normal(size=(3, frames, 554)).astype(np.float32)
-    groups = {"head_pose": False, "eyes": False, "emotion": False}
-    faces = tuple(FaceJob(n + 1, rows, 1.0, groups if n == 1 else {}) for n, rows in enumerate(features))
+    mouth = Regions(head=False, eyes=False, emotion=False)
+    faces = [tiny_driven_face(number, rows) for number, rows in enumerate(features, 1)]
+    faces[1] = replace(faces[1], regions=mouth)
     pixels = np.random.default_rng(1).integers(0, 255, (height, 96, 3), np.uint8)
-    return VideoJob(pixels, faces, face_map, frames, steps=2, guidance=guidance, **changes)
+    return VideoJob(pixels, tuple(faces), face_map, frames, steps=2, guidance=guidance, **changes)
 
 
 LAST = job(seed=99)
@@ -69,9 +72,8 @@ TOKENS_JOBS = {
 def latents(
     pipeline: FantasyPortraitPipeline, one: VideoJob, step_end: StepEnd | None = None, cancel: CancelToken | None = None
 ) -> torch.Tensor:
-    faces = [DrivenFace(f.face, torch.from_numpy(f.features), f.strength, f.groups) for f in one.faces]
     return pipeline(
-        one.pixels, faces, torch.from_numpy(one.face_map), num_frames=one.frames, num_inference_steps=one.steps,
+        one.pixels, one.faces, one.face_map, num_frames=one.frames, num_inference_steps=one.steps,
         guidance=one.guidance, batch_passes=one.batch_passes, max_window_frames=one.max_window_frames,
         generator=torch.Generator().manual_seed(one.seed), callback_on_step_end=step_end, cancel=cancel,
         output_type="latent",
@@ -231,9 +233,9 @@ def test_motion_waits_where_it_is_reached_soonest(
 ) -> None:
     """Of one window on the device; of several in pinned memory, in the transformer's numbers."""
     one = job(frames=97, height=32, max_window_frames=81)
-    faces = [DrivenFace(f.face, torch.from_numpy(f.features)) for f in one.faces]
+    faces = [replace(face, regions=Regions()) for face in one.faces]
     with torch.no_grad():
-        windows = pipeline._plan(one.pixels, faces, torch.from_numpy(one.face_map), 97, 81)
+        windows = pipeline._plan(one.pixels, faces, one.face_map, 97, 81)
     pinned: list[torch.Tensor] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
@@ -241,7 +243,7 @@ def test_motion_waits_where_it_is_reached_soonest(
     ready = prepare_windows(windows, card, torch.bfloat16)
     assert len(windows) == 2 and len(pinned) == 6
     for before, after in zip(windows, ready, strict=True):
-        assert isinstance(after.motion, MotionInputs) and isinstance(before.motion, MotionInputs)
+        assert isinstance(after.motion, MotionConditioning) and isinstance(before.motion, MotionConditioning)
         assert torch.equal(after.motion.tokens, before.motion.tokens.bfloat16())
     (alone,) = prepare_windows(windows[:1], card, torch.bfloat16)
     assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == card

@@ -1,15 +1,21 @@
 """Windows, weights, guidance and masks: the rules that the pipeline is built from."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
 
 from fantasyportrait.models.token_windows import latent_frames, token_windows
 from fantasyportrait.pipelines.colour_match import ColourMatch
-from fantasyportrait.pipelines.motion_inputs import face_attention_mask, motion_inputs, token_labels
+from fantasyportrait.pipelines.motion_conditioning import face_attention_mask, motion_conditioning, token_labels
 from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
+from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.testing.tiny import tiny_adapter
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 from tests.pipelines.conftest import driven
 
 
@@ -91,7 +97,7 @@ def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) 
     generator = torch.Generator().manual_seed(seed)
     blocks = torch.randint(0, 4, (4 * rows, 4 * columns), generator=generator)
     places = blocks.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    labels = token_labels(places)
+    labels = token_labels(places.numpy())
     for row in range(rows):
         for column in range(columns):
             patch = places[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
@@ -101,53 +107,71 @@ def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) 
             most = counts[label - 1] == max(counts)
             # Or the only token of a face that has nowhere more pixels than others.
             assert label == 0 or most or (counts[label - 1] > 0 and (labels == label).sum() == 1)
-    hears = face_attention_mask(labels, [1, 2, 3])
-    assert (hears.sum(dim=1)[labels.flatten() > 0] == 1).all() and hears[labels.flatten() == 0].all()
+    attends = face_attention_mask(labels, [1, 2, 3])
+    assert (attends.sum(dim=1)[labels.flatten() > 0] == 1).all() and attends[labels.flatten() == 0].all()
 
 
 def test_a_face_that_peeps_out_keeps_a_token() -> None:
     """Four columns of face 2 beside face 1's, in tokens of which face 1 has more: it gets its best one, once."""
-    places = torch.zeros(48, 48, dtype=torch.long)
+    places = np.zeros((48, 48), np.int32)
     places[:, :44] = 1
     places[10:40, 44:] = 2
     labels = token_labels(places)
     assert (labels == 2).sum() == 1 and labels[1, 2] == 2
-    swallowed = torch.ones(16, 16, dtype=torch.long)
+    swallowed = np.ones((16, 16), np.int32)
     swallowed[:, 15] = 2
     assert token_labels(swallowed).tolist() == [[1]], "one token cannot be two faces'"
 
 
 def test_one_pixel_of_a_face_makes_the_token_its_own() -> None:
-    places = torch.zeros(32, 32, dtype=torch.long)
+    places = np.zeros((32, 32), np.int32)
     places[16, 16] = 2
     assert token_labels(places).tolist() == [[0, 0], [0, 2]]
 
 
 def test_a_face_map_off_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
-        token_labels(torch.zeros(20, 32))
+        token_labels(np.zeros((20, 32), np.int32))
 
 
 @torch.no_grad()
 def test_switched_off_groups_are_masked_not_zeroed() -> None:
     """Their tokens stay as they are and nobody may attend to them; the filling zeros of the first frame stay."""
-    from dataclasses import replace
-
     adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face = driven(1, 9)
-    whole = motion_inputs(adapter, [face], labels)
-    no_mouth = motion_inputs(adapter, [replace(face, groups={"mouth": False}, strength=0.5)], labels)
+    whole = motion_conditioning(adapter, [face], labels)
+    no_mouth = motion_conditioning(adapter, [replace(face, regions=Regions(mouth=False), strength=0.5)], labels)
     assert whole.mask is None and torch.equal(whole.tokens, no_mouth.tokens)
     groups = ["filling" if token >= 24 else adapter.token_groups[token] for token in range(97)]
     assert groups.count("mouth") == 1 + 16 and groups.count("emotion") == 1 + 4
     assert no_mouth.mask[0, 0, 0].tolist() == [group != "mouth" for group in groups]
     assert (no_mouth.scale == 0.5).all() and (whole.scale == 1).all()
-    assert motion_inputs(adapter, [], labels) is None
+    assert motion_conditioning(adapter, [], labels) is None
+
+
+@torch.no_grad()
+def test_a_frame_plays_its_row_of_the_motion() -> None:
+    adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
+    face, rows = driven(1, 7), np.array([6, 0, 3, 3, 1, 5, 2, 4, 6])
+    played = motion_conditioning(adapter, [replace(face, rows=rows)], labels)
+    gathered = motion_conditioning(adapter, [tiny_driven_face(1, face.motion.features[rows])], labels)
+    assert torch.equal(played.tokens, gathered.tokens)
+    assert not torch.equal(played.tokens, motion_conditioning(adapter, [driven(1, 9)], labels).tokens)
+
+
+@torch.no_grad()
+def test_a_face_without_a_motion_is_left_to_the_model() -> None:
+    adapter, labels = tiny_adapter(), torch.tensor([[1, 2]])
+    free = DrivenFace(driven(2, 9).face)
+    alone, both = (motion_conditioning(adapter, faces, labels) for faces in ([driven(1, 9)], [driven(1, 9), free]))
+    assert torch.equal(alone.tokens, both.tokens) and torch.equal(alone.mask, both.mask)
+    assert both.mask.shape == (1, 1, 2, 97) and not both.mask[0, 0, 1].any()
+    assert motion_conditioning(adapter, [free], labels) is None
 
 
 def test_faces_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="same number of frames"):
-        motion_inputs(tiny_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
+        motion_conditioning(tiny_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
 
 
 def test_colour_returns_to_the_portrait() -> None:

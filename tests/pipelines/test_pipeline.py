@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
-from fantasyportrait.pipelines.motion_inputs import DrivenFace
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.guidance import Guidance
-from tests.pipelines.conftest import HEIGHT, WIDTH, driven
+from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.schema.regions import Regions
+from tests.pipelines.conftest import HEIGHT, WIDTH, FaceMap, driven
 
 Pixels = NDArray[np.uint8]
 
 
-def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: torch.Tensor | None, **changes: object) -> Pixels:
+def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None, **changes: object) -> Pixels:
     given = {
         "driven": [driven(1, 9), driven(2, 9)],
         "num_frames": 9,
@@ -29,7 +31,7 @@ def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: torch.Tensor |
     return pipeline(image, face_map=places, **given).frames
 
 
-def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     frames = run(pipeline, image, two_places)
     assert frames.shape == (1, 9, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
     assert frames.std() > 1
@@ -40,7 +42,7 @@ def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: to
 
 @pytest.mark.parametrize("guidance", [Guidance(1, 4), Guidance(5, 4), Guidance(1, 1), Guidance(5, 1)])
 def test_batched_passes_equal_separate_ones(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, guidance: Guidance
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, guidance: Guidance
 ) -> None:
     separate, batched = (
         run(pipeline, image, two_places, guidance=guidance, batch_passes=batch, output_type="latent")
@@ -49,22 +51,22 @@ def test_batched_passes_equal_separate_ones(
     torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
 
 
-def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     def latents(**changes: object) -> torch.Tensor:
         return run(pipeline, image, two_places, output_type="latent", **changes)
 
     plain, one = latents(), driven(1, 9)
 
-    def changes(first: DrivenFace, second: DrivenFace) -> tuple[float, float]:
+    def changes(first: DrivenFace[MotionCode], second: DrivenFace[MotionCode]) -> tuple[float, float]:
         """The mean change of the latents at face 1 and at face 2."""
         change = (latents(driven=[first, second]) - plain).abs()
         return float(change[..., :4].mean()), float(change[..., 8:].mean())
 
     at_first, at_second = changes(one, driven(2, 9, seed=7))
     assert at_second > at_first
-    off = dict.fromkeys(("head_pose", "eyes", "emotion", "mouth"), False)
+    off = Regions(head=False, eyes=False, emotion=False, mouth=False)
     moved = []
-    for change in (replace(one, strength=0.5), replace(one, groups={"mouth": False}), replace(one, groups=off)):
+    for change in (replace(one, strength=0.5), replace(one, regions=Regions(mouth=False)), replace(one, regions=off)):
         at_first, at_second = changes(change, driven(2, 9))
         assert at_first > at_second
         moved.append(at_first)
@@ -90,7 +92,7 @@ def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipel
 
 
 def test_prompts_need_no_text_encoder_where_their_rows_are_given(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with_encoder = run(pipeline, image, two_places, output_type="latent")
     row = pipeline.encode_prompt("")[0, :1]
@@ -104,7 +106,7 @@ def test_prompts_need_no_text_encoder_where_their_rows_are_given(
 
 
 def test_a_prompt_and_a_negative_prompt_are_read(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     def latents(**changes: object) -> torch.Tensor:
         return run(pipeline, image, two_places, output_type="latent", guidance=Guidance(3, 4), **changes)
@@ -170,7 +172,7 @@ def test_stream_decodes_when_asked(pipeline: FantasyPortraitPipeline, image: Pix
     assert counts == [1, 4, 4]
 
 
-def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     faces = [driven(1, 201), driven(2, 201)]
     lengths = []
     pipeline.transformer.register_forward_pre_hook(
@@ -195,14 +197,14 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     ],
 )
 def test_what_does_not_fit_is_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, changes: dict, words: str
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, changes: dict, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         run(pipeline, image, two_places, **changes)
 
 
 def test_a_face_that_is_not_on_the_map_is_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with pytest.raises(RequestError, match="face 3 is driven but others cover it"):
         run(pipeline, image, two_places, driven=[driven(3, 9)])
@@ -210,7 +212,7 @@ def test_a_face_that_is_not_on_the_map_is_refused(
 
 @pytest.mark.parametrize("config", [PyramidAttentionBroadcastConfig, FasterCacheConfig])
 def test_caches_that_mix_passes_are_refused(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor, config: type
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, config: type
 ) -> None:
     def timestep() -> int:
         return 500
@@ -222,14 +224,16 @@ def test_caches_that_mix_passes_are_refused(
             run(pipeline, image, two_places, batch_passes=batch)
 
 
-def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: torch.Tensor) -> None:
+def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     """A mask for each latent frame only where groups are off."""
-    from fantasyportrait.pipelines.motion_inputs import motion_inputs, token_labels
+    from fantasyportrait.pipelines.motion_conditioning import motion_conditioning, token_labels
 
     labels = token_labels(two_places)
     faces = [driven(1, 17), driven(2, 17)]
-    whole = motion_inputs(pipeline.motion_adapter, faces, labels)
-    off = motion_inputs(pipeline.motion_adapter, [faces[0], replace(faces[1], groups={"eyes": False})], labels)
+    whole = motion_conditioning(pipeline.motion_adapter, faces, labels)
+    off = motion_conditioning(
+        pipeline.motion_adapter, [faces[0], replace(faces[1], regions=Regions(eyes=False))], labels
+    )
     assert whole.mask.shape[:2] == (1, 1) and off.mask.shape[:2] == (1, 5)
 
 

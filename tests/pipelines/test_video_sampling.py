@@ -14,9 +14,10 @@ from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_sampling
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_sampling import FaceJob, Fixed, VideoJob, sample_video
+from fantasyportrait.pipelines.video_sampling import Fixed, VideoJob, sample_video
 from fantasyportrait.schema.events import Message, MessageCallback
 from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def job(frames: int, max_window_frames: int = 201) -> VideoJob:
     pixels = np.full((32, 48, 3), 120, np.uint8)
     return VideoJob(
         pixels,
-        (FaceJob(1, features),),
+        (tiny_driven_face(1, features),),
         places,
         frames,
         steps=1,

@@ -17,7 +17,7 @@ from fantasyportrait.pipelines import loading
 from fantasyportrait.pipelines.loading import ModelFiles
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.rank_loop import LoadCommand
-from fantasyportrait.pipelines.video_sampling import FaceJob, VideoJob, sample_video
+from fantasyportrait.pipelines.video_sampling import VideoJob, sample_video
 from fantasyportrait.planning import machine as machine_module, pipeline_manager as pipeline_manager_module
 from fantasyportrait.planning.pipeline_manager import PipelineManager
 from fantasyportrait.planning.planner import STEP_TIME_LOG, ExecutionPlan, Planner
@@ -28,6 +28,7 @@ from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.events import Message
+from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 SIZE = Workload(48, 32, 9, steps=3)
 LOWER = {"resident": "stream", "stream": "stream-disk"}
@@ -73,7 +74,7 @@ def job(steps: int = 3) -> VideoJob:
     places = np.zeros((32, 48), np.int32)
     places[:, :16] = 1
     features = np.random.default_rng(0).normal(size=(9, 554)).astype(np.float32)
-    return VideoJob(np.full((32, 48, 3), 120, np.uint8), (FaceJob(1, features),), places, 9, steps=steps)
+    return VideoJob(np.full((32, 48, 3), 120, np.uint8), (tiny_driven_face(1, features),), places, 9, steps=steps)
 
 
 def video(pipeline_manager: PipelineManager, messages: list[Message]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.preview.engine import Part
+from fantasyportrait.schema.driven_face import DrivenFace
 from tests.preview.scene import Scene
 
 SHEET = Path(__file__).parent / "golden" / "sheet.png"
@@ -27,11 +27,11 @@ def draw_sheet(scene: Scene) -> NDArray[np.uint8]:
     rows = []
     for name, index, frames in _ROWS:
         face = scene.faces[index]
-        part = Part(face, scene.motion(name, _COUNT), rows=np.array(frames))
+        driven = DrivenFace(face, scene.motion(name, _COUNT), rows=np.array(frames))
         x, y = face.landmarks[4, :2].astype(int)
         half = int(0.85 * np.ptp(face.landmarks[:, 1]))
         top, left = max(y - half, 0), max(x - half, 0)
-        crops = [frame[top : y + half, left : x + half] for frame in scene.frames([part], len(frames))]
+        crops = [frame[top : y + half, left : x + half] for frame in scene.frames([driven], len(frames))]
         rows.append(np.hstack([cv2.resize(crop, (CELL, CELL), interpolation=cv2.INTER_AREA) for crop in crops]))
     return np.vstack(rows)
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import bounding_box, estimate_similarity
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.face import MaskedFace
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, LandmarkNet, head_pose
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace
 from fantasyportrait.motion.builtin import builtin_motion
-from fantasyportrait.motion.face_motion import FaceMotion
-from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.preview.engine import render
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face import MaskedFace
+from fantasyportrait.schema.face_motion import FaceMotion
 
 RATE = Fraction(25)
 SIZE = (512, 288)
@@ -42,9 +43,9 @@ class Scene:
         """A built-in motion at 25 frames a second."""
         return builtin_motion(name, frames, RATE, self.canonical)
 
-    def frames(self, parts: Sequence[Part], count: int) -> NDArray[np.uint8]:
+    def frames(self, driven: Sequence[DrivenFace[FaceMotion]], count: int) -> NDArray[np.uint8]:
         """All frames (T, H, W, 3) of a render."""
-        return np.stack(list(render(self.photo, parts, count, self.canonical)))
+        return np.stack(list(render(self.photo, driven, count, self.canonical)))
 
     def neighbourhood(self, face: MaskedFace) -> NDArray[np.bool_]:
         """True (H, W) within 0.6 face heights of the face's head: farther no head travels."""

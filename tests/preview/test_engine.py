@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
-from fantasyportrait.faces.face import MaskedFace
-from fantasyportrait.motion.face_motion import Regions
 from fantasyportrait.preview import engine
-from fantasyportrait.preview.engine import Part, render
+from fantasyportrait.preview.engine import render
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face import MaskedFace
+from fantasyportrait.schema.face_motion import FaceMotion
+from fantasyportrait.schema.regions import Regions
 from tests.preview.scene import Scene, gap, made_face
 
 
@@ -35,9 +37,9 @@ def crowd(scene: Scene) -> tuple[Scene, MaskedFace, MaskedFace]:
     return replace(scene, photo=photo, faces=(behind, front)), behind, front
 
 
-def acts(scene: Scene, *names: str, count: int = 12) -> list[Part]:
+def acts(scene: Scene, *names: str, count: int = 12) -> list[DrivenFace[FaceMotion]]:
     """Parts for both people."""
-    return [Part(face, scene.motion(name, count)) for face, name in zip(scene.faces, names, strict=True)]
+    return [DrivenFace(face, scene.motion(name, count)) for face, name in zip(scene.faces, names, strict=True)]
 
 
 @pytest.mark.parametrize("name", BUILTIN_MOTIONS)
@@ -51,21 +53,21 @@ def test_frames_have_the_photo_s_shape_and_leave_the_rest_alone(name: str, scene
 
 
 def test_still_faces_are_the_photo_exactly(scene: Scene) -> None:
-    still = [Part(scene.faces[0]), Part(scene.faces[1], scene.motion("shake", 4), strength=0.0)]
-    for parts in (still, still[:1], []):
-        for frame in scene.frames(parts, 4):
+    still = [DrivenFace(scene.faces[0]), DrivenFace(scene.faces[1], scene.motion("shake", 4), strength=0.0)]
+    for driven in (still, still[:1], []):
+        for frame in scene.frames(driven, 4):
             np.testing.assert_array_equal(frame, scene.photo)
 
 
 def test_rows_choose_the_motion_s_frames(scene: Scene) -> None:
     motion, rows = scene.motion("talk", 12), np.array([3, 0, 3, 7, 3])
-    played = scene.frames([Part(scene.faces[0], motion, rows=rows)], len(rows))
-    np.testing.assert_array_equal(played, scene.frames([Part(scene.faces[0], motion)], 12)[rows])
+    played = scene.frames([DrivenFace(scene.faces[0], motion, rows=rows)], len(rows))
+    np.testing.assert_array_equal(played, scene.frames([DrivenFace(scene.faces[0], motion)], 12)[rows])
 
 
 def test_a_resting_motion_hardly_changes_the_photo(scene: Scene) -> None:
-    parts = [Part(face, scene.motion("idle", 1)) for face in scene.faces]
-    away = np.abs(scene.frames(parts, 1)[0].astype(int) - scene.photo)
+    driven = [DrivenFace(face, scene.motion("idle", 1)) for face in scene.faces]
+    away = np.abs(scene.frames(driven, 1)[0].astype(int) - scene.photo)
     assert away.mean() < 0.6 and np.percentile(away, 99) < 12
 
 
@@ -81,10 +83,10 @@ def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
 
 
 def test_two_renders_are_equal_and_the_order_of_parts_does_not_matter(scene: Scene) -> None:
-    parts = acts(scene, "sing", "wink")
-    once = scene.frames(parts, 12)
-    np.testing.assert_array_equal(once, scene.frames(parts, 12))
-    np.testing.assert_array_equal(once, scene.frames(parts[::-1], 12))
+    driven = acts(scene, "sing", "wink")
+    once = scene.frames(driven, 12)
+    np.testing.assert_array_equal(once, scene.frames(driven, 12))
+    np.testing.assert_array_equal(once, scene.frames(driven[::-1], 12))
 
 
 def test_the_photo_is_not_written_to_and_frames_are_their_own(scene: Scene) -> None:
@@ -110,9 +112,9 @@ def test_frames_are_drawn_one_at_a_time_and_cancel_stops_before_the_next(
         draw(actor, canvas, photo, frame)
 
     monkeypatch.setattr(engine._MovingHead, "draw", counted)
-    parts = [Part(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]
+    driven = [DrivenFace(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]
     token = CancelToken()
-    stream = render(scene.photo, parts, many, scene.canonical, token)
+    stream = render(scene.photo, driven, many, scene.canonical, token)
     next(stream)
     next(stream)
     assert drawn == [0, 0, 1, 1]
@@ -129,7 +131,7 @@ def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:
     mouth = np.s_[0, y - 12 : y + 18, x - 14 : x + 14]
     still = Regions(head=False, eyes=False, emotion=False, mouth=False)
     shut, open_ = (
-        scene.frames([Part(face, motion, regions=each, rows=widest)], 1)[mouth].astype(int)
+        scene.frames([DrivenFace(face, motion, regions=each, rows=widest)], 1)[mouth].astype(int)
         for each in (still, replace(still, mouth=True))
     )
     rest = scene.photo[mouth[1:]].astype(int)
@@ -141,8 +143,8 @@ def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, MaskedFace, MaskedFa
     assert (scene.neighbourhood(behind) & (front.mask > 0)).any(), "they overlap"
     solid = front.mask == 255
     motion = scene.motion("shake", 30)
-    for parts in ([Part(behind, motion), Part(front)], [Part(front), Part(behind, motion)]):
-        frames = scene.frames(parts, 30)
+    for driven in ([DrivenFace(behind, motion), DrivenFace(front)], [DrivenFace(front), DrivenFace(behind, motion)]):
+        frames = scene.frames(driven, 30)
         np.testing.assert_array_equal(frames[:, solid], np.broadcast_to(scene.photo[solid], frames[:, solid].shape))
         assert (frames[:, behind.mask == 255] != scene.photo[behind.mask == 255]).any()
 
@@ -150,7 +152,7 @@ def test_the_nearer_head_stays_in_front(crowd: tuple[Scene, MaskedFace, MaskedFa
 def test_the_nearer_head_moves_before_a_still_one(crowd: tuple[Scene, MaskedFace, MaskedFace]) -> None:
     scene, behind, front = crowd
     motion = scene.motion("nod", 20)
-    frames = scene.frames([Part(front, motion), Part(behind)], 20)
+    frames = scene.frames([DrivenFace(front, motion), DrivenFace(behind)], 20)
     x, y = front.landmarks[4, :2].astype(int)
     assert frames[:, y - 5 : y + 5, x - 5 : x + 5].std(axis=0).max() > 3
     untouched = (behind.mask == 255) & ~scene.neighbourhood(front)
@@ -163,8 +165,8 @@ def test_heads_over_the_photo_s_edge_are_drawn(corner: tuple[int, int], scene: S
     landmarks = scene.canonical.points * 7 + np.array([*corner, 0], np.float32)
     face = made_face(landmarks.astype(np.float32), photo.shape[:2])
     for absolute in (False, True):
-        part = Part(face, scene.motion("laugh", 8), 2.0, absolute=absolute)
-        frames: list[NDArray[np.uint8]] = list(render(photo, [part], 8, scene.canonical))
+        driven = DrivenFace(face, scene.motion("laugh", 8), 2.0, absolute=absolute)
+        frames: list[NDArray[np.uint8]] = list(render(photo, [driven], 8, scene.canonical))
         assert len(frames) == 8 and all(frame.shape == photo.shape for frame in frames)
 
 
@@ -176,7 +178,7 @@ def test_a_head_cut_off_by_the_photo_s_edge_leaves_no_gap_there(scene: Scene) ->
         landmarks=scene.faces[0].landmarks - np.array([left - 8, top - 8, 0], np.float32),
         mask=scene.faces[0].mask[top - 8 : bottom + 15, left - 8 : right + 8],
     )
-    frames = list(render(photo, [Part(face, scene.motion("nod", 40))], 40, scene.canonical))
+    frames = list(render(photo, [DrivenFace(face, scene.motion("nod", 40))], 40, scene.canonical))
     hair = face.mask[0] == 255
     assert hair.sum() > 20
     assert max(np.abs(frame[0, hair].astype(int) - photo[0, hair]).mean() for frame in frames) < 25

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.clip_tracking import track_clip
-from fantasyportrait.faces.face import Track
 from fantasyportrait.motion.blendshapes import blendshape_indices
 from fantasyportrait.motion.from_track import motion_from_track
-from fantasyportrait.preview.engine import Part
+from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face import Track
 from tests.faces.scenes import SIZE as CLIP_SIZE, write_clip
 from tests.preview.scene import FrameLandmarks, Scene, angles_of, correlation, gap, gaze
 
@@ -26,8 +26,8 @@ def seen(scene: Scene) -> dict[str, list[FrameLandmarks]]:
     """What the nets read in every other frame of a render of both faces, of motions by name."""
     found = {}
     for name in ("shake", "nod", "surprise", "yawn", "blink", "smile", "look_around"):
-        parts = [Part(face, scene.motion(name, COUNT), rows=ROWS) for face in scene.faces]
-        frames = scene.frames(parts, len(ROWS))
+        driven = [DrivenFace(face, scene.motion(name, COUNT), rows=ROWS) for face in scene.faces]
+        frames = scene.frames(driven, len(ROWS))
         found[name] = [FrameLandmarks.of(frames, face, scene.canonical) for face in scene.faces]
     return found
 
@@ -81,7 +81,7 @@ def driver(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Track:
     frames: list[NDArray[np.uint8]] = [
         np.ascontiguousarray(frame[y : y + height, x : x + width])
         for motion in (yawn, shake)
-        for frame in scene.frames([Part(face, motion)], 60)
+        for frame in scene.frames([DrivenFace(face, motion)], 60)
     ]
     frames = [
         cv2.copyMakeBorder(f, 0, height - f.shape[0], 0, width - f.shape[1], cv2.BORDER_REPLICATE) for f in frames
@@ -95,7 +95,7 @@ def test_a_filmed_face_drives_another(mirror: bool, absolute: bool, driver: Trac
     face = scene.faces[0]
     motion = motion_from_track(driver, scene.canonical, mirror=mirror, reference=face if absolute else None)
     assert motion.mouths is not None and len(motion) == 120
-    frames = scene.frames([Part(face, motion, absolute=absolute)], 120)
+    frames = scene.frames([DrivenFace(face, motion, absolute=absolute)], 120)
     reading = FrameLandmarks.of(frames, face, scene.canonical)
     played = angles_of(driver.landmarks, scene.canonical)[:, YAW] * (-1 if mirror else 1)
     assert correlation(reading.angles[:, YAW], played) > 0.9
@@ -109,7 +109,7 @@ def test_the_driver_s_mouth_is_pasted(driver: Track, scene: Scene) -> None:
     assert motion.mouths is not None
     green = replace(motion, mouths=np.where(np.arange(3) == 1, np.uint8(255), motion.mouths // 4))
     plain, coloured, drawn = (
-        scene.frames([Part(face, each, rows=widest)], 1)[0].astype(int)
+        scene.frames([DrivenFace(face, each, rows=widest)], 1)[0].astype(int)
         for each in (motion, green, replace(motion, mouths=None))
     )
     changed = np.argwhere(np.abs(coloured - plain).sum(axis=2) > 30)

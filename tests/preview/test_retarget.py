@@ -19,11 +19,12 @@ from fantasyportrait.faces.mesh import (
     mirrored_blendshapes,
     mirrored_points,
 )
-from fantasyportrait.motion.face_motion import FaceMotion, Regions
 from fantasyportrait.preview.region_weights import RegionWeights
 from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.face_motion import FaceMotion
+from fantasyportrait.schema.regions import Regions
 from tests.preview.scene import SIZE, Scene, still_motion
 
 Points = NDArray[np.float64]

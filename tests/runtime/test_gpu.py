@@ -8,7 +8,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.offload import apply_offload, resolve_device
 from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
-from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
+from tests.pipelines.conftest import FaceMap, base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
 
@@ -36,7 +36,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk", "sequential"])
 def test_the_cards_frames_are_the_cpus(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: Offload
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)
     apply_offload(pipeline, offload, resolve_device(RuntimeConfig()))
@@ -47,7 +47,7 @@ def test_the_cards_frames_are_the_cpus(
 
 
 def test_sequential_offload_holds_next_to_nothing(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap
 ) -> None:
     apply_offload(pipeline, "sequential", resolve_device(RuntimeConfig()))
     latents(pipeline, image, two_places)

@@ -16,7 +16,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.offload import apply_offload, check_runtime_config, onloaded, resolve_device, resolve_dtype
 from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
-from tests.pipelines.conftest import base_folder, driven, image, pipeline, two_places
+from tests.pipelines.conftest import FaceMap, base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
 
@@ -35,7 +35,7 @@ def size_of(module: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk"])
 def test_every_way_gives_the_same_frames(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, offload: Offload
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = frames(pipeline, image, two_places)
     apply_offload(pipeline, offload, CPU)
@@ -81,7 +81,7 @@ def resident(
 def test_only_what_works_is_resident(
     pipeline: FantasyPortraitPipeline,
     image: np.ndarray,
-    two_places: torch.Tensor,
+    two_places: FaceMap,
     resident: list[dict[str, int]],
 ) -> None:
     """While the transformer samples nothing else is there; while the VAE decodes the transformer is gone."""
@@ -117,7 +117,7 @@ def test_nothing_stays_after_a_stop(
 
 
 def test_nobody_of_ours_moves_an_offloaded_module(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The public code calls `dit.to("cuda")` after offload is set up, so that everything stays on the GPU."""
     apply_offload(pipeline, "model", CPU)
@@ -135,7 +135,7 @@ def test_nobody_of_ours_moves_an_offloaded_module(
 
 
 def test_sequential_offload_holds_one_layer_at_a_time(
-    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """accelerate's layer by layer offload of every component, with the CPU as the GPU: on meta until used."""
     expected = frames(pipeline, image, two_places)

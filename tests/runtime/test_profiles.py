@@ -19,7 +19,7 @@ from fantasyportrait.runtime import quantization
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.events import Message
-from tests.pipelines.conftest import driven, image, two_places
+from tests.pipelines.conftest import FaceMap, driven, image, two_places
 
 __all__ = ["image", "two_places"]  # fixtures
 
@@ -55,7 +55,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("without_a_card")
 def test_every_profile_makes_the_video(
-    files: ModelFiles, image: np.ndarray, two_places: torch.Tensor, tmp_path: Path, name: str, farthest: float
+    files: ModelFiles, image: np.ndarray, two_places: FaceMap, tmp_path: Path, name: str, farthest: float
 ) -> None:
     expected = latents(load(files, "resident", tmp_path), image, two_places)
     pipeline = load(files, name, tmp_path)

@@ -191,7 +191,7 @@ def test_a_far_start_is_sought(sandbox: SandboxDecoder, tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_the_same_sentence(sandbox: SandboxDecoder, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no clip\n" * 30)
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "saved.mp4").write_text('{"schema": 1, "portrait": "a.png", "cast": []}')
+    (tmp_path / "saved.mp4").write_text('{"schema": 2, "portrait": "a.png", "cast": []}')
     (tmp_path / "broken.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8 ")
     make_sound(tmp_path / "sound.wav", tone(0.2))
     make_clip(tmp_path / "a.wmv", [grey(3)] * 3, ClipSpec("wmv2", options=()))

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role, parse_role
+from fantasyportrait.schema.regions import Regions
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, R
         ("1=motion:nod#strength=0.5&mirror=on", Role(1, BuiltinSource("nod"), strength=0.5, mirror=True)),
         (
             "1=a.mp4#head=off&eyes=no&emotion=false&mouth=0",
-            Role(1, ClipSource(Path("a.mp4")), head=False, eyes=False, emotion=False, mouth=False),
+            Role(1, ClipSource(Path("a.mp4")), regions=Regions(False, False, False, False)),
         ),
     ],
 )
@@ -109,11 +110,13 @@ def test_a_source_may_be_text_or_a_path(source: Any, kept: object) -> None:
         (lambda: Role(1, 3), "source is 3: give a ClipSource"),
         (lambda: Role(1, ""), "the source '' names no file"),
         (lambda: Role(1, "motion:smle"), "did you mean smile?"),
+        (lambda: Role(1, None, regions="mouth"), "regions of face 1 is 'mouth': give a Regions"),  # type: ignore[arg-type]
+        (lambda: Regions(mouth=1), "the region mouth is 1: give true or false"),  # type: ignore[arg-type]
         (lambda: ClipSource(""), "path is ''"),
         (lambda: ClipSource(7), "path is 7: give a path"),
     ],
 )
-def test_a_wrong_source_is_refused_in_words(make: Callable[[], object], words: str) -> None:
+def test_a_wrong_role_is_refused_in_words(make: Callable[[], object], words: str) -> None:
     with pytest.raises(RequestError) as caught:
         make()
     assert words in str(caught.value)

@@ -17,6 +17,7 @@ from fantasyportrait.media.request_files import REQUEST_KEY, check_embedded, loa
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.schema.sound_file import SoundFile, parse_sound_file
 from fantasyportrait.schema.timeline import FillMode
@@ -38,10 +39,7 @@ roles = st.builds(
     st.integers(1, 99),
     st.none() | clips | st.sampled_from(sorted(BUILTIN_MOTIONS)).map(BuiltinSource),
     st.floats(0, 2),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
+    st.builds(Regions, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     st.booleans(),
 )
 requests = st.builds(
@@ -246,15 +244,20 @@ def test_a_picture_in_memory_is_part_of_a_request_but_not_of_its_json() -> None:
         ("{", "not JSON"),
         ("[]", "must be an object"),
         ("[" * 100_000, "not JSON"),
-        ('{"schema": 2}', "schema 2"),
-        ('{"schema": 1}', "portrait"),
-        ('{"schema": 1, "colour": 3}', "unknown key 'colour'"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [{"face": 1}]}', "source"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [{"face": 1, "source": "sleep"}]}', "source"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [{"face": 1, "source": {"clip": 3}}]}', "names no clip"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [{"face": 1, "source": {"clip": "a", "x": 1}}]}', "key 'x'"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [{"face": "1", "source": "still"}]}', "'1'"),
-        ('{"schema": 1, "portrait": "a.png", "cast": [], "rate": "fast"}', "rate"),
+        ('{"schema": 1, "portrait": "a.png", "cast": [], "steps": 30}', "schema 1, this version reads 2"),
+        ("{}", "schema None, this version reads 2"),
+        ('{"schema": 2}', "portrait"),
+        ('{"schema": 2, "colour": 3}', "unknown key 'colour'"),
+        ('{"schema": 2, "portrait": "a.png", "cast": [{"face": 1}]}', "source"),
+        ('{"schema": 2, "portrait": "a.png", "cast": [{"face": 1, "source": "sleep"}]}', "source"),
+        ('{"schema": 2, "portrait": "a.png", "cast": [{"face": 1, "source": {"clip": 3}}]}', "names no clip"),
+        ('{"schema": 2, "portrait": "a.png", "cast": [{"face": 1, "source": {"clip": "a", "x": 1}}]}', "key 'x'"),
+        ('{"schema": 2, "portrait": "a.png", "cast": [{"face": "1", "source": "still"}]}', "'1'"),
+        (
+            '{"schema": 2, "portrait": "a.png", "cast": [{"face": 1, "source": "still", "regions": {"nose": true}}]}',
+            "regions has the unknown key 'nose'",
+        ),
+        ('{"schema": 2, "portrait": "a.png", "cast": [], "rate": "fast"}', "rate"),
     ],
 )
 def test_wrong_json_is_refused_in_words(text: str, word: str) -> None:

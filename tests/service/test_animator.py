@@ -24,6 +24,7 @@ from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import RANDOM_SEED_LIMIT, Sampling
 from fantasyportrait.service.animator import Animator
@@ -185,7 +186,7 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
     eyes = [bounding_box(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
     winking = []
     for mirror in (False, True):
-        role = Role(1, BuiltinSource("wink"), head=False, emotion=False, mouth=False, mirror=mirror)
+        role = Role(1, BuiltinSource("wink"), regions=Regions(False, True, False, False), mirror=mirror)
         request = AnimationRequest(inputs.photo, (role,), duration=2, rate=Fraction(10), side_by_side=False)
         frames = animator.animate(request, tmp_path / f"frames{mirror}").video
         changes = np.array([np.abs(load_photo(path).pixels - photo.pixels.astype(int)) for path in frames.iterdir()])

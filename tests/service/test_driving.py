@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import FaceError, RequestError
-from fantasyportrait.faces.face import Track
 from fantasyportrait.images.images import save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import probe_clip
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.driving import (

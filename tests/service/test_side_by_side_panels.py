@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.limits import PRIVATE
-from fantasyportrait.engines.base import Scene, ScenePart, canonical_face
+from fantasyportrait.engines.base import Scene, canonical_face
 from fantasyportrait.faces.annotate import face_colour
-from fantasyportrait.faces.face import HeadPose, MaskedFace
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.motion.landmark_drawing import draw_landmarks
 from fantasyportrait.schema.cast import ClipSource, Role
+from fantasyportrait.schema.face import HeadPose, MaskedFace
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import FillMode, Timeline, fill_indices
 from fantasyportrait.service import side_by_side_panels
@@ -91,8 +91,8 @@ def test_every_driver_says_whom_it_drives(models_dir: Path, tmp_path: Path, face
         clips.append(DrivingClip(number, source, info, track))
     request = AnimationRequest(Path("photo.png"), tuple(cast))
     scene_faces = tuple(_face(number) for number in range(1, faces + 1))
-    parts = tuple(ScenePart(face, role, clip.track) for face, role, clip in zip(scene_faces, cast, clips, strict=True))
-    scene = Scene(np.full((90, 400, 3), 200, np.uint8), parts, Timeline(Fraction(25), 5), request)
+    tracks = {clip.face: clip.track for clip in clips}
+    scene = Scene(np.full((90, 400, 3), 200, np.uint8), scene_faces, tracks, Timeline(Fraction(25), 5), request)
     video = make_clip(tmp_path / "result.mp4", [grey(50, 400, 90)] * 5)
     counted: list[int] = []
     made = panels(scene, clips, LocalDecoder(), canonical_face(models_dir), video, counted.append)

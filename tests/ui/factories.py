@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from fantasyportrait.schema.regions import REGION_NAMES
 from ui.engine_values import WAN
-from ui.form import MOTION, REGION_NAMES, CardValues
+from ui.form import MOTION, CardValues
 
 CARD = CardValues(
     kind=MOTION,

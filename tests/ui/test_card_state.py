@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.regions import REGION_NAMES
 from ui.card_state import CardState, ClipAnalysis, SessionPhoto, save_cards
-from ui.form import CLIP, FREE, MOTION, REGION_NAMES, STILL
+from ui.form import CLIP, FREE, MOTION, STILL
 
 RAW = {
     "kind": CLIP,

@@ -8,6 +8,7 @@ import pytest
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource
 from fantasyportrait.schema.presets import PRESET_FIELDS, get_preset, match_preset
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import from_json
 from fantasyportrait.schema.sampling import Sampling
 from tests.ui.factories import card, engine, options
@@ -35,7 +36,7 @@ def test_choices_become_the_request() -> None:
     request = build_request(PHOTO, cards, options(seconds=8, fill="pingpong", absolute=True, sound="face:1"))
     first, second, third, fourth = request.cast
     assert first.source == ClipSource(Path("uploads/2a/a.mp4"), 2)
-    assert (first.strength, first.head, first.eyes, first.emotion, first.mouth) == (1.5, True, False, False, True)
+    assert (first.strength, first.regions) == (1.5, Regions(True, False, False, True))
     assert first.mirror and not second.mirror
     assert second.source == ClipSource(Path("uploads/3b/b.webm"))
     assert third.source == BuiltinSource("laugh") and fourth.source is None

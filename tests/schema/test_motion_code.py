@@ -1,10 +1,9 @@
-"""A motion code is checked when it is made; rows, strength and regions act as they say."""
+"""A motion code is checked when it is made; relative motion starts at the portrait."""
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
 
-from fantasyportrait.motion.motion_code import FEATURE_DIM, FEATURE_GROUPS, MotionCode
+from fantasyportrait.schema.motion_code import FEATURE_DIM, FEATURE_GROUPS, MotionCode
 
 
 def made_code(rows: int, seed: int = 0) -> MotionCode:
@@ -37,21 +36,6 @@ def test_a_group_of_another_shape_or_type_is_refused(name: str) -> None:
 def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="554"):
         MotionCode.from_features(np.zeros(shape, np.float32), np.ones(3, np.bool_))
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_rows_are_taken_in_order(rows: list[int]) -> None:
-    code = made_code(5)
-    taken = code.take(np.array(rows))
-    np.testing.assert_array_equal(taken.features, code.features[rows])
-    np.testing.assert_array_equal(taken.valid, code.valid[rows])
-
-
-def test_one_row_is_repeated_and_more_are_not() -> None:
-    still = made_code(1).repeated(7)
-    assert len(still) == 7 and np.ptp(still.features, axis=0).max() == 0
-    with pytest.raises(ValueError, match="one row"):
-        made_code(2).repeated(7)
 
 
 def test_relative_motion_rests_on_the_portrait() -> None:

@@ -1,4 +1,4 @@
-"""The nouns of this room: a face of a photo, a person's track through a clip."""
+"""A face of a photo, and the track of one person's face through a clip."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

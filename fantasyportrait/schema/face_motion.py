@@ -7,16 +7,6 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Which parts of a face follow the driver."""
-
-    head: bool = True
-    eyes: bool = True
-    emotion: bool = True
-    mouth: bool = True
-
-
-@dataclass(frozen=True)
 class FaceMotion:
     """A driving face, from a clip or built in.
 

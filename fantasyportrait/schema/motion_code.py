@@ -56,16 +56,6 @@ class MotionCode:
         """float32 (T, 554), head pose | eyes | emotion | mouth: what the motion adapter takes."""
         return np.concatenate([values for _, values in self._groups()], axis=1)
 
-    def take(self, rows: NDArray[np.int64]) -> "MotionCode":
-        """The rows (N,) in that order, some perhaps several times: how a motion is looped or held."""
-        return MotionCode.from_features(self.features[rows], self.valid[rows])
-
-    def repeated(self, count: int) -> "MotionCode":
-        """A single row `count` times: a face that keeps still. ValueError where there are more rows."""
-        if len(self) != 1:
-            raise ValueError(f"only a code of one row can be repeated, this has {len(self)}")
-        return self.take(np.zeros(count, np.int64))
-
     def relative_to(self, neutral_frame: int, portrait: "MotionCode") -> "MotionCode":
         """Motion measured from the driver's row `neutral_frame` and laid upon the portrait's own code (1 row).
 
