@@ -8,6 +8,7 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, DrivingSource, FreeSource, Role
 from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.options import options_of
 from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.request import AnimationRequest
 from ui.engine_values import PREVIEW, WAN, build_sampling, select_engine
@@ -16,7 +17,7 @@ from ui.option_values import Values, read_values
 CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"
 KINDS = (("Clip", CLIP), ("Webcam", WEBCAM), ("Built-in motion", MOTION), ("Still", STILL))
 WAN_KINDS = (*KINDS, ("Left to the model", FREE))
-REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
+REGIONS = tuple((option.label, option.name) for option in options_of(Regions))
 LENGTHS = ("longest", "shortest")
 MAX_DURATION_S = 600
 MAX_WAN_DURATION_S = 60

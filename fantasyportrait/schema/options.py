@@ -52,6 +52,11 @@ class Option:
     optional: bool = False
     default: Any = None
 
+    @property
+    def key(self) -> str:
+        """The name without its unit, as the text of a role has it: start for start_s."""
+        return self.name.removesuffix("_s")
+
 
 @cache
 def options_of(owner: type) -> tuple[Option, ...]:
@@ -66,28 +71,31 @@ def get_option(owner: type, name: str) -> Option:
     return {option.name: option for option in options_of(owner)}[name]
 
 
-def check_options(instance: object) -> None:
-    """Check each field by its option: limits, choices, length. Raises `RequestError` that names the field."""
+def check_options(instance: object, whose: str = "") -> None:
+    """Check each field by its option: limits, choices, length.
+
+    Raises `RequestError` that begins with the name of the field; with `whose`, such as " of face 2", with its key.
+    """
     owner: type = type(instance)
     for option in options_of(owner):
         value = getattr(instance, option.name)
         if value is not None or not option.optional:
-            _check(option, value)
+            _check(f"{option.key}{whose}" if whose else option.name, option, value)
 
 
-def _check(option: Option, value: Any) -> None:
+def _check(name: str, option: Option, value: Any) -> None:
     if option.kind is bool:
-        check_bool(option.name, value)
+        check_bool(name, value)
     elif option.choices:
-        check_choice(option.name, value, tuple(option.choices))
+        check_choice(name, value, tuple(option.choices))
     elif option.max_length is not None:
         if not isinstance(value, str) or len(value) > option.max_length:
-            raise RequestError(f"{option.name} is too long or no text: give at most {option.max_length} characters")
+            raise RequestError(f"{name} is too long or no text: give at most {option.max_length} characters")
     elif option.limits and option.kind is int:
-        check_integer(option.name, value, int(option.limits[0]), int(option.limits[1]))
+        check_integer(name, value, int(option.limits[0]), int(option.limits[1]))
     # A text was checked by the converter of its field.
     elif option.limits and not (option.kind is str and isinstance(value, str)):
-        check_number(option.name, value, *option.limits)
+        check_number(name, value, *option.limits)
 
 
 def _split(hint: Any) -> tuple[Any, Option | None]:

@@ -1,6 +1,7 @@
 """An option in one place: a field that is added to the schema is a flag, and every field overrides a saved request."""
 
 import json
+import re
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 
 from fantasyportrait.cli import display
+from fantasyportrait.cli.animate import EPILOG
 from fantasyportrait.cli.reference import reference
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import request as request_module, sampling as sampling_module
-from fantasyportrait.schema.cast import parse_role
+from fantasyportrait.schema.cast import ClipSource, Role, parse_role
 from fantasyportrait.schema.options import options_of
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from tests.cli.conftest import Command
@@ -121,9 +124,17 @@ def test_photo_and_cast_override_those_of_a_saved_request(command: Command, aske
     assert other == replace(before, portrait=Path("other.png"), portrait_sha256=None)
 
 
+def test_help_names_every_key_of_a_role(command: Command) -> None:
+    keys = EPILOG[EPILOG.index("keys ") : EPILOG.index("A face that")]
+    for owner in (Role, ClipSource, Regions):
+        for option in options_of(owner):
+            assert option.flag == "" or re.search(rf"\b{option.key}\b", keys), option.key
+    assert keys.splitlines()[0] in command("animate", "--help").out
+
+
 def test_the_reference_page_is_up_to_date(repository: Path) -> None:
     page = (repository / "docs" / "reference.md").read_text(encoding="utf-8")
     assert page == reference(), "run  make docs"
-    for owner in (AnimationRequest, Sampling, RuntimeConfig):
+    for owner in (AnimationRequest, Sampling, RuntimeConfig, Role, ClipSource, Regions):
         for option in options_of(owner):
             assert f"| `{option.name}` |" in page and option.doc.replace("|", r"\|") in page

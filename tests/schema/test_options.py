@@ -7,11 +7,13 @@ import pytest
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.cast import ClipSource, Role
 from fantasyportrait.schema.options import Option, check_options, get_option, options_of
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
-OWNERS = (AnimationRequest, Sampling, RuntimeConfig)
+OWNERS = (AnimationRequest, Sampling, RuntimeConfig, Role, ClipSource, Regions)
 OPTIONS = [pytest.param(owner, option, id=option.name) for owner in OWNERS for option in options_of(owner)]
 
 
@@ -85,4 +87,4 @@ def test_choices_are_those_of_the_type(owner: type, option: Option) -> None:
 
 def test_every_field_has_an_option() -> None:
     described = {option.name for owner in OWNERS for option in options_of(owner)}
-    assert {each.name for owner in OWNERS for each in fields(owner)} - described == {"sampling"}
+    assert {each.name for owner in OWNERS for each in fields(owner)} - described == {"sampling", "regions"}

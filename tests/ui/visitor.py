@@ -16,7 +16,7 @@ CARD_LABELS = {
     "Motion": "motion",
     "Strength": "strength",
     "What follows": "regions",
-    "Mirror: swap the driver's left and right": "mirror",
+    "Swap the driver's left and right": "mirror",
 }
 """The names of a card's values by the labels of its widgets; the first choice, the kind, has no label."""
 

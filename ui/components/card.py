@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.cast import Role
+from fantasyportrait.schema.options import get_option
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, html_snippets, strings
 from ui.card_state import CardState, ClipAnalysis, SessionPhoto
-from ui.components.option_widget import Widgets
+from ui.components.option_widget import Widgets, option_widget
 from ui.sessions import SessionManager
 
 PICTURE_SIDE = 480
@@ -29,9 +32,9 @@ class CardWidgets:
     person: gr.Radio
     webcam: gr.Video
     motion: gr.Dropdown
-    strength: gr.Slider
+    strength: Component
     regions: gr.CheckboxGroup
-    mirror: gr.Checkbox
+    mirror: Component
     clip_analysis: gr.State
     webcam_analysis: gr.State
 
@@ -69,15 +72,11 @@ def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> 
         if sessions.model is not None:
             gr.HTML(html_snippets.message_html(strings.FREE), elem_classes="panel-free", key=key("free"))
         with gr.Accordion("Adjust", open=False, elem_classes="panel-adjust", key=key("adjust")):
-            strength = gr.Slider(
-                0, 2, kept.strength, step=0.05, label="Strength", interactive=True, key=key("strength")
-            )
+            strength = option_widget(get_option(Role, "strength"), kept.strength, key("strength"))
             regions = gr.CheckboxGroup(
                 form.REGIONS, value=list(kept.regions), label="What follows", interactive=True, key=key("regions")
             )
-            mirror = gr.Checkbox(
-                kept.mirror, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
-            )
+            mirror = option_widget(get_option(Role, "mirror"), kept.mirror, key("mirror"))
     return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_analysis, webcam_analysis)
 
 

@@ -13,11 +13,16 @@ Widgets = dict[str, Component]
 """Widgets by the names of their values."""
 
 
-def option_widget(option: Option) -> Component:
-    """Place the widget: a switch, choices, a slider, a number or a text."""
-    given: dict[str, Any] = {"interactive": True, "elem_id": f"option-{option.name.replace('_', '-')}"}
+def option_widget(option: Option, kept: Any = None, key: Any = None) -> Component:
+    """Place the widget: a switch, choices, a slider, a number or a text.
+
+    It shows the default, or what was `kept` of a widget with this `key`, of which the page has several.
+    """
+    given: dict[str, Any] = {"interactive": True, "key": key}
+    if key is None:
+        given["elem_id"] = f"option-{option.name.replace('_', '-')}"
     # Of a text empty, not None: None would be sent as long as nobody has opened the accordion around it.
-    value = shown_value(option, option.default)
+    value = shown_value(option, option.default) if kept is None else kept
     if option.kind is bool and not option.optional:
         return gr.Checkbox(value, label=option.doc, **given)
     given |= {"label": option.label, "info": _info(option)}
