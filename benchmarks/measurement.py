@@ -13,6 +13,7 @@ import torch
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.motion_code import FEATURE_DIM, MotionCode
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 GIB = 2**30
@@ -156,10 +157,7 @@ def measure(
             latents = pipeline(
                 *(image, driven, face_map),
                 num_frames=work.frames,
-                num_inference_steps=steps,
-                batch_passes=batch_passes,
-                max_window_frames=work.frames,
-                generator=torch.Generator().manual_seed(0),
+                sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes, max_window_frames=work.frames),
                 callback_on_step_end=after_step,
                 output_type="latent",
             ).frames

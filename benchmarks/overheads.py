@@ -47,8 +47,8 @@ from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES
 from fantasyportrait.planning.machine import GIB
 from fantasyportrait.planning.throughput import Throughput, measure_throughput
 from fantasyportrait.runtime.library_logging import quiet_libraries
-from fantasyportrait.schema.guidance import Guidance
 from fantasyportrait.schema.motion_code import FEATURE_DIM
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.schema.timeline import Timeline
 from fantasyportrait.service.side_by_side_panels import PANEL_SIDE
 from fantasyportrait.testing.tiny import tiny_transformer_config
@@ -207,9 +207,7 @@ def sampling_costs(
     text, states = (torch.zeros(1, *size, dtype=torch.bfloat16) for size in ((MAX_SEQUENCE_LENGTH, 4096), (257, 1280)))
 
     def steps() -> None:
-        pipeline.denoise(
-            noise, windows, Conditioning(text, None, states), Guidance(), pipeline.prepare_timesteps(STEPS)
-        )
+        pipeline.denoise(noise, windows, Conditioning(text, None, states), Sampling(num_inference_steps=STEPS))
 
     def condition() -> None:
         pipeline.prepare_condition(image, FRAMES_PER_LATENT * (length - 1) + 1)

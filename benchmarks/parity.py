@@ -19,7 +19,7 @@ from fantasyportrait.models.motion_encoder import CROP_SIDE
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_vae
 from tests.parity.cases import Cases
 from tests.parity.networks import adapter_of, encoder_of, transformer_of
@@ -64,8 +64,12 @@ def rows(cases: Cases) -> Iterator[Row]:
     window = WindowInputs(TimeWindow(0, latents.shape[2]), condition, two)
     for key in guided:
         if found := re.fullmatch(r"text([\d.]+)_portrait([\d.]+)_steps(\d+)", key):
-            guidance = Guidance(float(found[1]), float(found[2]))
-            out = pipeline.denoise(latents, [window], texts, guidance, pipeline.prepare_timesteps(int(found[3])))
+            sampling = Sampling(
+                guidance_scale=float(found[1]),
+                portrait_guidance_scale=float(found[2]),
+                num_inference_steps=int(found[3]),
+            )
+            out = pipeline.denoise(latents, [window], texts, sampling)
             yield f"guidance, {key}", largest(out.numpy(), guided[key]), 1e-3
 
 

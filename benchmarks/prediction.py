@@ -13,6 +13,7 @@ from fantasyportrait.planning.profile_selection import unsupported_reason
 from fantasyportrait.planning.throughput import measure_throughput
 from fantasyportrait.planning.workload import CostInputs, ModelSize, Workload
 from fantasyportrait.runtime.profiles import Profile
+from fantasyportrait.schema.sampling import Sampling
 
 # 16-bit products with sums in float32, TFLOP/s. Of an H100's 989 large products reach 800; the others are nominal.
 _NOMINAL = (("H100", 800.0), ("H200", 800.0), ("A100", 312.0), ("4090", 165.0))
@@ -59,10 +60,8 @@ class Predictor:
         """The estimate, as the program makes it for a job of this size."""
         job = Workload(
             *(work.width, work.height, work.frames),
-            max_window_frames=work.frames,
             faces=work.faces,
-            steps=steps,
-            batch_passes=batch_passes,
+            sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes, max_window_frames=work.frames),
         )
         model = self.model(profile)
         around = CostInputs(self.machine, self.throughput, model, self._networks.activations(job), job)

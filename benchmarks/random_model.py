@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from benchmarks.random_gguf import random_blocks
+from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.shapes import full_config
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
@@ -104,7 +105,7 @@ def _filled(
     transformer = _empty(config)
     if profile.weights == "gguf":
         quantization = GGUFQuantizationConfig(compute_dtype=precision)
-    kept = list(transformer._keep_in_fp32_modules)
+    kept = sorted(float32_modules(transformer))
     kinds = profile if profile.weights == "gguf" else None
     quantizer = None
     if quantization is not None:
@@ -143,11 +144,11 @@ def _mapped(
             f"its shards take {needed / 1e9:.0f} GB and {folder} has {free / 1e9:.0f} GB: name another one by --folder"
         )
     places = {}
-    whole = transformer._keep_in_fp32_modules
+    whole = float32_modules(transformer)
     for number, part in enumerate(_parts(transformer)):
         shard = f"part-{number:05d}.safetensors"
         state = {
-            name: value.to("cpu", torch.float32 if set(whole) & set(name.split(".")) else precision)
+            name: value.to("cpu", torch.float32 if whole & set(name.split(".")) else precision)
             for name, value in _numbers(transformer, None, device, part)
         }
         save_file(state, folder / shard)

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[1]
 # The diffusion engine cannot be installed before Python 3.11: there its tests are left out, elsewhere they must run.
 WITH_WAN = sys.version_info >= (3, 11)
 _OF_WAN = ["models", "parity", "pipelines", "planning", "runtime", "*/test_*wan*.py", "cli/test_machine.py"]
-collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "workers/test_parallel.py", "schema/test_presets.py"]
+collect_ignore_glob = [] if WITH_WAN else [*_OF_WAN, "workers/test_torchrun.py", "schema/test_presets.py"]
 
 settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")

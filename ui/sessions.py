@@ -16,7 +16,7 @@ from fantasyportrait.core.disk_space import check_disk_space
 from fantasyportrait.core.errors import FantasyPortraitError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.history import History
-from fantasyportrait.workers.job_queue import JobQueue
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.uploads import UploadRegistry
 
 RESULT_EXPIRY_S = 6 * 3600.0
@@ -38,7 +38,7 @@ class _Session:
 class SessionManager:
     """The animator and the visitors' sessions. One for each running app; threads may share it.
 
-    Photos and clips are looked at by the animator here; videos are made by the workers of `queue`. Files that the page
+    The animator of this process analyses photos and clips; the workers of `queue` make the videos. Files that the page
     names go through `uploads`.
     `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
     that the browser and the server share; results lie in a folder named by another random id, so that neither leads
@@ -58,7 +58,7 @@ class SessionManager:
         self.uploads = uploads or UploadRegistry(self.results / "uploads")
         self.model = model
         self.animator = animator or Animator()
-        self.queue = queue or JobQueue([self.animator])
+        self.queue = queue or JobQueue([LocalWorker(self.animator)])
         self._analysis_lock = threading.Lock()
         self._expiry_s = expiry_s
         self._lock = threading.Lock()

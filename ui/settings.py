@@ -10,7 +10,7 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.sandbox.decoder_factory import make_decoder
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.workers.job_queue import JobQueue
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.sessions import RESULT_EXPIRY_S
 
 
@@ -64,9 +64,12 @@ class Settings:
         return Animator(models, runtime_config=self.runtime_config, decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
 
     def queue(self, animator: Animator) -> JobQueue:
-        """Where jobs run: here, or on the workers of a cluster, which is joined. Raises `RequestError`."""
+        """The queue of jobs for this process, or for the workers of the Ray cluster, which is joined.
+
+        Raises `RequestError` where the cluster cannot be joined.
+        """
         if self.ray is None:
-            return JobQueue([animator])
+            return JobQueue([LocalWorker(animator)])
         from fantasyportrait.workers.ray_cluster import ray_queue
 
         return ray_queue(self.ray)

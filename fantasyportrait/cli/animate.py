@@ -96,6 +96,7 @@ def animate(
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     from fantasyportrait.cli.display import animate_with_progress, print_result
     from fantasyportrait.media.result_files import free_path
+    from fantasyportrait.service.animator import Animator
     from fantasyportrait.workers.torchrun import run_distributed
 
     request = request_from(given, photo, cast or [], saved)
@@ -104,6 +105,7 @@ def animate(
     result = run_distributed(
         machine,
         lambda process_group: animate_with_progress(request, place, models_dir, machine, process_group, sandbox),
+        Animator.run_rank,
     )
     if result is not None:
         print_result(result)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 MONITOR_INTERVAL_S = 2.0
 EPILOG = """\b
-Without --address a cluster begins on this machine, for an app on this machine.
-For several machines, in a network of your own (everyone who reaches a Ray
-cluster can run code on it):
+Without --address a cluster starts on this machine, for an app on this machine.
+For several machines, in a private network (who can reach a Ray cluster can
+run code on it):
   ray start --head --disable-usage-stats       on the first machine
   ray start --address FIRST:6379               on each other one
   fantasyportrait workers --address auto       on any of them
@@ -41,12 +41,13 @@ def workers(
     gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside GPUs.")] = 1,
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files on the workers' machines.")] = None,
 ) -> None:
-    """Keep workers ready on a Ray cluster, one for each GPU, until Ctrl-C; the app hands them its jobs (--ray)."""
+    """Keep workers ready on a Ray cluster, one for each GPU, until Ctrl-C; the app sends them its jobs (--ray)."""
     machine = runtime_config(given)
+    from fantasyportrait.service.animate_job import SETUP
     from fantasyportrait.workers.ray_cluster import join, leave
     from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
 
-    config = WorkerConfig(machine, gpus_per_worker, None if models_dir is None else str(models_dir))
+    config = WorkerConfig(SETUP, machine, gpus_per_worker, None if models_dir is None else str(models_dir))
     joined = join(address, num_workers or 1)
     pool = WorkerPool(config)
     try:
@@ -66,18 +67,18 @@ def _monitor(pool: "WorkerPool", address: str) -> None:
     """Replace dead workers until Ctrl-C."""
     from fantasyportrait.workers.ray_cluster import rejoin
 
-    said = ""
+    last_error = ""
     while True:
         time.sleep(MONITOR_INTERVAL_S)
         try:
             rejoin(address)
             gone, new = pool.replace_dead()
         except FantasyPortraitError as error:
-            if str(error) != said:
+            if str(error) != last_error:
                 typer.echo(f"note: {error}", err=True)
-            said = str(error)
+            last_error = str(error)
             continue
-        said = ""
+        last_error = ""
         if new:
             typer.echo(f"note: {', '.join(gone) or 'the others'} ended; replaced by {', '.join(new)}", err=True)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,23 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene
-from fantasyportrait.engines.sampling_workload import guidance_of, sampled_frames, workload_of
-from fantasyportrait.engines.wan_model import WanModel, check_model, lora_file, motion_nets, prepare_model, segmenter
+from fantasyportrait.engines.wan_model import (
+    WanModel,
+    check_model,
+    file_size,
+    lora_file,
+    motion_nets,
+    prepare_model,
+    sampled_frames,
+    segmenter,
+)
 from fantasyportrait.engines.wan_motion import MotionBuilder, build_face_map
 from fantasyportrait.images.images import multiple_size, resize
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.cast import FreeSource
 from fantasyportrait.schema.events import Message
+from fantasyportrait.schema.guidance import step_passes, total_passes
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
@@ -95,17 +104,16 @@ class WanEngine:
         with self._exclusive(cancel):
             cancel.check()
             loaded = self._model(scene.request.sampling)
-            plan = loaded.pipeline_manager.ready(self._size(scene, frames), callbacks.message, cancel)
+            plan = loaded.pipeline_manager.ready(self._workload(scene, frames), callbacks.message, cancel)
             loading.update(1)
             cancel.check()
             job = self._job(scene, loaded.model, plan, cancel, callbacks)
-            yield from itertools.islice(
-                self._frames(loaded.pipeline_manager, plan.job.passes, job, cancel, callbacks), scene.timeline.frames
-            )
+            rendered = self._frames(loaded.pipeline_manager, job, cancel, callbacks)
+            yield from itertools.islice(rendered, scene.timeline.frames)
 
     @contextmanager
     def _exclusive(self, cancel: CancelToken) -> Iterator[None]:
-        """Wait until no other request is being rendered; whoever waits can still be cancelled."""
+        """Wait until no other request is being rendered; waiting can be cancelled."""
         while not self._lock.acquire(timeout=POLL_INTERVAL_S):
             cancel.check()
         try:
@@ -114,7 +122,7 @@ class WanEngine:
             self._lock.release()
 
     def _model(self, sampling: Sampling) -> _LoadedModel:
-        """The request's model; the pipeline of another one is let go."""
+        """The request's model; the pipeline of another model is freed."""
         from fantasyportrait.runtime.library_logging import quiet_libraries
 
         with quiet_libraries():
@@ -130,18 +138,20 @@ class WanEngine:
             self._loaded = _LoadedModel(model, pipeline_manager)
         return self._loaded
 
-    def _size(self, scene: Scene, frames: int) -> "Workload":
-        """The scene as an estimate sees it."""
+    def _workload(self, scene: Scene, frames: int) -> "Workload":
+        """The workload of the scene."""
+        from fantasyportrait.planning.workload import Workload
+
         sampling = scene.request.sampling
         height, width = scene.pixels.shape[:2]
         roles = [scene.role(face.id) for face in scene.faces]
         faces = sum(role is None or not isinstance(role.source, FreeSource) for role in roles)
-        return workload_of(sampling, (width, height), frames, faces, lora_file(sampling, self._models_dir))
+        return Workload(width, height, frames, faces, sampling, file_size(lora_file(sampling, self._models_dir)))
 
     def _job(
         self, scene: Scene, model: WanModel, plan: "ExecutionPlan", cancel: CancelToken, callbacks: EngineCallbacks
     ) -> "VideoJob":
-        """The scene as arrays: every face's motion, and where each face is."""
+        """The job of the scene: every face's motion, the face map, and the sampling as planned."""
         from fantasyportrait.pipelines.video_sampling import VideoJob
 
         frames = plan.job.frames
@@ -157,35 +167,21 @@ class WanEngine:
             faces=driven,
             face_map=build_face_map(scene.pixels, driven, sampling.region, sam),
             frames=frames,
-            steps=sampling.num_inference_steps,
-            seed=sampling.seed,
-            guidance=guidance_of(sampling),
-            prompt=sampling.prompt,
-            negative_prompt=sampling.negative_prompt,
-            batch_passes=plan.estimate.batch_passes,
-            max_window_frames=plan.max_window_frames,
+            sampling=replace(plan.job.sampling, batch_passes=plan.estimate.batch_passes),
+            lora=lora_file(sampling, self._models_dir),
             tiled_encode=plan.estimate.tiled_encode,
             tiled_decode=plan.estimate.tiled_decode,
-            lora=lora_file(sampling, self._models_dir),
-            step_cache=sampling.step_cache,
-            cache_threshold=sampling.cache_threshold,
         )
 
     def _frames(
-        self,
-        pipeline_manager: "PipelineManager",
-        passes: float,
-        job: "VideoJob",
-        cancel: CancelToken,
-        callbacks: EngineCallbacks,
+        self, pipeline_manager: "PipelineManager", job: "VideoJob", cancel: CancelToken, callbacks: EngineCallbacks
     ) -> Iterator[Frame]:
-        """One frame at a time, with a preview image of the latents after every step, which has so many passes on
-        average."""
+        """The frames, one at a time, with a preview image of the latents after every step."""
         from fantasyportrait.pipelines.video_sampling import sample_video
         from fantasyportrait.runtime.offload import resolve_device
         from fantasyportrait.runtime.torch_config import torch_settings
 
-        progress = callbacks.stage("sample", job.steps)
+        progress = callbacks.stage("sample", job.sampling.num_inference_steps)
         times = [time.monotonic()]
         changes: list[Message] = []
 
@@ -199,9 +195,9 @@ class WanEngine:
             callbacks.preview_image(
                 resize(picture, (picture.shape[1] * PREVIEW_SCALE, picture.shape[0] * PREVIEW_SCALE), fast=True)
             )
-            # What changed on the way was not what was estimated, and a single step is mostly preparations.
-            if done == job.steps > 1 and not changes:
-                pipeline_manager.record(passes * _pass_s(times, job))
+            # After a fallback the times do not belong to the plan, and a single step has no step to compare with.
+            if done == job.sampling.num_inference_steps > 1 and not changes:
+                pipeline_manager.record(_step_s(times, job))
 
         with torch_settings(resolve_device(self._runtime_config), self._runtime_config.compile):
             for chunk in sample_video(pipeline_manager, job, on_step, on_message, cancel):
@@ -213,8 +209,12 @@ class WanEngine:
         return self._cache_dir or default_cache_dir()
 
 
-def _pass_s(times: Sequence[float], job: "VideoJob") -> float:
-    """Seconds of a pass, from the times at which each step ended: the first waited for preparations and compilers."""
+def _step_s(times: Sequence[float], job: "VideoJob") -> float:
+    """Seconds of an average step, from the times at which the steps ended.
+
+    The first step is left out, since it waits for compilers; the passes of the others are scaled to an average step.
+    """
     motion = any(face.motion is not None for face in job.faces)
-    count = sum(len(job.guidance.passes(step, job.steps, motion)) for step in range(1, job.steps))
-    return (times[-1] - times[1]) / count
+    total = total_passes(job.sampling, motion)
+    later = total - len(step_passes(job.sampling, 0, motion))
+    return total / job.sampling.num_inference_steps * ((times[-1] - times[1]) / later)

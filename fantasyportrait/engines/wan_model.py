@@ -1,6 +1,7 @@
 """The diffusion engine's model: original files become one folder, and the nets that read motion from faces."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from fantasyportrait.weights.wan_paths import WanPaths, wan_lora, wan_paths
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
 ENCODER_WEIGHTS = "diffusion_pytorch_model.safetensors"
 SAM_FOLDER = "sam"
+MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
 def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None:
     """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is not there."""
     return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
+
+
+def sampled_frames(frames: int) -> int:
+    """The smallest 4 k + 1 from `frames` on, at least 5."""
+    return max(MIN_FRAMES, 4 * math.ceil((frames - 1) / 4) + 1)
+
+
+def file_size(file: Path | None) -> int:
+    """The file's size in bytes; 0 for None."""
+    return 0 if file is None else file.stat().st_size
 
 
 def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:

@@ -12,17 +12,17 @@ from fantasyportrait.schema.regions import Regions
 
 
 class MotionAdapter(ModelMixin, ConfigMixin):
-    """554 features a frame become tokens: one for each group, and more for the groups that are augmented.
+    """From 554 features a frame to motion tokens: one for each group, and more for the augmented groups.
 
     Args:
         feature_dims: widths of head pose, eyes, emotion and mouth.
-        augmented: (group, tokens that its resampler adds), in the order in which they follow the four. The paper has
-            16 for the mouth and 4 for the emotion; its ablations are none at all, and all four groups.
+        augmented: (group, tokens of its resampler), in the order of the tokens. The paper has 16 for the mouth and 4
+            for the emotion; its ablations have none, or all four groups.
         motion_dim: width of a token.
-        dim, num_layers, num_heads, head_dim: of the resamplers.
+        dim, num_layers, num_heads, head_dim: sizes of the resamplers.
     """
 
-    # Original numbers are those of float32; the adapter runs once a video.
+    # The original adapter runs in float32, and only once a video.
     _keep_in_fp32_modules = ["projections", "norm", "resamplers"]  # noqa: RUF012 - diffusers' own way
 
     @register_to_config

@@ -1,21 +1,23 @@
 """Motion attention: the third branch of Wan's cross-attention, in which video tokens attend to motion tokens.
 
-`out = o(attn(q, text) + attn(q, image) + scale * attn_t(q, motion))`, where `attn_t` lets the tokens of a latent frame
-see only the motion tokens of that frame, and a mask keeps several people's motions apart (paper section 3.3).
+`out = o(attn(q, text) + attn(q, image) + scale * attn_t(q, motion))`, where in `attn_t` the tokens of a latent frame
+attend only to the motion tokens of that frame, and a mask separates the motions of several people (paper section 3.3).
 """
 
 import torch
 import torch.distributed as distributed
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
-from diffusers.models.transformers.transformer_wan import (
-    WanAttention,
-    WanAttnProcessor,
-    _get_added_kv_projections,
-    _get_qkv_projections,
-)
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch.nn import functional
 
-# Text tokens after padding: what stands before them in the context are image tokens.
+from fantasyportrait.models.diffusers_compat import (
+    added_kv_projections,
+    attention_backend,
+    context_parallel_mesh,
+    qkv_projections,
+)
+
+# Text tokens after padding; the tokens before them in the context are image tokens.
 TEXT_TOKENS = 512
 
 
@@ -45,9 +47,8 @@ class MotionAttnProcessor(WanAttnProcessor):
             motion_hidden_states: (B, F, K, C) motion tokens of each latent frame, or None.
             motion_attention_mask: bool (B, F, tokens_per_frame, K), True = may attend, every row with at least one
                 True; None = all.
-            motion_query_mask: bool (B, F, tokens_per_frame, 1), False where a token gets no motion; None = all get
-                some.
-            motion_scale: (B, 1, K or 1, 1), how much each motion token gives.
+            motion_query_mask: bool (B, F, tokens_per_frame, 1), False for a token without motion; None = none.
+            motion_scale: (B, 1, K or 1, 1), a factor of each motion token's value.
             tokens_per_frame: video tokens of one latent frame.
         """
         if motion_hidden_states is None:
@@ -58,17 +59,17 @@ class MotionAttnProcessor(WanAttnProcessor):
             )
         motion = (motion_hidden_states, motion_attention_mask, motion_query_mask, motion_scale)
         image, text = encoder_hidden_states[:, :-TEXT_TOKENS], encoder_hidden_states[:, -TEXT_TOKENS:]
-        query, key, value = _get_qkv_projections(attn, hidden_states, text)
+        query, key, value = qkv_projections(attn, hidden_states, text)
         query = _heads(attn, attn.norm_q(query))
         out = self._attend(query, _heads(attn, attn.norm_k(key)), _heads(attn, value))
         if attn.add_k_proj is not None:
-            key, value = _get_added_kv_projections(attn, image)
+            key, value = added_kv_projections(attn, image)
             out = out + self._attend(query, _heads(attn, attn.norm_added_k(key)), _heads(attn, value))
         out = out + self._attend_motion(attn, query, motion, tokens_per_frame)
         return attn.to_out[1](attn.to_out[0](out))
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        out = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
+        out = dispatch_attention_fn(query, key, value, backend=attention_backend(self))
         return out.flatten(2, 3).type_as(query)
 
     def _attend_motion(
@@ -82,7 +83,7 @@ class MotionAttnProcessor(WanAttnProcessor):
         tokens, mask, query_mask, scale = motion
         batch, length = query.shape[:2]
         first = self._first_token(length, tokens.shape[1] * tokens_per_frame)
-        # A rank's part may begin and end inside a frame: pad it to whole frames, and cut the padding off again.
+        # A rank's tokens may begin and end within a frame: pad them to whole frames, and crop the result.
         begin, end = first // tokens_per_frame, -(-(first + length) // tokens_per_frame)
         before, after = first - begin * tokens_per_frame, end * tokens_per_frame - first - length
         if before or after:
@@ -91,7 +92,7 @@ class MotionAttnProcessor(WanAttnProcessor):
         value = attn.to_v_motion(tokens)
         if scale is not None:
             value = value * scale.type_as(value)
-        # Flash and Sage refuse a mask that depends on the query, and varlen backends merge it over queries in silence.
+        # Flash and Sage refuse a mask that depends on the query, and varlen backends silently merge it over queries.
         out = dispatch_attention_fn(
             query.unflatten(1, (end - begin, tokens_per_frame)).flatten(0, 1),
             _heads(attn, attn.to_k_motion(tokens).flatten(0, 1)),
@@ -105,10 +106,10 @@ class MotionAttnProcessor(WanAttnProcessor):
         return out.flatten(1, 2)[:, before : before + length]
 
     def _first_token(self, length: int, total: int) -> int:
-        """Where in the video's tokens this rank's part begins; 0 without context parallelism."""
-        if length == total or self._parallel_config is None:
+        """Index of this rank's first token among the video's tokens; 0 without context parallelism."""
+        mesh = context_parallel_mesh(self)
+        if length == total or mesh is None:
             return 0
-        mesh = self._parallel_config.context_parallel_config._flattened_mesh
         rank = distributed.get_rank(mesh.get_group())
         return rank * (total // mesh.size()) + min(rank, total % mesh.size())
 

@@ -1,6 +1,6 @@
 """The motion encoder: PD-FGC's expression network, from a 224 x 224 face crop to 554 motion features.
 
-Layers carry the names they have in the face-alignment networks (FAN) that they come from.
+Layers are named as in the face-alignment networks (FAN) that they come from.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ CROP_SIDE = 224
 
 
 class ConvBlock(nn.Module):
-    """Three pre-activated 3x3 convolutions side by side (a half, a quarter, a quarter of the channels), and a skip."""
+    """Three pre-activated 3x3 convolutions, concatenated (1/2, 1/4 and 1/4 of the channels), and a residual."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ConvBlock(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Halve, work, double again, with a skip at every level."""
+    """Downsampling by 2, a block and upsampling, with a skip connection at every level."""
 
     def __init__(self, depth: int, channels: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Backbone(nn.Module):
 
 
 class MotionEncoder(ModelMixin, ConfigMixin):
-    """Crops to features. The arguments are the network's widths; their defaults are the original ones."""
+    """From crops to features. The arguments are the network's widths, by default the original ones."""
 
     _keep_in_fp32_modules = ["backbone", "heads", "embeddings"]  # noqa: RUF012 - diffusers' own way
 
@@ -114,7 +114,10 @@ class MotionEncoder(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         if feature_dims[-1] != embedding_dim:
-            raise ValueError(f"the mouth's features are its head's {embedding_dim} numbers, not {feature_dims[-1]}")
+            raise ValueError(
+                f"the last of feature_dims is {feature_dims[-1]}, but the mouth's features are the embedding: give "
+                f"{embedding_dim}"
+            )
         self.backbone = Backbone(widths, points, depth, embedding_dim)
         self.heads = nn.ModuleDict(
             {
@@ -142,7 +145,7 @@ class MotionEncoder(ModelMixin, ConfigMixin):
 
 
 class CropEncoder:
-    """The motion encoder for who knows no torch: crops float32 (B, 3, 224, 224) to features float32 (B, 554)."""
+    """The motion encoder on numpy arrays: crops float32 (B, 3, 224, 224) to features float32 (B, 554)."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._model = MotionEncoder.from_pretrained(folder).to(device).eval()

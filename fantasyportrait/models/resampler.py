@@ -1,4 +1,4 @@
-"""A resampler: a few learned queries read one feature vector and become tokens (perceiver attention)."""
+"""A resampler: learned queries attend to one feature vector and become tokens (perceiver attention)."""
 
 import torch
 from torch import nn
@@ -29,7 +29,7 @@ class PerceiverAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Norm, four times wider, GELU, back; no biases."""
+    """Layer norm, a linear layer to four times the width, GELU, a linear layer back; no biases."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FeedForward(nn.Module):
 
 
 class ResamplerLayer(nn.Module):
-    """Attention and feed-forward, each added to what came in."""
+    """Attention and feed-forward, each with a residual connection."""
 
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Segment Anything (transformers' `SamModel`): the mask of what a box shows. Opt-in; its weights are fetched apart."""
+"""Segment Anything (transformers' `SamModel`): the mask of the object in a box. Opt-in, with weights of its own."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 @torch.no_grad()
 def segment(model: SamModel, pixels: NDArray[np.uint8], boxes: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
-    """Masks bool (N, H, W) of what each box (4,) xyxy holds in an RGB picture uint8 (H, W, 3).
+    """Masks bool (N, H, W) of the objects in the boxes (4,) xyxy of an RGB image uint8 (H, W, 3).
 
-    The picture is scaled to the model's side and padded right and below; of the three masks that the model gives, the
-    one it believes in most is taken. (Not through transformers' processor: that wants torchvision.)
+    The image is scaled to the model's input size and padded right and below. Of the three masks that the model predicts
+    for a box, the one with the highest predicted IoU is taken. Transformers' own processor would require torchvision.
     """
     height, width = pixels.shape[:2]
     side = model.config.vision_config.image_size
@@ -38,5 +38,5 @@ def segment(model: SamModel, pixels: NDArray[np.uint8], boxes: Sequence[NDArray[
 
 
 def load_sam(folder: str) -> SamModel:
-    """The model in a folder, as `save_pretrained` writes it; nothing is fetched."""
+    """The model of a folder written by `save_pretrained`; nothing is fetched."""
     return SamModel.from_pretrained(folder, local_files_only=True).eval()

@@ -1,4 +1,4 @@
-"""Names and shapes of every tensor of a network, without building it: what original files are held against."""
+"""Names and shapes of a network's tensors, built on the meta device, to check original files against."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,22 +15,22 @@ Config = Mapping[str, Any]
 
 
 def adapter_shapes(config: Config) -> Shapes:
-    """Of the motion adapter with these arguments; none are the original ones."""
+    """Shapes of the motion adapter with this config; an empty one gives the original."""
     return _shapes(MotionAdapter, config)
 
 
 def encoder_shapes(config: Config) -> Shapes:
-    """Of the motion encoder with these arguments; none are the original ones."""
+    """Shapes of the motion encoder with this config; an empty one gives the original."""
     return _shapes(MotionEncoder, config)
 
 
 def transformer_shapes(config: Config) -> Shapes:
-    """Of the transformer with these arguments, motion attention included."""
+    """Shapes of the transformer with this config, motion attention included."""
     return _shapes(FantasyPortraitTransformer3DModel, config)
 
 
 def full_config(model: type[ModelMixin], config: Config) -> dict[str, Any]:
-    """The arguments with the defaults filled in, as `config.json` has them."""
+    """The config completed with the defaults, as in `config.json`."""
     with torch.device("meta"):
         built = model.from_config(dict(config))
     kept = {key: value for key, value in built.config.items() if not key.startswith("_")}

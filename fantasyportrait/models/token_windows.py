@@ -1,4 +1,4 @@
-"""Which motion tokens each latent frame sees: the VAE makes one latent frame of four frames, and the first of one."""
+"""The motion tokens of each latent frame; the VAE encodes the first frame alone, then four frames at a time."""
 
 import torch
 from torch.nn import functional
@@ -16,9 +16,8 @@ def latent_frames(frames: int) -> int:
 def token_windows(frame_tokens: torch.Tensor, fill: float | bool = 0.0) -> torch.Tensor:
     """The windows (B, F_lat, 4 T + 1, C) over a video's tokens (B, F, T, C), F = 4 k + 1.
 
-    Latent frame 0 sees the T tokens of frame 0, then 3 T + 1 tokens of `fill` (zeros, to which attention is paid: the
-    original weights live with it). Latent frame i sees the LAST token of frame 4i - 4, then all tokens of frames
-    4i - 3 to 4i.
+    Window 0 has the T tokens of frame 0, then 3 T + 1 tokens of `fill` (zeros that are attended to, as the original
+    weights were trained). Window i has the LAST token of frame 4i - 4, then all tokens of frames 4i - 3 to 4i.
     """
     batch, frames, tokens, channels = frame_tokens.shape
     latents = latent_frames(frames)
@@ -27,6 +26,6 @@ def token_windows(frame_tokens: torch.Tensor, fill: float | bool = 0.0) -> torch
     if latents == 1:
         return first
     flat = frame_tokens.flatten(1, 2)[:, tokens - 1 :]
-    # Neighbouring windows share one token: window i begins at token 4 T (i - 1) of what is left.
+    # Neighbouring windows share one token: window i begins at token 4 T (i - 1) of `flat`.
     later = flat.unfold(1, window, window - 1).transpose(2, 3)
     return torch.cat([first, later.reshape(batch, latents - 1, window, channels)], dim=1)

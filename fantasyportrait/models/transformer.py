@@ -12,7 +12,7 @@ from diffusers.utils import apply_lora_scale
 from diffusers.utils.torch_utils import maybe_allow_in_graph
 from torch import nn
 
-from fantasyportrait.core.errors import DependencyError
+from fantasyportrait.models.diffusers_compat import checkpointed, register_block, uncast_patterns
 from fantasyportrait.models.motion_attention import MotionAttnProcessor
 
 
@@ -72,12 +72,12 @@ class FantasyPortraitTransformerBlock(WanTransformerBlock):
 
 
 class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
-    """The stock transformer's arguments, and `motion_dim`: the width of a motion token (2048 as in the original)."""
+    """Wan's transformer with motion attention; `motion_dim` is the width of a motion token, 2048 in the original."""
 
     _no_split_modules = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012 - diffusers' own way
     _repeated_blocks = ["FantasyPortraitTransformerBlock"]  # noqa: RUF012
-    # In 8 bits the motion projections lose what they carry.
-    _skip_layerwise_casting_patterns = [*WanTransformer3DModel._skip_layerwise_casting_patterns, "motion"]  # noqa: RUF012
+    # Motion projections lose too much in 8 bits.
+    _skip_layerwise_casting_patterns = [*uncast_patterns(WanTransformer3DModel), "motion"]  # noqa: RUF012
 
     @register_to_config
     def __init__(
@@ -102,7 +102,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
     ) -> None:
         stock = inspect.signature(WanTransformer3DModel.__init__).parameters
         given = {name: value for name, value in self.config.items() if name in stock}
-        # Without blocks: stock ones would be built only to be thrown away.
+        # Without blocks: the stock ones would be replaced below.
         super().__init__(**{**given, "num_layers": 0})
         self.register_to_config(num_layers=num_layers)
         dim = num_attention_heads * attention_head_dim
@@ -120,11 +120,11 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         timestep: torch.Tensor,
         encoder_hidden_states: torch.Tensor,
         encoder_hidden_states_image: torch.Tensor | None = None,
+        return_dict: bool = True,
+        attention_kwargs: dict[str, Any] | None = None,
         motion_hidden_states: torch.Tensor | None = None,
         motion_attention_mask: torch.Tensor | None = None,
         motion_scale: float | torch.Tensor = 1.0,
-        return_dict: bool = True,
-        attention_kwargs: dict[str, Any] | None = None,
     ) -> Transformer2DModelOutput | tuple[torch.Tensor]:
         """Predict the velocity.
 
@@ -133,12 +133,12 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
             timestep: (B,), 0 to 1000.
             encoder_hidden_states: (B, 512, text_dim), zero-padded text.
             encoder_hidden_states_image: (B, 257, image_dim), CLIP features of the portrait.
-            motion_hidden_states: (B, F, N * 97, motion_dim), the token windows of N faces side by side.
-            motion_attention_mask: bool (B or 1, F or 1, tokens a frame, N * 97 or 1), True = may attend. A token
-                that may attend to nothing gets no motion: its share of the branch is exactly zero.
-            motion_scale: how much the motion tokens give: one number, a tensor (B,) with one for each sample, or
-                (B, N * 97) with one for each token. With 0, or without motion, the result equals stock Wan bit for
-                bit.
+            return_dict, attention_kwargs: as in diffusers.
+            motion_hidden_states: (B, F, N * 97, motion_dim), the token windows of N faces, concatenated.
+            motion_attention_mask: bool (B or 1, F or 1, tokens a frame, N * 97 or 1), True = may attend. For a
+                token that may attend to nothing, the output of the branch is exactly zero.
+            motion_scale: factor of the motion tokens' values: one number, a tensor (B,) for each sample, or
+                (B, N * 97) for each token. With 0, or without motion, the result equals stock Wan's bit for bit.
 
         Raises:
             ValueError: motion tokens or mask do not fit the latents.
@@ -159,9 +159,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
 
         for block in self.blocks:
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                tokens = self._gradient_checkpointing_func(
-                    block, tokens, encoder_hidden_states, timestep_proj, rotary_emb, *motion
-                )
+                tokens = checkpointed(self, block, tokens, encoder_hidden_states, timestep_proj, rotary_emb, *motion)
             else:
                 tokens = block(tokens, encoder_hidden_states, timestep_proj, rotary_emb, *motion)
 
@@ -174,13 +172,13 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def enable_cache(self, config: Any) -> None:
-        """Turn on a step cache of diffusers (FirstBlockCache, MagCache); its hooks must know our block class."""
+        """Enable a step cache of diffusers (FirstBlockCache, MagCache), whose hooks must know our block class."""
         if type(config).__name__ == "TaylorSeerCacheConfig" and not config.cache_identifiers:
             raise ValueError(
                 "TaylorSeer's default identifiers match no layer of Wan, so nothing would be cached: set "
                 "cache_identifiers, for example [r'blocks\\.\\d+\\.attn1', r'blocks\\.\\d+\\.ffn']"
             )
-        _register_block()
+        register_block(FantasyPortraitTransformerBlock)
         super().enable_cache(config)
 
     def _motion(
@@ -191,7 +189,7 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         mask: torch.Tensor | None,
         scale: float | torch.Tensor,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
-        """What the blocks take: tokens, a mask in which every row attends to something, who query_mask, scale, size."""
+        """The blocks' motion arguments: tokens, mask (no row all False), query mask, scale, tokens of a frame."""
         frames, tokens_per_frame = grid[0], grid[1] * grid[2]
         if tokens is None or (not isinstance(scale, torch.Tensor) and scale == 0):
             return None, None, None, None, 0
@@ -211,16 +209,3 @@ class FantasyPortraitTransformer3DModel(WanTransformer3DModel):
         # Softmax over nothing is not a number, so such a row attends to everything and is then set to zero.
         mask = (mask | ~query_mask).expand(whole)
         return tokens, mask, query_mask.expand(*whole[:3], 1), scales, tokens_per_frame
-
-
-def _register_block() -> None:
-    """Tell diffusers' cache hooks what our block returns. Their registry is private, so its place may change."""
-    try:
-        from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
-    except ImportError as error:
-        raise DependencyError(
-            "this version of diffusers keeps its block registry elsewhere, so step caches cannot be used: "
-            "install diffusers 0.42, or leave the cache off"
-        ) from error
-    metadata = TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=None)
-    TransformerBlockRegistry.register(model_class=FantasyPortraitTransformerBlock, metadata=metadata)

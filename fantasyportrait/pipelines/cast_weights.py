@@ -1,7 +1,7 @@
-"""A transformer's shards in the precision it computes in, so that they can be used where they lie.
+"""Shards of a transformer cast to its compute dtype, so that they can be memory-mapped.
 
-A file of the right numbers is mapped, not read: a block's pages come when it is its turn, and the system forgets them
-where memory is short. The base's own shards hold float32, which loading would turn into a copy in memory.
+The system reads the pages of a mapped block when it runs, and drops them when memory is short. The base model's shards
+are float32, which loading would cast into a copy in memory.
 """
 
 import json
@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.schema.events import Message, MessageCallback
 
@@ -33,7 +34,7 @@ def cast_folder(
     if has_cast_weights(folder, precision):
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
-    text = f"the transformer is written once more beside the model, as it computes: at most {size:.0f} GB of the disk"
+    text = f"the transformer is written once more beside the model, in its compute dtype: at most {size:.0f} GB on disk"
     on_message(Message(text))
     try:
         with atomic_write(out) as made:
@@ -50,7 +51,7 @@ def cast_folder(
 
 
 def has_cast_weights(folder: Path, precision: torch.dtype) -> bool:
-    """Whether `cast_folder` finds what it made before, and needs no room on the disk."""
+    """Whether the cast copy exists, so that `cast_folder` needs no disk space."""
     return (_copy(folder, precision) / _INDEX).is_file()
 
 
@@ -66,11 +67,11 @@ def _fill(folder: Path, out: Path, precision: torch.dtype, cancel: CancelToken) 
         with safe_open(folder / shard, framework="pt") as held:
             tensors = {key: held.get_tensor(key) for key in held.keys()}  # noqa: SIM118 - no mapping
             save_file({key: value.to(_precision(key, precision)) for key, value in tensors.items()}, out / shard)
-    # Last, since its presence says that the rest is there.
+    # Written last: its presence means that the copy is complete.
     (out / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
 def _precision(key: str, precision: torch.dtype) -> torch.dtype:
-    """As loading has it: norms and time stay in float32."""
-    whole = FantasyPortraitTransformer3DModel._keep_in_fp32_modules
-    return torch.float32 if precision != torch.float32 and set(whole) & set(key.split(".")) else precision
+    """The dtype after loading: norms and time embedding stay in float32."""
+    whole = float32_modules(FantasyPortraitTransformer3DModel)
+    return torch.float32 if whole & set(key.split(".")) else precision

@@ -1,16 +1,16 @@
-"""Colour kept to the portrait's over long videos, which drift a little from window to window."""
+"""Keeps the colours of long videos, which drift from window to window, at the portrait's."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Share of a chunk (4 frames) in the running statistics: about a second's memory, so that a blink changes nothing.
+# Weight of a chunk (4 frames) in the running statistics: about a second, so that a blink has no effect.
 _SHARE = 0.15
 _GAIN_LIMITS = (0.8, 1.25)
 _LEVELS = np.arange(256, dtype=np.float64)
 
 
 class ColourMatch:
-    """Keeps the mean and the contrast of each channel where the portrait has them. Feed it chunks in their order."""
+    """Matches mean and standard deviation of each channel to the portrait's. Call it on the chunks in order."""
 
     def __init__(self, portrait: NDArray[np.uint8]) -> None:
         self._target = _moments(portrait[None])

@@ -8,20 +8,21 @@ import torch
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.models.diffusers_compat import step_cache_name
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.motion_conditioning import MotionConditioning
 from fantasyportrait.pipelines.time_windows import TimeWindow
 from fantasyportrait.runtime.process_group import ProcessGroup, configure_ulysses
-from fantasyportrait.schema.guidance import Guidance, Pass
+from fantasyportrait.schema.guidance import Pass
 
-# It looks at the numbers of its own tokens to decide whether blocks run: processes that share them would decide apart,
-# and one would wait for the other for ever.
+# They decide by their own tokens whether blocks run: with context parallelism the ranks could decide differently, and
+# one would wait forever.
 _DATA_DEPENDENT_CACHES = ("FirstBlockCacheConfig",)
 
 
 @dataclass(frozen=True, eq=False)
 class WindowInputs:
-    """What is known of one window of time before sampling: condition (1, 20, F_lat, h, w) and motion (None: none)."""
+    """The inputs of one window: image condition (1, 20, F_lat, h, w), and motion (None without driven faces)."""
 
     window: TimeWindow
     condition: torch.Tensor
@@ -30,26 +31,34 @@ class WindowInputs:
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What every window and step share: texts (1, 512, text_dim), negative None where unused; CLIP (1, 257, dim)."""
+    """The conditions that all windows and steps share.
 
-    text: torch.Tensor
-    negative: torch.Tensor | None
-    image: torch.Tensor | None
+    Attributes:
+        prompt_embeds, negative_prompt_embeds: (1, 512, text_dim); the negative one is None where no pass has it.
+        image_embeds: CLIP's hidden states (1, 257, dim); None without CLIP.
+    """
 
-    def of(self, one: Pass) -> torch.Tensor:
-        """The text that a pass reads."""
+    prompt_embeds: torch.Tensor
+    negative_prompt_embeds: torch.Tensor | None
+    image_embeds: torch.Tensor | None
+
+    def text(self, one: Pass) -> torch.Tensor:
+        """The prompt embeddings of a pass."""
         if not one.negative:
-            return self.text
-        if self.negative is None:
-            raise ValueError("a pass reads the negative text, and there is none: encode it, or set text guidance to 1")
-        return self.negative
+            return self.prompt_embeds
+        if self.negative_prompt_embeds is None:
+            raise ValueError(
+                "a pass has the negative prompt, and there are no negative_prompt_embeds: encode it, or set "
+                "guidance_scale to 1"
+            )
+        return self.negative_prompt_embeds
 
 
 def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype: torch.dtype) -> list[WindowInputs]:
-    """The windows for many steps: motion tokens in the transformer's dtype, where each step reaches them soonest.
+    """The windows with motion tokens in the transformer's dtype, placed for the loop over the steps.
 
-    The motion of a single window goes to the device and stays. Of several, one is there at a time: they wait in pinned
-    memory, from which the device fetches them without stopping what it is at.
+    The motion of a single window stays on the device. Motions of several windows stay in pinned memory, from which each
+    is copied asynchronously when its window runs.
     """
     ready = []
     for inputs in windows:
@@ -64,11 +73,6 @@ def prepare_windows(windows: Sequence[WindowInputs], device: torch.device, dtype
     return ready
 
 
-def max_passes(guidance: Guidance, steps: int, motion: bool) -> int:
-    """How many passes the step has that has most of them."""
-    return max(len(guidance.passes(step, steps, motion)) for step in range(steps))
-
-
 def guided_velocity(
     transformer: FantasyPortraitTransformer3DModel,
     latents: torch.Tensor,
@@ -79,11 +83,10 @@ def guided_velocity(
     cancel: CancelToken | None = None,
     process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
-    """The velocity (1, 16, F_lat, h, w), float32: each pass times its share.
+    """The velocity (1, 16, F_lat, h, w), float32: the weighted sum of its passes.
 
-    Each of `groups` is one run of the transformer: a single pass, or several as a batch. A process group's processes
-    call it with the same arguments and get the same result. Raises `Cancelled` between runs, for all of a process
-    group at once.
+    Each of `groups` is one run of the transformer: a single pass, or several as a batch. All ranks of a process group
+    call it with the same arguments and get the same result. Raises `Cancelled` between runs, on all ranks at once.
     """
     process_group = process_group or ProcessGroup(0, 1, latents.device)
     motion = None if inputs.motion is None else _fetched(inputs.motion, latents.device)
@@ -98,7 +101,7 @@ def guided_velocity(
             velocities[list(turn)] = _run(transformer, states, timestep, motion, context, mine, inputs.window).float()
     total = torch.zeros_like(latents)
     for each, velocity in zip(passes, process_group.all_reduce(velocities), strict=True):
-        total += each.share * velocity.unsqueeze(0)
+        total += each.weight * velocity.unsqueeze(0)
     return total
 
 
@@ -113,13 +116,13 @@ def _run(
 ) -> torch.Tensor:
     """The velocities (passes, 16, F_lat, h, w) of one run of the transformer."""
     count = len(passes)
-    # Step caches keep what each pass of each window saw last.
+    # Step caches keep a state for each pass of each window.
     with transformer.cache_context(f"{'+'.join(each.name for each in passes)}-{window.start}"):
         out: torch.Tensor = transformer(
             hidden_states=states.expand(count, *states.shape[1:]),
             timestep=timestep.expand(count),
-            encoder_hidden_states=torch.cat([context.of(each) for each in passes]),
-            encoder_hidden_states_image=_repeat(context.image, count),
+            encoder_hidden_states=torch.cat([context.text(each) for each in passes]),
+            encoder_hidden_states_image=_repeat(context.image_embeds, count),
             return_dict=False,
             **_motion_arguments(motion, [each.motion for each in passes], states),
         )[0]
@@ -127,8 +130,7 @@ def _run(
 
 
 def _check(cancel: CancelToken | None, process_group: ProcessGroup) -> None:
-    """Raise `Cancelled` where the user stopped the work: in a process group the user of rank 0, and all of it stops
-    here."""
+    """Raise `Cancelled` if the job was cancelled; in a process group, if rank 0 cancelled it, on all ranks."""
     if process_group.sync_stop(cancel is not None and cancel.cancelled):
         if cancel is not None:
             cancel.check()
@@ -138,10 +140,10 @@ def _check(cancel: CancelToken | None, process_group: ProcessGroup) -> None:
 def _prepare_context_parallel(
     transformer: FantasyPortraitTransformer3DModel, process_group: ProcessGroup, states: torch.Tensor
 ) -> None:
-    """Make ready what a process group that shares tokens needs; `RequestError` for a cache with which it would hang."""
+    """Set up a pass with context parallelism; `RequestError` for a step cache with which it would hang."""
     if process_group.mode != "context" or process_group.size == 1:
         return
-    if type(transformer._cache_config).__name__ in _DATA_DEPENDENT_CACHES:
+    if step_cache_name(transformer) in _DATA_DEPENDENT_CACHES:
         raise RequestError(
             "FirstBlockCache decides by the tokens it sees, and processes that share them would decide differently: "
             "choose another step cache or none, or --parallel cfg"
@@ -155,7 +157,7 @@ def _prepare_context_parallel(
 def _motion_arguments(
     motion: MotionConditioning | None, wanted: Sequence[bool], like: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
-    """The transformer's motion arguments for a batch of passes; none at all where no pass has motion."""
+    """The transformer's motion arguments for a batch of passes; empty if no pass has motion."""
     if motion is None or not any(wanted):
         return {}
     on = torch.tensor(wanted, dtype=torch.float32, device=motion.scale.device)[:, None]
@@ -172,7 +174,7 @@ def _pinned(motion: MotionConditioning) -> MotionConditioning:
 
 
 def _fetched(motion: MotionConditioning, device: torch.device) -> MotionConditioning:
-    """The same on the device; from pinned memory, which nobody writes to again, without waiting for it."""
+    """The same on the device, copied asynchronously from pinned memory, which is not written to again."""
 
     def fetch(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device, non_blocking=tensor.device.type == "cpu" and tensor.is_pinned())

@@ -1,4 +1,4 @@
-"""A quantized transformer from a GGUF file: every key and shape checked before anything is built."""
+"""Loads a quantized transformer from a GGUF file, after checking every key and shape."""
 
 from pathlib import Path
 
@@ -17,19 +17,19 @@ MOTION_ATTENTION = "motion_attention.safetensors"
 
 
 def load_gguf_transformer(gguf: Path, folder: Path, precision: torch.dtype) -> FantasyPortraitTransformer3DModel:
-    """The transformer with the file's weights and the folder's config and motion attention; it computes in `precision`.
+    """The transformer with the file's weights, the folder's config and motion attention, and compute dtype `precision`.
 
-    Raises `WeightsError` that names missing, extra and misshapen tensors.
+    Raises `WeightsError` that names missing, unexpected and misshapen tensors.
     """
     try:
         tensors = load_gguf_checkpoint(str(gguf))
     except ValueError as error:
         raise WeightsError(f"{gguf} cannot be used ({error}): fetch another quantization") from error
-    # In the file's own layout; the conversion empties what it is given.
+    # A copy, since the conversion empties the dictionary.
     tensors = convert_wan_transformer_to_diffusers(dict(tensors))
-    # Under our names before anything is built: what is assigned afterwards stays on the meta device.
+    # Before the model is built: tensors assigned afterwards would stay on the meta device.
     tensors.update({key: value.to(precision) for key, value in load_file(folder / MOTION_ATTENTION).items()})
-    # Of a quantized tensor its own shape counts, not that of its bytes.
+    # The shape of a quantized tensor is not that of its bytes.
     found = {key: tuple(getattr(tensor, "quant_shape", tensor.shape)) for key, tensor in tensors.items()}
     check_tensors(gguf, found, transformer_shapes(FantasyPortraitTransformer3DModel.load_config(folder)))
     return FantasyPortraitTransformer3DModel.from_single_file(

@@ -1,4 +1,4 @@
-"""A preview of latents without decoding them: a linear map from 16 latent channels to RGB, fitted on the VAE itself."""
+"""Preview images of latents by a linear map from 16 latent channels to RGB, fitted on the VAE."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ _PICTURES, _SIDE, _BLOCK = 8, 128, 32
 def fit_rgb_factors(vae: AutoencoderKLWan) -> torch.Tensor:
     """The map (channels + 1, 3), float32: [latents, 1] @ map = RGB in 0 to 1, by least squares.
 
-    Fitted on still pictures of random colour blocks with soft edges, which the VAE encodes; a tenth of a second on a
-    GPU. The numbers depend on the VAE alone.
+    Fitted on images of random colour blocks with soft edges, encoded by the VAE; 0.1 s on a GPU. The result depends on
+    the VAE only.
     """
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(_PICTURES, 3, _SIDE // _BLOCK, _SIDE // _BLOCK, generator=generator)

@@ -1,4 +1,4 @@
-"""A folder of weights becomes a pipeline that stands where it shall compute."""
+"""Loads a pipeline from an assembled folder and places it on its device."""
 
 import json
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.runtime.torch_config import COMPILER, check_compile, compile_blocks
 from fantasyportrait.schema.events import Message, MessageCallback
 
-# The original schedule; the base's own file names another scheduler.
+# Shift of the original schedule; the base model's own config names another scheduler.
 FLOW_SHIFT = 5.0
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """An assembled folder (`weights.assemble`), and a GGUF file that replaces its transformer's weights."""
+    """An assembled folder (`weights.assemble`), and optionally a GGUF file that replaces the transformer's weights."""
 
     folder: Path
     gguf: Path | None = None
@@ -51,35 +51,35 @@ def load_pipeline(
     on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> FantasyPortraitPipeline:
-    """The pipeline of an assembled folder, placed on its device as the profile says.
+    """The pipeline of an assembled folder, on its device with the profile's weights and offloading.
 
     The text encoder is not loaded: prompts are read layer by layer from its shards (see `PromptEncoder`).
 
     Args:
         files: transformer, motion_adapter, vae, image_encoder, image_processor, text_encoder, tokenizer.
         runtime_config: device, precision, attention, and whether to compile.
-        profile: in which numbers the transformer is held, and what stays on the device.
-        cache: where prompts' rows are kept.
-        process_group: the processes that share its steps; `runtime_config` then names the kernel for attention, the
-            same for all.
+        profile: how the transformer's weights are stored and offloaded.
+        cache: folder of the cached prompt embeddings.
+        process_group: the processes that share its steps; `runtime_config` then names the attention kernel of all
+            ranks.
         on_message: gets the attention kernel and what is written to the disk.
-        cancel: asked between the parts.
+        cancel: checked between the components.
 
-    Raises `RequestError` for settings that do not go together, before anything is loaded, `torch.OutOfMemoryError`
-    where it does not fit, and `Cancelled`; then it holds nothing on the device.
+    Raises `RequestError` for settings that exclude each other, before anything is loaded, `torch.OutOfMemoryError` if
+    it does not fit, and `Cancelled`; after an error nothing is left on the device.
     """
     device = resolve_device(runtime_config)
     cancel = cancel or CancelToken()
     choice = resolve_attention(files, runtime_config, profile, process_group)
     if process_group is not None and process_group.size > 1 and choice.name != runtime_config.attention:
         raise RequestError(
-            f"the first process computes attention by {runtime_config.attention}, which does not work here "
+            f"rank 0 computes attention by {runtime_config.attention}, which does not work on this rank "
             f"({choice.messages[0]}): choose --attention native"
         )
     transformer = load_transformer(files, runtime_config, profile, on_message, cancel)
     cancel.check()
     if runtime_config.compile:
-        # Before placing and caching, whose hooks cannot be compiled.
+        # Before offloading and step caches, whose hooks cannot be compiled.
         compile_blocks(transformer)
     set_attention_backend(transformer, choice)
     for text in choice.messages:
@@ -97,9 +97,9 @@ def load_pipeline(
 def resolve_attention(
     files: ModelFiles, runtime_config: RuntimeConfig, profile: Profile, process_group: ProcessGroup | None = None
 ) -> AttentionChoice:
-    """The kernel for attention on this machine, and all that can be refused before anything is loaded.
+    """The attention kernel on this machine; all settings are checked here, before anything is loaded.
 
-    Raises `RequestError` for settings that do not go together, or for which a package is missing.
+    Raises `RequestError` for settings that exclude each other, or whose package is not installed.
     """
     device = resolve_device(runtime_config)
     if runtime_config.compile:
@@ -127,10 +127,10 @@ def transformer_folder(
     on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """Where the transformer's weights are read from; where they shall be mapped, a copy that is made now, once."""
+    """The folder that the transformer is loaded from; for memory-mapped weights, a copy in the compute dtype."""
     folder = files.folder / "transformer"
     if files.gguf is None and profile.offload in ("stream", "disk"):
-        # Pinned copies are then the only ones in memory, or there are none.
+        # A memory-mapped file leaves only pinned copies in memory, or none.
         return cast_folder(folder, resolve_dtype(runtime_config, resolve_device(runtime_config)), on_message, cancel)
     return folder
 
@@ -142,7 +142,7 @@ def load_transformer(
     on_message: MessageCallback = _ignore,
     cancel: CancelToken | None = None,
 ) -> FantasyPortraitTransformer3DModel:
-    """The transformer in the profile's numbers, not placed yet (bitsandbytes alone quantizes on the GPU)."""
+    """The transformer with the profile's weights, on the CPU unless bitsandbytes quantizes it on the GPU."""
     device = resolve_device(runtime_config)
     precision = resolve_dtype(runtime_config, device)
     folder = transformer_folder(files, runtime_config, profile, on_message, cancel)
@@ -156,7 +156,7 @@ def load_transformer(
 
 
 def assemble_pipeline(transformer: FantasyPortraitTransformer3DModel, folder: Path) -> FantasyPortraitPipeline:
-    """The transformer and what stands around it in the folder, on the CPU, without the text encoder."""
+    """The pipeline of a transformer and the folder's other components, on the CPU, without the text encoder."""
     pipeline = FantasyPortraitPipeline(
         transformer=transformer,
         motion_adapter=MotionAdapter.from_pretrained(folder / "motion_adapter"),
@@ -174,10 +174,9 @@ def _uses_context_parallel(process_group: ProcessGroup) -> bool:
 
 
 def write_model_index(folder: Path, base: Path) -> None:
-    """Write `model_index.json` and our scheduler's settings into an assembled folder.
+    """Write `model_index.json` and the scheduler's config into an assembled folder with the transformer's weights.
 
-    So that `FantasyPortraitPipeline.from_pretrained` loads it too; what is the base's stays as its own index has it.
-    Not for a folder without the transformer's weights, beside a GGUF file.
+    `FantasyPortraitPipeline.from_pretrained` then loads it. The base model's components keep the entries of its index.
     """
     stock = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
     kept = ("vae", "image_encoder", "image_processor", "tokenizer", "text_encoder")

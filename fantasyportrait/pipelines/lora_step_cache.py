@@ -1,7 +1,7 @@
-"""What makes sampling shorter at a price: a LoRA for few steps, and a cache that leaves out most of a pass.
+"""Faster sampling at some loss of quality: a LoRA for few steps, and a step cache that skips most blocks of a pass.
 
-Both are switched on a pipeline that has been placed, the LoRA before the cache: its layers may need the offloading to
-be set up anew, and what is cached has to stand outside of that.
+Both are set on a pipeline after offloading, the LoRA before the cache: new LoRA layers may make offloading be applied
+again, and the cache's hooks must wrap those of the offloading.
 """
 
 import hashlib
@@ -9,34 +9,38 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import cpu_offload
-from accelerate.hooks import AlignDevicesHook, remove_hook_from_module
+from accelerate.hooks import remove_hook_from_module
 from diffusers import FirstBlockCacheConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from fantasyportrait.core.errors import DependencyError, WeightsError
+from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.models.diffusers_compat import (
+    execution_device,
+    reapply_group_offloading,
+    records_execution_order,
+    sequential_offload_device,
+)
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.schema.sampling import StepCache
 
-StepCache = Literal["none", "first-block"]
 _PREFIX = "transformer."
-# What diffusers calls the hook that notes the order of streamed blocks.
-_EXECUTION_TRACKER = "layer_execution_tracker"
 
 
 def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
-    """Switch the LoRA of that file on, or with None any LoRA off; it is loaded once, and replaces another one.
+    """Enable the LoRA of a file, or with None disable any LoRA. It is loaded once, and replaces another one.
 
-    The weights that it is added to may be quantized, and offloaded in any way. Off, every number is as if it had never
-    been loaded; its memory stays taken. What a file says of norms and modulations, diffusers does not read, and nor do
-    we. Raises `WeightsError` for a file that does not fit the model, and nothing has changed then;
-    `torch.OutOfMemoryError` where it does not fit into memory, and then none is loaded.
+    The transformer may be quantized, and offloaded in any way. A disabled LoRA has no effect on the results but keeps
+    its memory. As in diffusers, tensors for norms and modulations are ignored. Raises `WeightsError` for a file that
+    does not fit the model, before any change, and `torch.OutOfMemoryError` if it does not fit into memory, after which
+    no LoRA is loaded.
     """
     transformer = pipeline.transformer
     held = tuple(getattr(transformer, "peft_config", {}))
@@ -47,7 +51,7 @@ def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
     name = _name(file)
     if name not in held:
         tensors = _read(pipeline, file)
-        # It would end up inside of the offloading that is set up anew.
+        # Offloading may be applied again, and would then wrap the cache.
         set_step_cache(pipeline, "none")
         with _weights_accessible(transformer):
             if held:
@@ -57,31 +61,30 @@ def set_lora(pipeline: FantasyPortraitPipeline, file: Path | None) -> None:
 
 
 def set_step_cache(pipeline: FantasyPortraitPipeline, kind: StepCache, threshold: float = 0.1) -> None:
-    """Switch a step cache on or off; what one video leaves in it never reaches the next one.
+    """Enable or disable a step cache; each call empties it.
 
     Args:
-        pipeline: placed, its LoRA set.
-        kind: "first-block" is diffusers' FirstBlockCache: each pass of each window keeps what the blocks after the
-            first added last time, and adds it again as long as the first block's own addition is about the same. It
-            keeps three tensors (tokens, dim) for each pass and window on the device.
-        threshold: up to which mean difference, as a share of it, the first block's addition counts as the same.
+        pipeline: on its device, with its LoRA set.
+        kind: "first-block" is diffusers' FirstBlockCache: each pass of each window keeps the residual of the blocks
+            after the first, and reuses it as long as the residual of the first block changes little. It keeps three
+            tensors (tokens, dim) for each pass and window on the device.
+        threshold: the largest relative mean change of the first block's residual at which the cache is reused.
     """
     transformer = pipeline.transformer
     if transformer.is_cache_enabled:
         transformer.disable_cache()
     if kind == "first-block":
-        _warm_up_group_offload(transformer, pipeline._execution_device)
+        _warm_up_group_offload(transformer, execution_device(pipeline))
         transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
 
 
 def _warm_up_group_offload(transformer: FantasyPortraitTransformer3DModel, device: torch.device) -> None:
-    """One tiny pass where streamed blocks have not been run yet.
+    """Run one tiny pass if the streamed blocks have not run yet.
 
-    In their first pass diffusers notes the order of the blocks, and takes the hooks that note it away afterwards: a
-    cache that lies around those would be taken away with them.
+    In the first pass, group offloading records the order of the blocks with hooks that it then removes, and a cache
+    that wraps those hooks would be removed with them.
     """
-    hooks = [getattr(block, "_diffusers_hook", None) for block in transformer.blocks]
-    if not any(hook is not None and _EXECUTION_TRACKER in hook.hooks for hook in hooks):
+    if not any(map(records_execution_order, transformer.blocks)):
         return
     config = transformer.config
 
@@ -95,7 +98,7 @@ def _warm_up_group_offload(transformer: FantasyPortraitTransformer3DModel, devic
 
 
 def _name(file: Path) -> str:
-    """The same for the same file, and a word that peft takes for an adapter's name."""
+    """The file's adapter name for peft, from its path, size and time."""
     try:
         state = file.stat()
     except OSError as error:
@@ -105,7 +108,7 @@ def _name(file: Path) -> str:
 
 
 def _read(pipeline: FantasyPortraitPipeline, file: Path) -> dict[str, torch.Tensor]:
-    """The file's tensors under the transformer's names, such as blocks.0.attn1.to_q.lora_A.weight, each checked."""
+    """The file's tensors with the transformer's keys, such as blocks.0.attn1.to_q.lora_A.weight, all checked."""
     try:
         tensors = pipeline.lora_state_dict(load_file(file))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -120,7 +123,7 @@ def _read(pipeline: FantasyPortraitPipeline, file: Path) -> dict[str, torch.Tens
 
 
 def _fits(key: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
-    """Whether the model has the linear layer that the tensor is for, of that size."""
+    """Whether the model has a linear layer of the tensor's name and size."""
     place, _, part = key.partition(".lora_")
     layer: Any = modules.get(place)
     if not hasattr(layer, "in_features"):
@@ -134,18 +137,18 @@ def _fits(key: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> b
 
 
 def _add(transformer: FantasyPortraitTransformer3DModel, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put the LoRA into the transformer, in the numbers that it computes in."""
+    """Add the LoRA to the transformer, in its compute dtype."""
     precision = transformer.dtype
-    # peft refuses biases beside matrices in int8, of which they are no part: they are added below.
+    # peft refuses biases beside int8 matrices: they are added below.
     matrices = {f"{_PREFIX}{key}": tensor for key, tensor in tensors.items() if not key.endswith(".bias")}
     with warnings.catch_warnings():
-        # That such a LoRA cannot be merged: nobody wants to.
+        # It warns that the LoRA cannot be merged, which we do not do.
         warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass")
         transformer.load_lora_adapter(matrices, adapter_name=name, low_cpu_mem_usage=True)
     try:
         _fill(transformer, name, tensors, precision)
     except RuntimeError:
-        # Half a LoRA must not be found and taken for a whole one.
+        # An incomplete LoRA must not be reused.
         transformer.delete_adapters(name)
         raise
 
@@ -156,9 +159,9 @@ def _fill(
     tensors: Mapping[str, torch.Tensor],
     precision: torch.dtype,
 ) -> None:
-    """Every number of the LoRA once more, and the biases with them.
+    """Set every tensor of the LoRA, biases included, in the compute dtype.
 
-    peft gives its matrices the number type of the layer's own: beside one in fp8 they would lose theirs.
+    peft casts its matrices to the dtype of the layer's weight, in which those beside fp8 weights would lose precision.
     """
     for key, tensor in tensors.items():
         place, _, part = key.partition(".lora_")
@@ -171,32 +174,16 @@ def _fill(
 
 @contextmanager
 def _weights_accessible(transformer: FantasyPortraitTransformer3DModel) -> Iterator[None]:
-    """Weights are where they can be read, and layers that are new afterwards are offloaded like the others.
+    """Inside, weights are accessible; afterwards, offloading is applied to new layers too.
 
-    A whole model that comes and goes takes them along by itself.
+    Model offloading needs neither, since it moves the whole model.
     """
-    try:
-        from diffusers.hooks.group_offloading import (
-            _maybe_remove_and_reapply_group_offloading as reapply_group_offloading,
-        )
-    except ImportError as error:
-        raise DependencyError(
-            "this version of diffusers keeps its group offloading elsewhere, so a LoRA cannot be loaded: "
-            "install diffusers 0.42, or do without the LoRA"
-        ) from error
-    device = _sequential_device(transformer)
+    device = sequential_offload_device(transformer)
     if device is not None:
         remove_hook_from_module(transformer, recurse=True)
     try:
         yield
     finally:
         if device is not None:
-            cpu_offload(transformer, device, offload_buffers=len(transformer._parameters) > 0)
+            cpu_offload(transformer, device, offload_buffers=True)
         reapply_group_offloading(transformer)
-
-
-def _sequential_device(transformer: FantasyPortraitTransformer3DModel) -> torch.device | None:
-    """Where layers are brought to one by one, by accelerate; None where they are not."""
-    hook = getattr(transformer, "_hf_hook", None)
-    hooks = [one for one in getattr(hook, "hooks", (hook,)) if isinstance(one, AlignDevicesHook) and one.offload]
-    return torch.device(hooks[0].execution_device) if hooks else None

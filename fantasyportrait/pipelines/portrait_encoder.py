@@ -1,4 +1,4 @@
-"""What CLIP says of the whole portrait, kept for the portraits used last."""
+"""CLIP's image embeddings of a portrait, cached for the last portraits."""
 
 import hashlib
 from collections import OrderedDict
@@ -16,7 +16,7 @@ _KEPT = 4
 
 
 class PortraitEncoder:
-    """CLIP's states before its last layer; they depend on the picture alone, so the last few are kept."""
+    """CLIP's hidden states before its last layer, cached for the last few images."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -28,9 +28,9 @@ class PortraitEncoder:
         image: NDArray[np.uint8],
         device: torch.device,
     ) -> torch.Tensor:
-        """States (1, 257, 1280), on the CPU, of a picture uint8 (H, W, 3); computed on `device` if there is room.
+        """Hidden states (1, 257, 1280) on the CPU of an image uint8 (H, W, 3); computed on `device` if CLIP fits.
 
-        The whole picture, squashed to a square: the stock processor would cut the sides off.
+        The whole image is resized to a square; the stock processor would crop it.
         """
         key = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
         if key not in self._kept:

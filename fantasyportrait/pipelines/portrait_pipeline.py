@@ -1,4 +1,4 @@
-"""The FantasyPortrait pipeline: a portrait and motion features become a video in which each face acts its own."""
+"""The FantasyPortrait pipeline: from a portrait and a motion for each face to a video."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.loaders import WanLoraLoaderMixin
 from diffusers.pipelines.wan.pipeline_output import WanPipelineOutput
 from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
@@ -15,6 +17,7 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPVisionModel, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.models.diffusers_compat import execution_device, step_cache_name
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
@@ -23,36 +26,37 @@ from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs, guid
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors, latents_to_rgb
 from fantasyportrait.pipelines.motion_conditioning import MotionConditioning, motion_conditioning, token_labels
 from fantasyportrait.pipelines.portrait_encoder import PortraitEncoder, to_tensor
-from fantasyportrait.pipelines.time_windows import (
-    MAX_WINDOW_FRAMES,
-    OVERLAP_FRAMES,
-    WINDOW_FRAMES,
-    blend_weights,
-    time_windows,
-)
+from fantasyportrait.pipelines.prompt_encoder import MAX_SEQUENCE_LENGTH, text_states
+from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, blend_weights, time_windows
 from fantasyportrait.pipelines.vae_latents import decode_with_fallback, encode_video
 from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.schema.driven_face import DrivenFace
-from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.schema.guidance import needs_negative_prompt, step_passes
 from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.schema.sampling import Sampling
 
-MAX_SEQUENCE_LENGTH = 512
 SIDE_MULTIPLE = 16
-# Step caches that know no context: they give one pass or window what they kept of another, and the portrait guidance
-# vanishes without a word.
+# Step caches without cache contexts: they would reuse the state of one pass or window for another, and portrait
+# guidance would silently have no effect.
 _CONTEXT_FREE_CACHES = ("PyramidAttentionBroadcastConfig", "FasterCacheConfig")
+
+_PROMPT_EMBEDS = ("prompt_embeds", "negative_prompt_embeds")
 
 StepCallback = Callable[
     ["FantasyPortraitPipeline", int, torch.Tensor, dict[str, torch.Tensor]], dict[str, torch.Tensor]
 ]
+"""Diffusers' `callback_on_step_end`: (pipeline, step, timestep, tensors) -> the tensors that it replaces."""
 
 
-class FantasyPortraitPipeline(WanImageToVideoPipeline):
-    """Wan2.1 image-to-video with motion attention. Without driven faces it is the stock pipeline's sampling."""
+class FantasyPortraitPipeline(DiffusionPipeline, WanLoraLoaderMixin):
+    """Wan2.1 image-to-video with motion attention. Without driven faces it samples as the stock pipeline does.
+
+    It does not inherit `WanImageToVideoPipeline`: image, motion and `Sampling` replace that pipeline's arguments.
+    """
 
     model_cpu_offload_seq = "text_encoder->image_encoder->motion_adapter->transformer->vae"
     _optional_components = ["tokenizer", "text_encoder", "image_encoder", "image_processor"]  # noqa: RUF012
-    _callback_tensor_inputs = ["latents", "denoised"]  # noqa: RUF012 - diffusers' own way
+    _callback_tensor_inputs = ["latents", "denoised", *_PROMPT_EMBEDS]  # noqa: RUF012
 
     def __init__(
         self,
@@ -65,8 +69,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         tokenizer: PreTrainedTokenizerBase | None = None,
         text_encoder: UMT5EncoderModel | None = None,
     ) -> None:
-        # Not the stock constructor: Wan 2.2's second transformer and its settings have no place here.
-        DiffusionPipeline.__init__(self)
+        super().__init__()
         self.register_modules(
             transformer=transformer,
             motion_adapter=motion_adapter,
@@ -81,11 +84,23 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         self.vae_scale_factor_spatial = vae.config.scale_factor_spatial
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         self.prompt_encoder: Callable[[str], torch.Tensor] | None = None
-        """Gives a prompt's states (tokens, text_dim) where no text encoder is loaded (see `PromptEncoder`)."""
+        """Gives the hidden states (tokens, text_dim) of a prompt if no text encoder is loaded (see `PromptEncoder`)."""
         self.process_group: ProcessGroup | None = None
-        """The processes that share each step, where torchrun started several."""
+        """The processes that share each step; None for one process."""
         self._portrait_encoder = PortraitEncoder()
         self._rgb_factors: torch.Tensor | None = None
+        self._interrupt = False
+        self._num_timesteps = 0
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the remaining steps are skipped; as in diffusers, a callback sets `_interrupt`."""
+        return self._interrupt
+
+    @property
+    def num_timesteps(self) -> int:
+        """The steps of the current or last call."""
+        return self._num_timesteps
 
     @torch.no_grad()
     def __call__(
@@ -93,17 +108,12 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         image: NDArray[np.uint8],
         driven: Sequence[DrivenFace[MotionCode]],
         face_map: NDArray[np.integer] | None = None,
-        prompt: str = "",
-        negative_prompt: str = "",
         num_frames: int = WINDOW_FRAMES,
-        num_inference_steps: int = 30,
-        guidance: Guidance = Guidance(),  # noqa: B008 - frozen
-        batch_passes: bool = False,
-        max_window_frames: int = MAX_WINDOW_FRAMES,
-        generator: torch.Generator | None = None,
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         latents: torch.Tensor | None = None,
         first_step: int = 0,
         callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         cancel: CancelToken | None = None,
         output_type: str = "np",
     ) -> WanPipelineOutput:
@@ -111,49 +121,53 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
 
         Args:
             image: uint8 (H, W, 3) RGB, both sides multiples of 16.
-            driven: the faces, each motion with a row for every frame; those without a motion, and faces of the map that
+            driven: the faces, each motion with a row for every frame; faces without a motion, and faces of the map that
                 are not among them, are left to the base model.
-            face_map: int (H, W), 0 background and i face i; None: one face, to which the whole picture attends.
-            prompt, negative_prompt: what is shown, or not; the negative one is read where guidance.text != 1.
+            face_map: int (H, W), 0 background and i face i; None: one face that covers the whole image.
             num_frames: 4 k + 1.
-            num_inference_steps: 30 as in the original.
-            guidance: the scales; the original ones are text 1 and portrait 4 (paper: 4.5).
-            batch_passes: run a step's passes as one batch: more memory, weights read once.
-            max_window_frames: up to so many frames are sampled in one pass, longer videos in overlapping windows of 81.
-            generator: on the CPU, so that a seed means the same on every machine.
-            latents: the noise (1, 16, F_lat, H / 8, W / 8), if not to be drawn.
-            first_step: go on from there with `latents` as they were after that many steps.
-            callback_on_step_end: as in diffusers, with `latents` in its dictionary, which it may change, and
-                `denoised`, what they would be without the noise left.
-            cancel: asked before every pass.
+            sampling: seed, steps, guidance, prompts, batch and windows. `batch_passes` None means false here. LoRA and
+                step cache are set on the pipeline beforehand (`set_lora`, `set_step_cache`).
+            latents: noise (1, 16, F_lat, H / 8, W / 8) in place of the seed's, which is drawn on the CPU.
+            first_step: resume at this step with `latents` as they were after that many steps.
+            callback_on_step_end: as in diffusers, called after each step; the tensors it returns replace the
+                pipeline's.
+            callback_on_step_end_tensor_inputs: the tensors it gets, of latents, prompt_embeds, negative_prompt_embeds
+                and denoised (the latents that the step predicts without noise).
+            cancel: checked before every pass.
             output_type: "np" for frames uint8 (1, F, H, W, 3), "latent", or "stream" for an iterator over chunks of
-                frames, which frees each before it decodes the next.
+                frames, each decoded when it is requested.
 
         Raises:
-            ValueError: an input does not fit; the sentence says which.
+            ValueError: an input does not fit; the message says which.
             Cancelled: by `cancel`.
         """
-        self.check_inputs(image, driven, num_frames, max_window_frames)
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
+        self.check_inputs(image, driven, num_frames, callback_on_step_end_tensor_inputs)
         if first_step and latents is None:
-            raise ValueError(f"sampling cannot go on at step {first_step} without latents: give them")
+            raise ValueError(f"first_step is {first_step} without latents: give the latents after that many steps")
         if cancel is not None:
             cancel.check()
+        self._interrupt = False
         try:
-            text = self.encode_prompt(prompt)
-            negative = self.encode_prompt(negative_prompt) if needs_negative_prompt(guidance) else None
-            context = Conditioning(text, negative, self.encode_image(image))
-            windows = self._plan(image, driven, face_map, num_frames, max_window_frames)
+            prompt = self.encode_prompt(sampling.prompt)
+            negative = self.encode_prompt(sampling.negative_prompt) if needs_negative_prompt(sampling) else None
+            context = Conditioning(prompt, negative, self.encode_image(image))
+            windows = self._window_inputs(image, driven, face_map, num_frames, sampling.max_window_frames)
+            generator = torch.Generator().manual_seed(sampling.with_random_seed().seed)
             noise = self.prepare_latents(image.shape[0], image.shape[1], num_frames, generator, latents)
             if callback_on_step_end is not None:
                 self._get_rgb_factors()
-            # Everything but the transformer has done its part: let offloaded modules go before the long loop.
+            # Only the transformer is needed from here on: offload the other models before the long loop.
             self.maybe_free_model_hooks()
-            steps = self.prepare_timesteps(num_inference_steps)
             sampled = self.denoise(
-                noise, windows, context, guidance, steps, batch_passes, first_step, callback_on_step_end, cancel
+                *(noise, windows, context, sampling, first_step),
+                callback_on_step_end,
+                callback_on_step_end_tensor_inputs,
+                cancel,
             )
         finally:
-            # Whatever happened: a transformer left on the GPU would meet the next video's models there.
+            # Also after an error: a transformer left on the GPU would meet the next video's models there.
             self.maybe_free_model_hooks()
         if output_type == "latent":
             return WanPipelineOutput(frames=sampled)
@@ -165,9 +179,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         image: NDArray[np.uint8],
         driven: Sequence[DrivenFace[MotionCode]],
         num_frames: int,
-        max_window_frames: int,
+        callback_on_step_end_tensor_inputs: Sequence[str] = (),
     ) -> None:
-        """Refuse what cannot work, in a sentence (`ValueError`)."""
+        """Raise `ValueError` for inputs that do not fit."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 (H, W, 3) RGB")
         if image.shape[0] % SIDE_MULTIPLE or image.shape[1] % SIDE_MULTIPLE:
@@ -175,7 +189,6 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                 f"the image is {image.shape[1]} x {image.shape[0]}: both sides must be multiples of {SIDE_MULTIPLE}"
             )
         latent_frames(num_frames)
-        latent_frames(max_window_frames)
         for each in driven:
             if each.motion is None:
                 continue
@@ -185,7 +198,13 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                 raise ValueError(
                     f"face {each.face.id} plays {len(each.frame_rows)} rows in {num_frames} frames: give one a frame"
                 )
-        cache = type(self.transformer._cache_config).__name__
+        unknown = [name for name in callback_on_step_end_tensor_inputs if name not in self._callback_tensor_inputs]
+        if unknown:
+            raise ValueError(
+                f"callback_on_step_end_tensor_inputs has {unknown[0]!r}: give some of "
+                f"{', '.join(self._callback_tensor_inputs)}"
+            )
+        cache = step_cache_name(self.transformer)
         if cache in _CONTEXT_FREE_CACHES:
             raise ValueError(
                 f"{cache.removesuffix('Config')} mixes passes and windows, so portrait guidance would vanish: use "
@@ -193,20 +212,21 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             )
 
     def encode_prompt(self, prompt: str) -> torch.Tensor:
-        """umT5's states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
-        dtype, device = self.transformer.dtype, self._execution_device
+        """UMT5's hidden states (1, 512, text_dim) of a prompt, zero-padded, in the transformer's dtype."""
         if self.prompt_encoder is not None:
-            rows = self.prompt_encoder(prompt).to(device, dtype)
-            return functional.pad(rows, (0, 0, 0, MAX_SEQUENCE_LENGTH - len(rows))).unsqueeze(0)
-        if self.text_encoder is None or self.tokenizer is None:
+            states = self.prompt_encoder(prompt)
+        elif self.text_encoder is not None and self.tokenizer is not None:
+            states = text_states(self.text_encoder, self.tokenizer, prompt)
+        else:
             raise ValueError("a prompt, even an empty one, needs a text encoder: load it, or set `prompt_encoder`")
-        return self._get_t5_prompt_embeds(prompt, max_sequence_length=MAX_SEQUENCE_LENGTH, device=device, dtype=dtype)
+        states = states.to(execution_device(self), self.transformer.dtype)
+        return functional.pad(states, (0, 0, 0, MAX_SEQUENCE_LENGTH - len(states))).unsqueeze(0)
 
     def encode_image(self, image: NDArray[np.uint8]) -> torch.Tensor | None:
-        """CLIP's states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
+        """CLIP's hidden states (1, 257, 1280) of the whole image; None without CLIP. See `PortraitEncoder`."""
         if self.image_encoder is None:
             return None
-        device = self._execution_device
+        device = execution_device(self)
         states = self._portrait_encoder(self.image_encoder, self.image_processor, image, device)
         return states.to(device, self.transformer.dtype)
 
@@ -228,7 +248,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         latents = encode_video(self.vae, video, alone=self.process_group is None or self.process_group.size == 1)
         mask = torch.zeros(1, FRAMES_PER_LATENT, *latents.shape[2:], device=latents.device)
         mask[:, :, 0] = 1
-        return torch.cat([mask, latents], dim=1).to(self._execution_device)
+        return torch.cat([mask, latents], dim=1).to(execution_device(self))
 
     def prepare_latents(
         self,
@@ -245,12 +265,12 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             latents = randn_tensor(shape, generator=generator, device=torch.device("cpu"), dtype=torch.float32)
         if latents.shape != shape:
             raise ValueError(f"the latents have shape {tuple(latents.shape)}: {shape} is needed")
-        return latents.to(self._execution_device, torch.float32)
+        return latents.to(execution_device(self), torch.float32)
 
     def prepare_timesteps(self, steps: int) -> torch.Tensor:
         """The original schedule: sigmas from 1 towards 0 in equal steps, then shifted by the scheduler (5)."""
         sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1].tolist()
-        self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
+        self.scheduler.set_timesteps(sigmas=sigmas, device=execution_device(self))
         return self.scheduler.timesteps
 
     @torch.no_grad()
@@ -259,27 +279,32 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         latents: torch.Tensor,
         windows: Sequence[WindowInputs],
         context: Conditioning,
-        guidance: Guidance,
-        timesteps: torch.Tensor,
-        batch_passes: bool = False,
+        sampling: Sampling,
         first_step: int = 0,
-        callback: StepCallback | None = None,
+        callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         cancel: CancelToken | None = None,
     ) -> torch.Tensor:
-        """Latents (1, 16, F_lat, h, w) from noise, or from those after `first_step`.
+        """Denoised latents (1, 16, F_lat, h, w), from noise or from the latents after `first_step` steps.
 
-        Windows are blended inside each step, so that no seam can build up.
+        The windows' velocities are blended in every step, so that no seams form between them.
         """
         spans = tuple(inputs.window for inputs in windows)
         weights = [weight.to(latents.device).view(1, 1, -1, 1, 1) for weight in blend_weights(spans)]
         windows = prepare_windows(windows, latents.device, self.transformer.dtype)
+        timesteps = self.prepare_timesteps(sampling.num_inference_steps)
+        self._num_timesteps = len(timesteps)
         self.scheduler.set_begin_index(first_step)
         with self.progress_bar(total=len(timesteps) - first_step) as bar:
             for step, timestep in itertools.islice(enumerate(timesteps), first_step, None):
+                if self.interrupt:
+                    if self.process_group is not None and self.process_group.is_main_process:
+                        self.process_group.broadcast_stop()
+                    break
                 velocity = torch.zeros_like(latents)
                 for inputs, weight in zip(windows, weights, strict=True):
-                    passes = guidance.passes(step, len(timesteps), inputs.motion is not None)
-                    groups = [passes] if batch_passes else [(each,) for each in passes]
+                    passes = step_passes(sampling, step, inputs.motion is not None)
+                    groups = [passes] if sampling.batch_passes else [(each,) for each in passes]
                     span = slice(inputs.window.start, inputs.window.stop)
                     part = guided_velocity(
                         self.transformer,
@@ -292,12 +317,16 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
                         self.process_group,
                     )
                     velocity[:, :, span] += part * weight
-                # Where the step points to: the video as the model sees it now, without the noise that is left.
+                # The video that the model predicts at this step: the latents without the remaining noise.
                 denoised = latents - self.scheduler.sigmas[step] * velocity
                 latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-                if callback is not None:
-                    given = {"latents": latents, "denoised": denoised}
-                    latents = callback(self, step, timestep, given).pop("latents", latents)
+                if callback_on_step_end is not None:
+                    tensors = {"latents": latents, "denoised": denoised, **vars(context)}
+                    given = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
+                    changed = callback_on_step_end(self, step, timestep, given)
+                    latents = changed.get("latents", latents)
+                    embeds = {name: changed[name] for name in _PROMPT_EMBEDS if name in changed}
+                    context = replace(context, **embeds)
                 bar.update()
         return latents
 
@@ -307,9 +336,9 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         match_colour: NDArray[np.uint8] | None = None,
         vae: AutoencoderKLWan | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
-        """Chunks of frames uint8 (n, H, W, 3), by `vae` if it is not the pipeline's own that shall decode.
+        """Chunks of frames uint8 (n, H, W, 3), decoded by `vae`, by default the pipeline's own.
 
-        With `match_colour`, its colours are kept throughout.
+        With an image as `match_colour`, the frames are matched to its colours.
         """
         match = None if match_colour is None else ColourMatch(match_colour)
         try:
@@ -319,17 +348,18 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
             self.maybe_free_model_hooks()
 
     def preview_image(self, latents: torch.Tensor) -> NDArray[np.uint8]:
-        """A small picture, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
+        """A preview image, uint8 (H / 8, W / 8, 3), of the middle latent frame, without decoding it."""
         return latents_to_rgb(latents, self._get_rgb_factors(), latents.shape[2] // 2)
 
     def _get_rgb_factors(self) -> torch.Tensor:
-        """The map from latents to RGB, fitted once; in the midst of sampling it would push the transformer away."""
+        """The map from latents to RGB, fitted once, before sampling: it needs the VAE, which would offload the
+        transformer."""
         if self._rgb_factors is None:
             with torch.no_grad():
                 self._rgb_factors = fit_rgb_factors(self.vae)
         return self._rgb_factors
 
-    def _plan(
+    def _window_inputs(
         self,
         image: NDArray[np.uint8],
         driven: Sequence[DrivenFace[MotionCode]],
@@ -337,7 +367,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
         num_frames: int,
         max_window_frames: int,
     ) -> list[WindowInputs]:
-        """The windows of time with their conditions and motions."""
+        """The windows with their conditions and motions."""
         whole = num_frames <= max_window_frames
         length = latent_frames(num_frames if whole else WINDOW_FRAMES)
         windows = time_windows(latent_frames(num_frames), length, OVERLAP_FRAMES // FRAMES_PER_LATENT)
@@ -350,7 +380,7 @@ class FantasyPortraitPipeline(WanImageToVideoPipeline):
 
 
 def _without_gradients(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """The same chunks, each computed without gradients: a generator outlives the block that it was made in."""
+    """The same chunks, each computed without gradients; a generator would run outside of the caller's `no_grad`."""
     while True:
         with torch.no_grad():
             chunk = next(chunks, None)

@@ -1,6 +1,6 @@
-"""What umT5 says of a prompt, without ever loading that model whole: layer by layer from its shards, kept by hash.
+"""Prompt embeddings by UMT5, run layer by layer from its shards and cached on the disk by a hash of the prompt.
 
-An empty prompt gives one row, so most videos need the text encoder (5.7 billion parameters) once in their life.
+The text encoder has 5.7 billion parameters. Most videos have the empty prompt, which is encoded once and then cached.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.pipelines.wan.pipeline_wan_i2v import prompt_clean
-from transformers import AutoTokenizer, UMT5EncoderModel
+from diffusers.utils.torch_utils import get_module_execution_device
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fantasyportrait.core.disk_cache import DiskCache
 from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.runtime.library_logging import quiet_libraries
 
-# Of every T5 tokenizer: an empty text is this one token.
+# The end-of-sequence token of every T5 tokenizer, which is all of an empty text.
 EOS_TOKEN_ID = 1
 MAX_SEQUENCE_LENGTH = 512
 _FILE = "rows.npy"
@@ -26,16 +27,16 @@ _FILE = "rows.npy"
 
 @dataclass(frozen=True)
 class PromptEncoder:
-    """Rows of prompts, from the folders `text_encoder` and `tokenizer`, kept in the folder `cache`."""
+    """Encodes prompts with the models in the folders `text_encoder` and `tokenizer`, cached in the folder `cache`."""
 
     text_encoder: Path
     tokenizer: Path
     cache: Path
 
     def __call__(self, prompt: str) -> torch.Tensor:
-        """float32 (tokens, text_dim) of a prompt, at most 512 rows; computed in bfloat16, as in the original.
+        """Hidden states float32 (tokens, text_dim) of a prompt, at most 512 tokens; computed in bfloat16.
 
-        Raises `WeightsError` where the text encoder's weights are missing.
+        Raises `WeightsError` if the text encoder's weights are missing or damaged.
         """
         cache = DiskCache(self.cache / "prompts")
         key = hashlib.sha256(f"{self._digest()}\n{prompt.strip()}".encode()).hexdigest()
@@ -50,7 +51,7 @@ class PromptEncoder:
         try:
             with quiet_libraries():
                 return self._states(prompt)
-        except Exception as error:  # a damaged file is told by each library in a kind of its own
+        except Exception as error:  # each library raises errors of its own for a damaged file
             raise WeightsError(
                 f"the text encoder in {self.text_encoder} or its tokenizer cannot be read ({error}): fetch the base "
                 "model again"
@@ -62,7 +63,7 @@ class PromptEncoder:
             tokenizer = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True, trust_remote_code=False)
             tokens = tokenizer(prompt_clean(prompt), truncation=True, max_length=MAX_SEQUENCE_LENGTH).input_ids
         with tempfile.TemporaryDirectory() as unused:
-            # On "disk", safetensors stay where they are: each layer is read when its turn comes and dropped again.
+            # With "disk", each layer is read from its safetensors file when it runs, and freed afterwards.
             model = UMT5EncoderModel.from_pretrained(
                 self.text_encoder,
                 device_map={"": "disk"},
@@ -71,13 +72,13 @@ class PromptEncoder:
                 local_files_only=True,
             )
             with torch.no_grad():
-                # Padding would be masked, so places behind the text change nothing.
+                # Without padding, which would be masked anyway.
                 states = model(torch.tensor([tokens])).last_hidden_state
         return states[0].float().contiguous()
 
     def _digest(self) -> str:
-        """sha256 over config, index and tokenizer, and over the shards' places, sizes and times: reading those whole
-        would take minutes."""
+        """SHA-256 of config, index and tokenizer, and of the shards' paths, sizes and times; hashing the shards would
+        take minutes."""
         shards = sorted(self.text_encoder.glob("*.safetensors"))
         if not shards or not (self.text_encoder / "config.json").is_file():
             raise WeightsError(
@@ -92,6 +93,21 @@ class PromptEncoder:
         for path in sorted(small):
             digest.update(path.read_bytes())
         return digest.hexdigest()
+
+
+def text_states(text_encoder: UMT5EncoderModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
+    """UMT5's hidden states (tokens, text_dim) of a prompt, at most 512 tokens, padded and masked as in diffusers."""
+    inputs = tokenizer(
+        [prompt_clean(prompt)],
+        padding="max_length",
+        max_length=MAX_SEQUENCE_LENGTH,
+        truncation=True,
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    device = get_module_execution_device(text_encoder)
+    states = text_encoder(inputs.input_ids.to(device), inputs.attention_mask.to(device)).last_hidden_state
+    return states[0, : int(inputs.attention_mask.sum())]
 
 
 def _read(entry: Path) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A process group's job: what the first process says to the others, and what they do until it leaves."""
+"""The loop of all ranks but the first: they load the pipelines and sample the jobs that rank 0 broadcasts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,10 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 
 @dataclass(frozen=True)
 class LoadCommand:
-    """What rank 0 loads, and everybody else with it: the arguments of `load_pipeline`, and what the process group
-    shares.
+    """Rank 0's command to load a pipeline: the arguments of `load_pipeline`, and the process group's mode.
 
-    In `runtime_config`, nothing is left to be found out by each for itself: the kernel for attention is named. After it
-    all meet (`ProcessGroup.barrier`), when each machine has what they load on its disk.
+    `runtime_config` names the attention kernel, so that all ranks use the same. After receiving it, all ranks meet in
+    `ProcessGroup.barrier`, once each machine has the files on its disk.
     """
 
     files: ModelFiles
@@ -35,33 +34,32 @@ SampleFn = Callable[[FantasyPortraitPipeline, VideoJob], object]
 
 
 def run_rank(process_group: ProcessGroup, load: LoadFn, sample: SampleFn) -> None:
-    """What every process but the first does: load what it is told, sample each job it gets, until rank 0 leaves.
+    """Load each pipeline and sample each job that rank 0 broadcasts, until it shuts down.
 
-    It sees no photo, clip or result, and decodes nothing. Errors are raised: they end this process, and with it the
-    process_group, for the others cannot go on without it.
+    These ranks read no photo or clip and decode no frames. An error ends this process, and so the whole process group.
 
     Args:
-        process_group: of which this process is not the first.
-        load: meets the others and makes the pipeline, on `process_group.device`; its `process_group` is set afterwards.
-        sample: runs the job up to its latents, and forgets them.
+        process_group: the group; this process is not rank 0.
+        load: waits at the barrier and loads the pipeline on `process_group.device`.
+        sample: samples the job's latents; the result is not used.
     """
     pipeline: FantasyPortraitPipeline | None = None
     while (message := process_group.receive_object()) is not None:
         if isinstance(message, LoadCommand):
-            # The old one goes first: two of them do not fit.
+            # Free the old pipeline first: two do not fit.
             pipeline = None
             free_memory()
             shared = process_group.with_mode(message.mode)
             pipeline = load(message, shared)
             pipeline.process_group = shared
         elif pipeline is None:
-            raise RuntimeError("rank 0 sent a job before it said which pipeline to load")
+            raise RuntimeError("rank 0 sent a job before a pipeline to load")
         else:
             _try_sample(pipeline, message, sample)
 
 
 def _try_sample(pipeline: FantasyPortraitPipeline, job: VideoJob, sample: SampleFn) -> bool:
-    """Whether the job came to its end; False where rank 0 stopped it."""
+    """Whether the job finished; False if rank 0 stopped it."""
     try:
         sample(pipeline, job)
     except Cancelled:

@@ -1,4 +1,4 @@
-"""Long videos: windows of latent frames that overlap, and the weights with which their predictions are blended."""
+"""Overlapping windows of latent frames for long videos, and the weights that blend their predictions."""
 
 import math
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import torch
 
-# 81 frames, the length the model was trained on; up to 201 were published in one pass.
+# The length that the model was trained on.
 WINDOW_FRAMES = 81
-MAX_WINDOW_FRAMES = 201
-# 0.8 s of the default 25 frames a second.
+# 0.8 s at the default 25 frames a second.
 OVERLAP_FRAMES = 20
 
 
@@ -22,18 +21,17 @@ class TimeWindow:
 
     @property
     def stop(self) -> int:
-        """The latent frame behind the last."""
+        """The index after the last latent frame."""
         return self.start + self.length
 
     @property
     def frames(self) -> slice:
-        """The window's own frames of the video: 4 (length - 1) + 1, the first of them being the last that its first
-        latent frame stands for."""
+        """The window's 4 (length - 1) + 1 frames of the video, beginning with the last of its first latent frame."""
         return slice(4 * self.start, 4 * (self.stop - 1) + 1)
 
 
 def time_windows(latents: int, window: int, overlap: int) -> tuple[TimeWindow, ...]:
-    """As few windows of `window` latent frames over `latents` as share at least `overlap`, evenly spread."""
+    """The fewest, evenly spaced windows of `window` latent frames over `latents` that overlap by at least `overlap`."""
     if latents <= window:
         return (TimeWindow(0, latents),)
     if not 0 < overlap < window:
@@ -43,11 +41,11 @@ def time_windows(latents: int, window: int, overlap: int) -> tuple[TimeWindow, .
 
 
 def blend_weights(windows: tuple[TimeWindow, ...]) -> tuple[torch.Tensor, ...]:
-    """Weights (length,) of each window's frames; over a video's latent frame they sum to 1.
+    """Weights (length,) for the latent frames of each window; for every latent frame of the video they sum to 1.
 
-    Every window is conditioned on the portrait as if that were its own first frame, so what it says of its first
-    latent frames is drawn towards the portrait. Where two windows share m frames the later one's weight is k / m at
-    the k-th of them (nothing at its own first), and the earlier one has the rest.
+    Every window is conditioned on the portrait as its first frame, which biases its first latent frames towards the
+    portrait. Where two windows share m frames, the later one's weight is k / m at the k-th (0 at its own first frame),
+    and the earlier one's is 1 - k / m.
     """
     raw = [torch.ones(window.length, dtype=torch.float64) for window in windows]
     for index, (before, after) in enumerate(pairwise(windows)):

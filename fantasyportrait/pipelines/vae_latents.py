@@ -1,4 +1,4 @@
-"""Pictures to latents and back with Wan's causal VAE: normalised latents, decoding that streams."""
+"""Encoding to normalised latents and streamed decoding with Wan's causal VAE, in tiles where memory is short."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,17 +12,18 @@ from diffusers import AutoencoderKLWan
 from diffusers.utils.torch_utils import get_module_execution_device
 from numpy.typing import NDArray
 
+from fantasyportrait.models.diffusers_compat import causal_cache, onload
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 
-# Pixels. Half of the VAE's own; smaller ones would be mostly overlap.
+# Pixels. Half of the VAE's default; smaller tiles would be mostly overlap.
 _SMALLEST_TILE = 128
 
 
 def encode_video(vae: AutoencoderKLWan, video: torch.Tensor, alone: bool = True) -> torch.Tensor:
     """Normalised float32 latents (B, 16, F_lat, H / 8, W / 8) of a video (B, 3, F, H, W) in -1 to 1.
 
-    It goes on in tiles, then in small ones, where the video does not fit into memory; not unless `alone`: processes
-    that share the steps must all have the same numbers.
+    If memory runs out it falls back to tiles, then to small tiles; only if `alone`, since all ranks of a process group
+    need the same latents.
     """
     video = video.to(get_module_execution_device(vae), vae.dtype)
     while True:
@@ -33,16 +34,16 @@ def encode_video(vae: AutoencoderKLWan, video: torch.Tensor, alone: bool = True)
             vae.clear_cache()
             if not (alone and is_out_of_memory(error)) or _at_smallest_tiles(vae):
                 raise
-        _reduce_tiles(vae)  # outside of the handler, which keeps alive what did not fit
+        _reduce_tiles(vae)  # outside of the handler, whose exception keeps tensors alive
     mean, std = _statistics(vae, latents)
     return (latents - mean) / std
 
 
 @contextmanager
 def vae_tiling(vae: AutoencoderKLWan, enabled: bool) -> Iterator[None]:
-    """Inside, the VAE may take to tiles where memory runs out, and does at once if `enabled`.
+    """Inside, the VAE may fall back to tiles, and uses them from the start if `enabled`.
 
-    Afterwards it works as before: tiles that one video needed would change the numbers of the next one.
+    Afterwards its settings are restored, since tiles would change the results of the next video.
     """
     tiles = (vae.tile_sample_min_height, vae.tile_sample_min_width)
     strides = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
@@ -58,7 +59,7 @@ def vae_tiling(vae: AutoencoderKLWan, enabled: bool) -> Iterator[None]:
 
 
 def vae_on_cpu(vae: AutoencoderKLWan) -> AutoencoderKLWan:
-    """Another VAE with the same numbers on the CPU, wherever offloading keeps this one's; it decodes in tiles."""
+    """A copy of the VAE on the CPU, whatever offloading the VAE has; it decodes in tiles."""
     other = AutoencoderKLWan.from_config(vae.config).eval()
     layer_by_layer = any(weight.is_meta for weight in vae.parameters())
     weights = get_state_dict_offloaded_model(vae) if layer_by_layer else vae.state_dict()
@@ -68,11 +69,11 @@ def vae_on_cpu(vae: AutoencoderKLWan) -> AutoencoderKLWan:
 
 
 def decode_with_fallback(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
-    """`decode_stream`, which goes on in tiles, then in small ones, where the picture does not fit into memory."""
+    """`decode_stream`, which falls back to tiles, then to small tiles, if memory runs out."""
     given = 0
     while True:
         try:
-            # From the beginning: every frame needs what the causal layers keep of the ones before, tile by tile.
+            # From the beginning, since the causal layers' caches are kept tile by tile.
             for frames in itertools.islice(decode_stream(vae, latents), given, None):
                 yield frames
                 given += 1
@@ -86,19 +87,19 @@ def decode_with_fallback(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterat
 def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
     """Frames uint8 (n, H, W, 3) RGB of normalised latents (1, 16, F_lat, h, w): 1 frame, then 4 at a time.
 
-    The VAE's own `decode` grows the whole clip in memory; here each latent frame is decoded, given away and forgotten.
-    With tiling switched on (`vae.enable_tiling()`) each tile keeps its own causal cache, on the CPU until its turn, and
-    tiles are blended.
+    The VAE's own `decode` keeps the whole clip in memory; here each latent frame is decoded, yielded and freed. With
+    tiling (`vae.enable_tiling()`), each tile has its own causal cache, kept on the CPU while other tiles are decoded,
+    and tiles are blended.
     """
     device = get_module_execution_device(vae)
     mean, std = _statistics(vae, latents.float())
     latents = latents.float() * std + mean
-    _onload(vae)
+    onload(vae)  # `encode` and `decode` would do it, but neither is called
     tiles = _tiles(vae, latents.shape[-2], latents.shape[-1])
     caches: list[list[torch.Tensor | None]] = []
     for _ in tiles:
         vae.clear_cache()
-        caches.append(vae._feat_map)
+        caches.append(causal_cache(vae))
     try:
         for index in range(latents.shape[2]):
             frame = latents[:, :, index : index + 1].to(device, vae.dtype)
@@ -109,7 +110,7 @@ def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDAr
 
 @dataclass(frozen=True)
 class _Tile:
-    """A part of the latent picture, and the ramps (h * 8,) and (w * 8,) with which it is blended."""
+    """A tile of a latent frame, and its blend weights (h * 8,) and (w * 8,)."""
 
     rows: slice
     columns: slice
@@ -131,28 +132,28 @@ def _decode_tiles(
     out: torch.Tensor | None = None
     for number, tile in enumerate(tiles):
         part = vae.post_quant_conv(frame[..., tile.rows, tile.columns])
-        # Together the caches of all tiles take as much as the whole picture: only one is on the device at a time.
+        # The caches of all tiles take as much as the whole frame, so only one is on the device at a time.
         cache = caches[number] if len(tiles) == 1 else _moved(caches[number], frame.device)
         decoded = vae.decoder(part, feat_cache=cache, feat_idx=[0], first_chunk=first)[0].float()
         caches[number] = cache if len(tiles) == 1 else _moved(cache, torch.device("cpu"))
         if out is None:
             out = torch.zeros(*decoded.shape[:2], height, width, device=frame.device)
         weight = (tile.row_weight[:, None] * tile.column_weight[None]).to(frame.device)
-        place = tuple(slice(span.start * scale, span.stop * scale) for span in (tile.rows, tile.columns))
-        out[:, :, place[0], place[1]] += decoded * weight
-        total[place] += weight
+        area = tuple(slice(span.start * scale, span.stop * scale) for span in (tile.rows, tile.columns))
+        out[:, :, area[0], area[1]] += decoded * weight
+        total[area] += weight
     if out is None:
-        raise ValueError("there is nothing to decode: the latents are empty")
+        raise ValueError("latents have no tiles: give at least one row and column")
     return out / total
 
 
 def _moved(cache: list[torch.Tensor | None], device: torch.device) -> list[torch.Tensor | None]:
-    """A causal cache on that device; entries that are no tensors are marks of the VAE's."""
+    """A causal cache on that device; entries that are no tensors are the VAE's flags."""
     return [entry.to(device) if isinstance(entry, torch.Tensor) else entry for entry in cache]
 
 
 def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
-    """The VAE's own tile size and stride where tiling is on; else one tile."""
+    """Tiles of the VAE's size and stride if tiling is on; else one tile."""
     scale = vae.config.scale_factor_spatial
     sides = (vae.tile_sample_min_height // scale, vae.tile_sample_min_width // scale)
     strides = (vae.tile_sample_stride_height // scale, vae.tile_sample_stride_width // scale)
@@ -167,7 +168,7 @@ def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
 
 
 def _spans(length: int, side: int, stride: int) -> list[slice]:
-    """Slices of `side` every `stride`, the last one pushed back to end with the picture."""
+    """Slices of length `side` every `stride`; the last one is moved back to end with the frame."""
     if length <= side:
         return [slice(0, length)]
     starts = [*range(0, length - side, stride), length - side]
@@ -175,7 +176,7 @@ def _spans(length: int, side: int, stride: int) -> list[slice]:
 
 
 def _ramp(span: slice, length: int, overlap: int, scale: int) -> torch.Tensor:
-    """Weights of a tile's pixels: 1, and falling to the edges that lie inside the picture."""
+    """Blend weights along one side of a tile: 1, with ramps at the edges inside the frame."""
     weight = torch.ones((span.stop - span.start) * scale)
     rise = (torch.arange(overlap) + 0.5) / max(overlap, 1)
     if span.start > 0:
@@ -191,7 +192,7 @@ def _pixels(video: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def _reduce_tiles(vae: AutoencoderKLWan) -> None:
-    """Go on in tiles, or in smaller ones."""
+    """Turn tiling on, or make the tiles smaller."""
     vae.clear_cache()
     free_memory()
     if not vae.use_tiling:
@@ -210,10 +211,3 @@ def _statistics(vae: AutoencoderKLWan, like: torch.Tensor) -> tuple[torch.Tensor
         return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1, 1)
 
     return column(vae.config.latents_mean), column(vae.config.latents_std)
-
-
-def _onload(vae: AutoencoderKLWan) -> None:
-    """Let an offload hook fetch the weights: only `encode` and `decode` would ask it by themselves."""
-    hook = getattr(vae, "_hf_hook", None)
-    if hook is not None:
-        hook.pre_forward(vae)

@@ -1,4 +1,4 @@
-"""The pipeline for who knows no torch: arrays in, chunks of frames out."""
+"""Runs a video job on a pipeline, from numpy arrays to chunks of frames, with fallbacks when memory runs out."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,90 +14,72 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.pipelines.lora_step_cache import StepCache, set_lora, set_step_cache
+from fantasyportrait.pipelines.lora_step_cache import set_lora, set_step_cache
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
-from fantasyportrait.pipelines.time_windows import MAX_WINDOW_FRAMES, WINDOW_FRAMES
+from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.pipelines.vae_latents import vae_on_cpu, vae_tiling
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.events import Message, MessageCallback
-from fantasyportrait.schema.guidance import Guidance
 from fantasyportrait.schema.motion_code import MotionCode
+from fantasyportrait.schema.sampling import Sampling
 
 PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
-"""Gets the number of steps done and a preview image of the latents, uint8 (H / 8, W / 8, 3)."""
+"""Called after each step with the number of finished steps and a preview image, uint8 (H / 8, W / 8, 3)."""
 
 
 @dataclass(frozen=True, eq=False)
 class VideoJob:
-    """Everything that decides the frames but the weights.
+    """The inputs that decide the frames, apart from the weights; a process group broadcasts it to all ranks.
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, both sides multiples of 16.
         faces: every face of the portrait; one without a motion is left to the model.
         face_map: int32 (H, W), 0 background and i face i.
         frames: 4 k + 1.
-        steps, seed, guidance, prompt, negative_prompt, batch_passes, max_window_frames: as in the pipeline's call.
-        lora: a file for few steps, see `set_lora`.
-        step_cache, cache_threshold: see `set_step_cache`.
-        tiled_encode, tiled_decode: do so in tiles from the start, where the whole is known not to fit.
+        sampling: the request's, with `batch_passes` and `max_window_frames` as planned; both change if memory runs out.
+        lora: file of the LoRA that `sampling` names, see `set_lora`.
+        tiled_encode, tiled_decode: whether the VAE works in tiles from the start, since whole frames do not fit.
     """
 
     pixels: NDArray[np.uint8]
     faces: tuple[DrivenFace[MotionCode], ...]
     face_map: NDArray[np.int32]
     frames: int
-    steps: int = 30
-    seed: int = 0
-    guidance: Guidance = field(default_factory=Guidance)
-    prompt: str = ""
-    negative_prompt: str = ""
-    batch_passes: bool = False
-    max_window_frames: int = MAX_WINDOW_FRAMES
+    sampling: Sampling = field(default_factory=Sampling)
     lora: Path | None = None
-    step_cache: StepCache = "none"
-    cache_threshold: float = 0.1
     tiled_encode: bool = False
     tiled_decode: bool = False
 
 
 class PipelineProvider(Protocol):
-    """Where the pipeline comes from, and one that needs less memory."""
+    """Provides the pipeline, and replaces it by one that needs less memory."""
 
     @property
     def pipeline(self) -> FantasyPortraitPipeline:
-        """The pipeline, placed."""
+        """The pipeline on its device."""
         ...
 
     def fall_back(self, on_message: MessageCallback) -> bool:
-        """Replace the pipeline by one that needs less device memory, and emit a message; False where there is none."""
+        """Replace the pipeline by one that needs less device memory, and emit a message; False if there is none."""
         ...
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A pipeline that stays as it is."""
-
-    pipeline: FantasyPortraitPipeline
-
-    def fall_back(self, on_message: MessageCallback) -> bool:
-        """There is none."""
-        return False
 
 
 def sample_video(
     source: PipelineProvider, job: VideoJob, watch: PreviewCallback, on_message: MessageCallback, cancel: CancelToken
 ) -> Iterator[NDArray[np.uint8]]:
-    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is asked for.
+    """Sample, then yield chunks of frames uint8 (n, H, W, 3), each decoded when it is requested.
 
-    Where memory runs out the work goes on from the last finished step with less: passes one by one, then a pipeline
-    that needs less (`source.fall_back`), then windows of 81 frames. Decoding goes on in tiles by itself, then on the
-    CPU. `on_message` gets each of these changes. Raises `Cancelled`, and `RequestError` where nothing fits.
+    If memory runs out, sampling resumes after the last finished step with the next fallback: passes one by one, then a
+    pipeline that needs less (`source.fall_back`), then windows of 81 frames. Decoding falls back to tiles, then to the
+    CPU. `on_message` gets each fallback. Raises `Cancelled`, and `RequestError` if nothing fits.
     """
+    # A random seed is drawn once, for all processes and all attempts.
+    job = replace(job, sampling=job.sampling.with_random_seed())
     run = _VideoSampler(source, job, watch, on_message, cancel)
     while (latents := run.sampled()) is None:
-        # Here and not where it happened: an error that is being handled keeps alive what did not fit.
+        # Outside of the handler, whose exception keeps the tensors alive.
         free_memory()
         run.reduce_memory()
     given = 0
@@ -120,27 +102,22 @@ def sample_latents(
 ) -> torch.Tensor:
     """The latents of the whole video, float32 (1, 16, F_lat, H / 8, W / 8) on the CPU, not decoded.
 
-    It goes on from `latents`, as they were after `first_step` steps. Raises `Cancelled`, `torch.OutOfMemoryError`, and
-    `WeightsError` for a LoRA that does not fit.
+    It resumes from `latents`, as they were after `first_step` steps. Raises `Cancelled`, `torch.OutOfMemoryError`, and
+    `WeightsError` for a LoRA that does not fit the model.
     """
     set_lora(pipeline, job.lora)
-    set_step_cache(pipeline, job.step_cache, job.cache_threshold)
+    set_step_cache(pipeline, job.sampling.step_cache, job.sampling.cache_threshold)
     with vae_tiling(pipeline.vae, job.tiled_encode):
         result = pipeline(
             job.pixels,
             job.faces,
             job.face_map,
-            prompt=job.prompt,
-            negative_prompt=job.negative_prompt,
             num_frames=job.frames,
-            num_inference_steps=job.steps,
-            guidance=job.guidance,
-            batch_passes=job.batch_passes,
-            max_window_frames=job.max_window_frames,
-            generator=torch.Generator().manual_seed(job.seed),
+            sampling=job.sampling,
             latents=latents,
             first_step=first_step,
             callback_on_step_end=on_step,
+            callback_on_step_end_tensor_inputs=("latents", "denoised"),
             cancel=cancel,
             output_type="latent",
         )
@@ -149,7 +126,7 @@ def sample_latents(
 
 
 class _VideoSampler:
-    """One job under way: what is finished, and how it is computed now."""
+    """The state of a running job: finished steps, latents, and the fallbacks in use."""
 
     def __init__(
         self,
@@ -164,17 +141,17 @@ class _VideoSampler:
         self._latents: torch.Tensor | None = None
         self._host_vae: AutoencoderKLWan | None = None
         self.complete = False
-        """All frames have been decoded."""
+        """Whether all frames have been decoded."""
 
     def sampled(self) -> torch.Tensor | None:
-        """The latents of the whole video, on the CPU; None where memory ran out on the way.
+        """The latents of the whole video, on the CPU; None if memory ran out.
 
-        In a process group nobody can go back: the others wait for the pass that failed.
+        A process group cannot resume, since the other ranks wait within the pass that failed: `RequestError`.
         """
         pipeline = self._source.pipeline
         process_group = pipeline.process_group or ProcessGroup(0, 1, torch.device("cpu"))
         try:
-            # What is wrong with it is found before the others are told of the job.
+            # Errors of the LoRA are raised before the other ranks get the job.
             set_lora(pipeline, self._job.lora)
             with process_group.shared_job(self._job):
                 return sample_latents(pipeline, self._job, self._on_step, self._cancel, self._latents, self._done)
@@ -184,15 +161,14 @@ class _VideoSampler:
             if process_group.size == 1:
                 return None
         raise RequestError(
-            f"the memory of {process_group.device} ran out, and {process_group.size} processes cannot go on with "
-            "less: start them again "
-            "with a profile that needs less, or a smaller video (max_side)"
+            f"the memory of {process_group.device} ran out, and {process_group.size} processes cannot fall back: start "
+            "them again with a profile that needs less, or with a smaller video (max_side)"
         )
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
         """The chunks after the first `given` ones; sets `complete` unless memory ran out."""
         pipeline = self._source.pipeline
-        match = self._job.pixels if self._job.frames > self._job.max_window_frames else None
+        match = self._job.pixels if self._job.frames > self._job.sampling.max_window_frames else None
         try:
             with vae_tiling(pipeline.vae, self._job.tiled_decode):
                 yield from itertools.islice(pipeline.decode(latents, match, self._host_vae), given, None)
@@ -202,16 +178,17 @@ class _VideoSampler:
                 raise
 
     def reduce_memory(self) -> None:
-        """Need less from here on; `RequestError` where that is not possible."""
+        """Take the next fallback; `RequestError` if there is none."""
         job = self._job
-        if job.batch_passes:
-            self._job = replace(job, batch_passes=False)
+        sampling = job.sampling
+        if sampling.batch_passes:
+            self._job = replace(job, sampling=replace(sampling, batch_passes=False))
             text = "a step's passes do not fit into memory together: they are made one by one"
             self._on_message(Message(f"{text}{self._resume_suffix()}"))
         elif self._source.fall_back(self._on_message):
             return
-        elif WINDOW_FRAMES < job.frames <= job.max_window_frames:
-            self._job = replace(job, max_window_frames=WINDOW_FRAMES)
+        elif WINDOW_FRAMES < job.frames <= sampling.max_window_frames:
+            self._job = replace(job, sampling=replace(sampling, max_window_frames=WINDOW_FRAMES))
             text = f"{job.frames} frames in one pass do not fit into memory"
             windows = f"they are sampled in windows of {WINDOW_FRAMES}{self._resume_suffix()}"
             self._on_message(Message(f"{text}: {windows}"))
@@ -223,7 +200,7 @@ class _VideoSampler:
             )
 
     def reduce_decode_memory(self) -> None:
-        """The same for decoding, which has tried small tiles before: no other profile needs less than those."""
+        """Decode on the CPU, after small tiles did not fit either; `RequestError` if it is there already."""
         vae = self._source.pipeline.vae
         height, width = self._job.pixels.shape[:2]
         cannot = f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in small tiles"
@@ -238,7 +215,7 @@ class _VideoSampler:
     def _on_step(
         self, pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        # On the CPU: whatever happens to the device, this much is done.
+        # Kept on the CPU, to resume from after any error of the device.
         self._latents, self._done = given["latents"].cpu(), step + 1
         self._watch(step + 1, pipe.preview_image(given["denoised"]))
         return {}

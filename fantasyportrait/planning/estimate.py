@@ -1,4 +1,4 @@
-"""Whether a profile fits, and how long it takes: peaks and times in one, and what is missing in words."""
+"""The estimate for one profile: peak memory, time, whether it fits, and if not, the reason in words."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from fantasyportrait.runtime.profiles import Profile
 
 @dataclass(frozen=True)
 class TimeCorrection:
-    """Measured over predicted seconds; `measured` where this very profile has run before."""
+    """The ratio of measured to predicted seconds; `measured` if this profile has run before."""
 
     value: float = 1.0
     measured: bool = False
@@ -22,24 +22,24 @@ NO_CORRECTION = TimeCorrection()
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is to be expected of one profile.
+    """Peak memory and time of a job with one profile.
 
     Attributes:
-        profile: the row.
-        batch_passes: whether a step's passes are made as one batch.
-        vram_gib: peak on the device; where device and processor share one memory, of both.
-        ram_gib: peak of the host's memory while it works.
-        load_gib: the same while it loads.
-        step_s: one step of the sampler, through all windows of time.
-        raw_step_s: the same before past runs corrected it.
-        total_s: sampling, encoding and decoding; not loading.
-        possible: whether this machine and model allow the profile at all.
-        fits: whether it is possible and the memory is there.
-        reason: where it does not fit, the reason in words.
-        lacks_disk: whether nothing but room on the disk is missing.
-        suggestions: where memory is short, what of the job would lower the need, in words.
-        measured: whether past runs on this machine have corrected the times.
-        tiled_encode, tiled_decode: whether the VAE has to do so in tiles, since the whole picture does not fit.
+        profile: the row of the table.
+        batch_passes: whether the passes of a step run as one batch.
+        vram_gib: peak memory of the device; with unified memory, of device and host together.
+        ram_gib: peak memory of the host while sampling.
+        load_gib: peak memory of the host while loading.
+        step_s: one step through all windows.
+        raw_step_s: the same before the correction from past runs.
+        total_s: encoding, sampling and decoding, without loading.
+        possible: whether this machine and model support the profile at all.
+        fits: whether it is possible and memory and disk suffice.
+        reason: why it does not fit; empty if it does.
+        lacks_disk: whether only disk space is missing.
+        suggestions: options of the job that would lower a peak that does not fit.
+        measured: whether runs of this profile on this machine corrected the times.
+        tiled_encode, tiled_decode: whether the VAE works in tiles, since whole frames do not fit.
     """
 
     profile: Profile
@@ -66,13 +66,14 @@ def estimate(
     """The estimate for one profile.
 
     Args:
-        profile: the row.
+        profile: the row of the table.
         inputs: machine, throughput, model and job.
-        unsupported_reason: why the profile is not possible here, in words; empty where it is.
-        correction: how much longer past steps took than predicted.
+        unsupported_reason: why the profile is not possible here; empty if it is.
+        correction: from the step times of past runs.
     """
     job, machine = inputs.job, inputs.machine
-    batch = job.batch_passes if job.batch_passes is not None else _should_batch(profile, inputs)
+    wanted = job.sampling.batch_passes
+    batch = _should_batch(profile, inputs) if wanted is None else wanted
     vram, ram, load = (
         peak_vram_gib(profile, inputs, batch),
         peak_ram_gib(profile, inputs),
@@ -90,7 +91,7 @@ def estimate(
         load_gib=load,
         step_s=step,
         raw_step_s=raw,
-        total_s=job.steps * step + fixed_seconds(profile, inputs),
+        total_s=job.sampling.num_inference_steps * step + fixed_seconds(profile, inputs),
         possible=not unsupported_reason,
         fits=not unsupported_reason and not lack,
         reason=unsupported_reason or lack,
@@ -102,7 +103,7 @@ def estimate(
 
 
 def _should_batch(profile: Profile, inputs: CostInputs) -> bool:
-    """Whether reading the weights once for all passes saves time, and the larger batch fits."""
+    """Whether one transfer of the weights for all passes saves time, and the larger batch fits."""
     if inputs.job.max_passes < 2 or not profile.streams:
         return False
     if transfer_seconds(profile, inputs) <= compute_seconds(inputs):
@@ -111,7 +112,7 @@ def _should_batch(profile: Profile, inputs: CostInputs) -> bool:
 
 
 def _suggestions(profile: Profile, inputs: CostInputs, batch: bool, peak: float) -> tuple[str, ...]:
-    """What would lower the need for memory, in words: what is in the peak of the device's, and can be done without."""
+    """Options of the job that would lower the device's peak memory, in words."""
     needs, job, nothing = inputs.activations, inputs.job, Cost(0, 0)
     less = {
         "no step cache (step_cache)": (replace(needs, cached=0), job, batch),
@@ -119,7 +120,7 @@ def _suggestions(profile: Profile, inputs: CostInputs, batch: bool, peak: float)
         "passes one by one (batch_passes)": (needs, job, False),
     }
     if needs.windows == 1:
-        # Of more frames, a window's are at work at once.
+        # With several windows, the peak is that of one window.
         less["fewer frames (duration)"] = (replace(needs, forward=nothing, batched=nothing), job, batch)
     found = []
     weights = replace(
@@ -127,7 +128,7 @@ def _suggestions(profile: Profile, inputs: CostInputs, batch: bool, peak: float)
         activations=ActivationCosts(1, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing),
         job=replace(job, lora_bytes=0),
     )
-    # Where the weights alone are too much, nothing of the job helps.
+    # No option helps if the weights alone do not fit.
     if peak_vram_gib(profile, weights, batch) < inputs.machine.vram_gib < peak:
         found = ["a smaller size (max_side)"]
         found += [
@@ -141,7 +142,7 @@ def _suggestions(profile: Profile, inputs: CostInputs, batch: bool, peak: float)
 
 
 def _shortage(machine: Machine, vram: float, ram: float) -> str:
-    """What is missing, in words; empty where nothing is."""
+    """The missing memory, in words; empty if none is missing."""
     if machine.unified_memory:
         need = max(vram, ram)
         return f"needs {need:.1f} GiB of memory, {machine.ram_gib:.1f} are free" if need > machine.ram_gib else ""

@@ -1,4 +1,4 @@
-"""What this machine has for the diffusion engine: memory that is free now, the GPU, installed packages."""
+"""The machine that the diffusion engine runs on: device, free memory, installed packages."""
 
 import importlib.util
 import math
@@ -13,8 +13,8 @@ from fantasyportrait.runtime.profiles import PROFILES
 
 GIB = float(2**30)
 
-# Where Linux shows the memory limits of a container, in the two layouts that there are: folder, limit, usage, and the
-# entry of memory.stat with the page cache, which is given back when memory is short.
+# Files of a container's memory limits in the two versions of cgroups: folder, limit, usage, and the entry of
+# memory.stat for the page cache, which the kernel can reclaim.
 _GROUPS = (
     ("", "memory.max", "memory.current", "inactive_file"),
     ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -23,18 +23,18 @@ _GROUPS = (
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and what stands around it.
+    """A device and its host.
 
     Attributes:
-        device: as torch writes it.
-        kind: its type: cpu, mps, xpu ...
-        name: of the GPU or processor, for people.
-        vram_gib: free for us on the device; where device and processor share one memory, the same as `ram_gib`.
-        ram_gib: free for us, within the limits of a container.
-        capability: compute capability; None where the device has none.
-        packages: those of the profiles' packages that are installed.
-        device_count: accelerators of this kind.
-        disk_gib: free where the model lies, for a copy of its transformer; endless where none has to be made.
+        device: torch's name of the device.
+        kind: torch's device type: cpu, mps, xpu ...
+        name: name of the GPU or processor for messages.
+        vram_gib: available memory of the device; with unified memory the same as `ram_gib`.
+        ram_gib: available memory of the host, within the limits of a container.
+        capability: CUDA compute capability; None for other devices.
+        packages: installed packages among those of the profiles.
+        device_count: number of accelerators of this kind.
+        disk_gib: free disk space beside the model for the copy of its transformer; infinite if none is needed.
     """
 
     device: str
@@ -49,14 +49,14 @@ class Machine:
 
     @property
     def unified_memory(self) -> bool:
-        """Whether device and processor share their memory."""
+        """Whether device and host share one memory."""
         return self.kind in ("cpu", "mps")
 
     def with_memory(self, vram_gib: float | None, ram_gib: float | None) -> "Machine":
-        """The same with so much memory as is said, instead of what was found; of one memory both mean all of it."""
+        """The same with other amounts of memory; None keeps the measured one. Unified memory takes the smaller one."""
         if self.unified_memory:
-            said = [gib for gib in (vram_gib, ram_gib) if gib is not None]
-            vram_gib = ram_gib = min(said, default=None)
+            given = [gib for gib in (vram_gib, ram_gib) if gib is not None]
+            vram_gib = ram_gib = min(given, default=None)
         return replace(
             self,
             vram_gib=self.vram_gib if vram_gib is None else vram_gib,
@@ -64,13 +64,13 @@ class Machine:
         )
 
     def shared_by(self, processes: int) -> "Machine":
-        """What each of so many may count on that work here at the same time, on GPUs of their own where there are."""
+        """One process's share of the machine, where each has a GPU of its own and an equal part of the memory."""
         ram_gib = self.ram_gib / processes
         return replace(self, ram_gib=ram_gib, vram_gib=ram_gib if self.unified_memory else self.vram_gib)
 
 
 def measure_machine(device: torch.device) -> Machine:
-    """The machine as it is now, with `device` to compute on. What our own allocator keeps unused counts as free."""
+    """The machine with its memory available now; memory cached by torch's allocator counts as available."""
     ram = free_ram_gib()
     found = (each.package for each in PROFILES if each.package is not None)
     packages = frozenset(name for name in found if importlib.util.find_spec(name) is not None)
@@ -91,14 +91,14 @@ def measure_machine(device: torch.device) -> Machine:
 
 
 def free_ram_gib(groups: Path = Path("/sys/fs/cgroup")) -> float:
-    """Memory that can still be had: what the system has available, or what a container's limit leaves (the less)."""
+    """Available memory of the host: the system's, or what a container's limit leaves, whichever is less."""
     psutil = require("psutil", extra="wan", purpose="finding a profile that fits")
     free = int(psutil.virtual_memory().available)
     return min([free, *_limits(groups)]) / GIB
 
 
 def _limits(groups: Path) -> list[int]:
-    """Bytes that each limit leaves: of the group at the top, which is a container's own, and of those around us."""
+    """Bytes that each cgroup leaves: the topmost one, which is a container's own, and those of this process."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
@@ -114,7 +114,7 @@ def _limits(groups: Path) -> list[int]:
 
 
 def _left(limit: Path, usage: Path, stat: Path, cache: str) -> list[int]:
-    """What one limit leaves; nothing where there is none."""
+    """Bytes that one limit leaves, in a list; empty without a limit."""
     try:
         bound, used = limit.read_text(encoding="utf-8").strip(), int(usage.read_text(encoding="utf-8"))
         lines = dict(line.split(maxsplit=1) for line in stat.read_text(encoding="utf-8").splitlines())

@@ -1,9 +1,9 @@
-"""What a model holds and what a video asks of it, counted from configs: no weight is read, nothing is computed."""
+"""A model's size and a job's costs, from configs alone: networks on the meta device, without weights."""
 
 import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.motion_attention import TEXT_TOKENS
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.motion_conditioning import TOKEN_SIDE
-from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, WINDOW_FRAMES, time_windows
+from fantasyportrait.pipelines.time_windows import OVERLAP_FRAMES, time_windows
 from fantasyportrait.pipelines.vae_latents import decode_stream, encode_video
 from fantasyportrait.planning.meta_tracing import Trace, meta_tensors, trace
 from fantasyportrait.planning.workload import ActivationCosts, Cost, ModelSize, Workload
@@ -27,7 +28,7 @@ from fantasyportrait.runtime.quantization import MODULES_TO_NOT_CONVERT
 
 Config = Mapping[str, Any]
 
-# After three chunks the causal layers' memory is full, and every later chunk is like the third.
+# After three chunks the caches of the causal layers are full, and every later chunk costs the same as the third.
 _CHUNKS = 3
 _KEPT_SIZES = 8
 _RGB_BYTES = 3 * 4
@@ -35,7 +36,7 @@ _RGB_BYTES = 3 * 4
 
 @dataclass(frozen=True)
 class ModelConfigs:
-    """The arguments of a model's networks, and its name."""
+    """The configs of a model's networks, and its name."""
 
     name: str
     transformer: Config
@@ -45,7 +46,7 @@ class ModelConfigs:
 
 
 def original_configs() -> ModelConfigs:
-    """Of the original model, where nothing has been fetched yet: Wan2.1-I2V-14B, CLIP ViT-H, the paper's adapter."""
+    """The configs of the original model, before it is fetched: Wan2.1-I2V-14B, CLIP ViT-H and the paper's adapter."""
     clip = {
         "hidden_size": 1280,
         "intermediate_size": 5120,
@@ -59,18 +60,18 @@ def original_configs() -> ModelConfigs:
 
 
 def read_configs(folder: Path) -> ModelConfigs:
-    """Of an assembled folder; `WeightsError` where one is missing or damaged."""
+    """The configs of an assembled folder; `WeightsError` if one is missing or damaged."""
     parts = ("transformer", "motion_adapter", "vae", "image_encoder")
     return ModelConfigs(folder.name, *(_read(folder / part / "config.json") for part in parts))
 
 
 class MetaNetworks:
-    """The networks of a model without numbers, to count and to trace.
+    """The networks of a model on the meta device, to count their weights and trace their activations.
 
     Args:
-        configs: their arguments.
-        precision: in which the transformer computes; all others are float32.
-        gguf: a file that replaces the transformer's weights.
+        configs: the networks' configs.
+        precision: compute dtype of the transformer; the other networks are float32.
+        gguf: file that replaces the transformer's weights.
     """
 
     def __init__(self, configs: ModelConfigs, precision: torch.dtype, gguf: Path | None = None) -> None:
@@ -81,21 +82,21 @@ class MetaNetworks:
             self._adapter = MotionAdapter.from_config(dict(configs.motion_adapter)).eval()
             self._vae = AutoencoderKLWan.from_config(dict(configs.vae)).eval()
             self._clip = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(configs.image_encoder))).eval()
-        self._kept: dict[Workload, ActivationCosts] = {}
+        self._kept: dict[Hashable, ActivationCosts] = {}
         self._tile_traces: tuple[Trace, Trace] | None = None
 
     @property
     def blocks(self) -> int:
-        """Of the transformer."""
+        """Number of transformer blocks."""
         usual = inspect.signature(FantasyPortraitTransformer3DModel.__init__).parameters["num_layers"].default
         return int(self._configs.transformer.get("num_layers", usual))
 
     @property
     def model_size(self) -> ModelSize:
-        """The weights, counted."""
+        """The sizes of the weights."""
         block, outside = self._long.blocks[-1], self._short
         blocks = self.blocks
-        # `outside` has one block; the others are like it.
+        # `outside` has one block, and all blocks have the same size.
         matrices = _matrices(outside) + (blocks - 1) * _matrices(block)
         whole = _size(outside) + (blocks - 1) * _size(block)
         rest = whole - matrices * self._precision.itemsize
@@ -117,17 +118,19 @@ class MetaNetworks:
         )
 
     def activations(self, job: Workload) -> ActivationCosts:
-        """What the job computes. A moment's work, and kept for the sizes asked for last."""
-        if job not in self._kept:
+        """The cost of each phase of the job, traced on the meta device and cached for the last few sizes."""
+        size = (job.width, job.height, job.frames, job.window_frames, job.faces)
+        key = (*size, job.max_passes, job.sampling.step_cache)
+        if key not in self._kept:
             with meta_tensors():
                 found = self._measure(job)
             while len(self._kept) >= _KEPT_SIZES:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[job] = found
-        return self._kept[job]
+            self._kept[key] = found
+        return self._kept[key]
 
     def _measure(self, job: Workload) -> ActivationCosts:
-        length = job.frames if job.frames <= job.max_window_frames else WINDOW_FRAMES
+        length = job.window_frames
         overlap = OVERLAP_FRAMES // FRAMES_PER_LATENT
         windows = len(time_windows(latent_frames(job.frames), latent_frames(length), overlap))
         forward = self._forward(job, length, 1)
@@ -143,21 +146,21 @@ class MetaNetworks:
             encode_tiled=self._encode_tiled(job, length, encode),
             decode=decode,
             decode_tiled=self._decode_tiled(job, decode),
-            cached=0 if job.cache == "none" else self._cached(job, length),
+            cached=0 if job.sampling.step_cache == "none" else self._cached(job, length),
         )
 
     def _transformer(self, layers: int) -> FantasyPortraitTransformer3DModel:
-        """Its first blocks, as loading leaves it: norms and the time embedding in float32."""
+        """A transformer with its first blocks, in the dtypes of a loaded one: norms and time embedding in float32."""
         config = {**self._configs.transformer, "num_layers": layers}
         model = FantasyPortraitTransformer3DModel.from_config(config).eval()
-        whole = set(model._keep_in_fp32_modules)
+        whole = float32_modules(model)
         for name, weight in model.named_parameters():
             if not whole & set(name.split(".")):
                 weight.data = weight.data.to(self._precision)
         return model
 
     def _cached(self, job: Workload, frames: int) -> int:
-        """FirstBlockCache keeps three tensors like the hidden states: the first block's, its change and the others'."""
+        """Bytes that FirstBlockCache keeps: three tensors of the hidden states' size."""
         config = self._long.config
         tokens = latent_frames(frames) * (job.height // TOKEN_SIDE) * (job.width // TOKEN_SIDE)
         return 3 * tokens * int(config.num_attention_heads * config.attention_head_dim) * self._precision.itemsize
@@ -166,16 +169,16 @@ class MetaNetworks:
         return torch.empty(job.faces, frames, sum(self._adapter.config.feature_dims))
 
     def _forward(self, job: Workload, frames: int, batch: int) -> Cost:
-        """The whole transformer: all blocks' work, and the peak of two, in which all others are like the second."""
+        """The whole transformer: the operations of all blocks, and the peak of two; more blocks do not raise it."""
         short, long = self._run(self._short, job, frames, batch), self._run(self._long, job, frames, batch)
         return Cost(long.peak, short.flop + (self.blocks - 1) * (long.flop - short.flop))
 
     def _run(self, model: FantasyPortraitTransformer3DModel, job: Workload, frames: int, batch: int) -> Trace:
-        """One pass, its inputs among what it needs."""
+        """One forward pass, its inputs included."""
         return trace(lambda: model(**self._inputs(job, frames, batch), return_dict=False)[0])
 
     def _inputs(self, job: Workload, frames: int, batch: int) -> dict[str, torch.Tensor | None]:
-        """Of the transformer, for a batch of passes with motion."""
+        """Inputs of the transformer for a batch of passes with motion."""
         config, length = self._long.config, latent_frames(frames)
         clip, scale = self._clip.config, self._vae.config.scale_factor_spatial
         inputs: dict[str, torch.Tensor | None] = {
@@ -193,7 +196,7 @@ class MetaNetworks:
             grid = (job.height // TOKEN_SIDE) * (job.width // TOKEN_SIDE)
             inputs["motion_hidden_states"] = self._empty(1, length, tokens, config.motion_dim).expand(batch, -1, -1, -1)
             inputs["motion_scale"] = torch.empty(batch, tokens)
-            # With one face every token may listen to it, or to nobody.
+            # One face that covers the whole map needs no mask.
             mask = torch.empty(1, 1, grid, tokens, dtype=torch.bool)
             inputs["motion_attention_mask"] = mask if job.faces > 1 else None
         return inputs
@@ -202,7 +205,7 @@ class MetaNetworks:
         return torch.empty(shape, dtype=self._precision)
 
     def _encode(self, height: int, width: int, frames: int) -> Cost:
-        """The VAE with a window's condition video; frames beyond the traced chunks only wait."""
+        """The VAE's encoder on a window's condition video; frames beyond the traced chunks only take memory."""
         traced = min(frames, 1 + FRAMES_PER_LATENT * (_CHUNKS - 1))
         first, last = (self._encoded_chunks(height, width, n) for n in (1, traced))
         chunks = max(latent_frames(traced) - 1, 1)
@@ -213,7 +216,7 @@ class MetaNetworks:
         return trace(lambda: encode_video(self._vae, torch.empty(1, 3, frames, height, width)))
 
     def _encode_tiled(self, job: Workload, frames: int, whole: Cost) -> Cost:
-        """One tile at a time, beside the whole video."""
+        """The same with one tile at a time, and the whole video in memory."""
         rows, columns = self._vae.tile_sample_min_height, self._vae.tile_sample_min_width
         if job.height <= rows and job.width <= columns:
             return whole
@@ -222,7 +225,7 @@ class MetaNetworks:
         return Cost(min(whole.peak, tile.peak + video), whole.flop)
 
     def _decode(self, job: Workload) -> Cost:
-        """All chunks: each takes what the third takes."""
+        """The VAE's decoder on all chunks, each later one like the third."""
         scale, length = self._vae.config.scale_factor_spatial, latent_frames(job.frames)
         first, last = (
             self._decoded(min(length, chunks), job.height // scale, job.width // scale)
@@ -231,9 +234,9 @@ class MetaNetworks:
         return Cost(last.peak, last.flop + max(0, length - _CHUNKS) * (last.flop - first.flop))
 
     def _decode_tiled(self, job: Workload, whole: Cost) -> Cost:
-        """Tiles of the VAE's own size: counted for two and for three of them, and as many more as there are.
+        """The same in tiles of the VAE's own size, extrapolated from traces of two and of three tiles.
 
-        What a tile adds is its causal layers' memory, and its part of the picture that all are blended into.
+        Each further tile adds its causal caches and its part of the blended frame.
         """
         scale = self._vae.config.scale_factor_spatial
         sides = [n // scale for n in (self._vae.tile_sample_min_height, self._vae.tile_sample_min_width)]
@@ -262,7 +265,7 @@ class MetaNetworks:
         return trace(work)
 
     def _gguf_bytes(self, file: Path, motion: int) -> int:
-        """The file's blocks, and the motion attention that it does not have."""
+        """The file's weights, and the motion attention, which the file does not have."""
         try:
             return file.stat().st_size + motion
         except OSError as error:
@@ -278,7 +281,7 @@ def _size(module: nn.Module) -> int:
 
 
 def _pinned(module: nn.Module) -> int:
-    """What torch's allocator of pinned memory takes for a module."""
+    """Bytes that torch's allocator of pinned memory takes for a module."""
     return sum(1 << (weight.nbytes - 1).bit_length() for weight in module.parameters() if weight.nbytes)
 
 
@@ -287,7 +290,7 @@ def _linears(module: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
 
 
 def _matrices(module: nn.Module) -> int:
-    """Numbers in the matrices that quantizers take."""
+    """Elements of the matrices that quantizers convert."""
     kept = set(MODULES_TO_NOT_CONVERT)
     return sum(each.weight.numel() for name, each in _linears(module) if not kept & set(name.split(".")))
 

@@ -1,6 +1,6 @@
-"""What a computation would need, without computing: peak bytes of its tensors, and its floating point operations.
+"""Peak memory and floating point operations of a computation, traced on torch's meta device.
 
-Tensors are fake (torch's device "meta": shapes and types, no numbers), so the full model is traced in seconds anywhere.
+Meta tensors have a shape and a dtype but no data, so the full model is traced in seconds on any machine.
 """
 
 import weakref
@@ -16,17 +16,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-# The caching allocator of a GPU gives out memory in pieces of so many bytes.
+# Torch's caching allocator rounds every tensor up to a multiple of so many bytes.
 _PIECE = 512
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One computation's need.
+    """The cost of one computation.
 
     Attributes:
-        peak: bytes of the tensors that it made, at most so many at once. Tensors that were there before do not count.
-        held: bytes of those that outlive it.
+        peak: the most bytes of new tensors alive at once; tensors that existed before do not count.
+        held: bytes of the new tensors that are alive at its end.
         flop: floating point operations of matrix products, convolutions and attention.
     """
 
@@ -37,16 +37,16 @@ class Trace:
 
 @contextmanager
 def meta_tensors() -> Iterator[None]:
-    """Inside, every tensor that is made is fake, without gradients: build networks and inputs here, then `trace`."""
+    """Inside, new tensors are on the meta device, without gradients: build networks and inputs here, then `trace`."""
     with torch.device("meta"), torch.no_grad():
         yield
 
 
 def trace(work: Callable[[], object]) -> Trace:
-    """Run `work` on fake tensors (inside `meta_tensors`) and say what it would need on a GPU.
+    """The cost of `work` on a GPU, run on meta tensors (inside `meta_tensors`).
 
-    Attention and root mean square norms count as the fused kernels that GPUs have: scores are never in memory, a mask
-    is there as a bias in the query's type (twice: kernels want its rows aligned).
+    Attention and RMS norms count as fused kernels: scores are never in memory, and a mask is a bias in the query's
+    dtype (twice, since kernels align its rows).
     """
     memory = _Memory()
     with memory, _Fused(memory):
@@ -55,36 +55,36 @@ def trace(work: Callable[[], object]) -> Trace:
 
 
 class _Memory(TorchDispatchMode):
-    """Follows the storages that operators make, until Python lets go of them, and counts the operators' work."""
+    """Tracks the storages that operators allocate until Python frees them, and counts the operators' operations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0
         self.peak = 0
         self.flop = 0
-        self.on_card = True
-        """Whether what is made now is on the GPU, and counts."""
+        self.on_gpu = True
+        """Whether new tensors are on the GPU, and count."""
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._like: dict[Hashable, tuple[torch.Size, tuple[int, ...], torch.dtype]] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the operator; count what is new in its result."""
+        """Run the operator and count the new storages of its result."""
         given = kwargs or {}
         for storage in _storages((args, *given.values())):
             self._remember(storage, 0)
         out = self._run(func, args, given)
         for storage in _storages(out):
-            self._remember(storage, -(-storage.nbytes() // _PIECE) * _PIECE if self.on_card else 0)
+            self._remember(storage, -(-storage.nbytes() // _PIECE) * _PIECE if self.on_gpu else 0)
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
             self.flop += formula(*args, **given, out_val=out)
         return out
 
     def _run(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-        """The operator's result. One that has made a new tensor from the same shapes before is not asked again: to find
-        a shape takes torch several times as long as to make a tensor."""
+        """The operator's result. The shape of a new tensor is kept for the same inputs, since torch takes several times
+        as long to infer it as to allocate the tensor."""
         key = func, _signature((args, *given.items()))
         if key in self._like:
             shape, stride, dtype = self._like[key]
@@ -95,7 +95,7 @@ class _Memory(TorchDispatchMode):
         return out
 
     def _remember(self, storage: torch.UntypedStorage, size: int) -> None:
-        """Count a storage that was not seen before, for as long as it lives."""
+        """Count a new storage for as long as it lives."""
         key = storage._cdata
         if key in self._known:
             return
@@ -110,7 +110,7 @@ class _Memory(TorchDispatchMode):
 
 
 class _Fused(TorchFunctionMode):
-    """Stands in for what a GPU does otherwise than fake tensors: kernels of one piece, and the way to the host."""
+    """Replaces functions whose cost differs on a GPU: fused kernels, and copies to the host."""
 
     def __init__(self, memory: _Memory) -> None:
         super().__init__()
@@ -120,25 +120,25 @@ class _Fused(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """The function, or what stands for it."""
+        """Run the function, or its replacement."""
         given = kwargs or {}
         if func is functional.scaled_dot_product_attention:
             return self._attention(*args, **given)
         if func is functional.rms_norm:
             return torch.empty_like(args[0])
-        if func is torch.Tensor.cpu or (func is torch.Tensor.to and _names_the_host(args[1:], given)):
+        if func is torch.Tensor.cpu or (func is torch.Tensor.to and _is_to_cpu(args[1:], given)):
             return self._to_host(args[0])
         if func is torch.Tensor.to and args[0].untyped_storage() in self._on_host:
             return torch.empty_like(args[0])
-        if func is torch.Tensor.numpy:  # of no numbers
+        if func is torch.Tensor.numpy:  # meta tensors have no data
             return np.zeros(args[0].shape, dtype=np.uint8)
         return func(*args, **given)
 
     def _to_host(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A copy that takes nothing of the GPU."""
-        self._memory.on_card = False
+        """A copy that takes no memory of the GPU."""
+        self._memory.on_gpu = False
         copy = torch.empty_like(tensor)
-        self._memory.on_card = True
+        self._memory.on_gpu = True
         self._on_host.add(copy.untyped_storage())
         return copy
 
@@ -150,11 +150,11 @@ class _Fused(TorchFunctionMode):
         attn_mask: torch.Tensor | None = None,
         **_: object,
     ) -> torch.Tensor:
-        """(B, H, L, D) in, (B, H, L, Dv) out, laid out as the fused kernels leave it: (B, L, H, Dv)."""
+        """(B, H, L, D) in, (B, H, L, Dv) out, in the fused kernels' memory layout (B, L, H, Dv)."""
         batch, heads, length, width = query.shape
         out = query.new_empty(batch, length, heads, value.shape[-1]).transpose(1, 2)
         self._memory.flop += 2 * batch * heads * length * key.shape[-2] * (width + value.shape[-1])
-        # Alive until the kernel is done, not longer.
+        # Temporary tensors of the kernel.
         beside = [query.new_empty(batch, heads, length, dtype=torch.float32)]
         if attn_mask is not None:
             beside += [query.new_empty(attn_mask.shape), query.new_empty(attn_mask.shape)]
@@ -162,14 +162,14 @@ class _Fused(TorchFunctionMode):
         return out
 
 
-def _names_the_host(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether `Tensor.to` was asked for the CPU."""
+def _is_to_cpu(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether these arguments of `Tensor.to` name the CPU."""
     target = kwargs.get("device", args[0] if args else None)
     return isinstance(target, str | torch.device) and torch.device(target).type == "cpu"
 
 
 def _signature(value: object) -> Hashable:
-    """What the shape of an operator's result depends on: nothing else is known of a fake tensor."""
+    """The part of a value that the shape of an operator's result depends on, as a key."""
     if isinstance(value, torch.Tensor):
         return value.shape, value.stride(), value.dtype
     if isinstance(value, list | tuple):

@@ -104,7 +104,7 @@ class PipelineManager:
         if self._process_group is None or self._process_group.size == 1:
             return self._process_group
         mode = resolve_mode(self._runtime_config.parallel, self._process_group.size, job.max_passes)
-        if mode == "context" and job.cache == "first-block":
+        if mode == "context" and job.sampling.step_cache == "first-block":
             raise RequestError(
                 f"{self._process_group.size} processes share the tokens of a pass, which does not go with "
                 "FirstBlockCache: "

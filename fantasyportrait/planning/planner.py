@@ -1,4 +1,4 @@
-"""Does it run on this machine, and how long does it take: one model's plans for jobs of any size."""
+"""The planner: for one model on this machine, which profile a job runs with, and how long it takes."""
 
 import math
 import shutil
@@ -29,31 +29,28 @@ _FALLBACK_SHARE = 0.95
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """How a job is to be done.
+    """How to run a job.
 
     Attributes:
-        estimate: the profile, and what is expected of it.
-        job: as it is done.
-        max_window_frames: up to so many frames at once; less than was asked for where only that fits.
-        sentence: all of it in words.
+        estimate: the profile, its peak memory and time.
+        job: the job as it runs: in windows of 81 frames if only those fit.
+        sentence: the plan in words.
     """
 
     estimate: Estimate
     job: Workload
-    max_window_frames: int
     sentence: str
 
 
 class Planner:
-    """Plans for one model on this machine. It is measured once, when the first plan is asked for, and before any
-    model is loaded.
+    """Plans jobs for one model on this machine, which is measured once, at the first plan, before a model is loaded.
 
     Args:
-        folder: an assembled one, of which only configs are read; None for the original sizes.
-        gguf: a file that replaces the transformer's weights.
-        runtime_config: a profile named there is the one that is planned.
-        cache: where the times of past runs are kept.
-        process_group: the processes that share each step, and those of this machine its memory; None works alone.
+        folder: assembled folder, of which only configs are read; None for the original sizes.
+        gguf: file that replaces the transformer's weights.
+        runtime_config: this machine's settings; a profile named there is the only one considered.
+        cache: folder of the log of step times.
+        process_group: the processes that share each step, and on one machine its memory; None for one process.
     """
 
     def __init__(
@@ -71,18 +68,17 @@ class Planner:
         self._log = StepTimeLog(cache / STEP_TIME_LOG)
 
     def plan(self, job: Workload) -> ExecutionPlan:
-        """The profile that is wanted, or the best one.
+        """The plan with the wanted profile, or with the best one.
 
-        Where frames that shall be sampled in one pass fit no profile, windows of 81 are tried. Raises `RequestError`
-        that says what is missing.
+        If no profile fits the job in one window, windows of 81 frames are tried. Raises `RequestError` that names what
+        is missing.
         """
         try:
             return self._chosen(job)
         except RequestError:
-            if not WINDOW_FRAMES < job.frames <= job.max_window_frames:
+            if job.window_frames <= WINDOW_FRAMES:
                 raise
-        shorter = replace(job, max_window_frames=WINDOW_FRAMES)
-        plan = self._chosen(shorter)
+        plan = self._chosen(job.in_windows())
         note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
         return replace(plan, sentence=f"{plan.sentence}; {note}")
 
@@ -97,21 +93,21 @@ class Planner:
         )
 
     def plan_with(self, profile: Profile, job: Workload) -> ExecutionPlan | None:
-        """The plan with that profile; None where the job does not fit it."""
+        """The plan with that profile; None if the job does not fit it."""
         (found,) = (each for each in self.table(job) if each.profile == profile)
         return self._planned(found, job) if found.fits else None
 
     def fall_back(self, plan: ExecutionPlan) -> ExecutionPlan | None:
-        """The same job with clearly less of the device's memory; None where nothing needs less."""
+        """The plan for the same job with clearly less of the device's memory; None if no profile needs less."""
         found = fall_back(self.table(plan.job), plan.estimate)
         if not self.machine.unified_memory:
-            # What was not enough once is not tried again: the next plans stay below it.
+            # Later plans stay below the peak that did not fit.
             most = min(self.machine.vram_gib, _FALLBACK_SHARE * plan.estimate.vram_gib)
             self.__dict__["machine"] = replace(self.machine, vram_gib=most)
         return None if found is None else self._planned(found, plan.job)
 
     def table(self, job: Workload) -> tuple[Estimate, ...]:
-        """What to expect of every profile, in the table's order."""
+        """The estimate of every profile, in the table's order."""
         activations = self._networks.activations(job)
         inputs = CostInputs(self.machine, self.throughput, self._networks.model_size, activations, job)
 
@@ -121,27 +117,27 @@ class Planner:
         return estimate_profiles(inputs, correction, self._runtime_config.compile)
 
     def refresh(self) -> None:
-        """Measure the free memory anew for the next plan; when nothing of the model is loaded."""
+        """Measure the available memory again at the next plan. Call it while no model is loaded."""
         self.__dict__.pop("machine", None)
 
     def record(self, plan: ExecutionPlan, step_s: float) -> None:
-        """Remember how many seconds a step took, for later plans."""
+        """Log the measured seconds of a step for later plans."""
         key = self._key(plan.estimate.profile, plan.job)
         self._log.record(StepTiming(key, plan.estimate.raw_step_s, step_s, _pixels(plan.job)))
 
     @cached_property
     def machine(self) -> Machine:
-        """Free memory and the GPU, as they were when first asked for."""
-        self.throughput  # noqa: B018 - first, since what the probes load on the GPU stays there
+        """The machine with its available memory, measured at the first use."""
+        self.throughput  # noqa: B018 - first, since the kernels that it loads stay on the GPU
         free_memory()
         found = measure_machine(resolve_device(self._runtime_config))
         found = replace(found, disk_gib=self._disk_gib())
-        said = found.with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
-        return said.shared_by(self._local_processes)
+        given = found.with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
+        return given.shared_by(self._local_processes)
 
     @cached_property
     def throughput(self) -> Throughput:
-        """Two or three seconds of measuring on a GPU."""
+        """The machine's throughput, measured for two to three seconds on a GPU."""
         device = resolve_device(self._runtime_config)
         try:
             return measure_throughput(device, resolve_dtype(self._runtime_config, device))
@@ -158,8 +154,10 @@ class Planner:
         )
 
     def _disk_gib(self) -> float:
-        """What the disk has left for the copy of the transformer that is mapped; endless where there is nothing to
-        copy, or the copy is there. What a killed process left of one is removed first."""
+        """Free disk space for the memory-mapped copy of the transformer; infinite if no copy is needed, or it exists.
+
+        Partial copies of killed processes are removed first.
+        """
         precision = resolve_dtype(self._runtime_config, resolve_device(self._runtime_config))
         if self._folder is None or self._gguf is not None or has_cast_weights(self._folder / "transformer", precision):
             return math.inf
@@ -178,12 +176,12 @@ class Planner:
             if settings.parallel == "none"
             else f"{settings.attention} {settings.parallel}",
             compiled=settings.compile,
-            cache=job.cache,
+            cache=job.sampling.step_cache,
             processes=self._processes,
         )
 
     def _planned(self, found: Estimate, job: Workload) -> ExecutionPlan:
-        return ExecutionPlan(found, job, job.max_window_frames, _sentence(self.machine, found, job))
+        return ExecutionPlan(found, job, _sentence(self.machine, found, job))
 
 
 def _pixels(job: Workload) -> int:
@@ -199,7 +197,7 @@ def _sentence(machine: Machine, found: Estimate, job: Workload) -> str:
     source = "from earlier runs here" if found.measured else "estimated, no run measured yet"
     return (
         f"{machine.name}, profile {found.profile.name}: {memory}, about {_duration(found.total_s)} "
-        f"({job.steps} steps of {_duration(found.step_s)}; {source})"
+        f"({job.sampling.num_inference_steps} steps of {_duration(found.step_s)}; {source})"
     )
 
 

@@ -1,4 +1,4 @@
-"""The profile for a job: the fastest that fits, exact weights first; and one lower, when memory runs out after all."""
+"""The profile for a job: the fastest that fits, exact weights preferred; and the fallback when memory runs out."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from fantasyportrait.planning.workload import CostInputs, ModelSize
 from fantasyportrait.runtime.profiles import PROFILES, Profile, get_profile
 from fantasyportrait.runtime.torch_config import compile_unsupported
 
-# Quantized weights change the video a little: they have to be so many times faster.
+# Quantized weights change the video a little, so they are chosen only if they are so many times faster.
 MIN_QUANTIZED_SPEEDUP = 1.25
-# One lower takes at most this share of the memory that was not enough.
+# A fallback takes at most this share of the memory that did not suffice.
 FALLBACK_SHARE = 0.9
 
 
 def unsupported_reason(profile: Profile, machine: Machine, model: ModelSize, compiled: bool = False) -> str:
-    """Why the profile is not possible with this machine and model, whatever the job; empty where it is.
+    """Why the profile is not possible with this machine and model, for any job; empty if it is possible.
 
-    `compiled`: the transformer's blocks shall be.
+    `compiled`: whether the transformer's blocks are compiled.
     """
     own = model.gguf_profile
     if compiled and (why := compile_unsupported(profile, gguf=own is not None)):
@@ -36,7 +36,7 @@ def unsupported_reason(profile: Profile, machine: Machine, model: ModelSize, com
     if profile.gpu_only and machine.unified_memory:
         return "needs a GPU with memory of its own"
     if profile.weights == "fp8" and machine.kind == "mps":
-        return "needs float8 numbers, which mps does not have"
+        return "needs the dtype float8, which mps does not have"
     if machine.capability is not None and machine.capability < profile.capability:
         need, has = (".".join(map(str, each)) for each in (profile.capability, machine.capability))
         return f"needs compute capability {need}, and {machine.name} has {has}"
@@ -48,7 +48,7 @@ def unsupported_reason(profile: Profile, machine: Machine, model: ModelSize, com
 def estimate_profiles(
     inputs: CostInputs, correction: Callable[[Profile], TimeCorrection] | None = None, compiled: bool = False
 ) -> tuple[Estimate, ...]:
-    """One for each profile, in the table's order; `correction` gives what past runs say of a profile."""
+    """The estimate of each profile, in the table's order; `correction` gives the correction from past runs."""
     found = []
     for profile in PROFILES:
         why = unsupported_reason(profile, inputs.machine, inputs.model_size, compiled)
@@ -59,7 +59,7 @@ def estimate_profiles(
 
 
 def _disk_shortage(profile: Profile, machine: Machine, model: ModelSize) -> str:
-    """What a profile that is read from a copy of the transformer lacks for it, in words; empty where nothing."""
+    """The disk space missing for a profile's copy of the transformer, in words; empty if none is missing."""
     need = model.whole / GIB
     if profile.offload not in ("stream", "disk") or model.gguf is not None or need <= machine.disk_gib:
         return ""
@@ -70,10 +70,10 @@ def _disk_shortage(profile: Profile, machine: Machine, model: ModelSize) -> str:
 
 
 def select_profile(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
-    """The estimate of the profile to use: the one that is wanted, or the fastest that fits.
+    """The estimate of the profile to use: the wanted one, or the fastest that fits.
 
-    One that computes with exact weights wins unless a quantized one is more than `MIN_QUANTIZED_SPEEDUP` times faster.
-    Raises `RequestError` that says what is missing and what would do.
+    Exact weights are preferred unless a quantized profile is more than `MIN_QUANTIZED_SPEEDUP` times faster. Raises
+    `RequestError` that names what is missing and what to change.
     """
     best = _fastest(each for each in found if each.fits and not _offloads_needlessly(each, found))
     if wanted != "auto":
@@ -91,8 +91,8 @@ def select_profile(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
 
 
 def fall_back(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
-    """The same choice among those that need clearly less of the device's memory, or no more of it and clearly less of
-    the host's; None where there are none."""
+    """The same choice among profiles with a clearly lower peak on the device, or with no higher one there and a clearly
+    lower one on the host; None if there are none."""
     host = FALLBACK_SHARE * max(current.ram_gib, current.load_gib)
     return _fastest(
         each
@@ -107,7 +107,7 @@ def fall_back(found: Sequence[Estimate], current: Estimate) -> Estimate | None:
 
 
 def _offloads_needlessly(one: Estimate, found: Iterable[Estimate]) -> bool:
-    """Whether it moves weights about, and the same weights fit without (as they do where there is one memory)."""
+    """Whether the profile offloads, and one with the same weights fits without offloading, in no more memory."""
     return one.profile.offload != "none" and any(
         each.fits
         and each.profile.offload == "none"
@@ -118,7 +118,7 @@ def _offloads_needlessly(one: Estimate, found: Iterable[Estimate]) -> bool:
 
 
 def _fastest(candidates: Iterable[Estimate]) -> Estimate | None:
-    """The fastest, exact weights first; of equals the first of the table."""
+    """The fastest, exact weights preferred; on a tie the first of the table."""
     ordered = sorted(candidates, key=lambda each: each.total_s)
     exact = next((each for each in ordered if each.profile.exact), None)
     if exact is not None and exact.total_s <= MIN_QUANTIZED_SPEEDUP * ordered[0].total_s:
@@ -127,7 +127,7 @@ def _fastest(candidates: Iterable[Estimate]) -> Estimate | None:
 
 
 def _no_fit_message(found: Sequence[Estimate]) -> str:
-    """The closest profiles and what to change."""
+    """The error for a job that fits no profile: the closest profiles, and what to change."""
     possible = [each for each in found if each.possible]
     if not possible:
         reasons = "; ".join(dict.fromkeys(each.reason for each in found))

@@ -1,4 +1,4 @@
-"""How long a job takes with a profile, from counted work and measured throughput; before past runs correct it."""
+"""The time of a job with a profile, from counted operations and measured throughput, before any correction."""
 
 from types import MappingProxyType
 
@@ -7,58 +7,58 @@ from fantasyportrait.planning.peak_memory import peak_ram_gib
 from fantasyportrait.planning.workload import CostInputs
 from fantasyportrait.runtime.profiles import Profile
 
-# Norms, rotary positions and masks are no matrix products, and small products do not reach the rate of large ones: the
-# aim for a GPU is 1.6 times the time of the bare arithmetic.
+# Norms, rotary embeddings and masks are no matrix products, and small products do not reach the throughput of large
+# ones: the target for a GPU is 1.6 times the time of the matrix products alone.
 EFFICIENCY = 1 / 1.6
-# The VAE computes in float32: half the rate of the 16-bit formats at best, and convolutions reach half of that.
+# The VAE computes in float32: half the throughput of 16-bit dtypes at best, of which convolutions reach half.
 VAE_EFFICIENCY = 0.25
-# From a file that is not in memory. An SSD of today reads 2 to 7 GB/s, a SATA one 0.5; nobody wants a gigabyte written
-# to find out which it is.
+# Assumed for a file that is not in the page cache: NVMe drives read 2 to 7 GB/s, SATA ones 0.5. It is not measured,
+# since that would have to write a gigabyte.
 DISK_GIB_S = 1.5
-# Memory that is not pinned goes over the link through a pinned buffer: about half as fast.
+# Share of the link's throughput for memory that is not pinned, which is copied through a pinned buffer.
 UNPINNED = 0.5
-# Bytes that pass through the GPU's memory for each number raised to 16 bits before a product: read, write, read. The
-# GGUF types are unpacked by a chain of ordinary operators, about eight of them.
-RAISED_BYTES = MappingProxyType({"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0})
+# Memory traffic of the GPU in bytes for each element dequantized to 16 bits before a product: read, write, read. GGUF
+# types are dequantized by about eight separate operators.
+DEQUANTIZED_BYTES = MappingProxyType({"fp8": 5.0, "int8": 5.0, "nf4": 4.6, "gguf": 24.0})
 
 
 def step_seconds(profile: Profile, inputs: CostInputs, batch: bool) -> float:
-    """One step through all windows of time, uncorrected."""
+    """One step through all windows, uncorrected."""
     runs = 1.0 if batch else inputs.job.passes
     compute, transfer = compute_seconds(inputs), transfer_seconds(profile, inputs)
-    numbers = inputs.model_size.matrices
+    elements = inputs.model_size.matrices
     weights = "gguf" if inputs.model_size.gguf is not None else profile.weights
-    raising = numbers * RAISED_BYTES.get(weights, 0.0) / GIB / inputs.throughput.memory_gib_s
-    fixed = inputs.job.passes * compute + runs * raising
+    dequantizing = elements * DEQUANTIZED_BYTES.get(weights, 0.0) / GIB / inputs.throughput.memory_gib_s
+    fixed = inputs.job.passes * compute + runs * dequantizing
     if profile.offload == "stream":
-        # The first block has nothing to hide behind.
+        # The transfer of the first block does not overlap with any computation.
         first = runs * transfer / max(inputs.model_size.blocks, 1)
-        # Nor has what lies outside of the blocks, which comes and goes without pinned memory.
+        # Nor does that of the weights outside the blocks, which are not pinned.
         first += 0 if inputs.machine.unified_memory else runs * _outside_seconds(inputs)
         return inputs.activations.windows * (max(fixed, runs * transfer) + first)
-    # From a mapped file the host copies the next block into pinned memory before it lets the GPU compute this one.
+    # From a mapped file, the host copies the next block to pinned memory before it launches the current one.
     return inputs.activations.windows * (fixed + runs * transfer)
 
 
 def compute_seconds(inputs: CostInputs) -> float:
-    """The arithmetic of one forward pass through one window."""
+    """Computation of one forward pass on one window."""
     return inputs.activations.forward.flop / (inputs.throughput.tflops * 1e12 * EFFICIENCY)
 
 
 def transfer_seconds(profile: Profile, inputs: CostInputs) -> float:
-    """The transformer's weights on their way to the GPU, once."""
+    """One transfer of the transformer's weights to the GPU; 0 where they stay there."""
     if not profile.streams or inputs.machine.unified_memory:
         return 0.0
     held = inputs.model_size.held(profile) / GIB
     rate = inputs.throughput.h2d_gib_s * (1.0 if profile.offload == "stream" else UNPINNED)
-    # What the host has room for is in its memory after the first time.
+    # A file that fits into the host's memory stays in its page cache.
     if profile.offload == "disk" and inputs.machine.ram_gib < held + peak_ram_gib(profile, inputs):
         rate = min(rate, DISK_GIB_S)
     return held / rate
 
 
 def fixed_seconds(profile: Profile, inputs: CostInputs) -> float:
-    """Encoding, decoding, and models that come and go once."""
+    """Encoding, decoding, and the transfers of model offloading."""
     needs, throughput = inputs.activations, inputs.throughput
     flop = needs.image.flop + needs.motion.flop + needs.encode.flop + needs.decode.flop
     moved = 0.0

@@ -1,4 +1,4 @@
-"""How long steps really took on this machine: a small JSON file that makes the next estimate better."""
+"""Measured step times of past runs on this machine, a small JSON file that corrects later estimates."""
 
 import json
 import statistics
@@ -12,15 +12,15 @@ from fantasyportrait.planning.estimate import TimeCorrection
 
 _RUNS = 20
 _LAST = 5
-# A run tells something about jobs up to so many times as large or small.
+# A run counts for jobs up to so many times larger or smaller.
 _LIKE = 8
 
 
 @dataclass(frozen=True)
 class TimingKey:
-    """What the speed of a run depends on, apart from its size: the GPU's name and what computes, and how.
+    """The conditions of a run that decide its step time, apart from the size of the job.
 
-    `processes` are those that share each step.
+    `processes` is the number of processes that share each step.
     """
 
     device: str
@@ -35,7 +35,7 @@ class TimingKey:
 
 @dataclass(frozen=True)
 class StepTiming:
-    """A finished run: seconds a step before any correction, as measured, and the pixels of all its frames."""
+    """A finished run: predicted (uncorrected) and measured seconds a step, and the pixels of all frames."""
 
     key: TimingKey
     predicted_s: float
@@ -45,20 +45,18 @@ class StepTiming:
 
 @dataclass(frozen=True)
 class StepTimeLog:
-    """The last runs, in `file`. A damaged file counts as an empty one, and one that cannot be written costs only that.
+    """The last runs, in `file`. A damaged file counts as empty; if it cannot be written, the run is not recorded.
 
-    Processes replace the file as a whole: of two runs that end at the same moment one may be forgotten.
+    Each process replaces the whole file: of two runs that end at the same moment, one may be lost.
     """
 
     file: Path
 
     def correction(self, key: TimingKey, pixels: int) -> TimeCorrection:
-        """Median of measured over predicted seconds of the last runs with this key, for a job of so many pixels.
+        """The median ratio of measured to predicted seconds of the last runs with this key, for a job of `pixels`.
 
-        Only runs of about the same size count: of a small one most of the time goes to what does not grow.
-
-        Without any, that of all other profiles' runs, so that a profile that never ran does not look faster than those
-        that did; 1 without any run at all.
+        Only runs of a similar size count, since the fixed cost dominates small ones. Without any, the ratio of the
+        other profiles' runs, so that a profile without runs does not look faster than one with runs; else 1.
         """
         runs = [run for run in self.runs() if pixels / _LIKE <= run.pixels <= pixels * _LIKE]
         own = _median(run for run in runs if run.key == key)
@@ -68,11 +66,11 @@ class StepTimeLog:
         return TimeCorrection(1.0 if near is None else near)
 
     def record(self, run: StepTiming) -> None:
-        """Add a run and forget the oldest ones; impossible numbers are left out."""
+        """Add a run and drop the oldest ones; a time of 0 or less is ignored."""
         if min(run.predicted_s, run.measured_s) <= 0:
             return
         rows = [asdict(each) for each in (*self.runs(), run)[-_RUNS:]]
-        with suppress(OSError):  # a cache is never in the way
+        with suppress(OSError):  # the log is optional
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.file) as made:
                 made.write_text(json.dumps({"runs": rows}, indent=1), encoding="utf-8")

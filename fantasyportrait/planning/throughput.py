@@ -1,4 +1,4 @@
-"""How fast this machine is: short measurements of its arithmetic, its memory, and the link to its GPU."""
+"""Short measurements of a machine's throughput: matrix products, memory, and the link to the GPU."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +16,12 @@ _CPU_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Throughput:
-    """What the machine reaches in the best case.
+    """Peak throughput of the machine.
 
     Attributes:
-        tflops: of large matrix products in the transformer's precision, 1e12 a second.
-        h2d_gib_s: from pinned memory to the device; infinite where nothing has to move.
-        memory_gib_s: read and written by the device in its own memory.
+        tflops: large matrix products in the transformer's dtype, 1e12 operations a second.
+        h2d_gib_s: copies from pinned memory to the device; infinite with unified memory.
+        memory_gib_s: reads and writes of the device's memory.
     """
 
     tflops: float
@@ -30,12 +30,12 @@ class Throughput:
 
 
 def measure_throughput(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> Throughput:
-    """Measure for at most `seconds` each (on the CPU for some hundredths of a second).
+    """The throughput of a device; each of three measurements takes `seconds` at most, 0.05 s on the CPU.
 
     Args:
-        device: where the transformer computes.
-        dtype: in which it computes.
-        seconds: for each measurement.
+        device: device of the transformer.
+        dtype: compute dtype of the transformer.
+        seconds: time for each measurement.
     """
     on_cpu = device.type == "cpu"
     seconds = min(seconds, _CPU_SECONDS) if on_cpu else seconds
@@ -54,7 +54,7 @@ def measure_throughput(device: torch.device, dtype: torch.dtype, seconds: float 
 
 
 def _h2d_gib_s(target: torch.Tensor, seconds: float) -> float:
-    """Copies from pinned memory into `target`; nothing moves where both are one memory."""
+    """Throughput of copies from pinned memory into `target`; infinite with unified memory."""
     if target.device.type in ("cpu", "mps"):
         return float("inf")
     pinned = torch.zeros(target.shape, dtype=target.dtype).pin_memory()
@@ -63,13 +63,13 @@ def _h2d_gib_s(target: torch.Tensor, seconds: float) -> float:
 
 
 def _calls_per_second(work: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """How often `work` runs in a second, once it is warm."""
+    """Calls of `work` a second, after a warm-up."""
     for _ in range(2):
         work()
     _synchronize(device)
     begin, count, passed = time.perf_counter(), 0, 0.0
     while passed < seconds or not count:
-        # A handful at a time, so that waiting for the device does not count for much.
+        # Several calls between synchronizations, so that those take a small share of the time.
         for _ in range(4):
             work()
         _synchronize(device)

@@ -1,1 +1,1 @@
-"""How the diffusion engine fits a machine: devices, numbers, offloading. Calls that diffusers and accelerate have."""
+"""How torch runs: devices, dtypes, offloading, quantization, attention kernels, compiling, process groups."""

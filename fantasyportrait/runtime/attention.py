@@ -1,7 +1,6 @@
-"""Which kernel computes attention: torch's own, or an installed one that gives the same numbers on this machine.
+"""The attention kernel: torch's own, or an installed one whose results are verified on this machine.
 
-Every candidate is tried once, on small tensors, before it is trusted. Names on the left are the runtime config's;
-diffusers' own stand in `KERNELS`.
+Every candidate is compared with a reference on small tensors before it is used.
 """
 
 import logging
@@ -19,12 +18,12 @@ from fantasyportrait.runtime.runtime_config import Attention
 
 AttentionFn = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
-# (queries, keys): self-attention of whole and of broken tiles (64 or 128 as kernels cut them), and the two
+# (queries, keys): self-attention with whole and with partial tiles (kernels use 64 or 128), and the two
 # cross-attentions, text and image.
 _TRIALS = ((256, 256), (333, 333), (200, 512), (130, 257))
-# Compared for speed: queries of a quarter of 480 x 832 x 81 on a GPU.
+# Tokens of the benchmark: a quarter of 480 x 832 x 81 on a GPU.
 _BENCHMARK_TOKENS, _BENCHMARK_TOKENS_CPU, _BENCHMARK_RUNS = 8192, 512, 3
-# Two runs of the same kernel differ by some percent too: another one has to take at most this share of native's time.
+# A kernel must take at most this share of native's time, since two runs of one kernel differ by some percent.
 _MAX_TIME_SHARE = 0.95
 
 
@@ -33,13 +32,13 @@ class AttentionKernel:
     """One way to compute attention.
 
     Attributes:
-        name: the runtime config's.
-        backend: diffusers' name for it.
-        package: what to install for it.
-        tolerance: the largest error of a row (a token's head) that is taken for right, as a share of the row's length;
-            None: four steps of the number type, and no less than TF32 loses.
-        context_parallel: whether diffusers can share it between processes by tokens.
-        compiled: it is a kernel only inside compiled code; elsewhere it keeps all scores in memory.
+        name: its name in the runtime config.
+        backend: its name in diffusers.
+        package: the package to install for it.
+        tolerance: largest accepted error of a row (one head of a token), relative to the row's norm; None: four times
+            the dtype's epsilon, but at least 4e-3, the error of TF32.
+        context_parallel: whether diffusers supports it with context parallelism.
+        compiled: whether it is a fused kernel only in compiled code; elsewhere it keeps all scores in memory.
     """
 
     name: Attention
@@ -51,7 +50,7 @@ class AttentionKernel:
 
 
 NATIVE = AttentionKernel("native", "native", "torch")
-# Sage rounds queries and keys to 8 bits, so it is taken only where it is asked for by name.
+# Sage rounds queries and keys to 8 bits, so it is used only if it is named.
 SAGE = AttentionKernel("sage", "sage", "sageattention 2.1.1 or newer", tolerance=0.1)
 EXACT_KERNELS = (
     AttentionKernel("flash3", "_flash_3", "flash-attn 3, built from its source", context_parallel=False),
@@ -62,19 +61,19 @@ EXACT_KERNELS = (
 
 @dataclass(frozen=True)
 class AttentionChoice:
-    """Diffusers' name of a kernel that works here, and what the user should know of the choice."""
+    """The diffusers backend of a kernel that works on this machine, and notes on the choice for the user."""
 
     backend: str
     messages: tuple[str, ...] = ()
 
     @property
     def name(self) -> Attention:
-        """The runtime config's name of the kernel."""
+        """The kernel's name in the runtime config."""
         return next(each.name for each in (NATIVE, SAGE, *EXACT_KERNELS) if each.backend == self.backend)
 
 
 class _KernelUnusable(Exception):
-    """Why a kernel is left out; `missing` where its package is not installed."""
+    """Why a kernel cannot be used; `missing` if its package is not installed."""
 
     def __init__(self, why: str, missing: bool = False) -> None:
         super().__init__(why)
@@ -92,17 +91,18 @@ def select_attention(
 ) -> AttentionChoice:
     """The kernel to use on this machine.
 
-    A kernel that fails or is wrong is left out, in the log and in the messages; by auto, one that is hardly faster too.
+    A kernel that fails or gives wrong results is not used, which the log and the messages say. With auto, a kernel that
+    is hardly faster than native is not used either.
 
     Args:
-        wanted: a name of `RuntimeConfig.attention`; auto: the fastest of those that compute exactly, as timed now.
-        device, dtype: where and in which numbers the transformer computes.
-        heads, head_dim: the transformer's.
-        compiler: torch's name of the compiler if the transformer is compiled; flex works only then.
-        context_parallel: the tokens are shared between processes.
+        wanted: a name of `RuntimeConfig.attention`; auto times the exact kernels and takes the fastest.
+        device, dtype: device and dtype of the transformer's computation.
+        heads, head_dim: attention heads of the transformer, and their width.
+        compiler: torch's name of the compiler if the transformer is compiled; flex requires it.
+        context_parallel: whether processes share the tokens of a pass.
 
     Raises:
-        RequestError: the kernel named is not installed, or cannot be combined with the rest.
+        RequestError: the named kernel is not installed, or does not support the other settings.
     """
     if wanted == "native":
         return AttentionChoice(NATIVE.backend)
@@ -130,10 +130,10 @@ def select_attention(
 
 
 def set_attention_backend(transformer: ModelMixin, choice: AttentionChoice) -> None:
-    """Let the transformer's attention run on that kernel; masked motion attention stays on torch's own.
+    """Set the kernel of the transformer's attention; masked motion attention stays on torch's own.
 
-    Diffusers makes the kernel everybody's default at the same time, and other models of the process have masks or
-    shapes that it may not know: so the default is put back as it was.
+    Diffusers also makes the kernel the global default, but it may not support the masks and shapes of other models, so
+    the global default is restored.
     """
     with attention_backend("native"):
         transformer.set_attention_backend(choice.backend)
@@ -142,7 +142,7 @@ def set_attention_backend(transformer: ModelMixin, choice: AttentionChoice) -> N
 def _fastest(
     device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None, context_parallel: bool
 ) -> AttentionChoice:
-    """The fastest exact kernel by a trial of some milliseconds; native where none beats it clearly."""
+    """The fastest exact kernel, timed for some milliseconds; native if none is clearly faster."""
     messages, missing = [], []
     tokens = _BENCHMARK_TOKENS_CPU if device.type == "cpu" else _BENCHMARK_TOKENS
     native_s = _time_s(_attention_fn(NATIVE, None), _inputs(tokens, tokens, size, device, dtype))
@@ -169,10 +169,9 @@ def _fastest(
 def _verify(
     kernel: AttentionKernel, device: torch.device, dtype: torch.dtype, size: tuple[int, int], compiler: str | None
 ) -> AttentionFn:
-    """The kernel as a function, once its results were compared with those of plain arithmetic; raises
-    `_KernelUnusable`."""
+    """The kernel as a function, after its results were compared with the reference; raises `_KernelUnusable`."""
     try:
-        # Entered only for its check: diffusers says here whether the package is there and new enough.
+        # Diffusers checks here that the package is installed and recent enough.
         with attention_backend(kernel.backend):
             attend = _attention_fn(kernel, compiler if kernel.compiled else None)
     except RuntimeError as error:
@@ -183,11 +182,11 @@ def _verify(
         try:
             out = attend(*given)
         except Exception as error:
-            # Whatever a foreign kernel raises: what it means for us is the same.
+            # A third-party kernel may raise anything.
             why = (str(error).strip() or "no reason given").splitlines()[0]
             raise _KernelUnusable(f"it fails on this machine, {type(error).__name__}: {why}") from error
         wrong = _max_row_error(out, _reference_attention(*given))
-        # Not "more than": what is not a number is wrong too.
+        # Written so that NaN is refused too.
         if not wrong <= tolerance:
             raise _KernelUnusable(
                 f"it gives wrong results on this machine, off by {wrong:.2g} of at most {tolerance:.2g}"
@@ -206,27 +205,27 @@ def _attention_fn(kernel: AttentionKernel, compiler: str | None) -> AttentionFn:
 def _inputs(
     queries: int, keys: int, size: tuple[int, int], device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values (1, L or S, heads, head_dim), as Wan has them after its norms.
+    """Queries, keys and values (1, L or S, heads, head_dim), distributed as after Wan's norms.
 
-    Each query leans towards one key of its own, so that a key that a kernel forgets cannot hide in an average.
+    Each query is close to one key, so that a key that a kernel skips changes the result of that query visibly.
     """
     generator = torch.Generator().manual_seed(0)
     heads, width = size
     key, value, noise = (torch.randn(1, rows, heads, width, generator=generator) for rows in (keys, keys, queries))
-    # From the last key on: the ends are where tiles are broken.
+    # From the last key backwards, since partial tiles are at the end.
     query = key[:, torch.arange(keys - 1, keys - 1 - queries, -1) % keys] + 0.3 * noise
     return query.to(device, dtype), key.to(device, dtype), value.to(device, dtype)
 
 
 def _reference_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """softmax(q k^T / sqrt(d)) v in float64 on the CPU: the definition, and nobody's kernel."""
+    """softmax(q k^T / sqrt(d)) v in float64 on the CPU, by its definition."""
     query, key, value = (each.cpu().double().transpose(1, 2) for each in (query, key, value))
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     return (scores.softmax(dim=-1) @ value).transpose(1, 2)
 
 
 def _max_row_error(out: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest error of a row (a token's head), as a share of that row's length; infinite for another shape."""
+    """The largest error of a row (one head of a token), relative to its norm; infinite for another shape or NaN."""
     if out.shape != expected.shape:
         return math.inf
     error = (out.cpu().double() - expected).norm(dim=-1) / expected.norm(dim=-1)
@@ -234,7 +233,7 @@ def _max_row_error(out: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _time_s(attend: AttentionFn, given: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> float:
-    """The shortest of a few runs, after one to warm up."""
+    """The shortest time of a few runs, after a warm-up run."""
 
     def wait() -> None:
         if given[0].device.type != "cpu":

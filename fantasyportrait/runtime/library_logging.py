@@ -1,4 +1,4 @@
-"""Libraries that load weights talk to the terminal: bars and remarks that mean nothing to the user of a program."""
+"""Keeps the progress bars and warnings of libraries off the terminal while weights are loaded."""
 
 import logging
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
 
-# Loggers that speak while quantizers and offloading are set up.
+# Loggers that warn while quantizers and offloading are set up.
 _LOGGERS = ("accelerate.big_modeling", "torchao", "torch.utils._pytree", "bitsandbytes", "peft")
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Errors only, and no bars, from the libraries that load weights; as it was afterwards."""
+    """Inside, libraries log errors only and show no progress bars; afterwards, their settings are restored."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
-    # Only now: importing diffusers' pipelines makes transformers remark on packages that are not needed here.
+    # Late, since importing diffusers' pipelines makes transformers warn about packages that are not needed here.
     from diffusers.utils import logging as diffusers_logging
 
     own = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""A pipeline onto its device, by one of diffusers' own ways. Nothing else in the program moves a module."""
+"""Devices, dtypes, and offloading: a pipeline is placed on its device with one of diffusers' methods."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,18 +13,18 @@ from fantasyportrait.runtime.memory import free_device_bytes, is_out_of_memory
 from fantasyportrait.runtime.profiles import Offload, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 
-# bfloat16 and float16 both run on GPUs from here on in hardware; older ones have float16 alone.
+# GPUs from this compute capability on have bfloat16 in hardware; older ones have float16 only.
 _BF16_CAPABILITY = (8, 0)
-# Device and processor share their memory.
+# Device types with unified memory.
 _UNIFIED_MEMORY = ("cpu", "mps")
-# What is needed for a moment alone, and does not stay on a GPU with the others.
+# Components that are needed once a video, and do not stay on the GPU.
 _ONLOADED_ON_DEMAND = ("image_encoder",)
-# Beside its weights a visitor needs room to compute: so much of their size. CLIP takes 2 %, and its kernels a little.
+# Memory for activations, as a share of the weights. CLIP takes 2 %, and its kernels a little.
 _ONLOAD_OVERHEAD = 0.1
 
 
 def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
-    """The torch device; `RequestError` for one that this machine does not have."""
+    """The torch device; `RequestError` if this machine does not have it."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if runtime_config.device == "auto":
         return accelerator or torch.device("cpu")
@@ -38,7 +38,7 @@ def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
 
 
 def resolve_dtype(runtime_config: RuntimeConfig, device: torch.device) -> torch.dtype:
-    """The transformer's dtype on that device."""
+    """The compute dtype of the transformer on that device."""
     if runtime_config.precision != "auto":
         chosen: torch.dtype = getattr(torch, runtime_config.precision)
         return chosen
@@ -51,7 +51,7 @@ def resolve_dtype(runtime_config: RuntimeConfig, device: torch.device) -> torch.
 
 
 def check_runtime_config(runtime_config: RuntimeConfig) -> None:
-    """Raise `RequestError` for a device that is not here, or a profile that it cannot use."""
+    """Raise `RequestError` for a device that this machine does not have, or a profile that the device cannot use."""
     device = resolve_device(runtime_config)
     if device.type == "cpu" and runtime_config.profile != "auto" and get_profile(runtime_config.profile).gpu_only:
         raise RequestError(
@@ -60,9 +60,9 @@ def check_runtime_config(runtime_config: RuntimeConfig) -> None:
 
 
 def apply_offload(pipeline: DiffusionPipeline, offload: Offload, device: torch.device) -> None:
-    """Put the pipeline where the profile says, once. An offloaded pipeline must not be moved afterwards.
+    """Place a pipeline on its device, once; an offloaded pipeline must not be moved afterwards.
 
-    Raises an error that `is_out_of_memory` knows where it does not fit, and then holds nothing on the device.
+    If it does not fit, it raises an error for which `is_out_of_memory` is true, and leaves nothing on the device.
     """
     try:
         _OFFLOAD_METHODS[offload](pipeline, device)
@@ -74,9 +74,9 @@ def apply_offload(pipeline: DiffusionPipeline, offload: Offload, device: torch.d
 
 @contextmanager
 def onloaded(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """Inside, a module that waits on the host is on the GPU, if there is room for it; else it works on the host.
+    """Inside, a module of the host is on the GPU if it fits there; otherwise it computes on the host.
 
-    One that is placed on the GPU, or that offloading brings there, is left alone.
+    A module that is on the GPU already, or that offloading brings there, is not moved.
     """
     home = get_module_execution_device(module)
     size = sum(weight.nbytes for weight in module.parameters())
@@ -91,7 +91,7 @@ def onloaded(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _none(pipeline: DiffusionPipeline, device: torch.device) -> None:
-    """All of it, but on a GPU with memory of its own CLIP waits on the host, and comes for its portrait alone."""
+    """All components on the device, but CLIP, which stays on the host unless memory is unified."""
     if device.type in _UNIFIED_MEMORY:
         pipeline.to(device)
         return
@@ -117,9 +117,10 @@ def _sequential(pipeline: DiffusionPipeline, device: torch.device) -> None:
 
 
 def _group_offload(pipeline: DiffusionPipeline, device: torch.device, mapped: bool) -> None:
-    """One block on the device and the next on its way, from memory that is pinned once, or block by block (mapped).
+    """The current block on the device and the next one being copied there.
 
-    Without `record_stream`: with it the processor would run ahead, and blocks that are done with would fill the GPU.
+    The copies start from memory that is pinned once, or, if `mapped`, from a file, pinned block by block. Without
+    `record_stream`, with which the CPU runs ahead and finished blocks fill the GPU.
     """
     streams = device.type not in _UNIFIED_MEMORY
     pipeline.enable_group_offload(

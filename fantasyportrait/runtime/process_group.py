@@ -1,8 +1,8 @@
-"""The processes that torchrun started for one job: who does what, and how the first one leads.
+"""The processes that torchrun started for one job: what each rank computes, and how rank 0 controls the others.
 
-Two channels. On the first, *control*, rank 0 says in one number what comes next, between passes: go on, stop, here is
-something, or the end. The second carries tensors within a step. A process that fails in the midst of a pass does not
-mend anything: it ends, and torchrun ends the others.
+There are two channels. On the control channel, rank 0 broadcasts one code between passes: continue, stop, an object
+follows, or shut down. The other channel carries tensors within a step. A process that fails within a pass ends, and
+torchrun then ends the others.
 """
 
 import math
@@ -20,29 +20,30 @@ import torch.distributed as distributed
 from diffusers import ContextParallelConfig, ModelMixin
 
 from fantasyportrait.core.errors import Cancelled, RequestError
+from fantasyportrait.models.diffusers_compat import context_parallel_config, context_parallel_plan
 
 ParallelMode = Literal["cfg", "context"]
 
 _CONTINUE, _STOP, _OBJECT, _SHUTDOWN = range(4)
-# A follower waits for its next job while rank 0 tracks clips, decodes and writes.
+# The other ranks wait for their next job while rank 0 tracks clips, decodes and writes.
 _IDLE_TIMEOUT = timedelta(days=7)
-# Nobody is behind by more than a pass, or at the beginning by the loading of the model.
+# Ranks differ by one pass at most, or by the loading of the model.
 STEP_TIMEOUT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, eq=False)
 class ProcessGroup:
-    """The processes of one job, as one of them sees it. Use it as a context: it ends for all when rank 0 leaves.
+    """The processes of one job, seen from one of them. Use it as a context: when rank 0 leaves it, all ranks end.
 
     Attributes:
-        rank: this process, 0 leads.
-        size: how many there are; 1 works alone, and every method does nothing much.
-        device: this process's own.
-        mode: what is shared: the passes of a step, or the tokens of a pass.
-        control_group: the process group on which rank 0 speaks; None alone.
-        timeout: how long rank 0 waits until the others listen; they wait for it as long as it takes.
-        local_rank: this process among those of its machine, which share the machine's memory and disk.
-        local_size: how many those are.
+        rank: rank of this process; 0 is the main process.
+        size: number of processes; with 1, the collective methods do nothing.
+        device: device of this process.
+        mode: what the processes share: the passes of a step (cfg), or the tokens of a pass (context).
+        control_group: torch's process group of the control channel; None for one process.
+        timeout: how long rank 0 waits for the others; they wait for rank 0 without a limit.
+        local_rank: rank of this process on its machine, whose processes share memory and disk.
+        local_size: number of processes on this machine.
     """
 
     rank: int
@@ -60,28 +61,28 @@ class ProcessGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # After another error the others may be anywhere in a pass, waiting for us: torchrun ends them.
+        # After another error the other ranks may wait within a pass: torchrun ends them.
         if kind is None:
             self.close()
         elif issubclass(kind, Cancelled):
-            # What stopped us may have been a signal to all, and the others gone before they could be told.
+            # The signal that stopped this process may have ended the others already.
             with suppress(RuntimeError):
                 self.close()
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process is the one that knows the user."""
+        """Whether this is rank 0, which has the user's request."""
         return self.rank == 0
 
     def with_mode(self, mode: ParallelMode) -> "ProcessGroup":
-        """The same processes sharing something else."""
+        """The same processes with another mode."""
         return replace(self, mode=mode)
 
     def assign_passes(self, groups: Sequence[int]) -> list[tuple[int, ...]]:
-        """Which passes this process makes of a step, run by run; () where it waits for the others.
+        """The passes of a step that this process computes, one tuple for each run of the transformer.
 
-        `groups` has the number of passes of each run: (1, 1) for two, (2,) for two as a batch. Every process gets as
-        many runs.
+        `groups` has the number of passes of each run: (1, 1) for two runs, (2,) for two passes as a batch. All
+        processes get the same number of runs; an empty tuple is a run without a pass.
         """
         numbers = range(sum(groups))
         if self.mode == "context" or self.size == 1:
@@ -94,58 +95,58 @@ class ProcessGroup:
         return [mine[turn : turn + 1] for turn in range(rounds)]
 
     def all_reduce(self, parts: torch.Tensor) -> torch.Tensor:
-        """Passes' results (passes, ...), of which each process has its own and zeros elsewhere, complete for all."""
+        """The results of all passes (passes, ...), from a tensor with this process's results and zeros elsewhere."""
         if self.mode == "cfg" and self.size > 1:
-            # A number and zeros: the sum has no rounding, so that the result does not depend on who did what.
+            # One value and zeros: the sum is exact, so the result does not depend on the assignment of passes.
             distributed.all_reduce(parts)
         return parts
 
     def sync_stop(self, stop: bool) -> bool:
-        """Whether all stop here, as rank 0 says; the others' own word does not count. Everybody calls it as often."""
+        """Rank 0's `stop` on all ranks, whose own is ignored. All ranks must call it equally often."""
         if self.size == 1:
             return stop
         code = self._broadcast_code(_STOP if stop else _CONTINUE)
         if code not in (_CONTINUE, _STOP):
-            raise RuntimeError(f"rank {self.rank} is within a step, and rank 0 has left it")
+            raise RuntimeError(f"rank {self.rank} is within a step, but rank 0 is not")
         return code == _STOP
 
     def broadcast_stop(self) -> None:
-        """Rank 0: whoever is still at work on the last job stops at the next pass. Not from the midst of a pass."""
+        """Rank 0: stop the others at their next pass. Not to be called within a pass."""
         if self.size > 1:
             self._broadcast_code(_STOP)
 
     def broadcast_object(self, message: object) -> None:
-        """Rank 0: give all the others a plain object, such as a job.
+        """Rank 0: send all others an object, such as a job.
 
-        It travels pickled, which is as safe as the processes are ours: one user's, started by one torchrun.
+        It is pickled, which is safe between processes that one user started with one torchrun.
         """
         if self.size > 1:
             self._broadcast_code(_OBJECT)
             distributed.broadcast_object_list([message], src=0, group=self.control_group)
 
     def receive_object(self) -> Any:
-        """The others: what rank 0 sends next, None when it has left."""
+        """The other ranks: the next object of rank 0; None when it shuts down."""
         while (code := self._broadcast_code(_CONTINUE)) == _STOP:
-            # Of a job that was over before rank 0 gave it up.
+            # A stop for a job that this rank had finished.
             continue
         if code == _SHUTDOWN:
             return None
         if code != _OBJECT:
-            raise RuntimeError(f"rank {self.rank} waits for a job, and rank 0 is within a step")
+            raise RuntimeError(f"rank {self.rank} waits for a job, but rank 0 is within a step")
         box: list[Any] = [None]
         distributed.broadcast_object_list(box, src=0, group=self.control_group)
         return box[0]
 
     def barrier(self) -> None:
-        """Wait until all processes are here, as long as it takes."""
+        """Wait until all processes have called it, without a limit."""
         if self.size > 1:
             distributed.barrier(self.control_group)
 
     @contextmanager
     def shared_job(self, message: object) -> Iterator[None]:
-        """Rank 0: the others work on the message too while this is entered. A user's stop reaches them.
+        """Rank 0: inside, the others work on the job too, and `Cancelled` stops them.
 
-        Any other error that comes out of it must end the process: the others may be in the midst of a pass.
+        Any other error must end this process, since the others may wait within a pass.
         """
         self.broadcast_object(message)
         try:
@@ -155,7 +156,7 @@ class ProcessGroup:
             raise
 
     def close(self) -> None:
-        """Part; rank 0's leaving ends the others' wait."""
+        """Leave the group; on rank 0, shut the others down."""
         if self.size == 1:
             return
         if self.is_main_process:
@@ -164,21 +165,21 @@ class ProcessGroup:
         distributed.destroy_process_group()
 
     def _broadcast_code(self, code: int) -> int:
-        """Rank 0's number, whatever the others give."""
+        """Rank 0's code on all ranks."""
         number = torch.tensor([code])
-        said = distributed.broadcast(number, src=0, group=self.control_group, async_op=True)
-        # Who speaks waits until it is heard, and who hangs will never hear.
-        said.wait(self.timeout if self.is_main_process else _IDLE_TIMEOUT)
+        work = distributed.broadcast(number, src=0, group=self.control_group, async_op=True)
+        # Rank 0 does not wait forever for a rank that hangs.
+        work.wait(self.timeout if self.is_main_process else _IDLE_TIMEOUT)
         return int(number)
 
 
 def init_process_group(parallel: str, device: torch.device, timeout: timedelta = STEP_TIMEOUT) -> ProcessGroup:
-    """This process's place in the process group that torchrun started; a process group of one where it started one.
+    """The process group of the processes that torchrun started; a group of one without torchrun.
 
     Args:
         parallel: a name of `RuntimeConfig.parallel`.
-        device: which kind; each process takes the GPU of its own number (LOCAL_RANK).
-        timeout: how long one process waits for another while both are at work.
+        device: the kind of device; each process takes the GPU with its LOCAL_RANK.
+        timeout: how long a process waits for another within a job.
 
     Raises:
         RequestError: torchrun without the flag, the flag without torchrun, or fewer GPUs than processes.
@@ -186,9 +187,7 @@ def init_process_group(parallel: str, device: torch.device, timeout: timedelta =
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if parallel == "none":
         if size > 1 and distributed.is_available() and distributed.is_torchelastic_launched():
-            raise RequestError(
-                f"torchrun started {size} processes and nobody said how they share the job: add --parallel auto"
-            )
+            raise RequestError(f"torchrun started {size} processes, but --parallel is none: add --parallel auto")
         return ProcessGroup(0, 1, device)
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         raise RequestError(
@@ -209,9 +208,9 @@ def init_process_group(parallel: str, device: torch.device, timeout: timedelta =
 
 
 def resolve_mode(parallel: str, size: int, passes: int) -> ParallelMode:
-    """What `size` processes share of a request whose steps have up to `passes` passes; `RequestError` for idle ones."""
+    """What `size` processes share if a step has up to `passes` passes; `RequestError` if some would be idle."""
     if parallel == "auto":
-        # Whole passes need no exchange within a pass.
+        # Sharing whole passes needs no communication within a pass.
         return "cfg" if size <= 2 and passes == 2 else "context"
     if parallel == "cfg" and size > passes:
         raise RequestError(
@@ -222,7 +221,7 @@ def resolve_mode(parallel: str, size: int, passes: int) -> ParallelMode:
 
 
 def check_context_parallel(heads: int, process_group: ProcessGroup) -> None:
-    """Raise `RequestError` where a transformer of so many heads cannot be dealt out, or there is no GPU."""
+    """Raise `RequestError` if the processes cannot share so many attention heads evenly, or have no GPU."""
     if heads % process_group.size:
         fitting = ", ".join(str(count) for count in range(2, heads + 1) if heads % count == 0)
         raise RequestError(
@@ -234,25 +233,25 @@ def check_context_parallel(heads: int, process_group: ProcessGroup) -> None:
 
 
 def enable_context_parallel(transformer: ModelMixin, process_group: ProcessGroup) -> None:
-    """Let the process group share the tokens of a pass (ulysses: heads are exchanged for tokens around self-attention).
+    """Enable context parallelism by Ulysses: ranks exchange tokens for heads around self-attention.
 
     Once for a transformer, before or after it is placed, and after `check_context_parallel`.
     """
-    # Diffusers' own call, which is none of the user's business.
+    # The deprecated call is in diffusers.
     warnings.filterwarnings("ignore", message=".*all_gather_tensor` is deprecated", category=FutureWarning)
-    # All of the model's plan but its entry for a timestep of each token, which Wan2.1 has not and diffusers remarks on.
-    plan = {name: part for name, part in transformer._cp_plan.items() if name}
+    # Without the plan's entry for a timestep of each token, which Wan2.1 does not have and diffusers would warn about.
+    plan = {name: part for name, part in context_parallel_plan(transformer).items() if name}
     transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=process_group.size), cp_plan=plan)
 
 
 def configure_ulysses(transformer: ModelMixin, tokens: int) -> None:
-    """Before a pass over `tokens` tokens: choose the exchange for equal parts, or the one for any number (slower)."""
-    config = transformer._parallel_config.context_parallel_config
+    """Before a pass over `tokens` tokens: select the exchange for equal parts, or the slower one for any number."""
+    config = context_parallel_config(transformer)
     config.ulysses_anything = tokens % config.ulysses_degree != 0
 
 
 def _local_device(device: torch.device, number: int) -> torch.device:
-    """The card of that number, made the process's current one; the CPU is everybody's."""
+    """The GPU of that number, set as the process's current one; all processes share the CPU."""
     if device.type == "cpu":
         return device
     if device.index is not None:
@@ -265,7 +264,7 @@ def _local_device(device: torch.device, number: int) -> torch.device:
 
 
 def _backends(device: torch.device) -> str:
-    """What carries tensors: gloo those on the CPU, and the device's own library those on it."""
+    """The communication backends: gloo for tensors on the CPU, the device's own for those on it."""
     if device.type == "cpu":
         return "gloo"
     return f"cpu:gloo,{device.type}:{distributed.get_default_backend_for_device(device)}"

@@ -1,6 +1,6 @@
-"""How the diffusion engine fits a GPU: a table, one row a profile, each naming calls that libraries already have.
+"""The table of profiles: how the diffusion engine fits a GPU, by calls that diffusers has.
 
-No torch here: whoever only offers the names stays light.
+It imports no torch, so that the command line can list the names.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ class Profile:
     """One way to fit a GPU.
 
     Attributes:
-        name: what users call it.
-        weights: how the transformer's large matrices are held: whole (in the precision it computes in, or as a GGUF
-            file has them), fp8, int8, nf4, or gguf (the file's own blocks).
-        offload: what stays on the GPU: everything (none), one model at a time (model), one block with the next on its
-            way (stream, from pinned memory; disk, from a mapped file), or one layer at a time (sequential).
-        bits: a quantized matrix takes for each number, scales included; 16 where weights are whole.
-        gpu_gib: the GPUs that it was made for, by their memory.
-        calls: how it is done, by the libraries' own names.
-        capability: the least CUDA compute capability.
-        gpu_only: runs on a GPU only, not on the CPU.
-        package, extra: a package that has to be installed for it, and the extra of ours that brings it.
+        name: its name in the runtime config.
+        weights: how the transformer's large matrices are stored: whole (in the compute dtype, or as in the GGUF file),
+            fp8, int8, nf4, or gguf (the file's quantized blocks).
+        offload: which weights are on the GPU: all (none), one model at a time (model), the current and the next block
+            (stream, from pinned memory; disk, from a memory-mapped file), or one layer at a time (sequential).
+        bits: bits for each element of a quantized matrix, scales included; 16 for whole weights.
+        gpu_gib: memory of the GPUs that it is meant for.
+        calls: the calls of the libraries that it makes.
+        capability: the lowest CUDA compute capability.
+        gpu_only: whether it needs a GPU.
+        package, extra: a package that it needs, and the extra that installs it.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Profile:
 
     @property
     def exact(self) -> bool:
-        """Whether it computes with the model's weights as they are."""
+        """Whether it computes with the model's weights unchanged."""
         return self.weights == "whole"
 
     @property
     def streams(self) -> bool:
-        """Whether the transformer's weights cross the link to the GPU once a forward pass."""
+        """Whether the transformer's weights are copied to the GPU in every forward pass."""
         return self.offload in ("stream", "disk", "sequential")
 
 
@@ -58,7 +58,7 @@ PROFILES: tuple[Profile, ...] = (
     Profile("model-offload", "whole", "model", 16, (48,), "pipeline.enable_model_cpu_offload"),
     Profile(
         *("fp8", "fp8", "model", 8, (24,), "transformer.enable_layerwise_casting(float8_e4m3fn), model offload"),
-        # GPUs compute in float8 from 8.9 on. Here it is how numbers are stored; bfloat16 is computed, from 8.0 on.
+        # float8 is for storage only; the computation in bfloat16 needs 8.0.
         capability=(8, 0),
     ),
     Profile(

@@ -1,4 +1,4 @@
-"""The transformer's matrices in fewer bits, by diffusers' own quantizers."""
+"""Quantization of the transformer's matrices, with diffusers' quantizers."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from diffusers import BitsAndBytesConfig, ModelMixin, TorchAoConfig
 from fantasyportrait.core.optional import require
 from fantasyportrait.runtime.profiles import Profile
 
-# What speaks to the faces and what touches every token's numbers at the edges stays whole: it is small and it shows.
+# Motion projections, and the layers at the transformer's input and output, stay unquantized: they are small, and errors
+# in them are visible.
 MODULES_TO_NOT_CONVERT = ("to_k_motion", "to_v_motion", "proj_out", "condition_embedder")
 
 
 def pretrained_kwargs(profile: Profile, precision: torch.dtype, device: torch.device) -> dict[str, Any]:
-    """What `from_pretrained` takes for a transformer of this profile that computes in `precision`.
+    """Arguments of `from_pretrained` for a transformer with this profile and the compute dtype `precision`.
 
-    Raises `DependencyError` where the quantizer's package is not installed.
+    Raises `DependencyError` if the quantizer's package is not installed.
     """
     arguments: dict[str, Any] = {"torch_dtype": precision}
     if profile.package is not None:
@@ -32,14 +33,11 @@ def pretrained_kwargs(profile: Profile, precision: torch.dtype, device: torch.de
             bnb_4bit_compute_dtype=precision,
             llm_int8_skip_modules=list(MODULES_TO_NOT_CONVERT),
         )
-        # bitsandbytes quantizes what arrives on the GPU, shard by shard.
+        # bitsandbytes quantizes on the GPU, shard by shard.
         arguments["device_map"] = {"": device}
     return arguments
 
 
 def enable_fp8_storage(transformer: ModelMixin, precision: torch.dtype) -> None:
-    """Keep the blocks' matrices in float8_e4m3fn and raise each to `precision` while it works."""
-    kept = transformer._skip_layerwise_casting_patterns
-    # The list is the class's: only this transformer's goes on with ours.
-    transformer._skip_layerwise_casting_patterns = sorted({*(kept or ()), *MODULES_TO_NOT_CONVERT})
+    """Store the blocks' matrices in float8_e4m3fn; each is cast to `precision` while its layer runs."""
     transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=precision)

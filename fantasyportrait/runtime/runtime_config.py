@@ -1,4 +1,4 @@
-"""Where and how the diffusion engine computes, without importing torch."""
+"""Settings of the diffusion engine for one machine. It imports no torch, so that the command line loads quickly."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -16,39 +16,39 @@ ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """One machine's settings; they change speed and memory, not what is asked for."""
+    """Settings of one machine, which change speed and memory but not the request."""
 
     # fmt: off
     device: Annotated[str, Option(
-        "A torch device such as cpu; auto takes the accelerator where there is one", "device",
+        "A torch device such as cpu; auto takes the accelerator if there is one", "device",
     )] = "auto"
     profile: Annotated[str, Option(
         "How the model fits the GPU: see `fantasyportrait machine`; auto takes the fastest that fits machine and job",
         "memory", metavar="auto|NAME",
     )] = "auto"
     precision: Annotated[Precision, Option(
-        "Precision of the transformer; auto is bfloat16 where the device has it, else float16, on the CPU float32",
+        "Compute dtype of the transformer; auto is bfloat16 if the device has it, else float16, and float32 on the CPU",
         "speed",
     )] = "auto"
     attention: Annotated[Attention, Option(
-        "What computes attention: torch, an installed kernel, or the fastest installed (auto); a kernel that gives "
-        "wrong results on this machine is left out",
+        "The attention kernel: torch's own (native), an installed one by name, or the fastest installed one (auto); a "
+        "kernel that gives wrong results on this machine is not used",
         "speed",
     )] = "native"
     compile: Annotated[bool, Option(
-        "Compile the transformer: the first step takes minutes, later ones less", "speed", flag="--compile",
+        "Compile the transformer's blocks: the first step takes minutes, later ones less", "speed", flag="--compile",
     )] = False
     parallel: Annotated[Parallel, Option(
-        "How the processes of torchrun share a job: a pass each (cfg), a part of the tokens each (context), or cfg for "
-        "two and context for more (auto)",
+        "How the processes of torchrun share a job: the passes of a step (cfg), the tokens of a pass (context), or cfg "
+        "for two processes and context for more (auto)",
         "speed",
     )] = "none"
     vram_gib: Annotated[float | None, Option(
-        "Memory of the GPU to plan with: less leaves room for others, more tries what would be refused",
-        "memory", metavar="GIB", default_text="what is free",
+        "GPU memory that the planner assumes: more tries what would be refused, less leaves memory to other programs",
+        "memory", metavar="GIB", default_text="the available memory",
     )] = None
     ram_gib: Annotated[float | None, Option(
-        "The same of the machine's memory", "memory", metavar="GIB", default_text="what is free",
+        "The same for the memory of the host", "memory", metavar="GIB", default_text="the available memory",
     )] = None
     # fmt: on
 

@@ -1,4 +1,4 @@
-"""How torch computes: the settings that are the whole process's, and the transformer's blocks compiled."""
+"""Global settings of torch while the engine runs, and compiling of the transformer's blocks."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,29 +8,30 @@ from diffusers import ModelMixin
 from torch.utils._triton import has_triton
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.models.diffusers_compat import has_hooks
 from fantasyportrait.runtime.profiles import Profile
 
-# Shapes and kinds of passes (with motion or without, alone or as a batch) that one process meets: dynamo's own limit of
-# 8 ends in an error where graphs must be whole.
+# Dynamo compiles a graph for each shape and kind of pass (with motion or without, single or batched). At its default
+# limit of 8, `fullgraph` raises an error.
 _RECOMPILE_LIMIT = 64
 COMPILER = "inductor"
 
 
 @contextlib.contextmanager
 def torch_settings(device: torch.device, compiled: bool = False) -> Iterator[None]:
-    """TF32 for what is float32 on a GPU (CLIP, VAE, motion nets), while this is entered; then all as it was.
+    """Inside, float32 products on a GPU (CLIP, VAE, motion nets) use TF32; afterwards, all settings are restored.
 
-    TF32 keeps 10 bits of a factor, more than the bfloat16 of the transformer, whose own products it does not touch.
-    cuDNN does not benchmark: it would pick its convolutions by the clock, so that one seed would give two videos, and
-    take large workspaces for its trials, on GPUs that have no room for them.
+    TF32 has 10 mantissa bits, more than the transformer's bfloat16, whose products it does not affect. cuDNN's
+    benchmark is off: it would choose convolutions by their measured time, so that one seed could give two videos, and
+    its trials need large workspaces.
 
     Args:
-        device: where is computed; on the CPU nothing changes.
-        compiled: blocks are compiled: dynamo may keep a graph for each shape and kind of pass.
+        device: device of the computation; on the CPU nothing changes.
+        compiled: whether blocks are compiled, which raises dynamo's limit of graphs.
     """
     with contextlib.ExitStack() as undo:
         if compiled:
-            # Late: it takes a second to import, and most processes compile nothing.
+            # Imported late, since it takes a second and most processes compile nothing.
             import torch._dynamo as dynamo
 
             undo.enter_context(dynamo.config.patch(recompile_limit=_RECOMPILE_LIMIT))
@@ -42,27 +43,25 @@ def torch_settings(device: torch.device, compiled: bool = False) -> Iterator[Non
 
 
 def compile_blocks(transformer: ModelMixin, compiler: str = COMPILER) -> None:
-    """Compile the forward pass of the transformer's block; the first step then waits for the compiler.
+    """Compile the forward pass of the transformer's blocks, which share one graph; the first step waits for it.
 
-    One graph serves all blocks. It must be called before a pipeline is placed and before a step cache is turned on:
-    their hooks cannot be compiled, so they have to lie around the compiled part (that is why this is not diffusers'
-    `compile_repeated_blocks`, which takes the hooks in). LoRAs may come later.
+    Call it before offloading and before a step cache is enabled: their hooks cannot be compiled, so they must wrap the
+    compiled function. (Diffusers' `compile_repeated_blocks` would compile the hooks too.) LoRAs may be added later.
 
     Raises:
-        RequestError: hooks are there already, or layers whose weights are cast or fetched one by one as they run.
+        RequestError: the transformer has hooks already.
     """
-    for module in transformer.modules():
-        if hasattr(module, "_diffusers_hook") or hasattr(module, "_hf_hook"):
-            raise RequestError(
-                "the transformer has hooks already, which cannot be compiled: leave out --compile, or compile before "
-                "offloading and step caches"
-            )
+    if has_hooks(transformer):
+        raise RequestError(
+            "the transformer has hooks already, which cannot be compiled: leave out --compile, or compile before "
+            "offloading and step caches"
+        )
     for block in transformer.blocks:
         block.forward = torch.compile(block.forward, fullgraph=True, backend=compiler)
 
 
 def compile_unsupported(profile: Profile, gguf: bool) -> str:
-    """Why the layers of a profile, of a GGUF file or not, cannot be compiled; empty where they can."""
+    """Why the layers of a profile or of a GGUF file cannot be compiled; empty if they can."""
     if profile.offload == "sequential":
         return "its layers are fetched one by one as they run"
     return {
@@ -73,7 +72,7 @@ def compile_unsupported(profile: Profile, gguf: bool) -> str:
 
 
 def check_compile(profile: Profile, device: torch.device, gguf: bool = False) -> None:
-    """Raise `RequestError` for a profile whose layers cannot be compiled, and a GPU without torch's compiler."""
+    """Raise `RequestError` for a profile whose layers cannot be compiled, and for a GPU without triton."""
     why = compile_unsupported(profile, gguf)
     if why:
         raise RequestError(
@@ -87,11 +86,11 @@ def check_compile(profile: Profile, device: torch.device, gguf: bool = False) ->
 
 
 def _allow_tf32(undo: contextlib.ExitStack) -> None:
-    """Let float32 matrix products use TF32; torch allows it for convolutions by itself."""
+    """Let float32 matrix products use TF32, as convolutions do by default."""
     products = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     if products[0].fp32_precision not in ("none", "ieee"):
-        return  # whoever set it knows why
-    # Of the two ways to ask, this one keeps the other's answer in step; who reads an older one gets an error otherwise.
+        return  # the user has set it
+    # Of torch's two interfaces, this one updates the other too; otherwise reading the older one raises an error.
     for product in products:
         undo.callback(setattr, product, "fp32_precision", product.fp32_precision)
     undo.callback(torch.set_float32_matmul_precision, "highest")

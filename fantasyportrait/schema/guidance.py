@@ -1,59 +1,63 @@
-"""Text guidance c and portrait guidance p: which forward passes a step needs, and how they add up."""
+"""The forward passes of a step under classifier-free and portrait guidance, and the weight of each in the velocity."""
 
 from dataclasses import dataclass
+
+from fantasyportrait.schema.sampling import Sampling
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass: with motion or without, with the negative text or the prompt, and its share of the velocity."""
+    """One forward pass of the transformer.
+
+    Attributes:
+        motion: whether it has the motion tokens.
+        negative: whether it has the negative prompt in place of the prompt.
+        weight: its factor in the guided velocity.
+    """
 
     motion: bool
     negative: bool
-    share: float
+    weight: float
 
     @property
     def name(self) -> str:
-        """For diffusers' cache contexts, which keep the passes of a step apart."""
+        """The name of the pass's cache context in diffusers, which keeps the passes of a step apart."""
         return f"{'motion' if self.motion else 'still'}-{'negative' if self.negative else 'prompt'}"
 
 
-@dataclass(frozen=True)
-class Guidance:
-    """The two scales, and the part of the steps on which portrait guidance works.
+def step_passes(sampling: Sampling, step: int, motion: bool = True) -> tuple[Pass, ...]:
+    """The passes of step number `step` (from 0); the guided velocity is the weighted sum of their velocities.
 
-    Attributes:
-        text: c; 1 needs no pass with the negative text.
-        portrait: p; 1 or less needs no pass without motion.
-        start, end: shares of the steps, 0 to 1; outside of them p is taken as 1.
+    With c = `guidance_scale` and p = `portrait_guidance_scale`, v_m with motion and prompt, v_0 without motion, v_u
+    without motion and with the negative prompt, v_n with motion and the negative prompt:
+
+    - p > 1, c = 1: v_0 + p (v_m - v_0), as in the original
+    - p > 1, c > 1: v_u + c (v_0 - v_u) + p (v_m - v_0)
+    - p <= 1: v_n + c (v_m - v_n)
+
+    Without motion (`motion` false), the last formula has v_0 and v_u: stock classifier-free guidance.
     """
-
-    text: float = 1.0
-    portrait: float = 4.0
-    start: float = 0.0
-    end: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(
-                f"portrait guidance runs from {self.start} to {self.end}: give shares of the steps, start before end"
-            )
-
-    def passes(self, step: int, steps: int, motion: bool = True) -> tuple[Pass, ...]:
-        """The passes of one of `steps` steps. The velocity is the sum of each pass times its share; none has share 0.
-
-        p > 1, c = 1: v_0 + p (v_m - v_0). p > 1, c != 1: v_u + c (v_0 - v_u) + p (v_m - v_0). Else v_m, or
-        v_n + c (v_m - v_n) where v_n has the negative text WITH motion. Without any motion: stock guidance.
-        """
-        c = self.text
-        p = self.portrait if motion and self.start * steps <= step < self.end * steps else 1.0
-        if p > 1:
-            guided = [Pass(True, False, p), Pass(False, False, c - p), Pass(False, True, 1 - c)]
-        else:
-            guided = [Pass(motion, False, c), Pass(motion, True, 1 - c)]
-        # What counts for nothing is not computed: the negative text at c = 1, the pass without motion at c = p.
-        return tuple(each for each in guided if each.share != 0)
+    c, steps = sampling.guidance_scale, sampling.num_inference_steps
+    guided = sampling.portrait_guidance_start * steps <= step < sampling.portrait_guidance_end * steps
+    p = sampling.portrait_guidance_scale if motion and guided else 1.0
+    if p > 1:
+        passes = [Pass(True, False, p), Pass(False, False, c - p), Pass(False, True, 1 - c)]
+    else:
+        passes = [Pass(motion, False, c), Pass(motion, True, 1 - c)]
+    # A pass of weight 0 is not computed: the negative prompt at c = 1, the pass without motion at c = p.
+    return tuple(each for each in passes if each.weight != 0)
 
 
-def needs_negative_prompt(guidance: Guidance) -> bool:
-    """Whether any pass reads the negative text."""
-    return guidance.text != 1
+def total_passes(sampling: Sampling, motion: bool = True) -> int:
+    """The passes of all steps together."""
+    return sum(len(step_passes(sampling, step, motion)) for step in range(sampling.num_inference_steps))
+
+
+def max_passes(sampling: Sampling, motion: bool = True) -> int:
+    """The largest number of passes in one step."""
+    return max(len(step_passes(sampling, step, motion)) for step in range(sampling.num_inference_steps))
+
+
+def needs_negative_prompt(sampling: Sampling) -> bool:
+    """Whether any pass has the negative prompt."""
+    return sampling.guidance_scale != 1

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.guidance import total_passes
 from fantasyportrait.schema.options import Option
 from fantasyportrait.schema.sampling import Sampling
 
@@ -42,16 +43,7 @@ class Preset:
     @property
     def passes(self) -> int:
         """Forward passes of the transformer for one window with driven faces; cached passes count in full."""
-        from fantasyportrait.schema.guidance import Guidance
-
-        given = self.sampling
-        guidance = Guidance(
-            given.guidance_scale,
-            given.portrait_guidance_scale,
-            given.portrait_guidance_start,
-            given.portrait_guidance_end,
-        )
-        return sum(len(guidance.passes(step, given.num_inference_steps)) for step in range(given.num_inference_steps))
+        return total_passes(self.sampling)
 
 
 PRESETS: tuple[Preset, ...] = (

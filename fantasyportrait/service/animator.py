@@ -12,6 +12,7 @@ from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.engines.base import Engine
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.wan_engine import WanEngine
+from fantasyportrait.engines.wan_rank import run_wan_rank
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
@@ -30,13 +31,12 @@ POLL_INTERVAL_S = 0.2
 class Animator:
     """Runs requests with the engines of this process. Thread-safe.
 
-    `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`. `decoder` reads
-    photos, clips and sound; None decodes in this process. A cached analysis of a clip that is not used for
-    `cache_expiry_s` seconds expires.
+    `process_group` are the processes that share the diffusion engine's steps, see `workers.torchrun`; all but rank 0
+    call `run_rank` instead. `decoder` reads photos, clips and sound; None decodes in this process. A cached analysis of
+    a clip that is not used for `cache_expiry_s` seconds expires.
     """
 
-    name = "local"
-    """Its name as a worker of a `JobQueue`."""
+    run_rank = staticmethod(run_wan_rank)
 
     def __init__(
         self,

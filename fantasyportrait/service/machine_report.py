@@ -1,15 +1,14 @@
 """The memory and time of every profile for a video of some size on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.errors import RequestError, WeightsError
 from fantasyportrait.core.optional import check_installed
 from fantasyportrait.core.paths import default_cache_dir
-from fantasyportrait.engines.sampling_workload import sampled_frames, workload_of
-from fantasyportrait.engines.wan_model import WanModel, lora_file, prepare_model
+from fantasyportrait.engines.wan_model import WanModel, file_size, lora_file, prepare_model, sampled_frames
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.sampling import Sampling
 
@@ -61,11 +60,13 @@ def machine_report(
 
     with quiet_libraries():
         from fantasyportrait.planning.planner import Planner
+        from fantasyportrait.planning.workload import Workload
 
         model, messages = _model(sampling, models_dir)
         folder, gguf = (None, None) if model is None else (model.folder, model.gguf)
         planner = Planner(folder, gguf, runtime_config, default_cache_dir())
-        job = workload_of(sampling, size, sampled_frames(frames), faces, _lora(sampling, models_dir))
+        lora_bytes = file_size(_lora(sampling, models_dir))
+        job = Workload(*size, sampled_frames(frames), faces, sampling, lora_bytes)
         chosen, verdict, planned = _verdict(planner, job)
         table = planner.table(planned)
     here = planner.machine
@@ -93,13 +94,11 @@ def _lora(sampling: Sampling, models_dir: Path | None) -> Path | None:
 
 def _verdict(planner: "Planner", job: "Workload") -> tuple[str | None, str, "Workload"]:
     """The chosen profile, the sentence about it, and the workload, in windows where only these fit."""
-    from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
-
     try:
         plan = planner.plan(job)
     except RequestError as error:
         # The planner has tried windows too.
-        return None, str(error), replace(job, max_window_frames=min(job.max_window_frames, WINDOW_FRAMES))
+        return None, str(error), job.in_windows()
     return plan.estimate.profile.name, plan.sentence, plan.job
 
 

@@ -7,29 +7,28 @@ from bisect import insort
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event
-from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.workers.job import Job, JobCall, call_function
 
 POLL_INTERVAL_S = 0.2
-# How often the workers are listed while somebody waits, and how long one waits where there is none at all: a worker
-# that takes the place of a lost one is seen to be needed within a minute, and may then take three to be ready.
+# How often the workers are listed while a job waits, and how long a job waits where there is no worker at all: that a
+# lost worker must be replaced is noticed within a minute, and the new one may take three minutes to be ready.
 REFRESH_INTERVAL_S = 1.0
 WORKER_TIMEOUT_S = 300.0
-# How long a worker that works for somebody else is left alone.
+# How long a worker that runs a job of another client is not asked again.
 BUSY_BACKOFF_S = 1.0
-# How long a worker that was lost is not asked again. One that has died is no longer listed by then; where only the
-# connection to it had broken, it refuses until it has stopped the job that it was lost with.
+# How long a worker that was lost is not asked again. A dead one is no longer listed by then; where only the connection
+# to it broke, it is busy until it has stopped the job that it was lost with.
 LOST_COOLDOWN_S = 60.0
 
 
 class WorkerLost(Exception):
-    """The worker died or does not answer. `started`: it had the job already, which may be what it died of."""
+    """The worker died or does not answer. `started`: it had the job already, which may be the cause."""
 
     def __init__(self, text: str, started: bool = True) -> None:
         super().__init__(text)
@@ -41,19 +40,34 @@ class WorkerBusy(Exception):
 
 
 class Worker(Protocol):
-    """Runs a request, in this process (`Animator`) or in another one (`RemoteWorker`)."""
+    """Runs a job, in this process or elsewhere."""
 
     @property
     def name(self) -> str:
-        """What tells it from the others; a worker that takes its place has another name."""
+        """Unique among the workers; a worker that replaces this one has another name."""
         ...
 
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-        """The events of the run, as from `Animator.events`; a `FantasyPortraitError` may also be raised.
+    def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
+        """The job's events; the last is Done, Failed or Cancelled, or a `FantasyPortraitError` is raised.
 
-        Raises `WorkerLost` or `WorkerBusy`; then nothing was written. Closing the generator stops the work.
+        Raises `WorkerLost` or `WorkerBusy`; then no output was written. Closing the generator stops the work.
         """
         ...
+
+
+class LocalWorker:
+    """This process. Job functions get `state`, and the files where they are."""
+
+    name = "local"
+
+    def __init__(self, state: object) -> None:
+        self._state = state
+
+    def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
+        """The events of the job's function."""
+        inputs = {path.as_posix(): path for path in job.inputs}
+        output = next(iter(job.outputs.values()))
+        return call_function(job.function, self._state, JobCall(job.arguments, inputs, output, cancel))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +82,10 @@ class _QueueEntry:
 
 
 class JobQueue:
-    """First come, first served. Threads may share it.
+    """Jobs for a pool of workers, first in, first out. Threads may share it.
 
-    `refresh` lists the workers that there are now: new ones join, and idle ones that are gone are left out. Without it
-    the workers stay those of the beginning. A worker that was lost comes back where it is still listed a minute later.
+    `refresh` lists the present workers: new ones join, and idle ones that are no longer listed leave. Without it the
+    workers stay the same. A lost worker is used again where it is still listed a minute later.
     """
 
     def __init__(
@@ -92,13 +106,11 @@ class JobQueue:
         self._busy: set[str] = set()
         self._cooldown_until_s: dict[str, float] = {}
 
-    def events(
-        self, request: AnimationRequest, output: Path, cancel: CancelToken | None = None
-    ) -> Generator[Event, None, None]:
-        """Wait for a worker, run the request there and yield what happens; the last is Done, Failed or Cancelled.
+    def events(self, job: Job, cancel: CancelToken | None = None) -> Generator[Event, None, None]:
+        """Acquire a worker, run the job there and yield its events; the last is Done, Failed or Cancelled.
 
-        Whoever stops listening (closes the generator) leaves the line or stops the work. When the last event comes the
-        worker is free again. A job that a worker was lost with begins once more on another one.
+        Closing the generator takes the job out of the queue or stops it. The worker is released before the last event.
+        A job whose worker is lost is retried once on another worker.
         """
         token = cancel or CancelToken()
         entry = _QueueEntry(next(self._numbers), token)
@@ -112,7 +124,7 @@ class JobQueue:
             except FantasyPortraitError as error:
                 yield events.Failed(error)
                 return
-            end = yield from self._run_on_worker(worker, request, output, token)
+            end = yield from self._run_on_worker(worker, job, token)
             if isinstance(end, WorkerBusy):
                 continue
             if not isinstance(end, WorkerLost):
@@ -166,7 +178,7 @@ class JobQueue:
         return sum(not other.token.cancelled for other in before)
 
     def _pop_idle(self) -> Worker | None:
-        """The first of the free workers that do not rest, which is then busy; called with the lock."""
+        """The first idle worker that need not be left alone, which becomes busy; called with the lock."""
         now_s = time.monotonic()
         for worker in self._idle:
             if self._backoff_until_s.get(worker.name, now_s) <= now_s:
@@ -177,13 +189,13 @@ class JobQueue:
         return None
 
     def _run_on_worker(
-        self, worker: Worker, request: AnimationRequest, output: Path, token: CancelToken
+        self, worker: Worker, job: Job, token: CancelToken
     ) -> Generator[Event, None, Event | WorkerLost | WorkerBusy]:
-        """Yield the worker's events but the last, and return that one, or why there is none."""
+        """Yield the worker's events but the last, and return the last one, or the reason why there is none."""
         last: Event | None = None
         none: WorkerLost | WorkerBusy | None = None
         try:
-            with closing(worker.events(request, output, token)) as event_stream:
+            with closing(worker.events(job, token)) as event_stream:
                 for event in event_stream:
                     if isinstance(event, events.Done | events.Failed | events.Cancelled):
                         last = event
@@ -208,7 +220,7 @@ class JobQueue:
             self._busy.discard(worker.name)
             if isinstance(why, WorkerLost):
                 self._cooldown_until_s[worker.name] = time.monotonic() + LOST_COOLDOWN_S
-                # Whoever takes its place may be there already.
+                # Its replacement may be there already.
                 self._refreshed_s = float("-inf")
             else:
                 self._idle.append(worker)
@@ -217,7 +229,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def _refresh_workers(self) -> None:
-        """Bring the free workers up to date, now and then; one thread asks for all."""
+        """List the workers again after `REFRESH_INTERVAL_S`; one thread does it for all."""
         if self._refresh is None or not self._refreshing.acquire(blocking=False):
             return
         try:
@@ -229,7 +241,7 @@ class JobQueue:
                 self._cooldown_until_s = {
                     name: end for name, end in self._cooldown_until_s.items() if end > self._refreshed_s
                 }
-                # As they are listed now: after a connection that ended, an old one leads nowhere.
+                # The newly listed objects: the old ones may belong to a connection that has ended.
                 stay = [now[worker.name] for worker in self._idle if worker.name in now]
                 known = {worker.name for worker in stay} | self._busy | self._cooldown_until_s.keys()
                 self._idle = stay + [worker for name, worker in now.items() if name not in known]

@@ -1,6 +1,6 @@
 """A Ray cluster: joining it, and the queue over the workers that it has.
 
-Whoever may join a cluster can run code on it: it belongs into a network of your own, with Ray's tokens on.
+Who can join a cluster can run code on it: it belongs in a private network, with Ray's tokens on.
 """
 
 import logging
@@ -23,11 +23,11 @@ NAMESPACE = "fantasyportrait"
 PREFIX = "worker-"
 USAGE_ENV, AUTH_ENV = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE"
 TOKEN_FILE_AT_HOME = Path("~/.ray/auth_token")
-# A cluster answers at once or not at all; a worker that loads a model holds Python up for some seconds.
+# A cluster answers at once or not at all; a worker that loads a model blocks Python for some seconds.
 SOCKET_TIMEOUT_S = 5.0
 JOIN_TIMEOUT_S = 60.0
 CALL_TIMEOUT_S = 60.0
-# What a job that waits for its turn may wait for: its listener would not see that it was cancelled.
+# Short, as a queued job cannot be cancelled during the call.
 REJOIN_TIMEOUT_S = 10.0
 HEARTBEAT_TIMEOUT_S = 5.0
 # Joining a cluster that does not answer blocks inside Ray for minutes, so another process tries it first.
@@ -37,9 +37,9 @@ _PROBE_SCRIPT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=Fa
 def join(address: str | None, cpus: int = 1, timeout_s: float = JOIN_TIMEOUT_S) -> str:
     """Join the cluster at `address` (HOST:PORT, ray://HOST:PORT or auto), or start one on this machine (None).
 
-    A new one counts at least `cpus` cores. Returns the address at which others join it. Raises `RequestError` where no
-    cluster answers within `timeout_s`, and `DependencyError` without Ray. Ray's usage statistics are off, and it talks
-    to the terminal about errors alone.
+    A new one has at least `cpus` logical cores. Returns the address at which others join it. Raises `RequestError`
+    where no cluster answers within `timeout_s`, and `DependencyError` without Ray. Ray's usage statistics are off, and
+    it prints errors only.
     """
     if address is not None:
         _use_token(address)
@@ -64,7 +64,7 @@ def leave() -> None:
 
 
 def rejoin(address: str, timeout_s: float = JOIN_TIMEOUT_S) -> None:
-    """Join again where the connection has ended for good, as one from outside (ray://) does with the first machine.
+    """Join again where the connection has ended, as a ray:// connection does when the first machine is gone.
 
     Raises `RequestError` as `join` does.
     """
@@ -75,20 +75,20 @@ def rejoin(address: str, timeout_s: float = JOIN_TIMEOUT_S) -> None:
 
 
 def ray_queue(address: str) -> JobQueue:
-    """Join a cluster, and hand jobs to the workers that are there at the time. Raises `RequestError`."""
+    """Join a cluster; the queue of jobs for the workers that it has at the time. Raises `RequestError`."""
     join(address)
-    return JobQueue(refresh=_ClusterWorkers(address).now)
+    return JobQueue(refresh=_ClusterWorkers(address).present)
 
 
 class _ClusterWorkers:
-    """The workers of the cluster at an address, which a queue asks for every second."""
+    """The workers of the cluster at an address, which a queue lists every second."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._last_error = ""
 
-    def now(self) -> Sequence[RemoteWorker]:
-        """None where the cluster is away; the log says so once."""
+    def present(self) -> Sequence[RemoteWorker]:
+        """The present workers; none where the cluster does not answer, which is logged once."""
         try:
             rejoin(self._address, REJOIN_TIMEOUT_S)
             found = remote_workers()
@@ -102,11 +102,11 @@ class _ClusterWorkers:
 
 
 def remote_workers() -> Sequence[RemoteWorker]:
-    """The workers of the cluster now. Raises `RequestError` where the cluster does not answer."""
+    """The present workers of the cluster. Raises `RequestError` where the cluster does not answer."""
     ray = ray_package()
     try:
         names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
-    except Exception as error:  # a connection from outside that has ended raises no class of its own
+    except Exception as error:  # a ray:// connection that has ended raises a bare Exception
         reason = _reason(str(error)).rstrip(".")
         raise RequestError(f"the Ray cluster does not answer ({reason}): see whether it runs") from error
     found = []
@@ -116,14 +116,14 @@ def remote_workers() -> Sequence[RemoteWorker]:
         except Exception:  # most often it has ended between the list and now
             logging.getLogger(__name__).debug("%s cannot be reached", name, exc_info=True)
         else:
-            found.append(RemoteWorker(name, partial(ask, actor), partial(kill, actor)))
+            found.append(RemoteWorker(name, partial(call, actor), partial(kill, actor)))
     return found
 
 
-def ask(actor: Any, method: str, *arguments: object) -> Any:
-    """The answer of an actor's method. Raises what it raises, and `WorkerLost` where no answer comes.
+def call(actor: Any, method: str, *arguments: object) -> Any:
+    """The answer of an actor's method. Raises what the method raises, and `WorkerLost` where no answer comes.
 
-    Whoever says no `heartbeat` in some seconds may be still in the making, or be loading a model: that is `WorkerBusy`.
+    `WorkerBusy` where `heartbeat` has no answer in time: the worker may still be starting, or be loading a model.
     """
     ray = ray_package()
     heartbeat = method == "heartbeat"
@@ -137,25 +137,25 @@ def ask(actor: Any, method: str, *arguments: object) -> Any:
         if heartbeat:
             raise WorkerBusy from error
         raise WorkerLost(f"it did not answer for {CALL_TIMEOUT_S:.0f} s") from error
-    except Exception as error:  # no answer of the worker; from outside, Ray raises bare exceptions too
+    except Exception as error:  # no answer of the worker; over ray://, Ray raises bare exceptions too
         raise WorkerLost("its process or machine ended, or the connection to it") from error
 
 
 def kill(actor: Any) -> None:
-    """End an actor; one that is gone already, or cannot be reached, needs no end."""
+    """Kill an actor; one that is dead or cannot be reached is ignored."""
     ray = ray_package()
     try:
         ray.kill(actor)
     except Exception:
-        logging.getLogger(__name__).debug("a lost worker could not be ended", exc_info=True)
+        logging.getLogger(__name__).debug("a lost worker could not be killed", exc_info=True)
 
 
 def ray_package() -> ModuleType:
     """Ray, imported with its usage statistics off; `DependencyError` where it is not installed."""
     os.environ[USAGE_ENV] = "0"
-    # Ray begins a cluster of its own where it is called without one: a job would wait there for ever.
+    # Ray starts a cluster of its own where it is called without one: a job would wait there for ever.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
-    # Ray ends a process whose cluster has been away for a minute: the app is to say that no worker is there.
+    # Ray ends a process whose cluster has been away for a minute: the app has to report that no worker is available.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
     return require("ray", extra="ray", purpose="working on several machines")
 
@@ -180,8 +180,8 @@ def _check_answers(address: str, timeout_s: float) -> None:
 
 
 def _use_token(address: str) -> None:
-    """A cluster that Ray begins asks for the token that it keeps in the user's home. Ray gives it to an address only
-    when it is told to, so here it is told for addresses of this machine."""
+    """Turn Ray's token on for an address of this machine: a cluster that Ray starts asks for the token that it keeps in
+    the user's home, and Ray sends it to an address only where the mode is set."""
     if (
         AUTH_ENV not in os.environ
         and TOKEN_FILE_AT_HOME.expanduser().is_file()
@@ -197,7 +197,7 @@ def _host_and_port(address: str) -> tuple[str, str]:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether the host is this machine: only an address of its own can be listened on."""
+    """Whether the host is this machine: a socket can be bound to its own addresses only."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -207,11 +207,11 @@ def _is_this_machine(host: str) -> bool:
     return bool(host)
 
 
-def _reason(said: str) -> str:
-    """Why Ray refused, out of all that it said."""
-    if "AuthToken" in said or "AuthenticationError" in said:
+def _reason(output: str) -> str:
+    """Why Ray refused, from its output."""
+    if "AuthToken" in output or "AuthenticationError" in output:
         return f"it asks for its token: set {AUTH_ENV}=token, with the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
-    return (said.strip().splitlines() or ["Ray gives no reason"])[-1]
+    return (output.strip().splitlines() or ["Ray gives no reason"])[-1]
 
 
 def _join_error(address: str, reason: str) -> str:

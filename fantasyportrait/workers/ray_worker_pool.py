@@ -1,4 +1,4 @@
-"""Workers on the machines of a Ray cluster: one for each GPU, kept up as long as this process runs."""
+"""Workers on the machines of a Ray cluster: one for each GPU, kept alive as long as this process runs."""
 
 import logging
 import math
@@ -13,10 +13,10 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.workers.ray_cluster import CALL_TIMEOUT_S, PREFIX, kill, ray_package
 from fantasyportrait.workers.worker_actor import WorkerActor
 
-# Starting means importing the engines; stopping means removing files.
+# A start imports the engines; a stop removes files.
 START_TIMEOUT_S = 180.0
 CLOSE_TIMEOUT_S = 10.0
-# Asking, reading files and cancelling, for two apps; the work has threads of its own.
+# Calls of two apps at once, such as poll, read and cancel; the jobs have threads of their own.
 MAX_CONCURRENCY = 4
 THREADS_ENV = "OMP_NUM_THREADS"
 
@@ -26,12 +26,14 @@ class WorkerConfig:
     """How workers are made.
 
     Attributes:
-        runtime_config: where and how their diffusion engine computes.
-        gpus: GPUs of the cluster that each takes for itself, 1 or 0; with 0 the runtime config is on the CPU.
-        models, cache: folders on the workers' machines, None for the usual ones.
-        root: the folder there in which a worker makes its own, None for the system's place for temporary files.
+        setup: "package.module:name" of the `SetupFunction` that each worker calls at its start.
+        runtime_config: where and how their models compute.
+        gpus: GPUs that each worker takes, 1 or 0; with 0 its device is the CPU.
+        models, cache: folders on the workers' machines, None for the default ones.
+        root: the folder there in which a worker makes its own, None for the system's folder for temporary files.
     """
 
+    setup: str
     runtime_config: RuntimeConfig
     gpus: int = 1
     models: str | None = None
@@ -46,16 +48,16 @@ class WorkerConfig:
             )
 
     @property
-    def resolved_placement(self) -> RuntimeConfig:
-        """The runtime config as the workers get it: "auto" would find a GPU that is not theirs."""
+    def worker_runtime_config(self) -> RuntimeConfig:
+        """The runtime config of a worker: without a GPU of its own, device "auto" would find another worker's."""
         return self.runtime_config if self.gpus else replace(self.runtime_config, device="cpu")
 
 
 class WorkerPool:
-    """The workers that this process started in the cluster it has joined; they end with it."""
+    """The workers that this process started in the cluster that it has joined; they end with it."""
 
     def __init__(self, config: WorkerConfig) -> None:
-        self._crew = config
+        self._config = config
         self._gpus = 0
         self._target_count = 0
         self._threads = 1
@@ -64,15 +66,15 @@ class WorkerPool:
     def start(self, count: int | None = None) -> tuple[str, ...]:
         """Start `count` workers, by default one for each GPU of the cluster or one on a CPU; return their names.
 
-        Raises `RequestError` where the cluster has no room for all of them, and then leaves none.
+        Raises `RequestError` where the cluster has no room for all of them, and then none is left.
         """
-        gpus = round(ray_package().cluster_resources().get("GPU", 0)) if self._crew.gpus else 0
+        gpus = round(ray_package().cluster_resources().get("GPU", 0)) if self._config.gpus else 0
         self._gpus = min(gpus, 1)
         self._target_count = count or gpus or 1
         if gpus and self._target_count > gpus:
             raise RequestError(
-                f"{self._target_count} workers need a GPU each and the cluster has {gpus}: give a smaller --count, or "
-                "--gpus-per-worker 0"
+                f"{self._target_count} workers need a GPU each and the cluster has {gpus}: give a smaller "
+                "--num-workers, or --gpus-per-worker 0"
             )
         machines = [node["Resources"] for node in ray_package().nodes() if node["Alive"]]
         self._threads = threads_per_worker(machines, self._target_count, on_gpus=bool(self._gpus))
@@ -83,7 +85,7 @@ class WorkerPool:
             raise
 
     def replace_dead(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Put new workers in the place of those that are gone; return the names of the gone and of the new.
+        """Start new workers for those that died; return the names of the dead and of the new ones.
 
         Raises a `FantasyPortraitError` where not all can be started; the next call tries again.
         """
@@ -91,21 +93,22 @@ class WorkerPool:
         return gone, self._start_missing()
 
     def stop(self) -> None:
-        """End all workers; what they were doing is lost, and nothing of it stays on their machines."""
+        """End all workers. Their jobs are lost, and the files of those jobs are removed."""
         try:
             closing = [actor.close.remote() for actor in self._actors.values()]
             if closing:
                 ray_package().wait(closing, num_returns=len(closing), timeout=CLOSE_TIMEOUT_S)
-        except Exception:  # without a cluster there is nothing to end
+        except Exception:  # without a cluster there is nothing to close
             logging.getLogger(__name__).debug("the workers could not be closed", exc_info=True)
         for actor in self._actors.values():
             kill(actor)
         self._actors.clear()
 
     def _start_missing(self) -> tuple[str, ...]:
-        """Start as many as are missing, and wait until they answer; those that do stay where others do not.
+        """Start the missing workers and wait until they answer; those that answer stay where others do not.
 
-        Raises `RequestError` for want of room, and else what a worker died of.
+        Raises `RequestError` where the cluster has no room for them, and a `FantasyPortraitError` that says why a
+        worker died.
         """
         new: list[str] = []
         try:
@@ -113,7 +116,7 @@ class WorkerPool:
                 name = f"{PREFIX}{uuid.uuid4().hex[:8]}"
                 self._actors[name] = self._start_actor(name)
                 new.append(name)
-        except Exception as error:  # from outside, Ray raises bare exceptions too
+        except Exception as error:  # over ray://, Ray raises bare exceptions too
             for name in new:
                 kill(self._actors.pop(name))
             raise FantasyPortraitError(f"no worker can be started, as the cluster does not answer ({error})") from error
@@ -124,65 +127,65 @@ class WorkerPool:
         if reasons:
             raise RequestError(
                 f"{len(reasons)} of {len(new)} workers found no room in the cluster within {START_TIMEOUT_S:.0f} s: "
-                "each "
-                "needs a CPU core, and a GPU unless --gpus-per-worker is 0"
+                "each needs a CPU core, and a GPU unless --gpus-per-worker is 0"
             )
         return tuple(new)
 
     def _kill_unresponsive(self, names: Sequence[str], timeout_s: float) -> dict[str, Exception | None]:
-        """End those that do not answer within so many seconds; return why they do not, None where that is all."""
+        """Kill the workers that do not answer in time; return Ray's error for each, None where there is none."""
         reasons = _unresponsive({name: self._actors[name] for name in names}, timeout_s)
         for name in reasons:
             kill(self._actors.pop(name))
         return reasons
 
     def _start_actor(self, name: str) -> Any:
-        config = self._crew
+        config = self._config
         options: dict[str, Any] = {
             "name": name,
             "num_cpus": 1,
             "num_gpus": self._gpus,
             "max_concurrency": MAX_CONCURRENCY,
         }
-        # Ray itself gives an actor of one core one thread. What is set here goes for the workers too.
+        # Ray gives an actor of one core one thread. A number that is set here holds for the workers too.
         threads = os.environ.get(THREADS_ENV, str(self._threads))
         if threads != "1":
             options["runtime_env"] = {"env_vars": {THREADS_ENV: threads}}
         actor = ray_package().remote(WorkerActor).options(scheduling_strategy="SPREAD", **options)
-        return actor.remote(config.resolved_placement, config.models, config.cache, config.root)
+        return actor.remote(config.setup, config.worker_runtime_config, config.models, config.cache, config.root)
 
 
 def threads_per_worker(machines: Sequence[Mapping[str, float]], workers: int, on_gpus: bool) -> int:
-    """How many threads each of so many workers may compute with; the machine with the least to give decides.
+    """How many threads each of `workers` workers may use; the machine with the fewest cores a worker decides.
 
-    `machines` are what Ray counts on each, "CPU" and "GPU"; workers on GPUs go where GPUs are, others everywhere.
+    `machines` are Ray's resources of each machine, "CPU" and "GPU"; workers on GPUs run on those with GPUs, other
+    workers on all.
     """
-    taken = [machine for machine in machines if machine.get("CPU", 0) >= 1 and (not on_gpus or machine.get("GPU"))]
+    used = [machine for machine in machines if machine.get("CPU", 0) >= 1 and (not on_gpus or machine.get("GPU"))]
     shares = []
-    for machine in taken:
-        here = machine["GPU"] if on_gpus else math.ceil(workers / len(taken))
+    for machine in used:
+        here = machine["GPU"] if on_gpus else math.ceil(workers / len(used))
         shares.append(int(machine["CPU"] // min(workers, here)))
     return max(1, min(shares, default=1))
 
 
 def _unresponsive(actors: Mapping[str, Any], timeout_s: float) -> dict[str, Exception | None]:
-    """The actors, by name, that do not answer: what Ray says of each, None where the time was too short."""
+    """The names of the actors that do not answer in time, each with Ray's error, None where there is none."""
     if not actors:
         return {}
     ray = ray_package()
     try:
-        asked = {name: actor.heartbeat.remote() for name, actor in actors.items()}
-        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
+        calls = {name: actor.heartbeat.remote() for name, actor in actors.items()}
+        answered, _ = ray.wait(list(calls.values()), num_returns=len(calls), timeout=timeout_s)
     except Exception as error:  # the cluster itself does not answer
         return dict.fromkeys(actors, error)
     reasons: dict[str, Exception | None] = {}
-    for name, answer in asked.items():
+    for name, answer in calls.items():
         if answer not in answered:
             reasons[name] = None
             continue
         try:
             ray.get(answer, timeout=CALL_TIMEOUT_S)
-        except Exception as error:  # it has died
+        except Exception as error:  # the actor has died
             reasons[name] = error
     return reasons
 

@@ -1,7 +1,7 @@
-"""What runs on a worker's machine: an animator that stays warm, and a folder for each job that ends with it.
+"""The worker on its machine: runs one job at a time in a folder that is removed with the job.
 
-Whoever asks (see `remote_worker.py`) may sit on another machine: files come and go as bytes, and names that come over
-the wire are names of ours or nothing. Its methods take and return what pickles, so that Ray can carry them.
+`RemoteWorker` calls its methods, which take and return what pickles, so that Ray can carry them. Names that come over
+the wire are checked: none of them leads out of the job's folder.
 """
 
 import os
@@ -12,53 +12,50 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from pkgutil import resolve_name
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import OutputError
-from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, OutputError
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
-from fantasyportrait.sandbox.decoder import SandboxDecoder
-from fantasyportrait.schema.events import Event, PreviewImage
-from fantasyportrait.schema.request import AnimationRequest, from_json
-from fantasyportrait.service.animator import Animator
-from fantasyportrait.weights.store import models_dir
-from fantasyportrait.workers.job_queue import WorkerBusy
+from fantasyportrait.schema import events
+from fantasyportrait.schema.events import Event
+from fantasyportrait.workers.file_transfer import CHUNK_BYTES, is_output
+from fantasyportrait.workers.job import JobCall, SetupFunction, WorkerSetup, call_function
+from fantasyportrait.workers.job_queue import POLL_INTERVAL_S, WorkerBusy
+from fantasyportrait.workers.path_names import PathNames
 
 PREFIX = "fantasyportrait-worker-"
-RESULT, MODELS = "result", "models"
-# Small enough to cross a weak uplink long before an answer is given up.
-CHUNK_BYTES = 1 << 20
-# A job that nobody asks about any more is stopped; a folder that nobody touches was that of a worker that was killed.
+# A job that its client does not poll is stopped; a folder that its worker does not touch is that of a dead one.
 JOB_TIMEOUT_S = 120.0
 FOLDER_TIMEOUT_S = 600.0
 MONITOR_INTERVAL_S = 5.0
-_JOB = re.compile("[0-9a-f]{32}")
+_JOB_ID = re.compile("[0-9a-f]{32}")
 _INPUT = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
-_RESULT = re.compile(rf"{RESULT}(\.[a-z0-9]{{1,8}})?(\.side-by-side\.mp4)?(/frame_[0-9]+\.png)?")
 
 
 class UnknownJob(Exception):
-    """There is no such job: it was never sent, or it was taken for abandoned."""
+    """The worker has no such job: it was never acquired for it, or the job timed out."""
 
 
 @dataclass(frozen=True)
 class WorkerError:
-    """An unexpected error of the worker, as text; takes the place of the last event."""
+    """An unexpected error of the worker, as text; it ends the events of a job."""
 
     text: str
 
 
 @dataclass(eq=False)
 class _Job:
-    """One job. `pending_events` are (number, event) that were not fetched yet."""
+    """One job. `outputs` are the names of its output files, `pending_events` were not polled yet."""
 
     folder: Path
     token: CancelToken = field(default_factory=CancelToken)
-    pending_events: list[tuple[int, Event | WorkerError]] = field(default_factory=list)
-    number: int = 0
+    outputs: tuple[str, ...] = ()
+    pending_events: list[Event | WorkerError] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
     last_heartbeat_s: float = field(default_factory=time.monotonic)
     thread: threading.Thread | None = None
 
@@ -66,17 +63,27 @@ class _Job:
     def running(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
 
+    def emit(self, event: Event | WorkerError) -> None:
+        """Keep an event until it is polled. A new preview image replaces an older one, as they are large."""
+        with self.changed:
+            if isinstance(event, events.PreviewImage):
+                self.pending_events = [old for old in self.pending_events if not isinstance(old, events.PreviewImage)]
+            self.pending_events.append(event)
+            self.changed.notify_all()
+
 
 class WorkerActor:
-    """Runs one job at a time, for whoever claims it. Threads may share it: one asks while another computes.
+    """Runs one job at a time for the client that acquired it. Threads may share it: one polls while another computes.
 
-    `root` is where its folder is made, the system's place for temporary files where it is None. Tracks and motions of
-    clips go to the cache, as on every machine; inputs are decoded in child processes. `job_timeout_s` and
-    `folder_timeout_s`: when a job or another's folder is given up.
+    `setup` is "package.module:name" of a `SetupFunction`, which gets the runtime config and the folders `models` and
+    `cache`. The worker makes its own folder in `root`, by default in the system's folder for temporary files. A job
+    that is not polled for `job_timeout_s`, and another worker's folder that is not touched for `folder_timeout_s`, are
+    removed.
     """
 
     def __init__(
         self,
+        setup: str,
         runtime_config: RuntimeConfig,
         models: str | None = None,
         cache: str | None = None,
@@ -84,8 +91,9 @@ class WorkerActor:
         job_timeout_s: float = JOB_TIMEOUT_S,
         folder_timeout_s: float = FOLDER_TIMEOUT_S,
     ) -> None:
-        self._decoder = SandboxDecoder(PRIVATE)
-        self._animator = Animator(_path(models), _path(cache), runtime_config, decoder=self._decoder)
+        self._exit = ExitStack()
+        set_up: SetupFunction = resolve_name(setup)
+        self._setup: WorkerSetup = self._exit.enter_context(set_up(runtime_config, models, cache))
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._job_timeout_s, self._folder_timeout_s = job_timeout_s, folder_timeout_s
         self._lock = threading.Lock()
@@ -95,102 +103,112 @@ class WorkerActor:
         threading.Thread(target=self._monitor, name="fantasyportrait-monitor", daemon=True).start()
 
     def heartbeat(self) -> int:
-        """The process id: an answer means that the worker is ready."""
+        """The process id; an answer means that the worker is ready."""
         return os.getpid()
 
-    def acquire(self, job: str) -> None:
+    def acquire(self, job_id: str) -> None:
         """Acquire the worker for a job, 32 hexadecimal digits, until `release`.
 
-        Raises `WorkerBusy` while it has another one, and once more after that: the first to ask is who just had it, and
-        of several who share the worker none shall wait until another one has no more jobs.
+        Raises `WorkerBusy` while it has another job, and once more after that: the first to ask is the client that has
+        just released it, and no other client shall wait until that one has no more jobs.
         """
-        if not _JOB.fullmatch(job):
-            raise ValueError(f"{job} is not a job id")
+        if not _JOB_ID.fullmatch(job_id):
+            raise ValueError(f"{job_id} is not a job id")
         with self._lock:
             if self._jobs or self._refused:
                 self._refused = bool(self._jobs)
                 raise WorkerBusy
-            self._jobs[job] = _Job(self._folder / job)
+            self._jobs[job_id] = _Job(self._folder / job_id)
 
-    def write_input(self, job: str, name: str, data: bytes) -> None:
-        """Append to the input file `name` of the job, 32 hexadecimal digits and a suffix. Raises `OutputError`."""
+    def write_input(self, job_id: str, name: str, data: bytes) -> None:
+        """Append to an input file named by 32 hexadecimal digits and a suffix. Raises `OutputError`."""
         if not _INPUT.fullmatch(name):
-            raise ValueError(f"{name} is no name of an input")
-        found = self._job(job)
+            raise ValueError(f"{name} is not a name of an input file")
+        job = self._job(job_id)
         with _disk_errors():
-            (found.folder / "in").mkdir(parents=True, exist_ok=True)
-            with (found.folder / "in" / name).open("ab") as file:
+            (job.folder / "in").mkdir(parents=True, exist_ok=True)
+            with (job.folder / "in" / name).open("ab") as file:
                 file.write(data)
 
-    def start(self, job: str, request: str, suffix: str, file_names: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Begin the job: a request's JSON whose files are names that were received. `suffix` is the video's.
+    def start(
+        self, job_id: str, function: str, arguments: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> None:
+        """Start the job.
 
-        `file_names` are the files' own names, which the video carries.
+        Args:
+            job_id: of a job that has acquired the worker.
+            function, arguments: see `Job`.
+            inputs: the name of each input file as it was written, by its path on the client's machine.
+            outputs: the path of each output on the client's machine, by its name here. Events use those paths.
 
-        Returns how messages will call the inputs, the result and the models folder, by their names. Raises
-        `OutputError`.
+        Raises `OutputError`.
         """
-        found = self._job(job)
-        place = found.folder / "out"
-        output = place / f"{RESULT}{suffix}"
-        if output.parent != place or not _RESULT.fullmatch(output.name):
-            raise ValueError(f"{suffix} is no suffix of a video")
+        job = self._job(job_id)
+        job.outputs = tuple(outputs)
+        if not outputs or not all(is_output(name, outputs) for name in outputs):
+            raise ValueError(f"{list(outputs)} are not names of output files")
+        if not all(map(_INPUT.fullmatch, inputs.values())):
+            raise ValueError(f"{list(inputs.values())} are not names of input files")
+        place = job.folder / "out"
         with _disk_errors():
-            place.mkdir(exist_ok=True)
-            here = {
-                path.name: _named_input(path, (file_names or {}).get(path.name))
-                for path in (found.folder / "in").iterdir()
-            }
-        asked = from_json(request).with_paths(lambda path: here.get(path.as_posix(), path))
-        if not set(asked.files) <= set(here.values()):
-            raise ValueError("the request names a file that was not received")
-        found.thread = threading.Thread(target=self._run, args=(found, asked, output), name=f"fantasyportrait-{job}")
-        found.thread.start()
-        models = self._animator.inputs.models_dir or models_dir()
-        return {name: str(path) for name, path in {**here, RESULT: output, MODELS: models}.items()}
+            place.mkdir(parents=True)
+            here = {path: _named_input(job.folder / "in" / name, path) for path, name in inputs.items()}
+        names = {
+            **self._setup.path_names,
+            **{str(path): there for there, path in here.items()},
+            **{name: PurePosixPath(there).name for there, name in inputs.items()},
+            **{str(place / name): there for name, there in outputs.items()},
+        }
+        call = JobCall(arguments, here, place / job.outputs[0], job.token)
+        job.thread = threading.Thread(
+            target=self._run, args=(job, function, call, PathNames(names)), name=f"fantasyportrait-{job_id}"
+        )
+        job.thread.start()
 
-    def poll(self, job: str, seen: int) -> list[tuple[int, Event | WorkerError]]:
-        """The numbered events from number `seen` on; those before have arrived and are forgotten."""
-        found = self._job(job)
-        with self._lock:
-            found.pending_events = [item for item in found.pending_events if item[0] >= seen]
-            return list(found.pending_events)
+    def poll(self, job_id: str) -> list[Event | WorkerError]:
+        """The events since the last call; waits a moment for the first one."""
+        job = self._job(job_id)
+        with job.changed:
+            job.changed.wait_for(lambda: job.pending_events, POLL_INTERVAL_S)
+            pending, job.pending_events = job.pending_events, []
+        return pending
 
-    def cancel(self, job: str) -> None:
-        """Ask the job to stop; its last event will say so."""
-        self._job(job).token.cancel()
+    def cancel(self, job_id: str) -> None:
+        """Ask the job to stop; its last event then is Cancelled, unless it was done before."""
+        self._job(job_id).token.cancel()
 
-    def results(self, job: str) -> list[str]:
-        """The names of what was made, such as result.mp4 or result/frame_000001.png; the saved request is not sent."""
-        place = self._job(job).folder / "out"
+    def results(self, job_id: str) -> list[str]:
+        """The names of the output files that were made, such as result.mp4 or result/frame_000001.png."""
+        job = self._job(job_id)
+        place = job.folder / "out"
         made = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
-        return [name for name in made if is_result(name)]
+        return [name for name in made if is_output(name, job.outputs)]
 
-    def read(self, job: str, name: str, offset: int) -> bytes:
-        """A piece of a result from `offset` on; empty at its end. Raises `OutputError`."""
-        if not is_result(name):
-            raise ValueError(f"{name} is no name of a result")
-        path = self._job(job).folder / "out" / name
-        with _disk_errors(), path.open("rb") as file:
+    def read(self, job_id: str, name: str, offset: int) -> bytes:
+        """A piece of an output file from `offset` on; empty at its end. Raises `OutputError`."""
+        job = self._job(job_id)
+        if not is_output(name, job.outputs):
+            raise ValueError(f"{name} is not a name of an output file")
+        with _disk_errors(), (job.folder / "out" / name).open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
 
-    def release(self, job: str) -> bool:
-        """Stop the job and remove all that is here of it. False while it is still stopping: ask again."""
+    def release(self, job_id: str) -> bool:
+        """Stop the job and remove its files. False while it is still stopping: call again."""
         with self._lock:
-            found = self._jobs.get(job)
-        if found is None:
+            job = self._jobs.get(job_id)
+        if job is None:
             return True
-        found.token.cancel()
-        if found.running:
+        job.token.cancel()
+        if job.running:
             return False
         with self._lock:
-            self._jobs.pop(job, None)
-        shutil.rmtree(found.folder, ignore_errors=True)
+            self._jobs.pop(job_id, None)
+        shutil.rmtree(job.folder, ignore_errors=True)
         return True
 
     def close(self) -> None:
-        """Stop everything, as far as it stops at once, and remove the folder."""
+        """Cancel the job, wait a moment for its end, and remove the folder."""
         self._closed.set()
         with self._lock:
             jobs = list(self._jobs.values())
@@ -199,63 +217,59 @@ class WorkerActor:
         for job in jobs:
             if job.thread is not None:
                 job.thread.join(MONITOR_INTERVAL_S)
-        self._decoder.close()
+        self._exit.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _job(self, job: str) -> _Job:
+    def _job(self, job_id: str) -> _Job:
         with self._lock:
-            found = self._jobs.get(job)
-            if found is None:
-                raise UnknownJob(f"the worker does not know the job {job}")
-            found.last_heartbeat_s = time.monotonic()
-            return found
+            job = self._jobs.get(job_id)
+            if job is None:
+                raise UnknownJob(f"the worker does not know the job {job_id}")
+            job.last_heartbeat_s = time.monotonic()
+            return job
 
-    def _run(self, job: _Job, request: AnimationRequest, output: Path) -> None:
+    def _run(self, job: _Job, function: str, call: JobCall, names: PathNames) -> None:
         try:
-            for event in self._animator.events(request, output, job.token):
-                self._emit(job, event)
-        except Exception:  # a bug: raised again where somebody reads it
-            self._emit(job, WorkerError(traceback.format_exc()))
-
-    def _emit(self, job: _Job, event: Event | WorkerError) -> None:
-        with self._lock:
-            if isinstance(event, PreviewImage):
-                # A preview image that was not fetched yet is replaced: they are large.
-                job.pending_events = [item for item in job.pending_events if not isinstance(item[1], PreviewImage)]
-            job.pending_events.append((job.number, event))
-            job.number += 1
+            with closing(call_function(function, self._setup.state, call)) as event_stream:
+                for event in event_stream:
+                    job.emit(names.event(event))
+                    if isinstance(event, events.Done | events.Failed | events.Cancelled):
+                        return
+            job.emit(WorkerError(f"the job function {function} ended without Done, Failed or Cancelled"))
+        except Cancelled:
+            job.emit(events.Cancelled())
+        except FantasyPortraitError as error:
+            job.emit(names.event(events.Failed(error)))
+        except Exception:  # a bug: the client raises it
+            job.emit(WorkerError(traceback.format_exc()))
 
     def _monitor(self) -> None:
-        """Stop jobs that nobody asks about, and remove folders of workers that were killed."""
+        """Stop jobs that are not polled, and remove the folders of workers that were killed."""
         last_s = time.time()
         while not self._closed.wait(min(MONITOR_INTERVAL_S, self._job_timeout_s, self._folder_timeout_s / 4)):
             now_s = time.time()
-            # After the machine has slept no worker could touch its folder yet.
+            # After the machine has slept no worker has touched its folder yet.
             slept = now_s - last_s > self._folder_timeout_s / 2
             last_s = now_s
             with self._lock:
                 jobs = dict(self._jobs)
             for name in _timed_out(jobs, self._job_timeout_s):
                 self.release(name)
-            with suppress(OSError):  # somebody took the folder away, or the disk fails: jobs are tended all the same
+            with suppress(OSError):  # the folder was removed, or the disk fails: jobs still time out
                 if self._folder.is_dir():
                     os.utime(self._folder)
                 if not slept:
                     _remove_stale(self._folder, now_s - self._folder_timeout_s)
 
 
-def _named_input(path: Path, title: str | None) -> Path:
-    """The input file under its own name, in a folder of its own; as it is where that is no plain name on any system."""
+def _named_input(path: Path, original: str) -> Path:
+    """The input file under its original name, in a folder of its own; unchanged where that name is not plain."""
+    title = PurePosixPath(original).name
     if not title or "\0" in title or PureWindowsPath(title).name != title or title == "..":
         return path
     folder = path.parent.parent / "named" / path.name
     folder.mkdir(parents=True)
     return path.rename(folder / title)
-
-
-def is_result(name: str) -> bool:
-    """Whether a worker may call a result so: nothing that leaves the folder it is put in."""
-    return _RESULT.fullmatch(name) is not None
 
 
 def _timed_out(jobs: dict[str, _Job], job_timeout_s: float) -> list[str]:
@@ -266,10 +280,10 @@ def _timed_out(jobs: dict[str, _Job], job_timeout_s: float) -> list[str]:
 def _remove_stale(own: Path, before_s: float) -> None:
     for folder in own.parent.glob(f"{PREFIX}*"):
         try:
-            left = folder != own and folder.stat().st_mtime < before_s
-        except OSError:  # gone meanwhile, or not ours to look at
+            stale = folder != own and folder.stat().st_mtime < before_s
+        except OSError:  # removed meanwhile, or another user's
             continue
-        if left:
+        if stale:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -280,8 +294,3 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"a worker's disk fails ({reason}): free some space there, or check the disk") from error
-
-
-def _path(text: str | None) -> Path | None:
-    """The folder as its own, whole name: a short one such as "weights" stands in many a message."""
-    return None if text is None else Path(text).resolve()

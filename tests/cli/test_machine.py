@@ -1,7 +1,6 @@
 """`fantasyportrait machine`: the table, its JSON, and the sentence where nothing fits."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_rows_are_of_the_windows_that_a_request_gets(
     placements = []
 
     class Planner:
-        machine = Machine("0", "card", "A GPU", 8, 60)
+        machine = Machine("0", "gpu", "A GPU", 8, 60)
 
         def __init__(self, folder: Path | None, gguf: Path | None, runtime_config: RuntimeConfig, cache: Path) -> None:
             placements.append(runtime_config)
@@ -65,10 +64,10 @@ def test_rows_are_of_the_windows_that_a_request_gets(
         def plan(self, job: Workload) -> ExecutionPlan:
             if placements[-1].vram_gib == 3:
                 raise RequestError("nothing fits")
-            return ExecutionPlan(self.table(job)[0], replace(job, max_window_frames=81), 81, "in windows of 81")
+            return ExecutionPlan(self.table(job)[0], job.in_windows(), "in windows of 81")
 
         def table(self, job: Workload) -> tuple[Estimate, ...]:
-            return (Estimate(get_profile("stream"), False, float(job.max_window_frames), 1, 1, 1, 1, 1),)
+            return (Estimate(get_profile("stream"), False, float(job.window_frames), 1, 1, 1, 1, 1),)
 
     monkeypatch.setattr("fantasyportrait.planning.planner.Planner", Planner)
     for gib in ("8", "3"):

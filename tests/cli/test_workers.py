@@ -1,4 +1,4 @@
-"""`fantasyportrait workers` from start to Ctrl-C, and addresses that lead nowhere."""
+"""`fantasyportrait workers` from start to Ctrl-C, and addresses without a cluster."""
 
 import os
 import queue
@@ -26,9 +26,10 @@ from pathlib import Path
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.workers.ray_cluster import ray_queue
 from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.animate_job import animate_job
 cast = (Role(1, BuiltinSource("nod")),)
 request = AnimationRequest(Path(sys.argv[2]), cast, duration=0.12, max_side=384, side_by_side=False)
-print(list(ray_queue(sys.argv[1]).events(request, Path(sys.argv[3])))[-1])
+print(list(ray_queue(sys.argv[1]).events(animate_job(request, Path(sys.argv[3]))))[-1])
 """
 
 
@@ -40,15 +41,13 @@ def silent_port() -> socket.socket:
     return listening
 
 
-def test_help_names_the_way_to_several_machines(command: Command) -> None:
+def test_help_shows_the_commands_for_several_machines(command: Command) -> None:
     outcome = command("workers", "--help")
     assert outcome.code == 0 and "ray start --head" in outcome.out and "--gpus-per-worker" in outcome.out
 
 
 @pytest.mark.ray
-def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_without_a_cluster_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
     monkeypatch.setenv(ray_cluster.AUTH_ENV, "")
     monkeypatch.delenv(ray_cluster.AUTH_ENV)
@@ -63,7 +62,7 @@ def test_an_address_that_leads_nowhere_is_a_sentence_in_bounded_time(
         ray_cluster.join(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=1.0)
 
 
-def test_settings_are_checked_before_a_cluster_begins(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_checked_before_a_cluster_starts(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "join", lambda *_: pytest.fail("a cluster was begun"))
     outcome = command("workers", "--profile", "moon")
     assert outcome.code == 2 and "profile is 'moon'" in outcome.err
@@ -71,7 +70,7 @@ def test_settings_are_checked_before_a_cluster_begins(command: Command, monkeypa
     assert outcome.code == 2 and "--device is mps: leave out one" in outcome.err
 
 
-def test_a_cluster_that_is_away_is_said_once_and_joined_again(
+def test_a_lost_cluster_is_reported_once_and_joined_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers: list[object] = [

@@ -14,9 +14,8 @@ import torch
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
-from fantasyportrait.engines.sampling_workload import sampled_frames
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
-from fantasyportrait.engines.wan_model import motion_nets, prepare_model
+from fantasyportrait.engines.wan_model import motion_nets, prepare_model, sampled_frames
 from fantasyportrait.engines.wan_motion import _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip

@@ -74,7 +74,7 @@ def test_crops_in_features_out(tmp_path: Path) -> None:
         np.testing.assert_allclose(encode(crop[None])[0], row, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="224"):
         encode(crops[:, :, :100])
-    with pytest.raises(ValueError, match="512 numbers"):
+    with pytest.raises(ValueError, match="the embedding: give 512"):
         MotionEncoder(feature_dims=(6, 6, 30, 100))
 
 

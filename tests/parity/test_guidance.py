@@ -12,7 +12,7 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.time_windows import TimeWindow
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_vae
 from tests.parity.cases import Cases
 from tests.parity.test_transformer import box_labels, context, driven, motion_of
@@ -51,7 +51,11 @@ def test_trajectories(cases: Cases, pipeline: FantasyPortraitPipeline, batch_pas
     trajectories = [name for name in names if name]
     assert len(trajectories) >= 4
     for name in trajectories:
-        guidance = Guidance(float(name[1]), float(name[2]))
-        timesteps = pipeline.prepare_timesteps(int(name[3]))
-        out = pipeline.denoise(latents, [window], texts, guidance, timesteps, batch_passes)
+        sampling = Sampling(
+            guidance_scale=float(name[1]),
+            portrait_guidance_scale=float(name[2]),
+            num_inference_steps=int(name[3]),
+            batch_passes=batch_passes,
+        )
+        out = pipeline.denoise(latents, [window], texts, sampling)
         np.testing.assert_allclose(out.numpy(), case[name[0]], atol=1e-3, err_msg=name[0])

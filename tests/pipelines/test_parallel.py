@@ -17,7 +17,7 @@ from diffusers import FirstBlockCacheConfig
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.engines.wan_model import prepare_model
-from fantasyportrait.pipelines.denoising import max_passes, prepare_windows
+from fantasyportrait.pipelines.denoising import prepare_windows
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.motion_conditioning import MotionConditioning
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
@@ -32,8 +32,9 @@ from fantasyportrait.runtime.process_group import (
 )
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.guidance import max_passes
 from fantasyportrait.schema.regions import Regions
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 from tests.processes import start_processes
 
@@ -41,7 +42,7 @@ CPU = torch.device("cpu")
 StepEnd = Callable[..., dict[str, torch.Tensor]]
 
 
-def job(frames: int = 9, height: int = 64, guidance: Guidance = Guidance(), **changes: Any) -> VideoJob:  # noqa: B008
+def job(frames: int = 9, height: int = 64, **options: Any) -> VideoJob:
     """Three faces with background between them; of the second, only the mouth is followed."""
     face_map = np.zeros((height, 96), np.int32)
     for face in (1, 2, 3):
@@ -51,19 +52,19 @@ def job(frames: int = 9, height: int = 64, guidance: Guidance = Guidance(), **ch
     faces = [tiny_driven_face(number, rows) for number, rows in enumerate(features, 1)]
     faces[1] = replace(faces[1], regions=mouth)
     pixels = np.random.default_rng(1).integers(0, 255, (height, 96, 3), np.uint8)
-    return VideoJob(pixels, tuple(faces), face_map, frames, steps=2, guidance=guidance, **changes)
+    return VideoJob(pixels, tuple(faces), face_map, frames, Sampling(**{"num_inference_steps": 2} | options))
 
 
 LAST = job(seed=99)
 """On which a follower is lost."""
-THREE = Guidance(text=3.0, portrait=4.0, end=0.5)
+THREE = {"guidance_scale": 3.0, "portrait_guidance_end": 0.5}
 PASSES_JOBS = {
     "two passes": job(),
-    "three passes, one step with two": job(guidance=THREE),
+    "three passes, one step with two": job(**THREE),
     "windows": job(frames=97, height=32, max_window_frames=81),
 }
 TOKENS_JOBS = {
-    "as many tokens for each": job(guidance=THREE),
+    "as many tokens for each": job(**THREE),
     "a token more for some": job(height=48, frames=5),
     "a batch": job(batch_passes=True),
 }
@@ -73,10 +74,8 @@ def latents(
     pipeline: FantasyPortraitPipeline, one: VideoJob, step_end: StepEnd | None = None, cancel: CancelToken | None = None
 ) -> torch.Tensor:
     return pipeline(
-        one.pixels, one.faces, one.face_map, num_frames=one.frames, num_inference_steps=one.steps,
-        guidance=one.guidance, batch_passes=one.batch_passes, max_window_frames=one.max_window_frames,
-        generator=torch.Generator().manual_seed(one.seed), callback_on_step_end=step_end, cancel=cancel,
-        output_type="latent",
+        one.pixels, one.faces, one.face_map, one.frames, one.sampling,
+        callback_on_step_end=step_end, cancel=cancel, output_type="latent",
     ).frames  # fmt: skip
 
 
@@ -105,8 +104,14 @@ def _order(folder: str, mode: ParallelMode, profile: str = "resident") -> LoadCo
     )
 
 
+def _interrupt(pipeline: FantasyPortraitPipeline, *_: object) -> dict[str, torch.Tensor]:
+    """A callback that skips the steps after the first."""
+    pipeline._interrupt = True
+    return {}
+
+
 def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: dict[str, VideoJob]) -> None:
-    """Rank 0: every job, one cancelled in the midst and one at once, the first one again, one that fails."""
+    """Rank 0: every job, one cancelled after a step, one interrupted, one cancelled at once, the first one again."""
     out: dict[str, Any] = {}
     order = _order(folder, mode, profile="stream" if mode == "context" else "resident")
     alone = load(order, ProcessGroup(0, 1, CPU))
@@ -117,6 +122,7 @@ def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: di
         with process_group.shared_job(one):
             out[name] = latents(pipeline, one), latents(alone, one)
     first, token, steps = next(iter(jobs.values())), CancelToken(), []
+    longer = replace(first, sampling=replace(first.sampling, num_inference_steps=4))
 
     def stop(*given: object) -> dict[str, torch.Tensor]:
         steps.append(given)
@@ -124,10 +130,12 @@ def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: di
         return {}
 
     try:
-        with process_group.shared_job(replace(first, steps=4)):
-            latents(pipeline, replace(first, steps=4), stop, token)
+        with process_group.shared_job(longer):
+            latents(pipeline, longer, stop, token)
     except Cancelled:
         out["cancelled after"] = len(steps)
+    with process_group.shared_job(longer):
+        out["interrupted"] = latents(pipeline, longer, _interrupt), latents(alone, longer, _interrupt)
     token = CancelToken()
     token.cancel()
     try:
@@ -171,7 +179,7 @@ def _work(rank: int, size: int, port: int, folder: str, mode: ParallelMode, jobs
         done: list[torch.Tensor] = []
 
         def sample(pipeline: FantasyPortraitPipeline, one: VideoJob) -> None:
-            if one.seed == LAST.seed:
+            if one.sampling.seed == LAST.sampling.seed:
                 torch.save(done, f"{folder}/{rank}.pt")
                 while not Path(folder, "given up").exists():
                     time.sleep(0.05)
@@ -210,7 +218,7 @@ def test_a_team_gives_what_one_process_gives(
     if mode == "cfg":
         hung, died = out["lost"]
         assert "timed out" in hung.lower() and "closed" in died.lower()
-    for name in (*jobs, "again"):
+    for name in (*jobs, "interrupted", "again"):
         result, expected = out[name]
         if mode == "cfg":
             assert torch.equal(result, expected), name
@@ -223,9 +231,10 @@ def test_a_team_gives_what_one_process_gives(
 
 
 def test_how_many_passes_a_request_has_at_most() -> None:
-    assert max_passes(Guidance(), 30, motion=True) == 2
-    assert max_passes(THREE, 30, motion=True) == 3 and max_passes(THREE, 30, motion=False) == 2
-    assert resolve_mode("auto", 2, max_passes(Guidance(1, 1), 30, motion=True)) == "context"
+    three = Sampling(**THREE)
+    assert max_passes(Sampling()) == 2
+    assert max_passes(three) == 3 and max_passes(three, motion=False) == 2
+    assert resolve_mode("auto", 2, max_passes(Sampling(portrait_guidance_scale=1))) == "context"
 
 
 def test_motion_waits_where_it_is_reached_soonest(
@@ -235,16 +244,16 @@ def test_motion_waits_where_it_is_reached_soonest(
     one = job(frames=97, height=32, max_window_frames=81)
     faces = [replace(face, regions=Regions()) for face in one.faces]
     with torch.no_grad():
-        windows = pipeline._plan(one.pixels, faces, one.face_map, 97, 81)
+        windows = pipeline._window_inputs(one.pixels, faces, one.face_map, 97, 81)
     pinned: list[torch.Tensor] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
-    card = torch.device("meta")
-    ready = prepare_windows(windows, card, torch.bfloat16)
+    gpu = torch.device("meta")
+    ready = prepare_windows(windows, gpu, torch.bfloat16)
     assert len(windows) == 2 and len(pinned) == 6
     for before, after in zip(windows, ready, strict=True):
         assert isinstance(after.motion, MotionConditioning) and isinstance(before.motion, MotionConditioning)
         assert torch.equal(after.motion.tokens, before.motion.tokens.bfloat16())
-    (alone,) = prepare_windows(windows[:1], card, torch.bfloat16)
-    assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == card
+    (alone,) = prepare_windows(windows[:1], gpu, torch.bfloat16)
+    assert alone.motion is not None and alone.motion.tokens.device == alone.motion.scale.device == gpu
     assert len(pinned) == 6

@@ -7,13 +7,15 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from fantasyportrait.core.errors import RequestError
 from fantasyportrait.models.token_windows import latent_frames, token_windows
 from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.motion_conditioning import face_attention_mask, motion_conditioning, token_labels
 from fantasyportrait.pipelines.time_windows import blend_weights, time_windows
 from fantasyportrait.schema.driven_face import DrivenFace
-from fantasyportrait.schema.guidance import Guidance, needs_negative_prompt
+from fantasyportrait.schema.guidance import needs_negative_prompt, step_passes, total_passes
 from fantasyportrait.schema.regions import Regions
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_adapter
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 from tests.pipelines.conftest import driven
@@ -51,30 +53,36 @@ def test_windows_that_cannot_overlap_are_refused(overlap: int) -> None:
 VELOCITIES = {(True, False): 2.0, (False, False): 3.0, (False, True): 5.0, (True, True): 7.0}
 
 
-def guided(guidance: Guidance, step: int = 0, steps: int = 10, motion: bool = True) -> float:
-    return sum(VELOCITIES[each.motion, each.negative] * each.share for each in guidance.passes(step, steps, motion))
+def scales(text: float, portrait: float, steps: int = 10, **options: float) -> Sampling:
+    return Sampling(guidance_scale=text, portrait_guidance_scale=portrait, num_inference_steps=steps, **options)
+
+
+def guided(sampling: Sampling, motion: bool = True) -> float:
+    return sum(VELOCITIES[each.motion, each.negative] * each.weight for each in step_passes(sampling, 0, motion))
 
 
 def test_the_four_original_cases() -> None:
     v_m, v_0, v_u, v_n = 2.0, 3.0, 5.0, 7.0
-    assert guided(Guidance(1, 4)) == pytest.approx(v_0 + 4 * (v_m - v_0))
-    assert guided(Guidance(5, 4)) == pytest.approx(v_u + 5 * (v_0 - v_u) + 4 * (v_m - v_0))
-    assert guided(Guidance(1, 1)) == pytest.approx(v_m)
-    assert guided(Guidance(5, 1)) == pytest.approx(v_n + 5 * (v_m - v_n))
-    assert guided(Guidance(5, 4), motion=False) == pytest.approx(v_u + 5 * (v_0 - v_u))
+    assert guided(scales(1, 4)) == pytest.approx(v_0 + 4 * (v_m - v_0))
+    assert guided(scales(5, 4)) == pytest.approx(v_u + 5 * (v_0 - v_u) + 4 * (v_m - v_0))
+    assert guided(scales(1, 1)) == pytest.approx(v_m)
+    assert guided(scales(5, 1)) == pytest.approx(v_n + 5 * (v_m - v_n))
+    assert guided(scales(5, 4), motion=False) == pytest.approx(v_u + 5 * (v_0 - v_u))
 
 
 def test_passes_are_counted() -> None:
-    assert [len(Guidance(1, 4, 0.25, 0.5).passes(step, 4)) for step in range(4)] == [1, 2, 1, 1]
-    assert [len(Guidance(5, 4).passes(step, 2)) for step in range(2)] == [3, 3]
-    equal = Guidance(4, 4)
-    assert [each.name for each in equal.passes(0, 1)] == ["motion-prompt", "still-negative"], "c - p counts for nothing"
+    half = scales(1, 4, 4, portrait_guidance_start=0.25, portrait_guidance_end=0.5)
+    assert [len(step_passes(half, step)) for step in range(4)] == [1, 2, 1, 1] and total_passes(half) == 5
+    assert [len(step_passes(scales(5, 4, 2), step)) for step in range(2)] == [3, 3]
+    equal = scales(4, 4)
+    names = [each.name for each in step_passes(equal, 0)]
+    assert names == ["motion-prompt", "still-negative"], "c - p has weight 0"
     assert guided(equal) == pytest.approx(4 * 2.0 - 3 * 5.0)
-    assert needs_negative_prompt(Guidance(5, 4)) and not needs_negative_prompt(Guidance(1, 4))
-    names = [each.name for each in Guidance(5, 4).passes(0, 1)]
+    assert needs_negative_prompt(scales(5, 4)) and not needs_negative_prompt(scales(1, 4))
+    names = [each.name for each in step_passes(scales(5, 4), 0)]
     assert len(set(names)) == 3
-    with pytest.raises(ValueError, match="shares of the steps"):
-        Guidance(1, 4, 0.6, 0.5)
+    with pytest.raises(RequestError, match="portrait_guidance_end is"):
+        scales(1, 4, portrait_guidance_start=0.6, portrait_guidance_end=0.5)
 
 
 @given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 3))

@@ -1,6 +1,6 @@
 """The pipeline end to end at tiny size: what it makes, what it refuses, what it never loads."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,23 +12,21 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.schema.driven_face import DrivenFace
-from fantasyportrait.schema.guidance import Guidance
 from fantasyportrait.schema.motion_code import MotionCode
 from fantasyportrait.schema.regions import Regions
+from fantasyportrait.schema.sampling import Sampling
 from tests.pipelines.conftest import HEIGHT, WIDTH, FaceMap, driven
 
 Pixels = NDArray[np.uint8]
 
 
 def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None, **changes: object) -> Pixels:
-    given = {
-        "driven": [driven(1, 9), driven(2, 9)],
-        "num_frames": 9,
-        "num_inference_steps": 2,
-        "generator": torch.Generator().manual_seed(5),
-        **changes,
-    }
-    return pipeline(image, face_map=places, **given).frames
+    """The frames or latents; fields of `Sampling` among the changes go there."""
+    options = {field.name for field in fields(Sampling)}
+    sampling = Sampling(**{"num_inference_steps": 2, "seed": 5} | {k: v for k, v in changes.items() if k in options})
+    given = {"driven": [driven(1, 9), driven(2, 9)], "num_frames": 9}
+    given |= {name: value for name, value in changes.items() if name not in options}
+    return pipeline(image, face_map=places, sampling=sampling, **given).frames
 
 
 def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
@@ -36,17 +34,17 @@ def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: Fa
     assert frames.shape == (1, 9, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
     assert frames.std() > 1
     np.testing.assert_array_equal(run(pipeline, image, two_places), frames)
-    other = run(pipeline, image, two_places, generator=torch.Generator().manual_seed(6))
+    other = run(pipeline, image, two_places, seed=6)
     assert (other != frames).mean() > 0.2
 
 
-@pytest.mark.parametrize("guidance", [Guidance(1, 4), Guidance(5, 4), Guidance(1, 1), Guidance(5, 1)])
+@pytest.mark.parametrize(("text", "portrait"), [(1, 4), (5, 4), (1, 1), (5, 1)])
 def test_batched_passes_equal_separate_ones(
-    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, guidance: Guidance
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, text: float, portrait: float
 ) -> None:
+    scales = {"guidance_scale": text, "portrait_guidance_scale": portrait}
     separate, batched = (
-        run(pipeline, image, two_places, guidance=guidance, batch_passes=batch, output_type="latent")
-        for batch in (False, True)
+        run(pipeline, image, two_places, **scales, batch_passes=batch, output_type="latent") for batch in (False, True)
     )
     torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
 
@@ -80,14 +78,14 @@ def test_without_driven_faces_it_is_the_base_model(pipeline: FantasyPortraitPipe
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     free = run(pipeline, image, None, driven=[], output_type="latent")
     assert len(calls) == 2
-    assert torch.equal(free, run(pipeline, image, None, driven=[], guidance=Guidance(1, 1), output_type="latent"))
+    assert torch.equal(free, run(pipeline, image, None, driven=[], portrait_guidance_scale=1, output_type="latent"))
 
 
 def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     calls = []
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     given = {"driven": [driven(1, 9)], "num_inference_steps": 4, "output_type": "latent"}
-    run(pipeline, image, None, guidance=Guidance(1, 4, 0.0, 0.5), **given)
+    run(pipeline, image, None, portrait_guidance_end=0.5, **given)
     assert len(calls) == 2 + 2 + 1 + 1
 
 
@@ -109,7 +107,7 @@ def test_a_prompt_and_a_negative_prompt_are_read(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     def latents(**changes: object) -> torch.Tensor:
-        return run(pipeline, image, two_places, output_type="latent", guidance=Guidance(3, 4), **changes)
+        return run(pipeline, image, two_places, output_type="latent", guidance_scale=3, **changes)
 
     plain = latents()
     talk = latents(prompt="people talk")
@@ -146,11 +144,56 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
         return {"latents": torch.zeros_like(given["latents"])} if step == 1 else {}
 
-    out = run(pipeline, image, None, driven=[driven(1, 9)], callback_on_step_end=look, output_type="latent")
+    out = run(
+        pipeline,
+        image,
+        None,
+        driven=[driven(1, 9)],
+        callback_on_step_end=look,
+        callback_on_step_end_tensor_inputs=["latents", "denoised"],
+        output_type="latent",
+    )
     assert [row[0] for row in seen] == [0, 1] and seen[0][1] == 1000.0
     assert sorted(seen_keys) == ["denoised", "latents"]
     assert seen[0][2:] == ((HEIGHT // 8, WIDTH // 8, 3), np.uint8, torch.float32)
     assert not out.any()
+
+
+def test_a_callback_changes_prompt_embeds_for_the_later_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    given = {"driven": [driven(1, 9)], "num_inference_steps": 3, "guidance_scale": 3, "output_type": "latent"}
+    names = ["prompt_embeds", "negative_prompt_embeds"]
+
+    def latents(last: int, factor: float) -> list[torch.Tensor]:
+        """The latents after each step, where the prompt is scaled at the end of step `last`."""
+        seen = []
+
+        def scale(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, tensors: dict) -> dict:
+            assert list(tensors) == [*names, "latents"] and tensors["prompt_embeds"].shape == (1, 512, 32)
+            seen.append(tensors["latents"])
+            return {name: factor * tensors[name] for name in names} if step == last else {}
+
+        inputs = {"callback_on_step_end_tensor_inputs": [*names, "latents"]}
+        run(pipeline, image, None, callback_on_step_end=scale, **inputs, **given)
+        return seen
+
+    plain, same, changed = latents(0, 1.0), latents(1, 1.0), latents(0, 0.0)
+    assert all(map(torch.equal, plain, same))
+    assert torch.equal(changed[0], plain[0]) and not torch.equal(changed[1], plain[1])
+
+
+def test_a_callback_interrupts_the_remaining_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    seen: list[torch.Tensor] = []
+
+    def stop(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        seen.append(given["latents"])
+        pipe._interrupt = pipe.num_timesteps == 3
+        return {}
+
+    given = {"driven": [driven(1, 9)], "callback_on_step_end": stop, "output_type": "latent"}
+    out = run(pipeline, image, None, num_inference_steps=3, **given)
+    assert pipeline.interrupt and len(seen) == 1 and torch.equal(out, seen[0])
+    run(pipeline, image, None, num_inference_steps=2, **given)
+    assert not pipeline.interrupt and len(seen) == 1 + 2, "the next video is not interrupted"
 
 
 def test_cancel_stops_between_passes(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
@@ -178,7 +221,7 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     pipeline.transformer.register_forward_pre_hook(
         lambda module, args, kwargs: lengths.append(kwargs["hidden_states"].shape[2]), with_kwargs=True
     )
-    given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    given = {"driven": faces, "num_frames": 201, "num_inference_steps": 1, "portrait_guidance_scale": 1}
     given["output_type"] = "latent"
     assert run(pipeline, image, two_places, max_window_frames=81, **given).shape[2] == 51
     assert lengths == [21, 21, 21]
@@ -191,8 +234,8 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
     ("changes", "words"),
     [
         ({"num_frames": 10}, "4 k \\+ 1"),
-        ({"driven": [driven(1, 5)]}, "one a frame"),
-        ({"max_window_frames": 80}, "4 k \\+ 1"),
+        ({"driven": [driven(1, 5)]}, "give one a frame"),
+        ({"callback_on_step_end_tensor_inputs": ["noise"]}, "give some of latents, denoised, prompt_embeds"),
         ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
     ],
 )
@@ -250,8 +293,8 @@ def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, i
     """Without noise left, what a step points to is what it makes."""
     last = {}
     pipeline(
-        image, [driven(1, 5)], num_frames=5, num_inference_steps=3, output_type="latent",
-        generator=torch.Generator().manual_seed(0),
+        image, [driven(1, 5)], num_frames=5, sampling=Sampling(num_inference_steps=3), output_type="latent",
+        callback_on_step_end_tensor_inputs=["latents", "denoised"],
         callback_on_step_end=lambda pipe, step, timestep, given: last.update(given) or {},
     )  # fmt: skip
     torch.testing.assert_close(last["denoised"], last["latents"])
@@ -266,7 +309,7 @@ def test_long_videos_keep_the_portraits_colours(
     monkeypatch.setattr(
         FantasyPortraitPipeline, "decode", lambda self, out, match=None: matched.append(match) or real(self, out, match)
     )
-    given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "guidance": Guidance(1, 1)}
+    given = {"driven": [driven(1, 85)], "num_frames": 85, "num_inference_steps": 1, "portrait_guidance_scale": 1}
     windows = run(pipeline, image, None, max_window_frames=81, **given)
     whole = run(pipeline, image, None, max_window_frames=85, **given)
     assert matched[0] is image and matched[1] is None

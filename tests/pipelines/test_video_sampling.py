@@ -14,9 +14,9 @@ from fantasyportrait.core.errors import Cancelled, OutputError, RequestError
 from fantasyportrait.pipelines import video_sampling
 from fantasyportrait.pipelines.latent_preview import fit_rgb_factors
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
-from fantasyportrait.pipelines.video_sampling import Fixed, VideoJob, sample_video
+from fantasyportrait.pipelines.video_sampling import VideoJob, sample_video
 from fantasyportrait.schema.events import Message, MessageCallback
-from fantasyportrait.schema.guidance import Guidance
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 
@@ -52,10 +52,13 @@ def job(frames: int, max_window_frames: int = 201) -> VideoJob:
         (tiny_driven_face(1, features),),
         places,
         frames,
-        steps=1,
-        guidance=Guidance(1, 1),
-        max_window_frames=max_window_frames,
+        Sampling(num_inference_steps=1, portrait_guidance_scale=1, max_window_frames=max_window_frames),
     )
+
+
+def guided_job(steps: int, batch_passes: bool = False) -> VideoJob:
+    """Nine frames, two passes a step."""
+    return replace(job(9), sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes))
 
 
 def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
@@ -68,8 +71,27 @@ def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
     pipeline.transformer.register_forward_pre_hook(full, with_kwargs=True)
 
 
+@dataclass
+class Steps:
+    """Provides pipelines, the first of which is in use."""
+
+    pipelines: list[FantasyPortraitPipeline]
+
+    @property
+    def pipeline(self) -> FantasyPortraitPipeline:
+        return self.pipelines[0]
+
+    def fall_back(self, on_message: MessageCallback) -> bool:
+        if len(self.pipelines) == 1:
+            return False
+        del self.pipelines[0]
+        on_message(Message("one lower"))
+        return True
+
+
 def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, messages: list[Message]) -> np.ndarray:
-    return np.concatenate(list(sample_video(Fixed(pipeline), given, lambda *_: None, messages.append, CancelToken())))
+    source = Steps([pipeline])
+    return np.concatenate(list(sample_video(source, given, lambda *_: None, messages.append, CancelToken())))
 
 
 def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
@@ -90,24 +112,6 @@ def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, fra
     assert caught.value.__context__ is None, "it would keep alive what did not fit"
 
 
-@dataclass
-class Steps:
-    """A pipeline_manager of pipelines, the first of which is in use."""
-
-    pipelines: list[FantasyPortraitPipeline]
-
-    @property
-    def pipeline(self) -> FantasyPortraitPipeline:
-        return self.pipelines[0]
-
-    def fall_back(self, on_message: MessageCallback) -> bool:
-        if len(self.pipelines) == 1:
-            return False
-        del self.pipelines[0]
-        on_message(Message("one lower"))
-        return True
-
-
 def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
     """Memory runs out in these calls of the module; returns the list that counts its calls."""
     calls: list[int] = []
@@ -125,7 +129,7 @@ def test_sampling_goes_on_from_the_last_finished_step(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
-    given, messages = replace(job(9), steps=4, guidance=Guidance(1, 4)), []
+    given, messages = guided_job(4), []
     expected = sample(pipeline, given, messages)
     first, second = full_at(pipeline.transformer, {6}), full_at(another.transformer, set())
     done: list[int] = []
@@ -139,11 +143,11 @@ def test_sampling_goes_on_from_the_last_finished_step(
 def test_passes_are_separated_before_anything_is_loaded_anew(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
-    given, messages = replace(job(9), steps=3, guidance=Guidance(1, 4)), []
+    given, messages = guided_job(3), []
     expected = sample(pipeline, given, messages)
     calls = full_at(pipeline.transformer, {2})
     chunks = sample_video(
-        Steps([pipeline, another]), replace(given, batch_passes=True), lambda *_: None, messages.append, CancelToken()
+        Steps([pipeline, another]), guided_job(3, batch_passes=True), lambda *_: None, messages.append, CancelToken()
     )
     # The first step was a batch, which rounds differently.
     assert np.abs(np.concatenate(list(chunks)).astype(int) - expected).max() <= 1
@@ -179,13 +183,13 @@ def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
 
 
 @pytest.fixture
-def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device counts as one, though it is the CPU."""
     monkeypatch.setattr(video_sampling, "get_module_execution_device", lambda module: torch.device("meta"))
 
 
-@pytest.mark.usefixtures("as_on_a_card")
-def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
     """The frames that were given are not given again, and nothing is sampled anew."""
     given, messages = job(9), []
     expected = sample(pipeline, given, messages)
@@ -197,7 +201,7 @@ def test_what_the_card_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipel
     assert not pipeline.vae.use_tiling
 
 
-@pytest.mark.usefixtures("as_on_a_card")
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_cpu_without_room_for_a_frame_is_said(
     pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +250,11 @@ def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
     seen: list[tuple[int, tuple[int, ...]]] = []
     pipeline._rgb_factors = None
     chunks = sample_video(
-        Fixed(pipeline), job(9), lambda done, picture: seen.append((done, picture.shape)), lambda _: None, CancelToken()
+        Steps([pipeline]),
+        job(9),
+        lambda done, picture: seen.append((done, picture.shape)),
+        lambda _: None,
+        CancelToken(),
     )
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
     assert seen == [(1, (4, 6, 3))]

@@ -12,14 +12,15 @@ from fantasyportrait.planning.step_time import DISK_GIB_S
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import ActivationCosts, Cost, CostInputs, ModelSize, Workload
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
+from fantasyportrait.schema.sampling import Sampling
 
 G = int(GIB)
 # 10 blocks of 1 GiB, 2 GiB outside; 9 GiB are in matrices. The components around take 1, 2 and 1 GiB.
 MODEL = ModelSize("m", 9 * G // 2, 2, 3 * G, 10, G, 24 * G, G // 8, 1 * G, 2 * G, 1 * G)
 NEED = ActivationCosts(1, Cost(3 * G, 10**13), Cost(5 * G, 2 * 10**13), *[Cost(0, 0)] * 2, *[Cost(4 * G, 0)] * 4)
 THROUGHPUT = Throughput(tflops=10.0, h2d_gib_s=4.0, memory_gib_s=100.0)
-CARD = Machine("0", "card", "A GPU", 80, 200, (9, 0))
-AROUND = CostInputs(CARD, THROUGHPUT, MODEL, NEED, Workload(512, 512, 81, batch_passes=False))
+GPU = Machine("0", "gpu", "A GPU", 80, 200, (9, 0))
+AROUND = CostInputs(GPU, THROUGHPUT, MODEL, NEED, Workload(512, 512, 81, sampling=Sampling(batch_passes=False)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,9 @@ def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
     lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=1))
     for batch, peak in ((False, 3), (True, 5)):
         plain, added = (
-            estimate(get_profile("stream"), replace(each, job=replace(each.job, batch_passes=batch))).vram_gib
+            estimate(
+                get_profile("stream"), replace(each, job=replace(each.job, sampling=Sampling(batch_passes=batch)))
+            ).vram_gib
             for each in (AROUND, lora)
         )
         assert added - plain == pytest.approx(LORA_OVERHEAD * peak * (1 + FRAGMENTATION), abs=1e-6)
@@ -65,7 +68,7 @@ def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
 
 def test_what_helps_is_in_the_peak() -> None:
     """Each choice of the job that makes the need larger is named, and none that does not."""
-    small = replace(AROUND, machine=replace(CARD, vram_gib=6))
+    small = replace(AROUND, machine=replace(GPU, vram_gib=6))
 
     def suggestions(around: CostInputs, name: str = "stream") -> tuple[str, ...]:
         return estimate(get_profile(name), around).suggestions
@@ -76,9 +79,9 @@ def test_what_helps_is_in_the_peak() -> None:
     assert suggestions(small, "resident") == (model,)  # its weights alone are too much
     cached = replace(small, activations=replace(NEED, windows=3, cached=G))
     assert suggestions(cached) == ("a smaller size (max_side)", "no step cache (step_cache)", model)
-    batched = replace(small, job=replace(small.job, batch_passes=True, lora_bytes=G))
+    batched = replace(small, job=replace(small.job, sampling=Sampling(batch_passes=True), lora_bytes=G))
     assert {"no LoRA (lora)", "passes one by one (batch_passes)"} < set(suggestions(batched))
-    poor = replace(AROUND, machine=replace(CARD, ram_gib=8))
+    poor = replace(AROUND, machine=replace(GPU, ram_gib=8))
     assert suggestions(poor) == (model,)
     assert suggestions(replace(poor, model_size=replace(MODEL, gguf=9 * G))) == ()
 
@@ -95,7 +98,7 @@ def test_times_are_work_over_rates() -> None:
     assert steps["resident"] == pytest.approx(2 * 1.6)
     assert steps["stream"] == pytest.approx(2 * 3 + 2 * (3 / 10 + 2))
     assert steps["sequential"] == pytest.approx(2 * 1.6 + 2 * 6)
-    batched = replace(AROUND, job=replace(AROUND.job, batch_passes=True))
+    batched = replace(AROUND, job=replace(AROUND.job, sampling=Sampling(batch_passes=True)))
     assert estimate(get_profile("stream"), batched).step_s == pytest.approx(3.2 + 0.3 + 2)
     assert estimate(get_profile("stream"), batched).vram_gib > estimate(get_profile("stream"), AROUND).vram_gib
     windows = replace(AROUND, activations=replace(NEED, windows=3))
@@ -103,7 +106,7 @@ def test_times_are_work_over_rates() -> None:
 
 
 def test_a_mapped_file_is_read_from_the_disk_where_memory_is_short() -> None:
-    poor = replace(AROUND, machine=replace(CARD, ram_gib=16))
+    poor = replace(AROUND, machine=replace(GPU, ram_gib=16))
     rich, short = (estimate(get_profile("stream-disk"), each).step_s for each in (AROUND, poor))
     assert short - rich == pytest.approx(2 * (12 / DISK_GIB_S - 12 / 2.0))
 
@@ -119,23 +122,23 @@ def test_tiles_are_taken_where_the_picture_does_not_fit() -> None:
     tiled = replace(NEED, decode=Cost(40 * G, 0), decode_tiled=Cost(6 * G, 0))
     for vram, peak in ((80, 1 + 40 * (1 + FRAGMENTATION)), (20, 1 + 6 * (1 + FRAGMENTATION))):
         found = estimate(
-            get_profile("model-offload"), replace(AROUND, machine=replace(CARD, vram_gib=vram), activations=tiled)
+            get_profile("model-offload"), replace(AROUND, machine=replace(GPU, vram_gib=vram), activations=tiled)
         )
         assert found.vram_gib == pytest.approx(max(peak, 12 + 3 * (1 + FRAGMENTATION)) + KERNELS_GIB)
         assert found.tiled_decode is (vram == 20) and not found.tiled_encode
 
 
-def test_clip_comes_to_the_card_where_there_is_room() -> None:
+def test_clip_comes_to_the_gpu_where_there_is_room() -> None:
     """Its visit, 16 GiB of weights and 6 of work, is the peak; where that does not fit, the next phase is."""
     needs = replace(NEED, image=Cost(6 * G, 0))
     for vram, peak in ((80, 16 + 6 * (1 + FRAGMENTATION)), (20, 14 + 4 * (1 + FRAGMENTATION))):
-        around = replace(AROUND, machine=replace(CARD, vram_gib=vram), activations=needs)
+        around = replace(AROUND, machine=replace(GPU, vram_gib=vram), activations=needs)
         found = estimate(get_profile("resident"), around)
         assert found.vram_gib == pytest.approx(peak + KERNELS_GIB) and found.fits
 
 
 def test_what_is_missing_is_said() -> None:
-    poor = replace(AROUND, machine=replace(CARD, vram_gib=10, ram_gib=8))
+    poor = replace(AROUND, machine=replace(GPU, vram_gib=10, ram_gib=8))
     found = estimate(get_profile("resident"), poor)
     assert found.possible and not found.fits
     assert "on the GPU, 10.0 are free" in found.reason and "of memory, 8.0 are free" in found.reason
@@ -152,7 +155,7 @@ def test_what_is_missing_is_said() -> None:
 def test_estimates_grow_with_what_is_asked(
     peaks: tuple[int, ...], flop: int, more: tuple[int, ...], name: str, batch: bool
 ) -> None:
-    machine, job = replace(CARD, vram_gib=500), replace(AROUND.job, batch_passes=batch)
+    machine, job = replace(GPU, vram_gib=500), replace(AROUND.job, sampling=Sampling(batch_passes=batch))
     found = []
     for extra in ((0, 0, 0, 0), more):
         forward, batched, encode, decode = (

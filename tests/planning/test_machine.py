@@ -43,9 +43,9 @@ def test_a_machine_without_limits_has_what_the_system_says(tmp_path: Path) -> No
 
 
 def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
-    card = Machine("0", "card", "A GPU", 23, 60, (8, 9))
-    assert card.with_memory(None, None) == card
-    assert card.with_memory(8, None) == replace(card, vram_gib=8) and card.with_memory(None, 99).ram_gib == 99
+    gpu = Machine("0", "gpu", "A GPU", 23, 60, (8, 9))
+    assert gpu.with_memory(None, None) == gpu
+    assert gpu.with_memory(8, None) == replace(gpu, vram_gib=8) and gpu.with_memory(None, 99).ram_gib == 99
     one = Machine("mps", "mps", "one", 28, 28)
     for named in ((12, None), (None, 12), (12, 40)):
         assert one.with_memory(*named) == replace(one, vram_gib=12, ram_gib=12)

@@ -13,6 +13,7 @@ from fantasyportrait.planning.meta_networks import MetaNetworks, original_config
 from fantasyportrait.planning.workload import Workload
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 
 GIB = 2**30
 USUAL = Workload(832, 480, 81)
@@ -57,7 +58,7 @@ def test_the_original_floors(original: MetaNetworks, job: Workload, tflop: float
 def test_activations_grow_with_the_job(original: MetaNetworks) -> None:
     usual = original.activations(USUAL)
     assert original.activations(USUAL) is usual
-    for change in ({"width": 1024, "frames": 121}, {"faces": 3, "max_passes": 3}):
+    for change in ({"width": 1024, "frames": 121}, {"faces": 3, "sampling": Sampling(guidance_scale=5)}):
         larger = original.activations(replace(USUAL, **change))
         pairs = [(getattr(larger, name), getattr(usual, name)) for name in ("forward", "batched", "decode", "encode")]
         assert all(large.peak >= small.peak and large.flop >= small.flop for large, small in pairs)
@@ -67,7 +68,8 @@ def test_activations_grow_with_the_job(original: MetaNetworks) -> None:
 
 
 def test_long_videos_are_windows(original: MetaNetworks) -> None:
-    whole, cut = (original.activations(Workload(256, 256, 201, max_window_frames=n)) for n in (201, 81))
+    long = Workload(256, 256, 201)
+    whole, cut = (original.activations(each) for each in (long, long.in_windows()))
     assert whole.windows == 1 and cut.windows == 3
     assert cut.forward.peak < whole.forward.peak / 2 and cut.decode == whole.decode
 

@@ -68,7 +68,7 @@ def test_attention_has_no_scores_in_memory() -> None:
     assert flat.peak == plain.peak and plain.held == out
 
 
-def test_the_host_is_not_the_card() -> None:
+def test_the_host_is_not_the_gpu() -> None:
     with meta_tensors():
         given = new(KIB)
 

@@ -28,9 +28,10 @@ from fantasyportrait.runtime.process_group import ProcessGroup
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.events import Message
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
-SIZE = Workload(48, 32, 9, steps=3)
+SIZE = Workload(48, 32, 9, sampling=Sampling(num_inference_steps=3))
 LOWER = {"resident": "stream", "stream": "stream-disk"}
 
 
@@ -74,7 +75,8 @@ def job(steps: int = 3) -> VideoJob:
     places = np.zeros((32, 48), np.int32)
     places[:, :16] = 1
     features = np.random.default_rng(0).normal(size=(9, 554)).astype(np.float32)
-    return VideoJob(np.full((32, 48, 3), 120, np.uint8), (tiny_driven_face(1, features),), places, 9, steps=steps)
+    sampling = Sampling(num_inference_steps=steps)
+    return VideoJob(np.full((32, 48, 3), 120, np.uint8), (tiny_driven_face(1, features),), places, 9, sampling)
 
 
 def video(pipeline_manager: PipelineManager, messages: list[Message]) -> np.ndarray:
@@ -238,7 +240,7 @@ def test_the_others_load_what_the_first_process_has_made_ready(
 def test_the_others_are_not_told_of_what_is_refused(
     tiny_model: Path, tmp_path: Path, loaded: list[str], size: int, settings: dict[str, Any], message: str
 ) -> None:
-    wanted = replace(SIZE, cache=settings.pop("cache", "none"))
+    wanted = replace(SIZE, sampling=replace(SIZE.sampling, step_cache=settings.pop("cache", "none")))
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, size, **settings)
     with pytest.raises(RequestError, match=message):
         pipeline_manager.ready(wanted, lambda _: None)
@@ -268,5 +270,5 @@ def test_nobody_computes_attention_by_another_kernel_than_the_first_process(
         ModelFiles(prepare_model(tiny_model.as_posix()).folder),
         RuntimeConfig(device="cpu", attention="flash"),
     )
-    with pytest.raises(RequestError, match="first process computes attention by flash.* wrong results"):
+    with pytest.raises(RequestError, match="rank 0 computes attention by flash.* wrong results"):
         loading.load_pipeline(files, flash, get_profile("resident"), tmp_path, Heard(1, 2, torch.device("cpu")))

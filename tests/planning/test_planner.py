@@ -19,8 +19,9 @@ from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import Workload
 from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 
-JOB = Workload(96, 64, 9, steps=3, faces=2)
+JOB = Workload(96, 64, 9, faces=2, sampling=Sampling(num_inference_steps=3))
 THROUGHPUT = Throughput(100, 20, 800)
 Make = Callable[..., Planner]
 
@@ -48,14 +49,14 @@ def make(tiny_model: Path, networks: MetaNetworks, cache_dir: Path) -> Make:
     return made
 
 
-def card(vram: float, ram: float) -> Machine:
-    return Machine("0", "card", "A GPU", vram, ram, (8, 9), frozenset({"torchao", "bitsandbytes"}))
+def gpu(vram: float, ram: float) -> Machine:
+    return Machine("0", "gpu", "A GPU", vram, ram, (8, 9), frozenset({"torchao", "bitsandbytes"}))
 
 
 def test_a_tiny_fits_this_machine(make: Make) -> None:
     planner = make()
     plan = planner.plan(JOB)
-    assert plan.estimate.profile.name == "resident" and plan.job == JOB and plan.max_window_frames == 201
+    assert plan.estimate.profile.name == "resident" and plan.job == JOB
     assert "profile resident: about" in plan.sentence and "no run measured yet" in plan.sentence
     assert tuple(each.profile.name for each in planner.table(JOB)) == PROFILE_NAMES
     assert planner.fall_back(plan) is None  # one memory: nothing needs less of it
@@ -101,11 +102,12 @@ def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path)
     again = planner.plan(JOB)
     assert again.estimate.step_s == pytest.approx(7 * again.estimate.raw_step_s) and again.estimate.measured
     assert "from earlier runs here" in again.sentence
-    assert not planner.plan(replace(JOB, cache="first-block")).estimate.measured
+    cached = replace(JOB, sampling=replace(JOB.sampling, step_cache="first-block"))
+    assert not planner.plan(cached).estimate.measured
 
 
 def test_lower_plans_and_their_words(make: Make) -> None:
-    planner = make(machine=card(78, 120), original=True)
+    planner = make(machine=gpu(78, 120), original=True)
     job = Workload(832, 480, 81)
     plan = planner.plan(job)
     lower = planner.fall_back(plan)
@@ -120,11 +122,11 @@ def test_lower_plans_and_their_words(make: Make) -> None:
 
 def test_what_does_not_fit_in_one_pass_goes_in_windows(make: Make) -> None:
     job = Workload(832, 480, 201)
-    planner = make(machine=card(9, 60), original=True)
+    planner = make(machine=gpu(9, 60), original=True)
     plan = planner.plan(job)
-    assert plan.max_window_frames == 81 == plan.job.max_window_frames and "windows of 81" in plan.sentence
+    assert plan.job.window_frames == 81 and "windows of 81" in plan.sentence
     with pytest.raises(RequestError, match="max_side"):
-        make(machine=card(3, 60), original=True).plan(job)
+        make(machine=gpu(3, 60), original=True).plan(job)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.01, "0.1 s"), (17.4, "17 s"), (540, "9 min"), (7500, "2 h 5 min")])

@@ -22,6 +22,7 @@ from fantasyportrait.planning.profile_selection import (
 from fantasyportrait.planning.throughput import Throughput
 from fantasyportrait.planning.workload import CostInputs, Workload
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
+from fantasyportrait.schema.sampling import Sampling
 from tests.runtime import original
 
 PACKAGES = frozenset({"torchao", "bitsandbytes", "gguf"})
@@ -63,8 +64,8 @@ def test_the_recorded_needs_are_those_of_today(sizes: dict[str, tuple[tuple[int,
                 assert record[precision][size][name] == pytest.approx(need, rel=0.01), "see tests/runtime/original.py"
 
 
-def card(vram: float, ram: float, capability: tuple[int, int] = (8, 9), packages: frozenset[str] = PACKAGES) -> Machine:
-    return Machine("0", "card", "A GPU", vram, ram, capability, packages)
+def gpu(vram: float, ram: float, capability: tuple[int, int] = (8, 9), packages: frozenset[str] = PACKAGES) -> Machine:
+    return Machine("0", "gpu", "A GPU", vram, ram, capability, packages)
 
 
 def shared(kind: str, memory: float) -> Machine:
@@ -72,33 +73,33 @@ def shared(kind: str, memory: float) -> Machine:
 
 
 MACHINES = [
-    (card(139, 200, (9, 0)), LARGE, "resident"),
-    (card(78, 120, (9, 0)), USUAL, "resident"),
-    (card(78, 120, (9, 0)), LARGE, "resident"),
-    (card(78, 120, (8, 0)), LONG, "resident"),
-    (card(78, 30, (8, 0)), USUAL, "nf4"),  # no room in memory to load it whole
-    (card(47, 120), USUAL, "resident"),
-    (card(47, 60, (8, 6)), USUAL, "resident"),
-    (card(47, 60), LARGE, "resident"),
-    (card(39, 100, (8, 0)), USUAL, "resident"),  # CLIP stays on the host
-    (card(37, 60, (8, 0)), USUAL, "model-offload"),
-    (card(31, 120, (12, 0)), USUAL, "stream"),
-    (card(31, 30, (12, 0)), USUAL, "nf4"),
-    (card(23, 120), USUAL, "stream"),
-    (card(23, 60), USUAL, "stream-disk"),
-    (card(23, 60, (8, 6)), LONG, "stream-disk"),
-    (card(23, 30), USUAL, "nf4"),
-    (card(23, 30, packages=frozenset()), USUAL, "stream-disk"),
-    (card(23, 30, (7, 5)), SMALL, "nf4"),
-    (card(23, 120), LARGE, "stream"),
-    (card(15.4, 100), USUAL, "stream"),
-    (card(15.4, 30, (7, 5)), USUAL, "nf4"),
-    (card(15.4, 14), USUAL, "stream-disk"),
-    (card(11.2, 120, (8, 6)), USUAL, "stream"),
-    (card(11.2, 60, (8, 6)), USUAL, "stream-disk"),
-    (card(11.2, 30, (8, 6)), SMALL, "stream-disk"),
-    (card(7.2, 60, (8, 6)), SMALL, "stream-disk"),
-    (card(7.2, 14, (7, 5)), SMALL, "stream-disk"),
+    (gpu(139, 200, (9, 0)), LARGE, "resident"),
+    (gpu(78, 120, (9, 0)), USUAL, "resident"),
+    (gpu(78, 120, (9, 0)), LARGE, "resident"),
+    (gpu(78, 120, (8, 0)), LONG, "resident"),
+    (gpu(78, 30, (8, 0)), USUAL, "nf4"),  # no room in memory to load it whole
+    (gpu(47, 120), USUAL, "resident"),
+    (gpu(47, 60, (8, 6)), USUAL, "resident"),
+    (gpu(47, 60), LARGE, "resident"),
+    (gpu(39, 100, (8, 0)), USUAL, "resident"),  # CLIP stays on the host
+    (gpu(37, 60, (8, 0)), USUAL, "model-offload"),
+    (gpu(31, 120, (12, 0)), USUAL, "stream"),
+    (gpu(31, 30, (12, 0)), USUAL, "nf4"),
+    (gpu(23, 120), USUAL, "stream"),
+    (gpu(23, 60), USUAL, "stream-disk"),
+    (gpu(23, 60, (8, 6)), LONG, "stream-disk"),
+    (gpu(23, 30), USUAL, "nf4"),
+    (gpu(23, 30, packages=frozenset()), USUAL, "stream-disk"),
+    (gpu(23, 30, (7, 5)), SMALL, "nf4"),
+    (gpu(23, 120), LARGE, "stream"),
+    (gpu(15.4, 100), USUAL, "stream"),
+    (gpu(15.4, 30, (7, 5)), USUAL, "nf4"),
+    (gpu(15.4, 14), USUAL, "stream-disk"),
+    (gpu(11.2, 120, (8, 6)), USUAL, "stream"),
+    (gpu(11.2, 60, (8, 6)), USUAL, "stream-disk"),
+    (gpu(11.2, 30, (8, 6)), SMALL, "stream-disk"),
+    (gpu(7.2, 60, (8, 6)), SMALL, "stream-disk"),
+    (gpu(7.2, 14, (7, 5)), SMALL, "stream-disk"),
     (shared("mps", 120), USUAL, "resident"),
     (shared("mps", 28), SMALL, "int8"),
     (shared("cpu", 120), SMALL, "resident"),
@@ -116,14 +117,14 @@ def test_each_machine_gets_its_profile(around: Around, machine: Machine, job: Wo
 @pytest.mark.parametrize(
     ("machine", "wanted", "words"),
     [
-        (card(3.4, 60, (7, 5)), "auto", "no profile fits .* needs .* GiB on the GPU, 3.4 are free.*try .*max_side"),
-        (card(3.4, 60, (7, 5)), "stream-disk", "stream-disk needs .*no profile fits .*fewer frames.*name more memory"),
-        (card(23, 4), "auto", r"of memory, 4.0 are free\): try a smaller model \(gguf-q4\)$"),
-        (card(23, 120), "resident", "resident needs .* on the GPU, 23.0 are free: use stream"),
-        (card(23, 60), "stream", "stream needs .* of memory, 60.0 are free: use stream-disk.*name more memory"),
-        (card(23, 60, (7, 5)), "fp8", "needs compute capability 8.0, and A GPU has 7.5: use stream-disk.* or auto$"),
-        (card(23, 60, packages=frozenset()), "int8", r"needs the package torchao.*fantasyportrait\[int8\]"),
-        (card(23, 60), "gguf-q4", "is for a GGUF model"),
+        (gpu(3.4, 60, (7, 5)), "auto", "no profile fits .* needs .* GiB on the GPU, 3.4 are free.*try .*max_side"),
+        (gpu(3.4, 60, (7, 5)), "stream-disk", "stream-disk needs .*no profile fits .*fewer frames.*name more memory"),
+        (gpu(23, 4), "auto", r"of memory, 4.0 are free\): try a smaller model \(gguf-q4\)$"),
+        (gpu(23, 120), "resident", "resident needs .* on the GPU, 23.0 are free: use stream"),
+        (gpu(23, 60), "stream", "stream needs .* of memory, 60.0 are free: use stream-disk.*name more memory"),
+        (gpu(23, 60, (7, 5)), "fp8", "needs compute capability 8.0, and A GPU has 7.5: use stream-disk.* or auto$"),
+        (gpu(23, 60, packages=frozenset()), "int8", r"needs the package torchao.*fantasyportrait\[int8\]"),
+        (gpu(23, 60), "gguf-q4", "is for a GGUF model"),
         (shared("mps", 120), "nf4", "needs a GPU with memory of its own"),
         (shared("mps", 120), "fp8", "float8"),
         (shared("cpu", 30), "resident", "of memory, 30.0 are free"),
@@ -136,14 +137,14 @@ def test_what_cannot_be_is_refused_in_words(around: Around, machine: Machine, wa
 
 def test_a_wanted_profile_that_fits_is_taken(around: Around) -> None:
     assert (
-        select_profile(estimate_profiles(around(card(78, 120, (9, 0)), USUAL)), "sequential").profile.name
+        select_profile(estimate_profiles(around(gpu(78, 120, (9, 0)), USUAL)), "sequential").profile.name
         == "sequential"
     )
 
 
 def test_memory_that_is_named_is_tried(around: Around) -> None:
     """What was refused for want of memory is taken where the user says that it is there, and less is kept to."""
-    found = card(23, 57)
+    found = gpu(23, 57)
     assert (
         select_profile(estimate_profiles(around(found.with_memory(None, 62), USUAL)), "stream").profile.name == "stream"
     )
@@ -153,7 +154,7 @@ def test_memory_that_is_named_is_tried(around: Around) -> None:
 
 def test_a_full_disk_is_said(around: Around) -> None:
     """Both that make a copy of the transformer need room for it, unless memory is what they lack."""
-    full = replace(card(11, 40), disk_gib=20)
+    full = replace(gpu(11, 40), disk_gib=20)
     found = {each.profile.name: each for each in estimate_profiles(around(full, SMALL))}
     assert found["stream-disk"].lacks_disk and "32 GiB of the disk" in found["stream-disk"].reason
     assert not found["stream"].lacks_disk and "of memory, 40.0 are free" in found["stream"].reason
@@ -167,7 +168,7 @@ def test_a_full_disk_is_said(around: Around) -> None:
 
 def test_what_is_compiled_gets_profiles_that_can_be(around: Around) -> None:
     """At first, and when memory runs out."""
-    cost_inputs = around(card(23, 60), USUAL)
+    cost_inputs = around(gpu(23, 60), USUAL)
     found = estimate_profiles(cost_inputs, compiled=True)
     names = {each.profile.name for each in found if each.possible}
     assert names == {"resident", "model-offload", "int8", "stream", "stream-disk"}
@@ -178,12 +179,12 @@ def test_what_is_compiled_gets_profiles_that_can_be(around: Around) -> None:
         select_profile(estimate_profiles(gguf, compiled=True))
 
 
-def test_fp8_is_for_cards_that_compute_in_bfloat16(around: Around) -> None:
-    assert select_profile(estimate_profiles(around(card(23, 60, (8, 0)), USUAL)), "fp8").fits
+def test_fp8_is_for_gpus_that_compute_in_bfloat16(around: Around) -> None:
+    assert select_profile(estimate_profiles(around(gpu(23, 60, (8, 0)), USUAL)), "fp8").fits
 
 
 def test_a_gguf_model_has_its_own_profiles(around: Around) -> None:
-    cost_inputs = around(card(23, 30), USUAL)
+    cost_inputs = around(gpu(23, 30), USUAL)
     model = replace(cost_inputs.model_size, gguf=12 * 2**30)
     possible = {each.name for each in PROFILES if not unsupported_reason(each, cost_inputs.machine, model)}
     assert possible == {"resident", "gguf-q4", "stream"}
@@ -194,7 +195,7 @@ def test_a_gguf_model_has_its_own_profiles(around: Around) -> None:
 
 def test_lower_needs_clearly_less(around: Around) -> None:
     """From the largest down: each with less memory than the last, until nothing is lower."""
-    found = estimate_profiles(around(card(78, 120, (9, 0)), USUAL))
+    found = estimate_profiles(around(gpu(78, 120, (9, 0)), USUAL))
     current: Estimate | None = select_profile(found)
     seen = []
     while current is not None:
@@ -207,7 +208,7 @@ def test_lower_needs_clearly_less(around: Around) -> None:
 
 
 def test_exact_weights_win_unless_others_are_much_faster(around: Around) -> None:
-    found = estimate_profiles(around(card(23, 60), USUAL))
+    found = estimate_profiles(around(gpu(23, 60), USUAL))
     exact = next(each for each in found if each.profile.name == "stream-disk")
     quantized = next(each for each in found if each.profile.name == "nf4")
     for share, name in ((0.99 * MIN_QUANTIZED_SPEEDUP, "stream-disk"), (1.01 * MIN_QUANTIZED_SPEEDUP, "nf4")):
@@ -219,18 +220,19 @@ def test_exact_weights_win_unless_others_are_much_faster(around: Around) -> None
 @given(vram=st.floats(7, 90), ram=st.floats(16, 130), more=st.floats(0, 60), where=st.sampled_from(["vram", "ram"]))
 def test_more_memory_never_makes_a_job_slower(around: Around, vram: float, ram: float, more: float, where: str) -> None:
     """But for the little that exact weights may cost."""
-    small = card(vram, ram)
-    large = card(vram + more, ram) if where == "vram" else card(vram, ram + more)
+    small = gpu(vram, ram)
+    large = gpu(vram + more, ram) if where == "vram" else gpu(vram, ram + more)
     before, after = (select_profile(estimate_profiles(around(each, SMALL))) for each in (small, large))
     assert after.total_s <= MIN_QUANTIZED_SPEEDUP * before.total_s + 1e-9
 
 
 def test_passes_are_batched_where_the_link_is_the_limit(around: Around) -> None:
-    machine, small = card(11.2, 120, (9, 0)), Workload(256, 256, 81)
+    machine, small = gpu(11.2, 120, (9, 0)), Workload(256, 256, 81)
     streamed = {each.profile.name: each for each in estimate_profiles(around(machine, small))}
     assert streamed["stream"].batch_passes and not streamed["nf4"].batch_passes
-    apart = {each.profile.name: each for each in estimate_profiles(around(machine, replace(small, batch_passes=False)))}
+    separate = replace(small, sampling=Sampling(batch_passes=False))
+    apart = {each.profile.name: each for each in estimate_profiles(around(machine, separate))}
     assert streamed["stream"].step_s < apart["stream"].step_s
     assert streamed["stream"].vram_gib >= apart["stream"].vram_gib
-    compute_bound = {each.profile.name: each for each in estimate_profiles(around(card(11.2, 120, (7, 5)), USUAL))}
+    compute_bound = {each.profile.name: each for each in estimate_profiles(around(gpu(11.2, 120, (7, 5)), USUAL))}
     assert not compute_bound["stream"].batch_passes

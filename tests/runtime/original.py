@@ -13,6 +13,7 @@ import torch
 
 from fantasyportrait.planning.meta_networks import MetaNetworks, original_configs
 from fantasyportrait.planning.workload import ActivationCosts, Cost, ModelSize, Workload
+from fantasyportrait.schema.sampling import Sampling
 
 RECORD = Path(__file__).with_name("original_needs.json")
 # Width, height, frames, and how many of them at once.
@@ -32,7 +33,7 @@ def model_size(record: dict[str, Any], precision: str) -> ModelSize:
 
 def activations(record: dict[str, Any], precision: str, job: Workload) -> ActivationCosts:
     """The needs of a job with one face and two passes without a cache, of a record."""
-    row = record[precision][_name((job.width, job.height, job.frames, job.max_window_frames))]
+    row = record[precision][_name((job.width, job.height, job.frames, job.sampling.max_window_frames))]
     return ActivationCosts(row["windows"], *(Cost(*row[each.name]) for each in fields(ActivationCosts)[1:9]))
 
 
@@ -43,7 +44,7 @@ def traced(sizes: dict[str, tuple[tuple[int, ...], ...]]) -> dict[str, Any]:
         networks = MetaNetworks(original_configs(), getattr(torch, precision))
         record[precision] = {"model_size": asdict(networks.model_size)}
         for size in wanted:
-            found = asdict(networks.activations(Workload(*size)))
+            found = asdict(networks.activations(Workload(*size[:3], sampling=Sampling(max_window_frames=size[3]))))
             needs = {name: list(value.values()) for name, value in found.items() if isinstance(value, dict)}
             record[precision][_name(size)] = {"windows": found["windows"], **needs}
     return record

@@ -22,7 +22,7 @@ def rows_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert wan.main([]) == 3
     captured = capsys.readouterr()
@@ -109,7 +109,7 @@ def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert beside["H100"] == pytest.approx(with_all) and together["H100"] < beside["H100"]
 
 
-def test_a_share_is_of_the_job_on_that_card() -> None:
+def test_a_share_is_of_the_job_on_that_gpu() -> None:
     job, rates = overheads.Job(81, 1), overheads.Throughput(0.67, 1.0, 33.5e9 / overheads.GIB)
     h100 = overheads.GPUS[0]
     assert job.floor_s(h100) == pytest.approx(30 * 2 * 1692 / 800)

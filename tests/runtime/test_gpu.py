@@ -35,7 +35,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk", "sequential"])
-def test_the_cards_frames_are_the_cpus(
+def test_the_gpus_frames_are_the_cpus(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)

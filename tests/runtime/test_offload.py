@@ -160,7 +160,7 @@ def test_devices_and_precisions() -> None:
     assert resolve_device(RuntimeConfig(device="cpu")) == CPU
     assert resolve_dtype(RuntimeConfig(), CPU) == torch.float32
     assert resolve_dtype(RuntimeConfig(precision="bfloat16"), CPU) == torch.bfloat16
-    for name in ("meta-card", "meta"):
+    for name in ("meta-gpu", "meta"):
         with pytest.raises(RequestError, match="device is"):
             resolve_device(RuntimeConfig(device=name))
 
@@ -174,7 +174,7 @@ def test_unknown_settings_are_refused(given: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["sequential", "nf4"])
-def test_some_profiles_need_a_card(name: str) -> None:
+def test_some_profiles_need_a_gpu(name: str) -> None:
     with pytest.raises(RequestError, match=f"the profile {name} needs a GPU"):
         check_runtime_config(RuntimeConfig(device="cpu", profile=name))
 

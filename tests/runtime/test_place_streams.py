@@ -21,7 +21,7 @@ __all__ = ["base_folder", "image", "pipeline"]  # fixtures
 
 BLOCKS = 3
 # A device of a name of its own; where the fakes put what is sent there, it is in the same memory.
-CARD = torch.device("meta")
+GPU = torch.device("meta")
 
 
 class Stream:
@@ -41,7 +41,7 @@ class Backend:
     Stream = Stream
 
     def __init__(self, device: torch.device) -> None:
-        assert device == CARD
+        assert device == GPU
 
     def stream(self, stream: Stream) -> AbstractContextManager[None]:
         return nullcontext()
@@ -62,8 +62,8 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             self.group_id = kwargs["group_id"]
             super().__init__(*args, **kwargs)
             if self.stream is not None:
-                # Host and card are one memory here, so a tensor's device does not tell where it is: no group is home.
-                self.offload_device = CARD
+                # Host and GPU are one memory here, so a tensor's device does not tell where it is: no group is home.
+                self.offload_device = GPU
 
         def _note(self, what: str) -> None:
             if self.group_id.startswith("blocks_"):
@@ -135,7 +135,7 @@ def test_blocks_come_ahead_and_go(
     file) for each copy."""
     expected = latents(longer, image)
     frames = np.concatenate(list(longer.decode(expected)))
-    apply_offload(longer, offload, CARD)
+    apply_offload(longer, offload, GPU)
     for number, block in enumerate(longer.transformer.blocks):
         block.attn1.register_forward_pre_hook(lambda *_, number=number: events.append(f"works {number}"))
     events.clear()

@@ -89,7 +89,7 @@ def test_the_flag_and_torchrun_come_together(
         init_process_group(parallel, CPU)
 
 
-def test_each_process_needs_a_card_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
@@ -99,7 +99,7 @@ def test_each_process_needs_a_card_of_its_own(monkeypatch: pytest.MonkeyPatch) -
         init_process_group("auto", torch.device("xpu:1"))
 
 
-def test_heads_and_cards_for_tokens() -> None:
+def test_heads_and_gpus_for_tokens() -> None:
     with pytest.raises(RequestError, match="3 processes cannot share 4 attention heads evenly: start one of 2, 4"):
         check_context_parallel(4, ProcessGroup(0, 3, CPU, "context"))
     with pytest.raises(RequestError, match="on GPUs only"):

@@ -44,7 +44,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 
 @pytest.fixture
-def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """diffusers refuses bitsandbytes where there is no GPU, although its layers compute on a CPU too."""
     monkeypatch.setattr(BnB4BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
 
@@ -53,7 +53,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "farthest"),
     [("model-offload", 0.0), ("stream", 0.0), ("stream-disk", 1e-5), ("fp8", 0.05), ("int8", 0.02), ("nf4", 0.1)],
 )
-@pytest.mark.usefixtures("without_a_card")
+@pytest.mark.usefixtures("without_a_gpu")
 def test_every_profile_makes_the_video(
     files: ModelFiles, image: np.ndarray, two_places: FaceMap, tmp_path: Path, name: str, farthest: float
 ) -> None:
@@ -66,7 +66,7 @@ def test_every_profile_makes_the_video(
 
 
 @pytest.mark.parametrize("name", ["fp8", "int8", "nf4"])
-@pytest.mark.usefixtures("without_a_card")
+@pytest.mark.usefixtures("without_a_gpu")
 def test_the_blocks_matrices_alone_are_held_in_fewer_bits(files: ModelFiles, tmp_path: Path, name: str) -> None:
     transformer = load(files, name, tmp_path).transformer
     fewer, whole = set(), set()
@@ -126,7 +126,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
     assert not [path for path in files.folder.iterdir() if path.name.startswith(WORK_PREFIX)]
 
 
-def test_names_are_the_users_and_cards_descend() -> None:
+def test_names_are_the_users_and_gpus_descend() -> None:
     assert [profile.name for profile in PROFILES] == [
         "resident", "model-offload", "fp8", "int8", "nf4", "gguf-q8", "gguf-q4", "stream", "stream-disk", "sequential",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from tests.models.factories import IMAGE_DIM, MOTION_DIM, TEXT_DIM, tiny_inputs,
 from tests.models.test_motion_attention import key_mask
 
 Model = FantasyPortraitTransformer3DModel
-CPU, CARD = torch.device("cpu"), torch.device("meta")
+CPU, GPU = torch.device("cpu"), torch.device("meta")
 LAYERS = 4
 
 
@@ -40,7 +40,7 @@ def settings() -> list[object]:
 def test_settings_are_lent_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     before = settings()
-    with pytest.raises(KeyError), torch_settings(CARD, compiled=True):
+    with pytest.raises(KeyError), torch_settings(GPU, compiled=True):
         inside = settings()
         raise KeyError
     assert inside == ["tf32", True, "high", "tf32", False, 64] and settings() == before
@@ -53,7 +53,7 @@ def test_what_a_user_has_set_stays() -> None:
     before = products.fp32_precision
     products.fp32_precision = "tf32"
     try:
-        with torch_settings(CARD):
+        with torch_settings(GPU):
             assert products.fp32_precision == "tf32"
         assert products.fp32_precision == "tf32"
     finally:
@@ -155,14 +155,14 @@ def _refused(name: str) -> bool:
     return False
 
 
-def test_a_card_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for there in (True, False):
         monkeypatch.setattr(torch_config, "has_triton", lambda there=there: there)
         check_compile(get_profile("resident"), CPU)
         if there:
-            check_compile(get_profile("resident"), CARD)
+            check_compile(get_profile("resident"), GPU)
     with pytest.raises(RequestError, match="--compile needs the package triton"):
-        check_compile(get_profile("resident"), CARD)
+        check_compile(get_profile("resident"), GPU)
     with pytest.raises(RequestError, match="unpacked from a file's blocks"):
         check_compile(get_profile("resident"), CPU, gguf=True)
 

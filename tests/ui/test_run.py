@@ -16,6 +16,7 @@ from fantasyportrait.core.errors import OutputError, WeightsError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import JobQueue
 from tests.factories_media import grey, make_clip
 from tests.ui.factories import card, engine, options
@@ -116,9 +117,7 @@ class SlowToStop:
         self.released = threading.Event()
         self.ended = threading.Event()
 
-    def events(
-        self, _request: AnimationRequest, _output: Path, cancel: CancelToken
-    ) -> Generator[events.Event, None, None]:
+    def events(self, _job: Job, cancel: CancelToken) -> Generator[events.Event, None, None]:
         """One stage that does not end."""
         self.token = cancel
         try:

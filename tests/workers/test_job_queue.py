@@ -1,4 +1,4 @@
-"""The line before the workers: order, lost workers, cancelling. The workers here only pretend to work."""
+"""The job queue: order, lost workers, cancelling. The workers here only pretend to work."""
 
 import itertools
 import random
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,19 @@ from fantasyportrait.cli.workers import MONITOR_INTERVAL_S
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, MediaError
 from fantasyportrait.schema import events
-from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.events import Event
-from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.workers import job_queue
+from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import WORKER_TIMEOUT_S, JobQueue, Worker, WorkerBusy, WorkerLost
 from fantasyportrait.workers.ray_cluster import CALL_TIMEOUT_S
 from fantasyportrait.workers.ray_worker_pool import START_TIMEOUT_S
 
-REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
 WAIT_S = 60.0
+
+
+def job(name: str = "out") -> Job:
+    """A job with one output, whose function no worker here calls."""
+    return Job("nowhere:none", "", (), {"result": Path(name)}, lambda: nullcontext(Path(name)))
 
 
 def done(output: Path) -> events.Done:
@@ -33,15 +37,16 @@ def done(output: Path) -> events.Done:
 
 
 class Pretender:
-    """A worker that notes what it ends, and does `act` in between."""
+    """A worker that records its jobs, and calls `act` in between."""
 
     def __init__(self, name: str = "a", act: Callable[[Path, CancelToken], None] = lambda output, cancel: None) -> None:
         self.name, self._act = name, act
         self.begun: list[str] = []
         self.ended: list[str] = []
 
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-        """One stage, then the end."""
+    def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
+        """One stage, then Done."""
+        output = job.outputs["result"]
         self.begun.append(output.name)
         yield events.Stage("portrait")
         self._act(output, cancel)
@@ -54,7 +59,7 @@ def losing(output: Path, cancel: CancelToken) -> None:
 
 
 def run(queue: JobQueue, name: str = "out", cancel: CancelToken | None = None) -> list[Event]:
-    return list(queue.events(REQUEST, Path(name), cancel))
+    return list(queue.events(job(name), cancel))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -64,22 +69,22 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def waits(event_stream: Generator[Event, None, None]) -> threading.Thread:
-    """A thread that listens to the end."""
+def consume(event_stream: Generator[Event, None, None]) -> threading.Thread:
+    """A thread that consumes all events."""
     thread = threading.Thread(target=list, args=(event_stream,), daemon=True)
     thread.start()
     return thread
 
 
-def test_first_come_first_served() -> None:
+def test_jobs_run_first_in_first_out() -> None:
     go = threading.Event()
     worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
     threads, told = [], []
     for number in range(6):
-        event_stream = queue.events(REQUEST, Path(str(number)))
+        event_stream = queue.events(job(str(number)))
         told.append(next(event_stream))
-        threads.append(waits(event_stream))
+        threads.append(consume(event_stream))
     assert told == [events.Stage("portrait"), *(events.Queued(position) for position in range(5))]
     go.set()
     for thread in threads:
@@ -87,7 +92,7 @@ def test_first_come_first_served() -> None:
     assert worker.ended == list("012345")
 
 
-def test_a_job_begins_once_more_on_another_worker() -> None:
+def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
     first, second = Pretender("a", losing), Pretender("b")
     queue = JobQueue([first, second])
     assert run(queue) == [
@@ -101,7 +106,7 @@ def test_a_job_begins_once_more_on_another_worker() -> None:
     assert len(first.begun) == 1, "a lost worker gets no more jobs"
 
 
-def test_a_second_loss_fails_and_no_worker_is_no_hang() -> None:
+def test_a_second_loss_fails_and_so_does_an_empty_pool() -> None:
     third = Pretender("c")
     queue = JobQueue([Pretender("a", losing), Pretender("b", losing), third])
     last = run(queue)[-1]
@@ -111,9 +116,9 @@ def test_a_second_loss_fails_and_no_worker_is_no_hang() -> None:
     assert isinstance(alone[-1], events.Failed) and "fantasyportrait workers" in str(alone[-1].error)
 
 
-def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
+def test_a_worker_lost_before_the_start_is_no_retry() -> None:
     class Dead(Pretender):
-        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             raise WorkerLost("its process ended", started=False)
             yield
 
@@ -121,23 +126,23 @@ def test_a_worker_lost_before_it_began_costs_the_job_nothing() -> None:
     assert run(queue)[-1] == done(Path("out"))
 
 
-def test_a_busy_worker_is_asked_again_later_and_the_job_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_keeps_its_position_while_the_worker_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 0.1)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     refused: list[float] = []
 
     class Shared(Pretender):
-        def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
+        def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             if len(refused) < 4:
                 refused.append(time.monotonic())
                 raise WorkerBusy
-            return (yield from super().events(request, output, cancel))
+            return (yield from super().events(job, cancel))
 
     worker = Shared()
     queue = JobQueue([worker])
-    first, second = (queue.events(REQUEST, Path(name)) for name in ("first", "second"))
+    first, second = (queue.events(job(name)) for name in ("first", "second"))
     assert (next(first), next(second)) == (events.Queued(0), events.Queued(1))
-    threads = [waits(second), waits(first)]
+    threads = [consume(second), consume(first)]
     for thread in threads:
         thread.join(WAIT_S)
     assert worker.ended == ["first", "second"]
@@ -158,13 +163,13 @@ def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest
     thread.join(WAIT_S)
     assert told[-1] == done(Path("out"))
     token = CancelToken()
-    only = JobQueue([refusing]).events(REQUEST, Path("out"), token)
+    only = JobQueue([refusing]).events(job(), token)
     next(only)
     token.cancel()
     assert list(only)[-1] == events.Cancelled()
 
 
-def test_whoever_takes_the_place_of_a_lost_worker_is_waited_for() -> None:
+def test_a_queued_job_waits_until_a_lost_worker_is_replaced() -> None:
     assert WORKER_TIMEOUT_S >= CALL_TIMEOUT_S + START_TIMEOUT_S + MONITOR_INTERVAL_S
 
 
@@ -173,7 +178,7 @@ def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     there: list[Worker] = []
     queue = JobQueue(refresh=lambda: list(there), worker_timeout_s=WAIT_S)
-    event_stream = queue.events(REQUEST, Path("out"))
+    event_stream = queue.events(job())
     assert next(event_stream) == events.Queued(0)
     lost = Pretender("a", losing)
     there.append(lost)
@@ -191,7 +196,7 @@ def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(last, events.Failed)
 
 
-def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_worker_is_used_again_after_its_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "LOST_COOLDOWN_S", 0.2)
@@ -207,27 +212,27 @@ def test_a_worker_that_was_out_of_reach_is_used_again_after_a_while(monkeypatch:
     assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
 
 
-def test_a_waiting_job_can_be_cancelled_and_holds_nobody_up() -> None:
+def test_a_cancelled_queued_job_blocks_no_other() -> None:
     go = threading.Event()
     worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
-    running = queue.events(REQUEST, Path("running"))
+    running = queue.events(job("running"))
     next(running)
-    thread = waits(running)
+    thread = consume(running)
     tokens = [CancelToken(), CancelToken()]
-    listened, deaf = (queue.events(REQUEST, Path("waiting"), token) for token in tokens)
-    assert (next(listened), next(deaf)) == (events.Queued(0), events.Queued(1))
+    read, unread = (queue.events(job("waiting"), token) for token in tokens)
+    assert (next(read), next(unread)) == (events.Queued(0), events.Queued(1))
     for token in tokens:
         token.cancel()
-    assert list(listened) == [events.Cancelled()]
+    assert list(read) == [events.Cancelled()]
     go.set()
     thread.join(WAIT_S)
-    # `deaf` is not listened to any more, and still first in the line.
+    # The events of `unread` are not consumed, and it is still first in the queue.
     assert run(queue, "after")[-1] == done(Path("after")) and worker.ended == ["running", "after"]
-    deaf.close()
+    unread.close()
 
 
-def test_cancelling_and_errors_while_running_free_the_worker() -> None:
+def test_cancel_and_errors_release_the_worker() -> None:
     def until_cancelled(output: Path, cancel: CancelToken) -> None:
         if output.name == "broken":
             raise MediaError("no such clip")
@@ -237,14 +242,14 @@ def test_cancelling_and_errors_while_running_free_the_worker() -> None:
     queue = JobQueue([Pretender(act=until_cancelled)])
     for _ in range(2):
         token = CancelToken()
-        event_stream = queue.events(REQUEST, Path("out"), token)
+        event_stream = queue.events(job(), token)
         next(event_stream)
         token.cancel()
         assert list(event_stream) == [events.Cancelled()]
     assert isinstance(run(queue, "broken")[-1], events.Failed)
 
 
-def test_a_loss_of_a_cancelled_job_is_no_retry() -> None:
+def test_a_cancelled_job_is_not_retried() -> None:
     token = CancelToken()
 
     def stuck(output: Path, cancel: CancelToken) -> None:
@@ -256,11 +261,11 @@ def test_a_loss_of_a_cancelled_job_is_no_retry() -> None:
     assert not second.begun
 
 
-def test_who_stops_listening_frees_the_worker() -> None:
+def test_closing_the_events_releases_the_worker() -> None:
     queue = JobQueue([Pretender()])
-    event_stream = queue.events(REQUEST, Path("out"))
+    event_stream = queue.events(job())
     next(event_stream)
-    waiting = queue.events(REQUEST, Path("waiting"))
+    waiting = queue.events(job("waiting"))
     next(waiting)
     waiting.close()
     event_stream.close()
@@ -282,7 +287,7 @@ def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 2**32))
 def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, seed: int) -> None:
     dice = random.Random(seed)
-    fates = {f"{number}": dice.choice(["fine", "fine", "lost", "cancelled", "deaf"]) for number in range(jobs)}
+    fates = {f"{number}": dice.choice(["fine", "fine", "lost", "cancelled", "closed"]) for number in range(jobs)}
     seen: Counter[str] = Counter()
     there: list[Worker] = []
     lock = threading.Lock()
@@ -300,20 +305,20 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
     there += [Pretender(f"{number}", act) for number in range(workers)]
     everybody = JobQueue(list(there), refresh=lambda: list(there))
 
-    def job(name: str) -> list[Event]:
-        event_stream = everybody.events(REQUEST, Path(name))
-        if fates[name] == "deaf":
+    def fate(name: str) -> list[Event]:
+        event_stream = everybody.events(job(name))
+        if fates[name] == "closed":
             next(event_stream)
             event_stream.close()
             return []
         return list(event_stream)
 
     with ThreadPoolExecutor(jobs) as pool:
-        told = dict(zip(fates, pool.map(job, fates), strict=True))
+        told = dict(zip(fates, pool.map(fate, fates), strict=True))
     worked = Counter(name for worker in there if isinstance(worker, Pretender) for name in worker.ended)
     for name, happened in told.items():
         ends = [event for event in happened if isinstance(event, events.Done | events.Failed | events.Cancelled)]
-        assert happened[-1:] == ends and len(ends) == (fates[name] != "deaf")
+        assert happened[-1:] == ends and len(ends) == (fates[name] != "closed")
         if ends and isinstance(ends[0], events.Done):
             assert worked[name] == 1 and fates[name] != "cancelled"
         elif ends:

@@ -1,8 +1,8 @@
-"""A cluster that is lost, and how workers are made, with a Ray that only pretends: nothing is started."""
+"""A cluster that is lost, and how workers are started, with a fake Ray: no process is started."""
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,20 +12,19 @@ import pytest
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
-from fantasyportrait.schema.cast import BuiltinSource, Role
-from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.workers import ray_cluster, ray_worker_pool
+from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import WorkerBusy, WorkerLost
 from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool, threads_per_worker
 
-REQUEST = AnimationRequest(Path("p.png"), (Role(1, BuiltinSource("nod")),))
+SETUP = "nowhere:setup"
 ADDRESS = "ray://first:10001"
 # What Ray's client says once its connection has ended is an Exception of no class.
 LOST = Exception("Ray Client is not connected. Please connect by calling `ray.init`.")
 
 
 class TaskError(Exception):
-    """What an actor's method raised, as Ray hands it over."""
+    """The error of an actor's method, as Ray raises it."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__("traceback")
@@ -33,7 +32,7 @@ class TaskError(Exception):
 
 
 class PretendedRay:
-    """A Ray of one machine. Each actor answers with its name; with `lost` nothing works any more.
+    """A Ray of one machine. Each actor answers with its name; with `lost` every call fails.
 
     `made` are the options and the arguments of each actor that was made, which answer with `answers`, and then with
     their names; `waited` are the seconds that were granted for answers.
@@ -105,7 +104,7 @@ def actor_named(name: str, answer: Any = None) -> Any:
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
-    """A Ray in the place of the package."""
+    """The fake in place of the package."""
     made = PretendedRay()
     for module in (ray_cluster, ray_worker_pool):
         monkeypatch.setattr(module, "ray_package", lambda: made)
@@ -113,7 +112,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
     return made
 
 
-def test_ray_never_begins_a_cluster_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_never_starts_a_cluster_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "require", lambda *_, **__: SimpleNamespace())
     monkeypatch.setattr(os, "environ", {})
     ray_cluster.ray_package()
@@ -121,34 +120,34 @@ def test_ray_never_begins_a_cluster_by_itself(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("lost", [LOST, ConnectionError("Client is shutting down."), RuntimeError("no Ray"), OSError()])
-def test_whatever_is_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Exception) -> None:
+def test_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Exception) -> None:
     ray.lost = lost
     actor = actor_named("worker-1")
     with pytest.raises(WorkerLost, match="the connection to it"):
-        ray_cluster.ask(actor, "heartbeat")
+        ray_cluster.call(actor, "heartbeat")
     ray_cluster.kill(actor)
     with pytest.raises(RequestError, match="the Ray cluster does not answer"):
         ray_cluster.remote_workers()
 
 
-def test_what_the_worker_raises_is_an_answer(ray: PretendedRay) -> None:
+def test_an_error_of_the_method_is_an_answer(ray: PretendedRay) -> None:
     with pytest.raises(WorkerBusy):
-        ray_cluster.ask(actor_named("worker-1", TaskError(WorkerBusy())), "close")
+        ray_cluster.call(actor_named("worker-1", TaskError(WorkerBusy())), "close")
     with pytest.raises(WorkerLost, match="did not answer"):
-        ray_cluster.ask(actor_named("worker-1", TimeoutError()), "close")
+        ray_cluster.call(actor_named("worker-1", TimeoutError()), "close")
 
 
-def test_a_worker_in_the_making_is_not_ready_and_not_lost(ray: PretendedRay) -> None:
+def test_a_starting_worker_is_busy_and_not_lost(ray: PretendedRay) -> None:
     with pytest.raises(WorkerBusy):
-        ray_cluster.ask(actor_named("worker-1", TimeoutError()), "heartbeat")
+        ray_cluster.call(actor_named("worker-1", TimeoutError()), "heartbeat")
     assert (
         ray.waited == [ray_cluster.HEARTBEAT_TIMEOUT_S] and ray_cluster.HEARTBEAT_TIMEOUT_S < ray_cluster.CALL_TIMEOUT_S
     )
     with pytest.raises(WorkerLost):
-        ray_cluster.ask(actor_named("worker-1", LOST), "heartbeat")
+        ray_cluster.call(actor_named("worker-1", LOST), "heartbeat")
 
 
-def test_a_worker_that_has_just_ended_hides_no_other(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_has_just_died_hides_no_other(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
     ray.actors = {name: actor_named(name) for name in ("worker-1", "worker-2", "other", "worker-3")}
     found: Callable[[str], Any] = ray.get_actor
 
@@ -162,19 +161,19 @@ def test_a_worker_that_has_just_ended_hides_no_other(ray: PretendedRay, monkeypa
 
 
 class Answering:
-    """What a worker does for a job of which it makes one file."""
+    """The methods of a worker that makes one file."""
 
     def __init__(self) -> None:
-        result = events.Result(Path("there.mp4"), None, Path("there.json"), (), 1, 0.04)
+        result = events.Result(Path("n.txt"), None, Path("n.json"), (), 1, 0.04)
         self.answers = {
             "heartbeat": 1,
-            "claim": None,
-            "receive": None,
-            "start": {},
-            "poll": [(0, events.Done(result))],
-            "results": ["result.mp4"],
-            "read": b"video",
-            "finish": True,
+            "acquire": None,
+            "write_input": None,
+            "start": None,
+            "poll": [events.Done(result)],
+            "results": ["n.txt"],
+            "read": b"text",
+            "release": True,
         }
 
     def __getattr__(self, method: str) -> Any:
@@ -184,7 +183,7 @@ class Answering:
 def test_the_queue_joins_again_when_the_connection_has_ended(
     ray: PretendedRay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is wrong is said once, however often it is tried, and a job that waits is not held up for long."""
+    """The error is logged once, and each try is short, so that a queued job can be cancelled."""
     joined: list[float] = []
 
     def join(address: str, timeout_s: float = ray_cluster.JOIN_TIMEOUT_S) -> None:
@@ -201,17 +200,18 @@ def test_the_queue_joins_again_when_the_connection_has_ended(
         monkeypatch.setattr(f"fantasyportrait.workers.job_queue.{name}", 0.0)
     queue = ray_cluster.ray_queue(ADDRESS)
     ray.lost = LOST
-    photo = tmp_path / "p.png"
-    photo.write_bytes(b"a photo")
-    happened = list(queue.events(replace(REQUEST, portrait=photo), tmp_path / "o.mp4"))
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"a text")
+    job = Job("nowhere:none", "", (text,), {"n.txt": tmp_path / "n.txt"}, lambda: nullcontext(tmp_path))
+    happened = list(queue.events(job))
     assert happened[0] == events.Queued(0) and isinstance(happened[-1], events.Done)
-    assert (tmp_path / "o.mp4").read_bytes() == b"video"
+    assert (tmp_path / "n.txt").read_bytes() == b"text"
     assert joined == [ray_cluster.JOIN_TIMEOUT_S, *[ray_cluster.REJOIN_TIMEOUT_S] * 3]
     assert [record.message for record in caplog.records] == ["the first machine is not there yet"]
 
 
-def test_a_fleet_outlives_its_cluster(ray: PretendedRay) -> None:
-    pool = WorkerPool(WorkerConfig(RuntimeConfig()))
+def test_a_pool_outlives_its_cluster(ray: PretendedRay) -> None:
+    pool = WorkerPool(WorkerConfig(SETUP, RuntimeConfig()))
     before = pool.start(2)
     ray.lost = LOST
     for _ in range(2):
@@ -224,8 +224,8 @@ def test_a_fleet_outlives_its_cluster(ray: PretendedRay) -> None:
     pool.stop()
 
 
-def test_those_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> None:
-    pool = WorkerPool(WorkerConfig(RuntimeConfig()))
+def test_workers_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> None:
+    pool = WorkerPool(WorkerConfig(SETUP, RuntimeConfig()))
     before = pool.start(2)
     for name in before:
         ray.actors[name].heartbeat = actor_named(name, LOST).heartbeat
@@ -242,19 +242,19 @@ def test_those_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> 
     assert ray.actors[ready] in ray.ended
 
 
-def test_a_fleet_that_cannot_start_as_a_whole_leaves_nothing(ray: PretendedRay) -> None:
+def test_a_pool_that_cannot_start_leaves_no_worker(ray: PretendedRay) -> None:
     ray.answers = [None, ValueError("first line\nthere is no package av")]
     with pytest.raises(FantasyPortraitError, match="^a worker could not start: there is no package av$"):
-        WorkerPool(WorkerConfig(RuntimeConfig())).start(2)
+        WorkerPool(WorkerConfig(SETUP, RuntimeConfig())).start(2)
     assert sorted(map(str, ray.ended)) == sorted(map(str, ray.actors.values()))
 
 
-def test_workers_without_a_card_stay_off_the_cards(ray: PretendedRay) -> None:
+def test_workers_without_a_gpu_use_no_gpu(ray: PretendedRay) -> None:
     ray.resources = {"CPU": 8.0, "GPU": 2.0}
-    WorkerPool(WorkerConfig(RuntimeConfig(profile="stream"), gpus=0)).start(1)
-    WorkerPool(WorkerConfig(RuntimeConfig(device="cpu"), gpus=0)).start(1)
-    WorkerPool(WorkerConfig(RuntimeConfig(profile="stream"))).start()
-    made = [(options["num_gpus"], arguments[0]) for options, arguments in ray.made]
+    WorkerPool(WorkerConfig(SETUP, RuntimeConfig(profile="stream"), gpus=0)).start(1)
+    WorkerPool(WorkerConfig(SETUP, RuntimeConfig(device="cpu"), gpus=0)).start(1)
+    WorkerPool(WorkerConfig(SETUP, RuntimeConfig(profile="stream"))).start()
+    made = [(options["num_gpus"], arguments[1]) for options, arguments in ray.made]
     assert made == [
         (0, RuntimeConfig(device="cpu", profile="stream")),
         (0, RuntimeConfig(device="cpu")),
@@ -262,12 +262,12 @@ def test_workers_without_a_card_stay_off_the_cards(ray: PretendedRay) -> None:
         (1, RuntimeConfig(profile="stream")),
     ]
     with pytest.raises(RequestError, match="--gpus-per-worker 0 .* --device is mps"):
-        WorkerConfig(RuntimeConfig(device="mps"), gpus=0)
+        WorkerConfig(SETUP, RuntimeConfig(device="mps"), gpus=0)
 
 
-def test_a_worker_computes_on_its_share_of_the_cores(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_uses_its_share_of_the_cores(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
     def threads(count: int) -> str | None:
-        WorkerPool(WorkerConfig(RuntimeConfig())).start(count)
+        WorkerPool(WorkerConfig(SETUP, RuntimeConfig())).start(count)
         environment = ray.made[-1][0].get("runtime_env", {"env_vars": {}})
         return environment["env_vars"].get("OMP_NUM_THREADS")
 
@@ -287,7 +287,7 @@ def test_a_worker_computes_on_its_share_of_the_cores(ray: PretendedRay, monkeypa
         ([], 1, False, 1),
     ],
 )
-def test_the_machine_with_the_least_to_give_decides(
+def test_the_machine_with_the_fewest_cores_a_worker_decides(
     machines: list[dict[str, float]], workers: int, on_gpus: bool, share: int
 ) -> None:
     assert threads_per_worker(machines, workers, on_gpus) == share

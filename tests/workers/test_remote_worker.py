@@ -1,4 +1,4 @@
-"""The two halves of a far worker beside one another, without a wire: what is sent, lost, refused and left behind."""
+"""A remote worker and its actor in one process, without Ray: what is sent, lost, refused and left behind."""
 
 import errno
 import os
@@ -6,29 +6,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import FantasyPortraitError, OutputError, RequestError, WeightsError
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError, WeightsError
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.events import Event
 from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.animate_job import FUNCTION, SETUP, animate_job
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.workers import file_transfer, job_queue, remote_worker, worker_actor
-from fantasyportrait.workers.file_transfer import localize_paths, pack
-from fantasyportrait.workers.job_queue import JobQueue, WorkerBusy, WorkerLost
+from fantasyportrait.workers.file_transfer import is_output
+from fantasyportrait.workers.job import Job, JobCall, WorkerSetup
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker, Worker, WorkerBusy, WorkerLost
+from fantasyportrait.workers.path_names import PathNames
 from fantasyportrait.workers.remote_worker import RemoteWorker
-from fantasyportrait.workers.worker_actor import MODELS, RESULT, UnknownJob, WorkerActor, is_result
+from fantasyportrait.workers.worker_actor import UnknownJob, WorkerActor
 from tests.conftest import Inputs
 
 WAIT_S = 60.0
-JOB = "a" * 32
+JOB, INPUT = "a" * 32, "b" * 32
 MKDIR, OPEN = Path.mkdir, Path.open
 
 
@@ -36,7 +40,7 @@ MKDIR, OPEN = Path.mkdir, Path.open
 def actor(tmp_path: Path, models_dir: Path) -> Iterator[WorkerActor]:
     """A worker actor with a folder of its own beneath the test's."""
     (tmp_path / "root").mkdir()
-    made = WorkerActor(RuntimeConfig(), str(models_dir), root=str(tmp_path / "root"))
+    made = WorkerActor(SETUP, RuntimeConfig(), str(models_dir), root=str(tmp_path / "root"))
     yield made
     made.close()
     assert not any((tmp_path / "root").iterdir())
@@ -45,19 +49,19 @@ def actor(tmp_path: Path, models_dir: Path) -> Iterator[WorkerActor]:
 def worker(
     actor: WorkerActor, before: Callable[[str], None] = lambda method: None, stop_timeout_s: float = 300.0
 ) -> tuple[RemoteWorker, list[str]]:
-    """A worker whose wire is a call, after `before`; and a list that says whether it was given up."""
+    """A worker that calls the actor itself, after `before`; and a list that is filled when it is killed."""
     ended: list[str] = []
 
-    def ask(method: str, *arguments: object) -> Any:
+    def call(method: str, *arguments: object) -> Any:
         before(method)
         return getattr(actor, method)(*arguments)
 
-    return RemoteWorker("w", ask, lambda: ended.append("w"), stop_timeout_s), ended
+    return RemoteWorker("w", call, lambda: ended.append("w"), stop_timeout_s), ended
 
 
-def request(inputs: Inputs, **changes: Any) -> AnimationRequest:
+def job(inputs: Inputs, output: Path, **changes: Any) -> Job:
     given = {"duration": 0.12, "max_side": 256, "side_by_side": False, **changes}
-    return AnimationRequest(inputs.photo, (Role(1, BuiltinSource("nod")),), **given)
+    return animate_job(AnimationRequest(inputs.photo, (Role(1, BuiltinSource("nod")),), **given), output)
 
 
 def files(folder: Path) -> list[Path]:
@@ -82,7 +86,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
     clip = inputs.nodding_pair
     cast = tuple(Role(face, ClipSource(clip, end_s=0.2, person=face)) for face in (1, 2))
     wanted = AnimationRequest(inputs.pair, cast, duration=0.12, max_side=320, sound=f"file:{inputs.sound}")
-    last = list(far.events(wanted, tmp_path / "far.mp4", CancelToken()))[-1]
+    last = list(far.events(animate_job(wanted, tmp_path / "far.mp4"), CancelToken()))[-1]
     assert isinstance(last, events.Done), last
     near = Animator().animate(wanted, tmp_path / "near.mp4")
     assert (tmp_path / "far.mp4").read_bytes() == near.video.read_bytes()
@@ -93,7 +97,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
 
 
 @pytest.mark.parametrize("at", ["heartbeat", "acquire", "write_input", "start", "poll", "read"])
-def test_a_loss_leaves_nothing_here_and_only_who_has_the_job_is_given_up(
+def test_a_loss_leaves_no_file_and_kills_only_a_worker_with_the_job(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, at: str
 ) -> None:
     asked: list[str] = []
@@ -106,25 +110,25 @@ def test_a_loss_leaves_nothing_here_and_only_who_has_the_job_is_given_up(
     far, ended = worker(actor, before)
     (tmp_path / "out").mkdir()
     with pytest.raises(WorkerLost, match="ended") as loss:
-        list(far.events(request(inputs), tmp_path / "out" / "o.mp4", CancelToken()))
+        list(far.events(job(inputs, tmp_path / "out" / "o.mp4"), CancelToken()))
     started = at not in ("heartbeat", "acquire")
     assert (
         loss.value.started == started and ended == ["w"] * started and asked[-1] == at and not files(tmp_path / "out")
     )
 
 
-def test_a_worker_lost_after_the_end_is_given_up(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_worker_lost_after_done_is_killed(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     def before(method: str) -> None:
         if method == "release":
             raise WorkerLost("its process or machine ended")
 
     far, ended = worker(actor, before)
-    happened = list(JobQueue([far]).events(request(inputs), tmp_path / "o.mp4"))
+    happened = list(JobQueue([far]).events(job(inputs, tmp_path / "o.mp4")))
     assert isinstance(happened[-1], events.Done) and happened.count(events.Stage("render")) == 1
     assert ended == ["w"] and (tmp_path / "o.mp4").is_file()
 
 
-def test_work_that_does_not_stop_is_given_up_in_bounded_time(
+def test_a_worker_that_does_not_stop_is_killed(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = CancelToken()
@@ -139,12 +143,12 @@ def test_work_that_does_not_stop_is_given_up_in_bounded_time(
     token.cancel()
     monkeypatch.setattr(token, "check", lambda: None)  # cancelled just after the files were sent
     with pytest.raises(WorkerLost, match="does not stop"):
-        list(far.events(request(inputs), tmp_path / "o.mp4", token))
+        list(far.events(job(inputs, tmp_path / "o.mp4"), token))
     assert ended == ["w"] and not go.cancelled
     go.cancel()
 
 
-def test_a_bug_there_is_raised_here(
+def test_a_bug_on_the_worker_is_raised_here(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -153,20 +157,19 @@ def test_a_bug_there_is_raised_here(
     monkeypatch.setattr(Animator, "events", broken)
     far, ended = worker(actor)
     with pytest.raises(RuntimeError, match="ZeroDivisionError: inside"):
-        list(far.events(request(inputs), tmp_path / "o.mp4", CancelToken()))
+        list(far.events(job(inputs, tmp_path / "o.mp4"), CancelToken()))
     assert not ended and not files(tmp_path / "root")
 
 
 def test_outputs_are_refused_before_anything_is_sent(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     asked: list[str] = []
     far, _ = worker(actor, asked.append)
-    for output, error in ((tmp_path / "no" / "o.mp4", OutputError), (tmp_path / "o.exe", RequestError)):
-        with pytest.raises(error):
-            list(far.events(request(inputs), output, CancelToken()))
-    assert set(asked) == {"heartbeat", "acquire", "release"}
+    with pytest.raises(OutputError, match="does not exist"):
+        list(far.events(job(inputs, tmp_path / "no" / "o.mp4"), CancelToken()))
+    assert asked == ["heartbeat", "acquire", "release"]
 
 
-def test_two_who_share_a_worker_work_one_after_the_other(
+def test_two_queues_share_a_worker_one_job_at_a_time(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (job_queue, remote_worker):
@@ -184,15 +187,15 @@ def test_two_who_share_a_worker_work_one_after_the_other(
 
     def three_jobs(_: int) -> list[str]:
         queue = JobQueue([worker(actor)[0]])
-        return [str(list(queue.events(request(inputs), tmp_path / "o.mp4"))[-1]) for _ in range(3)]
+        return [str(list(queue.events(job(inputs, tmp_path / "o.mp4")))[-1]) for _ in range(3)]
 
     with ThreadPoolExecutor(2) as pool:
         ends = [end for told in pool.map(three_jobs, range(2)) for end in told]
     assert len(ends) == 6 and all(end.startswith("Failed(") and "the end" in end for end in ends)
 
 
-def test_who_was_refused_may_come_before_who_had_the_worker(actor: WorkerActor) -> None:
-    """Whoever has a long line asks again at once after each job."""
+def test_a_refused_client_acquires_before_the_last_one(actor: WorkerActor) -> None:
+    """A client with many jobs acquires again at once after each of them."""
     for _ in range(2):
         actor.acquire(JOB)
         assert actor.release(JOB)
@@ -205,12 +208,12 @@ def test_who_was_refused_may_come_before_who_had_the_worker(actor: WorkerActor) 
     actor.acquire("b" * 32)
 
 
-def test_a_busy_worker_is_sent_nothing(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_busy_worker_gets_no_files(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     asked: list[str] = []
     far, ended = worker(actor, asked.append)
     actor.acquire(JOB)
     with pytest.raises(WorkerBusy):
-        list(far.events(request(inputs), tmp_path / "o.mp4", CancelToken()))
+        list(far.events(job(inputs, tmp_path / "o.mp4"), CancelToken()))
     assert asked == ["heartbeat", "acquire"] and not ended
 
 
@@ -229,11 +232,11 @@ def test_a_worker_whose_disk_fails_says_so(
 
     far, ended = worker(actor, before)
     with pytest.raises(OutputError, match="a worker's disk fails .No space left on device.: free some space there"):
-        list(far.events(request(inputs), tmp_path / "o.mp4", CancelToken()))
+        list(far.events(job(inputs, tmp_path / "o.mp4"), CancelToken()))
     assert not ended and not files(tmp_path / "root")
 
 
-def test_a_disk_that_fails_ends_no_tending(
+def test_jobs_time_out_also_where_the_disk_fails(
     inputs: Inputs, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tended: list[object] = []
@@ -243,7 +246,7 @@ def test_a_disk_that_fails_ends_no_tending(
         raise OSError("the disk fails")
 
     monkeypatch.setattr(os, "utime", fails)
-    actor = WorkerActor(RuntimeConfig(), str(models_dir), root=str(tmp_path), job_timeout_s=0.05)
+    actor = WorkerActor(SETUP, RuntimeConfig(), str(models_dir), root=str(tmp_path), job_timeout_s=0.05)
     wait_for(lambda: bool(tended))
     actor.acquire(JOB)
     actor.write_input(JOB, "b" * 32, b"x")
@@ -251,60 +254,120 @@ def test_a_disk_that_fails_ends_no_tending(
     actor.close()
 
 
-def test_a_job_that_nobody_asks_about_is_stopped(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
+def test_a_job_that_is_not_polled_stops(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
     """And the folder of a worker that was killed is removed by another one."""
-    left = tmp_path / f"{worker_actor.PREFIX}left"
+    root = tmp_path / "root"
+    left, fresh = root / f"{worker_actor.PREFIX}left", root / f"{worker_actor.PREFIX}fresh"
     (left / JOB).mkdir(parents=True)
     os.utime(left, (0, 0))
-    fresh = tmp_path / f"{worker_actor.PREFIX}fresh"
     fresh.mkdir()
-    actor = WorkerActor(RuntimeConfig(), str(models_dir), root=str(tmp_path), job_timeout_s=0.4, folder_timeout_s=60)
+    actor = WorkerActor(SETUP, RuntimeConfig(), str(models_dir), root=str(root), job_timeout_s=0.4, folder_timeout_s=60)
     far, ended = worker(actor)
-    event_stream = far.events(request(inputs, duration=600), tmp_path / "o.mp4", CancelToken())
+    event_stream = far.events(job(inputs, tmp_path / "o.mp4", duration=600), CancelToken())
     assert next(event_stream) == events.Stage("portrait")
-    wait_for(lambda: not files(tmp_path) and not left.exists())
-    with pytest.raises(FantasyPortraitError, match="nobody had listened"):
+    wait_for(lambda: not files(root) and not left.exists())
+    with pytest.raises(FantasyPortraitError, match="its events were not polled"):
         list(event_stream)
-    assert not ended and fresh.is_dir()
+    assert not ended and fresh.is_dir() and not (tmp_path / "o.mp4").exists()
     actor.close()
 
 
-def test_names_from_the_wire_lead_nowhere_else(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no name of a job"):
+def test_wire_names_lead_to_no_other_folder(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not a job id"):
         actor.acquire("../up")
     actor.acquire(JOB)
-    for name in ("../b", "b" * 32 + "/c", "/etc/hostname"):
-        with pytest.raises(ValueError, match="no name of an input"):
+    for name in ("../b", f"{INPUT}/c", "/etc/hostname"):
+        with pytest.raises(ValueError, match="not a name of an input"):
             actor.write_input(JOB, name, b"x")
-    actor.write_input(JOB, "b" * 32, b"x")
-    for suffix in ("/../../x", ".mp4/x", ".M"):
-        with pytest.raises(ValueError, match="no suffix"):
-            actor.start(JOB, request(inputs).to_json(), suffix)
-    with pytest.raises(ValueError, match="not received"):
-        actor.start(JOB, request(inputs).to_json(), ".mp4")
-    with pytest.raises(ValueError, match="no name of a result"):
-        actor.read(JOB, "../in/" + "b" * 32, 0)
-    for ask in (lambda: actor.poll("c" * 32, 0), lambda: actor.write_input("../up", "b" * 32, b"x")):
+    actor.write_input(JOB, INPUT, b"x")
+    for name in ("../o.mp4", "/o.mp4", "o.mp4/x", "..", ""):
+        with pytest.raises(ValueError, match="not names of output"):
+            actor.start(JOB, FUNCTION, "", {"p.png": INPUT}, {name: "/o.mp4"})
+    for name in ("../b", "/etc/hostname"):
+        with pytest.raises(ValueError, match="not names of input"):
+            actor.start(JOB, FUNCTION, "", {"p.png": name}, {"o.mp4": "/o.mp4"})
+    actor.start(JOB, FUNCTION, "", {"p.png": INPUT}, {"o.mp4": "/o.mp4"})
+    with pytest.raises(ValueError, match="not a name of an output"):
+        actor.read(JOB, f"../in/{INPUT}", 0)
+    for ask in (lambda: actor.poll("c" * 32), lambda: actor.write_input("../up", INPUT, b"x")):
         with pytest.raises(UnknownJob):
             ask()
-    payload = pack(request(inputs), tmp_path / "o.mp4")
-    for name in ("../o.mp4", "result.sh", "result/frame_1.png", "/result.mp4", "result.request.json"):
-        with pytest.raises(ValueError, match="not asked for"):
-            file_transfer.fetch(payload, [name], lambda name, offset: b"", CancelToken())
-    assert is_result("result/frame_000001.png") and not is_result("result/../frame_1.png")
+    outputs = job(inputs, tmp_path / "o.mp4").outputs
+    for name in ("../o.mp4", "result.sh", "result/frame_1.png", "/result.mp4", "result.mp4/../x", "result.mp4/"):
+        with pytest.raises(ValueError, match="not one of result.mp4"):
+            file_transfer.fetch(tmp_path, [name], outputs, lambda name, offset: b"", CancelToken())
+    assert is_output("result/frame_000001.png", ["result"]) and not is_output("result/a/b.png", ["result"])
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_messages_speak_of_this_machines_files(inputs: Inputs, tmp_path: Path) -> None:
-    payload = pack(request(inputs), tmp_path / "o.mp4")
-    (name,) = payload.files
-    remote_names = {name: f"/tmp/w/{name}", RESULT: "/tmp/w/out/result.mp4", MODELS: "/srv/all/models"}
-    said = f"/tmp/w/{name} and {name}; /tmp/w/out/result.mp4; /srv/all/models/wan is missing"
-    here = f"{inputs.photo} and one.png; {tmp_path / 'o.mp4'}; models/wan is missing"
-    assert localize_paths(said, remote_names, payload) == here
+def test_messages_use_the_paths_of_the_client() -> None:
+    names = PathNames(
+        {
+            "/srv/in/1.png": "/srv/models/me.png",
+            "1.png": "me.png",
+            "/srv/out/result.mp4": "o.mp4",
+            "/srv/out/result.mp4.side-by-side.mp4": "long~1f.side-by-side.mp4",
+            "/srv/models": "models",
+        }
+    )
+    said = "/srv/in/1.png and 1.png; /srv/out/result.mp4; /srv/models/wan is missing"
+    here = "/srv/models/me.png and me.png; o.mp4; models/wan is missing"
+    out, side = Path("/srv/out/result.mp4"), Path("/srv/out/result.mp4.side-by-side.mp4")
+    done = names.event(events.Done(events.Result(out, side, Path("/other"), (said,), 1, 0.04)))
+    assert done.result == events.Result(
+        Path("o.mp4"), Path("long~1f.side-by-side.mp4"), Path("/other"), (here,), 1, 0.04
+    )
+    error = WeightsError(said)
+    error.messages = (said,)
+    failed = names.event(events.Failed(error))
+    assert (str(failed.error), failed.error.messages, type(failed.error)) == (here, (here,), WeightsError)
 
 
-def test_a_short_name_of_the_models_folder_garbles_no_message(
+def count_letters(state: object, call: JobCall) -> Iterator[Event]:
+    """A job function: writes how many letters its input has, or raises for the argument "fail"."""
+    (path,) = call.inputs.values()
+    if call.arguments == "fail":
+        raise MediaError(f"{path} has no letters")
+    if call.arguments == "cancel":
+        call.cancel.cancel()
+        call.cancel.check()
+    yield events.Stage("finish")
+    call.output.write_text(f"{state}: {len(path.read_text(encoding='utf-8'))}", encoding="utf-8")
+    if call.arguments != "no end":
+        yield events.Done(events.Result(call.output, None, call.output, (str(path),), 1, 0.0))
+
+
+@contextmanager
+def letters_setup(*_: object) -> Iterator[WorkerSetup]:
+    yield WorkerSetup("letters")
+
+
+def test_any_named_function_is_a_job(tmp_path: Path) -> None:
+    text, place = tmp_path / "text.txt", tmp_path / "place"
+    text.write_text("abc", encoding="utf-8")
+    place.mkdir()
+    actor = WorkerActor(f"{__name__}:letters_setup", RuntimeConfig(), root=str(tmp_path))
+
+    def run(worker: Worker, arguments: str) -> Event:
+        function, outputs = f"{__name__}:count_letters", {"count.txt": place / "n.txt"}
+        letters = Job(function, arguments, (text,), outputs, lambda: nullcontext(place))
+        return list(JobQueue([worker]).events(letters))[-1]
+
+    for each in (LocalWorker("letters"), worker(actor)[0]):
+        done = run(each, "")
+        assert isinstance(done, events.Done), done
+        assert (done.result.video, done.result.messages) == (place / "n.txt", (str(text),))
+        assert (place / "n.txt").read_text(encoding="utf-8") == "letters: 3"
+        (place / "n.txt").unlink()
+        failed = run(each, "fail")
+        assert isinstance(failed, events.Failed) and str(failed.error) == f"{text} has no letters"
+        assert run(each, "cancel") == events.Cancelled()
+        with pytest.raises(RuntimeError, match="stopped without an end|without Done"):
+            run(each, "no end")
+    actor.close()
+
+
+def test_a_short_models_folder_name_changes_no_other_word(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weights").mkdir()
@@ -315,24 +378,25 @@ def test_a_short_name_of_the_models_folder_garbles_no_message(
         yield events.Failed(WeightsError(lacking))
 
     monkeypatch.setattr(Animator, "events", event_stream)
-    actor = WorkerActor(RuntimeConfig(), "weights", root=str(tmp_path))
-    last = list(worker(actor)[0].events(request(inputs), tmp_path / "o.mp4", CancelToken()))[-1]
+    actor = WorkerActor(SETUP, RuntimeConfig(), "weights", root=str(tmp_path))
+    last = list(JobQueue([worker(actor)[0]]).events(job(inputs, tmp_path / "o.mp4")))[-1]
     actor.close()
     assert isinstance(last, events.Failed)
     assert str(last.error) == "models/net.onnx is missing: run  fantasyportrait weights fetch (on the worker w)"
 
 
-@pytest.mark.parametrize("title", ["..", ".", "", "/etc/x", "../x", "a/b", "a\\b", "c:x", "a\0b", None])
-def test_a_name_that_leads_elsewhere_is_not_used(tmp_path: Path, title: str | None) -> None:
+@pytest.mark.parametrize("original", ["/in/..", ".", "", "/in/a\\b", "/in/c:x", "/in/a\0b"])
+def test_an_original_name_that_is_not_plain_is_not_used(tmp_path: Path, original: str) -> None:
     path = tmp_path / "in" / f"{'a' * 32}.png"
     path.parent.mkdir()
     path.touch()
-    assert worker_actor._named_input(path, title) == path and path.exists()
+    assert worker_actor._named_input(path, original) == path and path.exists()
 
 
-def test_a_file_has_its_own_name_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("original", ["/etc/me & you.png", "../me & you.png", "C:/a/me & you.png"])
+def test_an_input_has_its_original_name_on_the_worker(tmp_path: Path, original: str) -> None:
     path = tmp_path / "in" / f"{'a' * 32}.png"
     path.parent.mkdir()
     path.touch()
-    titled = worker_actor._named_input(path, "me & you.png")
+    titled = worker_actor._named_input(path, original)
     assert titled.name == "me & you.png" and titled.is_relative_to(tmp_path) and titled.exists()

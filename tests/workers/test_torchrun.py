@@ -1,4 +1,4 @@
-"""Processes of torchrun from the outside: who hears which signal, and how a follower says what went wrong."""
+"""Processes of torchrun from the outside: which process handles which signal, and the error of a rank."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.engines.wan_rank import run_wan_rank
 from fantasyportrait.pipelines import rank_loop
 from fantasyportrait.runtime import process_group as process_group_module
 from fantasyportrait.runtime.process_group import ProcessGroup
@@ -18,15 +19,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 
 
 class Still(ProcessGroup):
-    """One of two processes whose other one needs nothing."""
+    """One of two processes; the other one does not exist."""
 
     def close(self) -> None:
-        """There is nobody to tell."""
+        """There is no other process to reach."""
 
 
 @pytest.fixture
 def join(monkeypatch: pytest.MonkeyPatch) -> RuntimeConfig:
-    """The runtime config of a process that leads; `run_rank` makes it another."""
+    """The runtime config of rank 0."""
     monkeypatch.setattr(process_group_module, "init_process_group", lambda *_: Still(0, 2, torch.device("cpu")))
     return RuntimeConfig(device="cpu", parallel="cfg")
 
@@ -35,16 +36,20 @@ def handlers() -> list[object]:
     return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+def no_rank(*_: object) -> None:
+    pytest.fail("rank 0 runs no loop of the other ranks")
+
+
 def test_a_process_alone_is_interrupted_by_sigterm() -> None:
     before = handlers()
     with pytest.raises(KeyboardInterrupt):
-        run_distributed(RuntimeConfig(), lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        run_distributed(RuntimeConfig(), lambda _: os.kill(os.getpid(), signal.SIGTERM), no_rank)
     assert handlers() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_leads_a_team_is_stopped_once(join: RuntimeConfig, number: signal.Signals) -> None:
-    """Torchrun sends each signal on to those who have had it: the second one must not break into the ending."""
+def test_rank_0_is_interrupted_once(join: RuntimeConfig, number: signal.Signals) -> None:
+    """Torchrun sends each signal on to processes that have had it: the second one must not interrupt the clean-up."""
     before, ended = handlers(), []
 
     def main(process_group: ProcessGroup | None) -> None:
@@ -56,14 +61,14 @@ def test_who_leads_a_team_is_stopped_once(join: RuntimeConfig, number: signal.Si
             ended.append(process_group)
 
     with pytest.raises(KeyboardInterrupt):
-        run_distributed(join, main)
+        run_distributed(join, main, no_rank)
     assert len(ended) == 1 and handlers() == before
 
 
-def test_a_follower_says_that_its_memory_ran_out(
+def test_a_rank_reports_that_its_memory_ran_out(
     join: RuntimeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And does not hear Ctrl-C, which the first process hears for all."""
+    """And ignores Ctrl-C, which rank 0 handles for all."""
 
     def run_rank(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -72,5 +77,5 @@ def test_a_follower_says_that_its_memory_ran_out(
     monkeypatch.setattr(process_group_module, "init_process_group", lambda *_: Still(1, 2, torch.device("cpu")))
     monkeypatch.setattr(rank_loop, "run_rank", run_rank)
     with pytest.raises(RequestError, match="the memory of cpu ran out: start all of them again with a profile"):
-        run_distributed(join, lambda _: pytest.fail("it follows"))
+        run_distributed(join, lambda _: pytest.fail("it is rank 1"), run_wan_rank)
     assert capsys.readouterr().err == "process 1 of 2: "

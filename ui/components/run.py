@@ -14,6 +14,7 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.service.animate_job import animate_job
 from fantasyportrait.weights.store import models_dir
 from ui import form, html_snippets, strings
 from ui.card_state import SessionPhoto
@@ -171,7 +172,7 @@ class AnimateHandlers:
                 with self.sessions.analysis_lock(token):
                     check_tracked_length(self.sessions.animator.inputs, request, longest_s, token)
         output = self.sessions.new_result(session)
-        event_stream = self.sessions.queue.events(request, output, token)
+        event_stream = self.sessions.queue.events(animate_job(request, output), token)
         said: list[str] = []
         done = disconnected = False
         try:

@@ -24,9 +24,11 @@ from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.events import Event
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
+from fantasyportrait.service.animate_job import SETUP, animate_job
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import JobQueue
-from fantasyportrait.workers.ray_cluster import AUTH_ENV, ask, join, leave, remote_workers
+from fantasyportrait.workers.ray_cluster import AUTH_ENV, call, join, leave, remote_workers
 from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool
 from fantasyportrait.workers.remote_worker import RemoteWorker
 from tests.conftest import Inputs
@@ -51,16 +53,16 @@ class Cluster:
         return [path for path in self.root.glob("*/*/*/*") if path.is_file()]
 
 
-class Noted:
-    """A worker, and a list of what it was given."""
+class Recorded:
+    """A worker that records where each output is made."""
 
     def __init__(self, worker: RemoteWorker, placed: dict[str, str]) -> None:
         self.name, self._worker, self._placed = worker.name, worker, placed
 
-    def events(self, request: AnimationRequest, output: Path, cancel: CancelToken) -> Generator[Event, None, None]:
-        """The worker's own."""
-        self._placed[output.name] = self.name
-        return self._worker.events(request, output, cancel)
+    def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
+        """Those of the worker."""
+        self._placed[next(iter(job.outputs.values())).name] = self.name
+        return self._worker.events(job, cancel)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +75,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
     join(None, cpus=2)
     assert os.environ[AUTH_ENV] == "token", "a cluster on this machine is closed to its other users"
     placed: dict[str, str] = {}
-    pool = WorkerPool(WorkerConfig(CPU, models=str(models_dir), cache=str(cache), root=str(root)))
+    pool = WorkerPool(WorkerConfig(SETUP, CPU, models=str(models_dir), cache=str(cache), root=str(root)))
     try:
         pool.start(2)
-        queue = JobQueue(refresh=lambda: [Noted(worker, placed) for worker in remote_workers()])
+        queue = JobQueue(refresh=lambda: [Recorded(worker, placed) for worker in remote_workers()])
         yield Cluster(pool, queue, placed, root)
     finally:
         pool.stop()
@@ -103,11 +105,13 @@ def frames(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_remote_result_equals_the_local_one(
+    cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path
+) -> None:
     """Frames, messages, and a saved request that names this machine's files; nothing stays on the worker."""
     request = wan(inputs, tiny_model, sound=f"file:{inputs.sound}", side_by_side=True)
     near = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU).animate(request, tmp_path / "near")
-    far = list(cluster.queue.events(request, tmp_path / "far"))
+    far = list(cluster.queue.events(animate_job(request, tmp_path / "far")))
     assert isinstance(far[-1], events.Done), far[-1]
     result = far[-1].result
     # A worker has other threads than this process, which add up in another order.
@@ -127,7 +131,7 @@ def test_a_far_result_is_the_near_one(cluster: Cluster, inputs: Inputs, tiny_mod
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_errors_name_the_files_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     broken, gone, model = tmp_path / "broken.mp4", tmp_path / "gone.mp4", tmp_path / "no-model"
     broken.write_bytes(b"no clip at all")
     said = {}
@@ -138,7 +142,7 @@ def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: 
         "model": {"engine": "wan", "sampling": Sampling(model=model.as_posix())},
     }.items():
         request = AnimationRequest(**{**vars(preview(inputs)), **changes})
-        last = list(cluster.queue.events(request, tmp_path / f"{name}.out.mp4"))[-1]
+        last = list(cluster.queue.events(animate_job(request, tmp_path / f"{name}.out.mp4")))[-1]
         assert isinstance(last, events.Failed)
         said[name] = last.error
     assert isinstance(said["broken"], MediaError) and str(broken) in str(said["broken"])
@@ -148,10 +152,10 @@ def test_errors_are_said_in_the_names_of_this_machine(cluster: Cluster, inputs: 
     assert not cluster.kept() and sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4"]
 
 
-def test_cancelling_and_leaving_cross_the_wire(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_cancel_and_close_stop_the_remote_job(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     for leaves in (False, True):
         token = CancelToken()
-        event_stream = cluster.queue.events(preview(inputs, duration=600), tmp_path / "out.mp4", token)
+        event_stream = cluster.queue.events(animate_job(preview(inputs, duration=600), tmp_path / "out.mp4"), token)
         assert any(isinstance(event, events.PreviewImage) for event in event_stream)
         if leaves:
             event_stream.close()
@@ -171,12 +175,12 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_
     def job(number: int) -> list[Event]:
         request = wan(inputs, tiny_model) if number % 5 == 0 else preview(inputs)
         told = []
-        for event in cluster.queue.events(request, tmp_path / f"{number}.mp4"):
+        for event in cluster.queue.events(animate_job(request, tmp_path / f"{number}.mp4")):
             told.append(event)
             # The worker of the third Wan job ends while that one runs.
             if number == 10 and isinstance(event, events.Stage) and event.name == "model" and kill.acquire(False):
                 killed.append(cluster.placed["10.mp4"])
-                os.kill(ask(ray.get_actor(killed[0]), "heartbeat"), signal.SIGKILL)
+                os.kill(call(ray.get_actor(killed[0]), "heartbeat"), signal.SIGKILL)
             if isinstance(event, events.Done):
                 published[event.result.video] += 1
         return told
@@ -196,6 +200,6 @@ def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_
     assert workers_there() == before - set(killed)
     gone, new = cluster.pool.replace_dead()
     assert (gone, len(new)) == (tuple(killed), 1) and cluster.pool.replace_dead() == ((), ())
-    assert isinstance(list(cluster.queue.events(preview(inputs), tmp_path / "later.mp4"))[-1], events.Done)
+    assert isinstance(list(cluster.queue.events(animate_job(preview(inputs), tmp_path / "later.mp4")))[-1], events.Done)
     assert workers_there() == before - set(killed) | set(new)
     assert len({path.parents[2] for path in cluster.kept()}) <= 1, "only what the killed one could not remove"
