@@ -76,6 +76,8 @@ def test_options_are_complete(owner: type, option: Option) -> None:
     if option.slider and option.limits:
         assert option.limits[0] <= low and high <= option.limits[1] and low <= option.default <= high
     assert option.default is not None or option.default_text
+    # These have a check of their own in `__post_init__`.
+    assert option.limits or option.kind not in (int, float) or option.name in ("face", "vram_gib", "ram_gib")
 
 
 @pytest.mark.parametrize(("owner", "option"), OPTIONS)
