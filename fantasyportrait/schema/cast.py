@@ -124,7 +124,7 @@ class Role:
         "role", flag="", metavar="SOURCE", default_text="required",
     )] = Converted(as_source)
     strength: Annotated[float, Option(
-        "How far the face moves: 0 (not at all) to 2 (twice as far as its driver)",
+        "How strongly the face follows its driver",
         "role", limits=(0, 2), slider=(0, 2, 0.05),
     )] = 1.0
     regions: Regions = Regions()
