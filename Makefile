@@ -1,6 +1,6 @@
 # A few commands over ordinary ones: the README shows them for machines without make.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test app lint lock fuzz models
+.PHONY: help demo check test app lint docs lock fuzz models
 
 # Any python from 3.10 to 3.13;  make demo PYTHON=python3.12  picks one.
 PYTHON ?=
@@ -23,6 +23,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
+	@echo "make docs   write docs/reference.md from the options"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -62,6 +63,9 @@ lock: | $(PY)
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
+
+docs: | $(PY)
+	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null

@@ -58,7 +58,7 @@ class InputReader:
         unreadable photo and `FaceError` where no face is large enough, with the `messages` of the photo.
         """
         given = as_portrait(portrait, "portrait")
-        check_choice("detector", detector, DETECTORS)
+        check_choice("detector", detector, tuple(DETECTORS))
         original = self.decoder.photo(given) if isinstance(given, Path) else given
         messages = list(original.messages)
         if detector == "insightface":

@@ -298,9 +298,7 @@ def test_late_span_is_refused_before_decoding(
 ) -> None:
     clip = write_clip(tmp_path / "long.mp4", [paste(empty_room(), heads[0], Placement(160, 120))] * 50)
     decoder = LocalDecoder(replace(PRIVATE, clip_length_s=1.0))
-    (track,) = track_clip(
-        clip, end_s=1.0, models=FaceModels(models_dir), decoder=decoder
-    )  # though more frames are analysed
+    (track,) = track_clip(clip, end_s=1.0, models=FaceModels(models_dir), decoder=decoder)
     assert len(track) == 25
     monkeypatch.delattr(LocalDecoder, "native_frames")
     for start_s, end_s in ((0.0, None), (1.5, 1.6)):
