@@ -20,13 +20,13 @@ from fantasyportrait.faces.orientation import Rotation
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.media.input_digests import check_input_file
 from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
-from fantasyportrait.service.digests import check_input_file
 
 
 class InputReader:

@@ -23,6 +23,7 @@ from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
+from fantasyportrait.media.input_digests import add_input_digests, check_input_file
 from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
@@ -32,7 +33,6 @@ from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, 
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
-from fantasyportrait.service.digests import add_input_digests, check_input_file
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
