@@ -15,7 +15,7 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
-from fantasyportrait.engines.wan_model import motion_nets, prepare_model, sampled_frames
+from fantasyportrait.engines.wan_model import MotionNetLoader, prepare_model, sampled_frames
 from fantasyportrait.engines.wan_motion import _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
@@ -366,9 +366,9 @@ def test_a_built_in_motion_is_measured_from_rest(
 
 
 def test_smoothing_is_the_meshs(job: Job, tiny_model: Path) -> None:
-    model = prepare_model(tiny_model.as_posix())
+    loader = MotionNetLoader(prepare_model(tiny_model.as_posix()))
     keys = [
-        motion_nets(model, job(alignment=alignment, smoothing=smoothing)).key
+        loader.motion_nets(job(alignment=alignment, smoothing=smoothing)).key
         for alignment in ("mesh", "original")
         for smoothing in (0.0, 1.0)
     ]
