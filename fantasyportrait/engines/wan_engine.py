@@ -165,12 +165,12 @@ class WanEngine:
             nets.motion_nets(scene.request), self._cache, self._face_models, self._decoder, self._cache_expiry_s
         )
         driven = builder.driven_faces(scene, frames, progress.update, cancel)
-        if sampling.region == "segment" and self._segmenter is None:
+        if sampling.face_mask == "segment" and self._segmenter is None:
             self._segmenter = segmenter(self._models_dir)
         return VideoJob(
             pixels=scene.pixels,
             faces=driven,
-            face_map=build_face_map(scene.pixels, driven, sampling.region, self._segmenter),
+            face_map=build_face_map(scene.pixels, driven, sampling.face_mask, self._segmenter),
             frames=frames,
             sampling=replace(plan.job.sampling, batch_passes=plan.estimate.batch_passes),
             lora=lora_file(sampling, self._models_dir),

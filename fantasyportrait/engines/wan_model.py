@@ -50,7 +50,7 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
         check_installed("onnxruntime", extra="wan", purpose="alignment as in the original")
     if lora_file(sampling, models_dir) is not None:
         check_installed("peft", extra="wan", purpose=f"the LoRA {sampling.lora}")
-    if sampling.region == "segment":
+    if sampling.face_mask == "segment":
         _sam_folder(models_dir)
 
 
@@ -128,7 +128,7 @@ def _sam_folder(models_dir: Path | None) -> Path:
     folder = (models_dir or usual_models_dir()) / SAM_FOLDER
     if not (folder / "config.json").is_file():
         command = fetch_command("sam", models_dir)
-        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose region box or head")
+        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose the face mask box or head")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What drives each face of a scene in the diffusion engine: motion codes on the scene's frames, and face regions."""
+"""The motion code of each face on the frames of a scene, and the face map, for the diffusion engine."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.extract import encode_frames, encode_portrait
-from fantasyportrait.motion.face_map import box_margins, box_region, face_map, mask_region
+from fantasyportrait.motion.face_map import box_margins, box_mask, face_map, grown_mask
 from fantasyportrait.motion.from_track import neutral_frame
 from fantasyportrait.motion.motion_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
@@ -144,22 +144,22 @@ class MotionBuilder:
 def build_face_map(
     pixels: NDArray[np.uint8],
     driven: Sequence[DrivenFace[MotionCode]],
-    region: str,
+    face_mask: str,
     segmenter: Segmenter | None,
 ) -> NDArray[np.int32]:
     """The face map int32 (H, W): 0 background, i face i; by grown boxes, head masks or Segment Anything's masks."""
-    if region == "box":
+    if face_mask == "box":
         height, width = pixels.shape[:2]
-        return face_map([box_region(d.face.id, d.face.box, d.margins, (width, height)) for d in driven])
+        return face_map([box_mask(d.face.id, d.face.box, d.margins, (width, height)) for d in driven])
     masks: Sequence[NDArray[np.uint8] | NDArray[np.bool_]]
-    if region == "head":
+    if face_mask == "head":
         masks = [each.face.mask for each in driven]
     elif segmenter is None:
-        raise RequestError("region is 'segment', but Segment Anything is not loaded: choose box or head")
+        raise RequestError("face_mask is 'segment', but Segment Anything is not loaded: choose box or head")
     else:
         masks = list(segmenter(pixels, [each.face.box for each in driven]))
     pairs = zip(driven, masks, strict=True)
-    return face_map([mask_region(d.face.id, mask, d.face.box, d.margins) for d, mask in pairs])
+    return face_map([grown_mask(d.face.id, mask, d.face.box, d.margins) for d, mask in pairs])
 
 
 def _padded(rows: NDArray[np.int64], frames: int) -> NDArray[np.int64]:

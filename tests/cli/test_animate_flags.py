@@ -20,14 +20,14 @@ WAN = ("--engine", "wan")
 ALL_OF_WAN = (
     "--model", "wan-480p", "--seed", "7", "--num-inference-steps", "4", "--portrait-guidance-scale", "4.5",
     "--guidance-scale", "2",
-    "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
-    "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
+    "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur",
+    "--face-mask", "head", "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
     "--batch-passes", "--max-window-frames", "81",
 )  # fmt: skip
 SAMPLING = Sampling(
     "wan-480p", seed=7, num_inference_steps=4, portrait_guidance_scale=4.5, guidance_scale=2.0,
     portrait_guidance_start=0.1, portrait_guidance_end=0.6,
-    prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", lora="lightx2v",
+    prompt="two singers", negative_prompt="blur", face_mask="head", alignment="mesh", lora="lightx2v",
     step_cache="first-block", cache_threshold=0.2, batch_passes=True, max_window_frames=81,
 )  # fmt: skip
 
@@ -149,7 +149,7 @@ def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked
     assert command("animate", "--request", path, "--preset", "faithful").code == 0
     after = asked.requests[0].sampling
     assert (after.num_inference_steps, after.lora, after.step_cache, after.guidance_scale) == (30, "none", "none", 1.0)
-    assert (after.seed, after.prompt, after.region, after.max_window_frames) == (7, "two singers", "head", 81)
+    assert (after.seed, after.prompt, after.face_mask, after.max_window_frames) == (7, "two singers", "head", 81)
 
 
 def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
         (("--preset", "balancd"), "did you mean balanced?"),
         (("--lora", "mine"), "lora is 'mine': choose one of none, lightx2v"),
         (("--cache-threshold", "0"), "cache_threshold is 0"),
-        (("--region", "haed"), "did you mean head?"),
+        (("--face-mask", "haed"), "did you mean head?"),
         (("--max-window-frames", "80"), "4 k + 1 frames, for example 81"),
         (("--profile", "moon"), "profile is 'moon'"),
         (("--attention", "moon"), "attention is 'moon'"),

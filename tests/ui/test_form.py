@@ -112,7 +112,7 @@ MODEL = "/srv/models/some-model"
 
 def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
     chosen = engine(
-        prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, region="head", alignment="mesh"
+        prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, face_mask="head", alignment="mesh"
     )
     request = build_request(PHOTO, {1: card()}, options(absolute=AUTOMATIC) | chosen, MODEL)
     assert request.engine == "wan" and request.absolute is None
@@ -123,7 +123,7 @@ def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
         portrait_guidance_start=0.1,
         portrait_guidance_end=0.6,
         prompt="a choir",
-        region="head",
+        face_mask="head",
         alignment="mesh",
     )
 
@@ -149,7 +149,7 @@ def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
         ({"guidance_scale": 0.5}, "guidance_scale"),
         ({"prompt": "x" * 5000}, "prompt is too long"),
         ({"negative_prompt": None}, "negative_prompt"),
-        ({"region": "../mask.png"}, "region"),
+        ({"face_mask": "../mask.png"}, "face_mask"),
         ({"alignment": "other"}, "alignment"),
         ({"portrait_guidance_start": 101}, "portrait_guidance_start is 101"),
         ({"portrait_guidance_end": "all"}, "portrait_guidance_end is 'all'"),
