@@ -37,7 +37,7 @@ Segmenter = Callable[[NDArray[np.uint8], Sequence[NDArray[np.float32]]], NDArray
 
 @dataclass(frozen=True, eq=False)
 class _MotionContext:
-    """What the motions of one scene share: `frames` is how many frames each plays."""
+    """The inputs that all motions of a scene share; `frames` is the number of frames of each."""
 
     scene: Scene
     frames: int
@@ -77,7 +77,7 @@ class MotionBuilder:
     def _driven_face(self, face: MaskedFace, context: _MotionContext) -> DrivenFace[MotionCode]:
         role = context.scene.role(face.id)
         if role is None or role.source is None:
-            # A still face plays its own look in full: strength and regions are those of a driver.
+            # A still face plays the motion code of the photo; strength and regions apply to drivers only.
             return DrivenFace(face, self._portrait_code(face, context), rows=np.zeros(context.frames, np.int64))
         if isinstance(role.source, FreeSource):
             return DrivenFace(face)
@@ -86,7 +86,7 @@ class MotionBuilder:
         return self._clip(face, role, role.source, context)
 
     def _portrait_code(self, face: MaskedFace, context: _MotionContext) -> MotionCode:
-        """How the face looks in the photo, one row."""
+        """The motion code of the face in the photo, one row."""
         return encode_portrait(context.scene.pixels, face, self._nets)
 
     def _clip(
@@ -104,7 +104,7 @@ class MotionBuilder:
             mirror=role.mirror,
             cancel=context.cancel,
         )
-        # A picture's expression is all it has: measured from itself it would be none.
+        # A picture has one frame: relative to itself, its expression would be zero.
         if scene.request.absolute is False and len(code) > 1:
             code = code.relative_to(neutral_frame(track, context.canonical), self._portrait_code(face, context))
         rows = motion_frame_indices(source, len(code), scene)
@@ -147,7 +147,7 @@ def build_face_map(
     face_mask: str,
     segmenter: Segmenter | None,
 ) -> NDArray[np.int32]:
-    """The face map int32 (H, W): 0 background, i face i; by grown boxes, head masks or Segment Anything's masks."""
+    """The face map int32 (H, W): 0 background, i face i; from grown boxes, head masks or Segment Anything."""
     if face_mask == "box":
         height, width = pixels.shape[:2]
         return face_map([box_mask(d.face.id, d.face.box, d.margins, (width, height)) for d in driven])

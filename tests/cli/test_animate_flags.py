@@ -199,7 +199,7 @@ def test_flags_of_wan_beside_the_preview_are_pointed_out(command: Command, asked
     plain = command("animate", "p.png", "--cast", "1=motion:nod")
     seeded = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4")
     wan = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4", *WAN)
-    assert "--engine wan renders" in seeded.err and "note" not in plain.err + wan.err
+    assert "add --engine wan" in seeded.err and "note" not in plain.err + wan.err
 
 
 def test_steps_of_the_sampler_are_lines_of_the_log(
