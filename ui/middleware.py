@@ -140,8 +140,8 @@ def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Rece
 def _own_files(value: Any, session: str, registry: UploadRegistry) -> Any:
     """The data of a call, in which every file is an upload of the session.
 
-    The page's values are words, numbers, lists of them, and files. In the place of any other file comes one that does
-    not exist, so a listener says what it says of an upload that has expired.
+    The page's values are words, numbers, lists of them, and files. Any other file is replaced by one that does
+    not exist, so that a listener reports it like an expired upload.
     """
     if isinstance(value, list):
         return [_own_files(item, session, registry) for item in value]

@@ -74,9 +74,7 @@ Saved = Annotated[
 Sandbox = Annotated[
     bool, typer.Option("--sandbox", help="Decode photo, clips and sound in child processes, for untrusted files.")
 ]
-ModelsDir = Annotated[
-    Path | None, typer.Option(help="Folder of the model files; missing small ones are downloaded into it.")
-]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of the model files, to which small ones are fetched.")]
 
 
 def animate_flags() -> Flags:

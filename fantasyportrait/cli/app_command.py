@@ -22,9 +22,7 @@ def app_command(
         int | None,
         typer.Option(min=1, max=65535, help="Port to listen on. [default: $GRADIO_SERVER_PORT, or 7860]"),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the results, which are deleted after six hours.")] = Path(
-        "results"
-    ),
+    results: Annotated[Path, typer.Option(help="Folder of the results, kept for six hours.")] = Path("results"),
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     model: Annotated[
         str | None,

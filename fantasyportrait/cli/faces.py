@@ -13,15 +13,9 @@ def faces(
     file: Annotated[Path, typer.Argument(help="A photo, or a driving clip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
-    start: Annotated[
-        float | None, typer.Option(min=0, help="Of a clip: list the persons seen from this second on.")
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option(min=0, help="Of a clip: list the persons seen before this second.")
-    ] = None,
-    models_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the model files; missing small ones are downloaded into it.")
-    ] = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons from this second on.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons before this second.")] = None,
+    models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Decode the file in a child process, for untrusted files.")
     ] = False,

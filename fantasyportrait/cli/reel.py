@@ -24,7 +24,7 @@ Clips = Annotated[list[Path], typer.Argument(help="Videos (.mp4, .webm, .gif ...
 Output = Annotated[Path, typer.Option("--output", "-o", help="The reel: .mp4, .webm or .gif.")]
 Title = Annotated[str, typer.Option(help="Title, on a card at the beginning.")]
 Subtitle = Annotated[str, typer.Option(help="A smaller line below the title.")]
-Caption = Annotated[list[str] | None, typer.Option(help="Text at the foot of a clip; once for each clip, in order.")]
+Caption = Annotated[list[str] | None, typer.Option(help="Text at the foot of a clip; once for each, in order.")]
 Captions = Annotated[
     str,
     typer.Option(
@@ -38,7 +38,7 @@ Music = Annotated[
 ]
 MusicVolume = Annotated[float, typer.Option(help="Volume where no clip has sound, 0 to 1.")]
 Size = Annotated[
-    str | None, typer.Option(metavar="WxH", help="Size of the reel. [default: the largest clip's, at most 1920]")
+    str | None, typer.Option(metavar="WxH", help="Of the reel. [default: the largest clip's, at most 1920]")
 ]
 Fps = Annotated[str | None, typer.Option(help="Frames a second. [default: the fastest clip's, at most 60]")]
 FontFile = Annotated[Path | None, typer.Option("--font", help="A .ttf or .otf file, for letters that are not Latin.")]

@@ -37,7 +37,7 @@ def list_weights(models_dir: ModelsDir = None) -> None:
 
 def fetch_weights(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names from `weights list`. [default: the small models]")
+        list[str] | None, typer.Argument(help="Names of `weights list`. [default: the small ones]")
     ] = None,
     models_dir: ModelsDir = None,
 ) -> None:

@@ -15,7 +15,7 @@ _FILE = re.compile(r"[a-z0-9_][a-z0-9._-]*", re.ASCII | re.IGNORECASE)
 
 
 def input_name(path: Path) -> str:
-    """A random name for an input file on the worker, with the file's suffix if that is a dot and at most 8 letters or digits."""
+    """A random name for an input file on the worker, with the file's suffix if that has at most 8 letters or digits."""
     suffix = path.suffix.lower()
     return uuid.uuid4().hex + (suffix if _SUFFIX.fullmatch(suffix) else "")
 

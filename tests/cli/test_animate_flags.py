@@ -21,8 +21,8 @@ ALL_OF_WAN = (
     "--model", "wan-480p", "--seed", "7", "--num-inference-steps", "4", "--portrait-guidance-scale", "4.5",
     "--guidance-scale", "2",
     "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur",
-    "--face-mask", "head", "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
-    "--batch-passes", "--max-window-frames", "81",
+    "--face-mask", "head", "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block",
+    "--cache-threshold", "0.2", "--batch-passes", "--max-window-frames", "81",
 )  # fmt: skip
 SAMPLING = Sampling(
     "wan-480p", seed=7, num_inference_steps=4, portrait_guidance_scale=4.5, guidance_scale=2.0,

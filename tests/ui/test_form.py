@@ -203,7 +203,7 @@ def test_without_a_model_nobody_gets_wan() -> None:
 def test_a_face_can_be_left_to_the_model() -> None:
     cards = {1: card(kind=FREE)}
     assert build_request(PHOTO, cards, options() | engine(), MODEL).cast[0].source == FreeSource()
-    with pytest.raises(RequestError, match="the preview keeps a face still that is left to the model"):
+    with pytest.raises(RequestError, match="a face left to the model stays still in the preview"):
         build_request(PHOTO, cards, options() | engine(engine=PREVIEW), MODEL)
     both = build_request(PHOTO, {**cards, 2: card()}, options() | engine(engine=PREVIEW), MODEL)
     assert both.cast[0].source == FreeSource()

@@ -162,7 +162,7 @@ class AnimateHandlers:
             yield self._reset_page(self._refusal(error, request))
 
     def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
-        """Check the length of a video that is as long as its clips, as a second of Wan takes minutes; then run the job."""
+        """Check the length of a video that is as long as its clips, as Wan takes minutes a second; then run it."""
         self.sessions.check_disk_space()
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
