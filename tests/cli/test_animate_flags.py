@@ -69,7 +69,7 @@ def saved_request(folder: Path, **changes: Any) -> Path:
     return folder / "a.json"
 
 
-def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -> None:
+def test_animate_flags_of_wan_reach_request(command: Command, asked: Asked) -> None:
     outcome = command(
         "animate", "p.png", "--cast", "1=motion:nod", "--cast", "2=free", *WAN, *ALL_OF_WAN,
         "--detector", "insightface", "--absolute", "--max-side", "640",
@@ -81,14 +81,16 @@ def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -
     assert request.cast[1].source == FreeSource()
 
 
-def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked) -> None:
+def test_animate_missing_flags_keep_engine_defaults(command: Command, asked: Asked) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN).code == 0
     assert asked.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
     assert asked.machines == [RuntimeConfig()]
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_animate_request_excludes_machine_flags(
+    command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As torchrun has it with one process.
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -111,7 +113,7 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
         ((), {}),
     ],
 )
-def test_beside_a_saved_request_only_what_is_given_changes(
+def test_animate_flags_override_saved_request_fields_only(
     command: Command, asked: Asked, tmp_path: Path, flags: tuple[str, ...], changes: dict[str, Any]
 ) -> None:
     path = saved_request(tmp_path, max_side=640)
@@ -137,14 +139,14 @@ def test_beside_a_saved_request_only_what_is_given_changes(
         ((), Sampling()),
     ],
 )
-def test_a_preset_sets_fields_and_single_flags_go_before(
+def test_animate_single_flags_override_preset(
     command: Command, asked: Asked, flags: tuple[str, ...], expected: Sampling
 ) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags).code == 0
     assert asked.requests[0].sampling == expected
 
 
-def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked: Asked, tmp_path: Path) -> None:
+def test_animate_preset_keeps_other_saved_fields(command: Command, asked: Asked, tmp_path: Path) -> None:
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--preset", "faithful").code == 0
     after = asked.requests[0].sampling
@@ -152,13 +154,13 @@ def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked
     assert (after.seed, after.prompt, after.region, after.max_window_frames) == (7, "two singers", "head", 81)
 
 
-def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
+def test_animate_engine_flag_overrides_saved_engine(command: Command, asked: Asked, tmp_path: Path) -> None:
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--engine", "preview").code == 0
     assert asked.requests[0].engine == "preview" and asked.requests[0].sampling == SAMPLING
 
 
-def test_a_model_folder_becomes_absolute_and_a_name_stays(
+def test_animate_model_folder_becomes_absolute_path(
     command: Command, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -187,24 +189,20 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
         (("--detector", "eyes"), "detector is 'eyes'"),
     ],
 )
-def test_a_wrong_value_is_said_in_a_sentence(
-    command: Command, asked: Asked, flags: tuple[str, ...], words: str
-) -> None:
+def test_animate_reports_invalid_value(command: Command, asked: Asked, flags: tuple[str, ...], words: str) -> None:
     outcome = command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags)
     assert outcome.code == RequestError.exit_code and words in " ".join(outcome.err.split())
     assert not asked.requests
 
 
-def test_flags_of_wan_beside_the_preview_are_pointed_out(command: Command, asked: Asked) -> None:
+def test_animate_preview_reports_wan_only_flags(command: Command, asked: Asked) -> None:
     plain = command("animate", "p.png", "--cast", "1=motion:nod")
     seeded = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4")
     wan = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4", *WAN)
     assert "--engine wan renders" in seeded.err and "note" not in plain.err + wan.err
 
 
-def test_steps_of_the_sampler_are_lines_of_the_log(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_animate_logs_sampling_steps(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def event_stream(animator: Animator, request: AnimationRequest, output: Path) -> Any:
         yield events.Stage("model")
         yield events.Stage("sample")
@@ -220,7 +218,7 @@ def test_steps_of_the_sampler_are_lines_of_the_log(
     ]  # fmt: skip
 
 
-def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_command_passes_model_flags(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     ui = pytest.importorskip("ui.app")
     served: list[Any] = []
     monkeypatch.setattr(ui, "launch", served.append)

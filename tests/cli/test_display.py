@@ -12,7 +12,7 @@ from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
 
 
-def test_messages_are_shown_at_once_or_with_the_result(
+def test_display_shows_kept_messages_with_result(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Kept messages of the stages before the model are shown with the result only, those of the model at once too."""

@@ -48,7 +48,7 @@ def frames_of(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_make_tiny_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_make_tiny_prints_only_its_folder(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = made
     assert done.stdout == "tiny\n" and {path.name for path in folder.iterdir()} >= {"adapter", "base"}
     assert done.stderr == ""
@@ -70,7 +70,7 @@ def first(
     return folder, done
 
 
-def test_from_a_tiny_model_to_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_wan_animate_writes_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = first
     assert done.returncode == 0, done.stderr
     frames = frames_of(folder / "first")
@@ -90,7 +90,7 @@ def test_from_a_tiny_model_to_frames(first: "tuple[Path, subprocess.CompletedPro
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_while_sampling_leaves_nothing(
+def test_wan_interrupted_while_sampling_leaves_no_output(
     made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
 ) -> None:
     model, _ = made
@@ -117,7 +117,7 @@ def test_ctrl_c_while_sampling_leaves_nothing(
 
 
 @pytest.mark.torchrun
-def test_two_processes_of_torchrun_make_the_same_frames_again(
+def test_wan_torchrun_reproduces_single_process_frames(
     first: "tuple[Path, subprocess.CompletedProcess[str]]",
 ) -> None:
     """From the saved request. The second process sees neither photo nor output, and both end by themselves."""

@@ -137,7 +137,7 @@ def test_clip_comes_to_the_gpu_where_there_is_room() -> None:
         assert found.vram_gib == pytest.approx(peak + KERNELS_GIB) and found.fits
 
 
-def test_what_is_missing_is_said() -> None:
+def test_estimate_reports_missing_memory() -> None:
     poor = replace(AROUND, machine=replace(GPU, vram_gib=10, ram_gib=8))
     found = estimate(get_profile("resident"), poor)
     assert found.possible and not found.fits
