@@ -23,7 +23,7 @@ def make(folder: Path, cancel: CancelToken | None = None) -> Path:
     return cast_folder(folder, torch.bfloat16, lambda _: None, cancel)
 
 
-def test_it_stops_between_two_shards(folder: Path) -> None:
+def test_cast_weights_cancels_between_shards(folder: Path) -> None:
     class Third(CancelToken):
         asked = 0
 
@@ -40,7 +40,7 @@ def test_it_stops_between_two_shards(folder: Path) -> None:
     assert len(list(make(folder).glob("*.safetensors"))) == len(list(folder.glob("*.safetensors"))) > 3
 
 
-def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(folder: Path) -> None:
+def test_cast_weights_removes_only_stale_copies(folder: Path) -> None:
     left = folder.with_name(f"{WORK_PREFIX}0123456789ab")
     (left / "transformer-bfloat16").mkdir(parents=True)
     for name in ("owner.lock", "transformer-bfloat16/shard"):

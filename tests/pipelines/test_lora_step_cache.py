@@ -86,7 +86,7 @@ def add_by_hand(transformer: FantasyPortraitTransformer3DModel, tensors: dict[st
         linear.bias.data += tensors[f"diffusion_model.{name}.diff_b"]
 
 
-def test_a_lora_adds_its_matrices_and_biases(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
+def test_lora_adds_matrices_and_biases(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
     pipeline, by_hand = load(folder, tmp_path), load(folder, tmp_path)
     add_by_hand(by_hand.transformer, tiny_lora())
     plain = latents(pipeline)
@@ -97,7 +97,7 @@ def test_a_lora_adds_its_matrices_and_biases(folder: Path, lora: Path, latents: 
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_lora_with_every_profile(
+def test_lora_works_with_every_profile(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """On weights of any kind, offloaded in any way, it does what it does to plain ones; off, nothing is left of it."""
@@ -123,7 +123,7 @@ def test_a_lora_with_every_profile(
     assert torch.equal(latents(pipeline), on)
 
 
-def test_a_lora_is_loaded_once_and_replaced_by_another(
+def test_lora_is_loaded_once_and_replaced(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file(tiny_lora(seed=1, rank=2), tmp_path / "other.safetensors")
@@ -146,7 +146,7 @@ def test_a_lora_is_loaded_once_and_replaced_by_another(
     assert torch.equal(latents(pipeline), latents(other)) and not torch.equal(latents(pipeline), first)
 
 
-def test_a_file_that_does_not_fit_changes_nothing(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
+def test_mismatched_lora_changes_no_weight(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
     key = "diffusion_model.blocks.1.ffn.0.lora_down.weight"
     tensors = tiny_lora()
     third = {name.replace("blocks.1.", "blocks.2."): tensor.clone() for name, tensor in tensors.items()}
@@ -170,7 +170,7 @@ def test_a_file_that_does_not_fit_changes_nothing(folder: Path, lora: Path, late
     assert torch.equal(latents(pipeline), on)
 
 
-def test_half_a_lora_is_not_taken_for_a_whole_one(
+def test_failed_lora_load_leaves_no_lora(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = load(folder, tmp_path)
@@ -201,9 +201,7 @@ def whole_passes(pipeline: FantasyPortraitPipeline) -> list[int]:
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_the_cache_leaves_out_blocks_but_never_mixes(
-    folder: Path, latents: Latents, tmp_path: Path, batch: bool
-) -> None:
+def test_step_cache_skips_blocks_per_pass(folder: Path, latents: Latents, tmp_path: Path, batch: bool) -> None:
     """At the largest threshold each pass of each window is computed once, and never takes over another's."""
     pipeline = load(folder, tmp_path)
     calls = whole_passes(pipeline)
@@ -221,7 +219,7 @@ def test_the_cache_leaves_out_blocks_but_never_mixes(
     assert torch.equal(latents(pipeline, **given), plain) and not pipeline.transformer.is_cache_enabled
 
 
-def test_nothing_is_kept_for_the_next_video(folder: Path, latents: Latents, tmp_path: Path) -> None:
+def test_step_cache_is_reset_between_videos(folder: Path, latents: Latents, tmp_path: Path) -> None:
     """Not even by one that was stopped in the middle."""
     pipeline = load(folder, tmp_path)
     set_step_cache(pipeline, "first-block", 1.0)
@@ -240,7 +238,7 @@ def test_nothing_is_kept_for_the_next_video(folder: Path, latents: Latents, tmp_
     assert torch.equal(latents(pipeline), first) and len(calls) == 2
 
 
-def test_blocks_that_are_left_out_are_not_brought_to_the_device(
+def test_step_cache_does_not_load_skipped_blocks(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a LoRA had its offloading set up anew."""
@@ -260,7 +258,7 @@ def test_blocks_that_are_left_out_are_not_brought_to_the_device(
     assert sum(brought) == 2
 
 
-def test_streamed_blocks_are_run_once_before_the_cache_lies_around_them(folder: Path, tmp_path: Path) -> None:
+def test_step_cache_wraps_streamed_blocks_after_first_pass(folder: Path, tmp_path: Path) -> None:
     """In the first pass diffusers takes the hooks away that note the blocks' order, and whatever lies around them."""
     pipeline = load(folder, tmp_path)
     first, noted = pipeline.transformer.blocks[0], []

@@ -208,7 +208,7 @@ def _port() -> int:
 
 @pytest.mark.torchrun
 @pytest.mark.parametrize(("mode", "size", "jobs"), [("cfg", 2, PASSES_JOBS), ("context", 4, TOKENS_JOBS)])
-def test_a_team_gives_what_one_process_gives(
+def test_process_group_latents_equal_single_process(
     folder: Path, mode: ParallelMode, size: int, jobs: dict[str, VideoJob]
 ) -> None:
     """Bit for bit where passes are shared; where tokens are, with blocks that are fetched one by one."""
@@ -230,14 +230,14 @@ def test_a_team_gives_what_one_process_gives(
         assert all(torch.equal(mine, out[name][0]) for mine, name in zip(done, (*jobs, "again"), strict=True))
 
 
-def test_how_many_passes_a_request_has_at_most() -> None:
+def test_max_passes_of_request() -> None:
     three = Sampling(**THREE)
     assert max_passes(Sampling()) == 2
     assert max_passes(three) == 3 and max_passes(three, motion=False) == 2
     assert resolve_mode("auto", 2, max_passes(Sampling(portrait_guidance_scale=1))) == "context"
 
 
-def test_motion_waits_where_it_is_reached_soonest(
+def test_prepare_windows_pins_motion_of_several_windows(
     monkeypatch: pytest.MonkeyPatch, pipeline: FantasyPortraitPipeline
 ) -> None:
     """Of one window on the device; of several in pinned memory, in the transformer's numbers."""

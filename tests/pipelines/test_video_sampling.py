@@ -105,7 +105,7 @@ def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortr
 
 
 @pytest.mark.parametrize("frames", [33, 85])
-def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, frames: int) -> None:
+def test_sampling_reports_job_that_never_fits(pipeline: FantasyPortraitPipeline, frames: int) -> None:
     limit(pipeline, 5)
     with pytest.raises(RequestError, match=rf"{min(frames, 81)} frames of 48 x 32 do not fit") as caught:
         sample(pipeline, job(frames), [])
@@ -125,7 +125,7 @@ def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
     return calls
 
 
-def test_sampling_goes_on_from_the_last_finished_step(
+def test_sampling_resumes_from_last_finished_step(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
@@ -140,7 +140,7 @@ def test_sampling_goes_on_from_the_last_finished_step(
     assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and messages == [Message("one lower")]
 
 
-def test_passes_are_separated_before_anything_is_loaded_anew(
+def test_sampling_separates_passes_before_falling_back(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     given, messages = guided_job(3), []
@@ -156,7 +156,7 @@ def test_passes_are_separated_before_anything_is_loaded_anew(
     assert message.text == "a step's passes do not fit into memory together: they are made one by one, from step 2 on"
 
 
-def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPipeline) -> None:
+def test_decode_out_of_memory_in_small_tiles_raises(pipeline: FantasyPortraitPipeline) -> None:
     """Here it is on the CPU already."""
     # Frames 0 to 4, then no room; in tiles (here one), and in small ones, no room at once.
     full_at(pipeline.vae.decoder, {3, 4, 5})
@@ -166,9 +166,7 @@ def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPip
 
 
 @pytest.mark.parametrize("error", [Cancelled(), OutputError("the disk is full")])
-def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
-    pipeline: FantasyPortraitPipeline, error: Exception
-) -> None:
+def test_failed_fall_back_reports_its_cause(pipeline: FantasyPortraitPipeline, error: Exception) -> None:
     """By then the old one is gone."""
 
     class Broken(Steps):
@@ -189,7 +187,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
+def test_decode_falls_back_to_cpu(pipeline: FantasyPortraitPipeline) -> None:
     """The frames that were given are not given again, and nothing is sampled anew."""
     given, messages = job(9), []
     expected = sample(pipeline, given, messages)
@@ -202,7 +200,7 @@ def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeli
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-def test_a_cpu_without_room_for_a_frame_is_said(
+def test_cpu_decode_out_of_memory_is_reported(
     pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -216,7 +214,7 @@ def test_a_cpu_without_room_for_a_frame_is_said(
 
 
 @pytest.mark.parametrize("encode", [True, False])
-def test_tiles_that_are_planned_are_used_from_the_start(
+def test_planned_tiles_are_used_from_start(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, encode: bool
 ) -> None:
     """By every pipeline of the job: some drivers take the host's memory where they should say that there is none."""
@@ -233,7 +231,7 @@ def test_tiles_that_are_planned_are_used_from_the_start(
     assert not pipeline.vae.use_tiling and not another.vae.use_tiling
 
 
-def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:
+def test_tiling_is_reset_for_next_video(pipeline: FantasyPortraitPipeline) -> None:
     calls = []
 
     def full_once(module: torch.nn.Module, args: tuple) -> None:
@@ -246,7 +244,7 @@ def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipel
     assert len(calls) > 3 and not pipeline.vae.use_tiling
 
 
-def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
+def test_preview_images_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
     seen: list[tuple[int, tuple[int, ...]]] = []
     pipeline._rgb_factors = None
     chunks = sample_video(

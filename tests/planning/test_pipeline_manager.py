@@ -83,7 +83,9 @@ def video(pipeline_manager: PipelineManager, messages: list[Message]) -> np.ndar
     return np.concatenate(list(sample_video(pipeline_manager, job(), lambda *_: None, messages.append, CancelToken())))
 
 
-def test_it_says_what_it_takes_and_stays_loaded(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
+def test_pipeline_manager_reports_profile_and_keeps_pipeline(
+    pipeline_manager: PipelineManager, loaded: list[str]
+) -> None:
     told: list[Message] = []
     for size in (SIZE, SIZE, Workload(96, 64, 9)):
         plan = pipeline_manager.ready(size, told.append)
@@ -97,7 +99,7 @@ def test_it_says_what_it_takes_and_stays_loaded(pipeline_manager: PipelineManage
 
 
 @pytest.mark.usefixtures("lower_needs_less")
-def test_memory_runs_out_while_loading(
+def test_loading_out_of_memory_falls_back(
     pipeline_manager: PipelineManager, loaded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second profile fits."""
@@ -119,7 +121,7 @@ def test_memory_runs_out_while_loading(
 
 
 @pytest.mark.usefixtures("lower_needs_less")
-def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
+def test_step_out_of_memory_falls_back_and_resumes(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
     """The next profile goes on where the last one was, and the frames are those of an undisturbed run."""
     messages: list[Message] = []
     pipeline_manager.ready(SIZE, messages.append)
@@ -140,7 +142,9 @@ def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: li
     assert change.startswith("the profile resident does not fit into the memory of this device after all: going on")
 
 
-def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_in_lowest_profile_is_reported(
+    pipeline_manager: PipelineManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
@@ -151,7 +155,7 @@ def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypa
     assert not pipeline_manager.fall_back(lambda _: None)
 
 
-def test_what_cannot_fit_is_refused_before_anything_is_loaded(
+def test_pipeline_manager_refuses_oversized_job_before_loading(
     tiny_model: Path, tmp_path: Path, loaded: list[str]
 ) -> None:
     folder = prepare_model(tiny_model.as_posix()).folder
@@ -175,7 +179,9 @@ class After(CancelToken):
         super().check()
 
 
-def test_loading_can_be_stopped_between_its_parts(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
+def test_pipeline_manager_cancels_between_loaded_components(
+    pipeline_manager: PipelineManager, loaded: list[str]
+) -> None:
     """And begun again."""
     for asked in itertools.count():
         try:
@@ -205,7 +211,7 @@ def in_process_group(tiny_model: Path, cache: Path, size: int = 2, **settings: A
     return PipelineManager(files, RuntimeConfig(device="cpu", **settings), cache, process_group), process_group
 
 
-def test_the_others_load_what_the_first_process_has_made_ready(
+def test_process_group_loads_after_main_process_prepares(
     tiny_model: Path, tmp_path: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copy on the disk and the kernel for attention; and what is planned is planned for two."""
@@ -237,7 +243,7 @@ def test_the_others_load_what_the_first_process_has_made_ready(
         (2, {"parallel": "cfg", "compile": True, "profile": "fp8"}, "the profile fp8 does not go with --compile"),
     ],
 )
-def test_the_others_are_not_told_of_what_is_refused(
+def test_refused_job_is_not_broadcast(
     tiny_model: Path, tmp_path: Path, loaded: list[str], size: int, settings: dict[str, Any], message: str
 ) -> None:
     wanted = replace(SIZE, sampling=replace(SIZE.sampling, step_cache=settings.pop("cache", "none")))
@@ -247,7 +253,7 @@ def test_the_others_are_not_told_of_what_is_refused(
     assert not process_group.said and not loaded
 
 
-def test_a_lora_is_refused_before_the_others_have_the_job(tiny_model: Path, tmp_path: Path) -> None:
+def test_invalid_lora_is_refused_before_broadcast(tiny_model: Path, tmp_path: Path) -> None:
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, parallel="cfg")
     pipeline_manager.ready(SIZE, lambda _: None)
     process_group.said.clear()
@@ -258,7 +264,7 @@ def test_a_lora_is_refused_before_the_others_have_the_job(tiny_model: Path, tmp_
     assert not process_group.said
 
 
-def test_nobody_computes_attention_by_another_kernel_than_the_first_process(
+def test_process_group_uses_attention_kernel_of_main_process(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

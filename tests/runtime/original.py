@@ -1,6 +1,6 @@
 """What the original model needs, as traced before: tests of the choice start from numbers and trace nothing.
 
-Where `test_the_recorded_needs_are_those_of_today` fails because networks or tracing changed on purpose, record anew:
+Where `test_recorded_sizes_equal_traced_sizes` fails because networks or tracing changed on purpose, record anew:
 python -m tests.runtime.original
 """
 

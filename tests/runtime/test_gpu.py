@@ -35,7 +35,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk", "sequential"])
-def test_the_gpus_frames_are_the_cpus(
+def test_offloaded_gpu_frames_equal_cpu_frames(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)
@@ -46,7 +46,7 @@ def test_the_gpus_frames_are_the_cpus(
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
 
 
-def test_sequential_offload_holds_next_to_nothing(
+def test_sequential_offload_holds_little_gpu_memory(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap
 ) -> None:
     apply_offload(pipeline, "sequential", resolve_device(RuntimeConfig()))

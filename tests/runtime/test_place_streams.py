@@ -123,7 +123,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray) -> torch.Tenso
 
 
 @pytest.mark.parametrize("offload", ["stream", "disk"])
-def test_blocks_come_ahead_and_go(
+def test_streaming_prefetches_next_block(
     longer: FantasyPortraitPipeline,
     image: np.ndarray,
     events: list[str],
