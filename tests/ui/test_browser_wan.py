@@ -95,7 +95,7 @@ def choose_preset(page: Any, name: str) -> None:
     raise AssertionError(f"{name} was clicked and the page says {page.inner_text('#preset')!r}")
 
 
-def test_wan_from_a_photo_to_its_video(
+def test_wan_app_animates_uploaded_photo(
     wan_page: Any, photos: tuple[Path, Path], clips: dict[str, Path], tiny_model: Path, tmp_path: Path
 ) -> None:
     show_photo(wan_page, photos[0])
@@ -136,7 +136,7 @@ def test_wan_from_a_photo_to_its_video(
     assert hidden not in saved["request"].read_text(encoding="utf-8") and hidden not in wan_page.content()
 
 
-def test_stop_while_sampling_keeps_what_was_chosen(
+def test_stop_while_sampling_keeps_settings(
     wan_page: Any, wan_app: Served, photos: tuple[Path, Path], clips: dict[str, Path]
 ) -> None:
     before = set(wan_app.results.rglob("*.mp4"))
@@ -172,7 +172,7 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     wan_page.wait_for_selector("#result-messages >> text=0.20 s, 5 frames")
 
 
-def test_two_visitors_take_turns_and_each_gets_a_video(
+def test_two_visitors_are_queued_and_get_videos(
     wan_page: Any, browser: Any, wan_app: Served, photos: tuple[Path, Path]
 ) -> None:
     before = set(wan_app.results.rglob("*.mp4"))
@@ -208,7 +208,7 @@ def test_two_visitors_take_turns_and_each_gets_a_video(
         assert sizes == [(720, 96), (720, 80)]
 
 
-def test_a_preset_sets_what_is_below_it(wan_page: Any) -> None:
+def test_preset_sets_its_widgets(wan_page: Any) -> None:
     wan_page.click("#engine label:has-text('Wan')")
     wan_page.click("#wan button >> nth=0")
     wan_page.wait_for_selector("#preset")

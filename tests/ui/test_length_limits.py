@@ -51,19 +51,19 @@ def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span
     check_tracked_length(tracker, request, 1.0, CancelToken())
 
 
-def test_a_clip_that_says_it_is_too_long_is_not_tracked(lengths: dict[float, Path]) -> None:
+def test_length_limit_refuses_long_clip_before_tracking(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
     with pytest.raises(RequestError, match="the longest clip says that it lasts 1.2 s, and Wan makes at most 1 s"):
         check(tracker, list(lengths.values()))
     assert not tracker.asked
 
 
-def test_a_clip_that_is_longer_than_it_says_is_refused(lengths: dict[float, Path]) -> None:
+def test_length_limit_refuses_clip_longer_than_its_header(lengths: dict[float, Path]) -> None:
     with pytest.raises(RequestError, match="the longest clip lasts 2 s"):
         check(Tracker(50), [lengths[0.4]])
 
 
-def test_what_is_short_enough_is_tracked_and_passes(lengths: dict[float, Path]) -> None:
+def test_length_limit_accepts_short_clips(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
     check(tracker, list(lengths.values()), "shortest")
     assert tracker.asked == list(lengths.values())
@@ -71,7 +71,7 @@ def test_what_is_short_enough_is_tracked_and_passes(lengths: dict[float, Path]) 
     check(tracker, [])
 
 
-def test_a_delay_counts_and_a_picture_does_not_hide_a_long_clip(lengths: dict[float, Path], tmp_path: Path) -> None:
+def test_length_limit_counts_delays(lengths: dict[float, Path], tmp_path: Path) -> None:
     save_image(tmp_path / "face.png", grey(0))
     for duration in ("longest", "shortest"):
         with pytest.raises(RequestError, match=f"the {duration} clip says that it lasts 1.2 s"):

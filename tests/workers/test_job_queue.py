@@ -76,7 +76,7 @@ def consume(event_stream: Generator[Event, None, None]) -> threading.Thread:
     return thread
 
 
-def test_jobs_run_first_in_first_out() -> None:
+def test_queue_runs_jobs_first_in_first_out() -> None:
     go = threading.Event()
     worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
@@ -92,7 +92,7 @@ def test_jobs_run_first_in_first_out() -> None:
     assert worker.ended == list("012345")
 
 
-def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
+def test_queue_retries_job_of_lost_worker() -> None:
     first, second = Pretender("a", losing), Pretender("b")
     queue = JobQueue([first, second])
     assert run(queue) == [
@@ -106,7 +106,7 @@ def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
     assert len(first.begun) == 1, "a lost worker gets no more jobs"
 
 
-def test_a_second_loss_fails_and_so_does_an_empty_pool() -> None:
+def test_queue_fails_job_after_second_loss() -> None:
     third = Pretender("c")
     queue = JobQueue([Pretender("a", losing), Pretender("b", losing), third])
     last = run(queue)[-1]
@@ -116,7 +116,7 @@ def test_a_second_loss_fails_and_so_does_an_empty_pool() -> None:
     assert isinstance(alone[-1], events.Failed) and "fantasyportrait workers" in str(alone[-1].error)
 
 
-def test_a_worker_lost_before_the_start_is_no_retry() -> None:
+def test_worker_lost_before_start_uses_no_retry() -> None:
     class Dead(Pretender):
         def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             raise WorkerLost("its process ended", started=False)
@@ -126,7 +126,7 @@ def test_a_worker_lost_before_the_start_is_no_retry() -> None:
     assert run(queue)[-1] == done(Path("out"))
 
 
-def test_a_job_keeps_its_position_while_the_worker_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queued_job_keeps_position_while_worker_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 0.1)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     refused: list[float] = []
@@ -149,7 +149,7 @@ def test_a_job_keeps_its_position_while_the_worker_is_busy(monkeypatch: pytest.M
     assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(refused))
 
 
-def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_job_takes_another_worker_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 10 * WAIT_S)
 
     def busy(output: Path, cancel: CancelToken) -> None:
@@ -169,11 +169,11 @@ def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest
     assert list(only)[-1] == events.Cancelled()
 
 
-def test_a_queued_job_waits_until_a_lost_worker_is_replaced() -> None:
+def test_queued_job_waits_for_replaced_worker() -> None:
     assert WORKER_TIMEOUT_S >= CALL_TIMEOUT_S + START_TIMEOUT_S + MONITOR_INTERVAL_S
 
 
-def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pool_adds_removes_and_replaces_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.02)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     there: list[Worker] = []
@@ -196,7 +196,7 @@ def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(last, events.Failed)
 
 
-def test_a_lost_worker_is_used_again_after_its_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_worker_is_used_again_after_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "LOST_COOLDOWN_S", 0.2)
@@ -212,7 +212,7 @@ def test_a_lost_worker_is_used_again_after_its_cooldown(monkeypatch: pytest.Monk
     assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
 
 
-def test_a_cancelled_queued_job_blocks_no_other() -> None:
+def test_cancelled_queued_job_blocks_no_other() -> None:
     go = threading.Event()
     worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
@@ -232,7 +232,7 @@ def test_a_cancelled_queued_job_blocks_no_other() -> None:
     unread.close()
 
 
-def test_cancel_and_errors_release_the_worker() -> None:
+def test_cancel_and_errors_release_worker() -> None:
     def until_cancelled(output: Path, cancel: CancelToken) -> None:
         if output.name == "broken":
             raise MediaError("no such clip")
@@ -249,7 +249,7 @@ def test_cancel_and_errors_release_the_worker() -> None:
     assert isinstance(run(queue, "broken")[-1], events.Failed)
 
 
-def test_a_cancelled_job_is_not_retried() -> None:
+def test_cancelled_job_is_not_retried() -> None:
     token = CancelToken()
 
     def stuck(output: Path, cancel: CancelToken) -> None:
@@ -261,7 +261,7 @@ def test_a_cancelled_job_is_not_retried() -> None:
     assert not second.begun
 
 
-def test_closing_the_events_releases_the_worker() -> None:
+def test_closing_events_releases_worker() -> None:
     queue = JobQueue([Pretender()])
     event_stream = queue.events(job())
     next(event_stream)
@@ -272,7 +272,7 @@ def test_closing_the_events_releases_the_worker() -> None:
     assert run(queue) == [events.Stage("portrait"), done(Path("out"))]
 
 
-def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
+def test_unexpected_worker_error_is_raised_and_worker_stays() -> None:
     def bug(output: Path, cancel: CancelToken) -> None:
         if output.name == "bug":
             raise ZeroDivisionError("inside")
@@ -285,7 +285,7 @@ def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
 
 @settings(max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 2**32))
-def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, seed: int) -> None:
+def test_every_job_ends_exactly_once(workers: int, jobs: int, seed: int) -> None:
     dice = random.Random(seed)
     fates = {f"{number}": dice.choice(["fine", "fine", "lost", "cancelled", "closed"]) for number in range(jobs)}
     seen: Counter[str] = Counter()
