@@ -1,12 +1,13 @@
 # A few commands over ordinary ones: the README shows them for machines without make.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test app lint lock fuzz models
+.PHONY: help demo check test app lint docs lock fuzz models
 
 # Any python from 3.10 to 3.13;  make demo PYTHON=python3.12  picks one.
 PYTHON ?=
 VENV ?= .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Errors are shown; warnings, of extra index folders for instance, would drown what the user looks for.
+PIP := $(PY) -m pip install --quiet --quiet --disable-pip-version-check
 # The locked set is installed as it stands: no resolver may choose other versions, every file has its hash checked.
 LOCKED := $(PIP) --no-deps --require-hashes --requirement
 # Installed first, so that no other package chooses the version; a CUDA-free build is chosen by naming its index here.
@@ -22,6 +23,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
+	@echo "make docs   write docs/reference.md from the options"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -46,6 +48,7 @@ test: $(VENV)/.installed-dev models
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(TYPES)
 
 fuzz: $(VENV)/.installed-dev
@@ -60,6 +63,9 @@ lock: | $(PY)
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
+
+docs: | $(PY)
+	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null

@@ -22,7 +22,7 @@ _EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class BenchmarkCase:
-    """What is sampled: a picture of height x width, so many frames, so many driven faces."""
+    """The size of a job: height and width of the frames, number of frames and of driven faces."""
 
     height: int
     width: int
@@ -37,7 +37,7 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class Peak:
-    """The most of the device's memory that a phase took: by tensors, and by the allocator. 0 on the CPU."""
+    """Peak device memory of a phase: allocated by tensors, and reserved by the allocator. 0 on the CPU."""
 
     allocated_gib: float
     reserved_gib: float
@@ -45,7 +45,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One video.
+    """Figures of one video.
 
     Attributes:
         encode_s: from the call to the first pass of the transformer: CLIP, VAE, motion adapter.
@@ -54,7 +54,7 @@ class Measurement:
         passes: runs of the transformer a step.
         peaks: of the phases encode, sample and decode.
         ram_gib: the most that the process took of the machine's memory.
-        pinned_gib: held by the allocator of pinned memory, which the figure before may not show.
+        pinned_gib: held by the allocator of pinned memory, which `ram_gib` may not include.
     """
 
     encode_s: float
@@ -98,7 +98,7 @@ class RamMonitor:
 
 
 class _PhaseTimer:
-    """Notes when the phases of a video begin and how much memory each took; waits for the device first."""
+    """Records when the phases of a video begin and their peak memory, after synchronizing the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._accelerator = device if device.type != "cpu" else None
@@ -107,7 +107,7 @@ class _PhaseTimer:
         self._reset()
 
     def mark(self, phase: str, ends: bool = False) -> None:
-        """A time of `phase`; with `ends` its memory is read, and counted anew."""
+        """Record a time of `phase`; with `ends` record its peak memory too and reset the counters."""
         if self._accelerator is not None:
             torch.accelerator.synchronize(self._accelerator)
         self.times.setdefault(phase, []).append(time.perf_counter())
@@ -159,6 +159,7 @@ def measure(
                 num_frames=work.frames,
                 sampling=Sampling(num_inference_steps=steps, batch_passes=batch_passes, max_window_frames=work.frames),
                 callback_on_step_end=after_step,
+                callback_on_step_end_tensor_inputs=("latents", "denoised"),
                 output_type="latent",
             ).frames
             phases.mark("end", ends=True)

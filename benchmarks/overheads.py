@@ -1,4 +1,4 @@
-"""What everything around the transformer costs, measured on this CPU at full size, as a share of a job's time.
+"""Cost of everything but the transformer, measured on this CPU at full size, as a share of a job's time.
 
     python -m benchmarks.overheads [--runs 5] [--json]
 
@@ -78,7 +78,7 @@ GPUS = (Gpu("H100", 800, 67, 3350), Gpu("RTX 4090", 165, 82.6, 1008))
 
 @dataclass(frozen=True)
 class Cost:
-    """One thing around the transformer: seconds each time on this CPU, how often a job does it, and where.
+    """One operation around the transformer: seconds per call on this CPU, calls per job, and where it runs.
 
     `where` says what the GPU's time goes by: cpu is not on the GPU.
     """
@@ -125,16 +125,16 @@ class StoredTransformer(FantasyPortraitTransformer3DModel):
 
 
 class StoredDecoder(torch.nn.Module):
-    """In the place of the VAE's decoder: one frame, or four, of the right size."""
+    """Replaces the VAE's decoder: one frame, or four, of the right size."""
 
     def forward(self, latents: torch.Tensor, first_chunk: bool = False, **_: Any) -> torch.Tensor:
-        """(1, 3, 1 or 4, 8 h, 8 w) in -1 to 1; its memory is touched by nobody before it is used."""
+        """Frames (1, 3, 1 or 4, 8 h, 8 w) in -1 to 1, whose memory is not touched before it is used."""
         height, width = (8 * side for side in latents.shape[-2:])
         return torch.zeros(1, 3, 1 if first_chunk else FRAMES_PER_LATENT, height, width)
 
 
 class StoredVae(AutoencoderKLWan):
-    """The original VAE's way with pictures, its two networks replaced."""
+    """The original VAE with its two networks replaced."""
 
     def __init__(self) -> None:
         super().__init__(base_dim=4, num_res_blocks=1, dim_mult=[1, 1, 1, 1])
@@ -146,7 +146,7 @@ class StoredVae(AutoencoderKLWan):
 
 
 class StoredAdapter(MotionAdapter):
-    """The original motion adapter, whose network gives the same tokens at once."""
+    """The original motion adapter with its network replaced by stored tokens."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Token windows (B, F_lat, 97, 2048), the same tensor for the same shape."""
@@ -276,7 +276,7 @@ def moving_frames() -> NDArray[np.uint8]:
 
 def stored_pipeline(adapter: MotionAdapter) -> FantasyPortraitPipeline:
     """The pipeline with stored results instead of its large networks."""
-    with quiet_libraries():  # about norms that bfloat16 does no good
+    with quiet_libraries():  # a warning about norms in bfloat16
         transformer = StoredTransformer(**tiny_transformer_config()).to(torch.bfloat16).eval()
     pipeline = FantasyPortraitPipeline(
         transformer, adapter, StoredVae().eval(), FlowMatchEulerDiscreteScheduler(shift=5.0)
@@ -312,12 +312,12 @@ def measured(jobs: Sequence[Job], runs: int, network: MotionAdapter) -> Iterator
 
 
 def shares(job: Job, costs: Sequence[Cost], cpu: Throughput) -> dict[str, float]:
-    """What the costs are of the job's transformer time, by GPU."""
+    """Return each cost as a share of the job's transformer time, by GPU."""
     return {gpu.name: sum(cost.job_s(gpu, cpu) for cost in costs) / job.floor_s(gpu) for gpu in GPUS}
 
 
 def sums(costs: Sequence[Cost]) -> dict[str, list[Cost]]:
-    """What is added up: all that is needed for the video, and all with the second one."""
+    """Return the sums: everything that the video needs, and everything with the side by side."""
     return {"together": [cost for cost in costs if cost.what != SECOND_VIDEO], f"with {SECOND_VIDEO}": list(costs)}
 
 

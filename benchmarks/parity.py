@@ -1,4 +1,4 @@
-"""How far the diffusion engine's numbers are from the public code's, case by case, beside what is allowed.
+"""Largest error of the diffusion engine against the public code, case by case, with the tolerance.
 
 python -m benchmarks.parity [folder of cases]
 

@@ -1,4 +1,4 @@
-"""Reading photos and finding their faces: seconds of the processor and peak memory, by the size of the file.
+"""Reading photos and finding their faces: CPU seconds and peak memory, by the size of the file.
 
     python benchmarks/photos.py [--json]
 
@@ -38,7 +38,7 @@ print(photo.pixels.shape[1], photo.pixels.shape[0], len(faces))
 
 @dataclass(frozen=True)
 class Figure:
-    """What one photo took; `read` is the size at which it was decoded."""
+    """Figures of one photo; `read` is the size at which it was decoded."""
 
     photo: str
     read: str
@@ -89,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, size, columns, rows, progressive in cases:
             path = Path(folder) / "photo.jpg"
-            # Made in another process: the peak of a new one begins with what this one holds.
+            # In another process: the peak memory of a new process starts at that of its parent.
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
                 pool.submit(crowd, path, size, columns, rows, progressive).result()
             figures.append(measured(name, path))

@@ -1,4 +1,4 @@
-"""What the estimator says before anything is built, and the floors that a step is held against."""
+"""The estimates before anything is built, and the lower bounds of a step's time."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""How well the preview engine follows a driver, measured with the landmark net on its own results.
+"""How well the preview engine follows a driver, measured with the landmark network on its results.
 
 Three tables: correlation of the result's expression with the driver's, self-reenactment (the clip's first frame
 animated by the clip itself), and independence of two faces.
@@ -32,13 +32,13 @@ from fantasyportrait.schema.driven_face import DrivenFace
 
 RATE = Fraction(25)
 SINGLE = ("biden.mp4", "trump.mp4", "expressive.mp4", "mild.mp4", "jgz.mp4")
-# A signal that hardly moves in the driver has no correlation worth the name (scores 0 to 1; degrees for yaw).
+# The correlation of a signal that hardly moves in the driver is meaningless (scores 0 to 1; degrees for yaw).
 LEAST_DEVIATION = {"jaw": 0.01, "jawOpen score": 0.05, "blink": 0.05, "smile": 0.05, "yaw": 2.0, "gaze": 0.06}
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the signals that a landmark net sees in frames."""
+    """Measures signals in frames with the landmark network."""
 
     net: LandmarkNet
     canonical: CanonicalFace
@@ -123,7 +123,7 @@ def self_reenactment(media: Path, frames: int) -> list[dict[str, object]]:
 
 
 def independence(media: Path) -> dict[str, int]:
-    """How many pixels of face 1's head change when face 2's driver does; and of a still face at all."""
+    """Count the pixels of face 1's head that change with face 2's driver, and those of a still face that change."""
     analyser = FaceAnalyser()
     pixels = load_photo(media / "two_person.png").pixels
     one, two = analyser.masked(pixels, analyser.find(pixels))

@@ -1,4 +1,4 @@
-"""What `benchmarks.wan` measures of one profile, in one process."""
+"""The measurements of `benchmarks.wan` for one profile, in one process."""
 
 import argparse
 import tempfile
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Setup:
-    """What all rows of one process share."""
+    """The settings that all rows of one process share."""
 
     profile: Profile
     runtime_config: RuntimeConfig
@@ -104,17 +104,17 @@ def _pipeline(setup: Setup, folder: Path) -> tuple[FantasyPortraitPipeline, list
 
 
 def _try(setup: Setup, pipeline: FantasyPortraitPipeline, work: BenchmarkCase) -> Measurement | str:
-    """The figures, or why there are none."""
+    """Return the figures, or the reason why there are none."""
     try:
         return measure(pipeline, work, setup.options.steps, setup.device, setup.options.batch_passes)
     except torch.OutOfMemoryError:
-        pass  # what did not fit is kept alive until the handler is left
+        pass  # tensors that did not fit are kept alive until the handler is left
     free_memory()
     return "it does not fit into the memory of this GPU"
 
 
 def _shared(setup: Setup, predictor: Predictor) -> Row:
-    """What every row of a process says of the machine and of how it computes."""
+    """Return the columns about the machine and the configuration, equal in every row of a process."""
     return {
         "gpu": predictor.machine.name,
         "torch": torch.__version__,
@@ -124,14 +124,14 @@ def _shared(setup: Setup, predictor: Predictor) -> Row:
         "batch_passes": setup.options.batch_passes,
         "steps": setup.options.steps,
         "tiny": setup.options.tiny,
-        # Nothing has to move on the CPU, and JSON has no infinity.
+        # The CPU has no transfers, and JSON has no infinity.
         "throughput": {name: rate if isfinite(rate) else None for name, rate in asdict(predictor.throughput).items()},
         "nominal_tflops": predictor.nominal_tflops,
     }
 
 
 def _figures(found: Measurement, predicted: Prediction) -> Row:
-    """Measured beside predicted, and how far from the floors."""
+    """Return measured and predicted figures, and the ratios to the lower bounds."""
     peaks, estimate = found.peaks.values(), predicted.estimate
     allocated, reserved = max(p.allocated_gib for p in peaks), max(p.reserved_gib for p in peaks)
     floor = found.passes * predicted.floor_s

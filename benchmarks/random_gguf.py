@@ -1,4 +1,4 @@
-"""Matrices in the blocks of GGUF files, of random numbers: valid scales, any bytes behind them."""
+"""Random matrices in GGUF blocks: valid scales, random bytes for the rest."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,14 +14,14 @@ _HALVES = 2  # bytes of a float16
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of block: the float16 scales that it begins with, so large that numbers are some hundredths."""
+    """A type of block: the float16 scales at its beginning, chosen so that weights are some hundredths."""
 
     name: str
     scales: tuple[float, ...]
 
     @property
     def code(self) -> gguf.GGMLQuantizationType:
-        """GGUF's own."""
+        """GGUF's code of the type."""
         return gguf.GGMLQuantizationType[self.name]
 
 
@@ -35,7 +35,7 @@ _KINDS: MappingProxyType[str, tuple[_Kind, ...]] = MappingProxyType(
 
 
 def bits(profile: Profile) -> float:
-    """That a number of such a matrix takes, scales included."""
+    """Bits of a weight of such a matrix, scales included."""
     length, size = GGML_QUANT_SIZES[_KINDS[profile.name][0].code]
     return 8 * size / length
 
@@ -47,7 +47,7 @@ def random_blocks(profile: Profile, rows: int, columns: int, device: torch.devic
     """
     kind = next(each for each in _KINDS[profile.name] if columns % GGML_QUANT_SIZES[each.code][0] == 0)
     length, size = GGML_QUANT_SIZES[kind.code]
-    # On the meta device all of this is a shape and nothing more.
+    # On the meta device this is only a shape.
     blocks = torch.empty(rows, columns // length, size, dtype=torch.uint8, device=device)
     if device.type != "meta":
         blocks.random_(0, 256)

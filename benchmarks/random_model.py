@@ -1,6 +1,6 @@
 """The whole pipeline with random weights, at the original sizes or with a tiny model: nothing is downloaded.
 
-Weights come into being block by block where they belong, through the same functions and quantizers of diffusers that
+Weights are made block by block on their device, by the same functions and quantizers of diffusers that
 load real ones, so that what is measured is held in memory as a real model would be.
 """
 
@@ -32,7 +32,7 @@ from fantasyportrait.testing.tiny import tiny_transformer_config
 
 STD = 0.02
 _INDEX = "diffusion_pytorch_model.safetensors.index.json"
-# Beside the shards, so that a run does not fill a disk to the last byte.
+# Free space to leave besides the shards, so that a run does not fill the disk.
 _SPARE = 2**30
 
 
@@ -61,7 +61,7 @@ def random_pipeline(
 
     Raises `SkippedProfile`, `DependencyError` for a quantizer that is not installed, and `torch.OutOfMemoryError`.
     """
-    # On the device, where random numbers are drawn in a moment; then they wait for `place` like loaded ones.
+    # On the device, where random numbers are fast; then they are placed by `place` like loaded ones.
     with torch.device(device):
         vae = AutoencoderKLWan(**configs.vae)
         adapter = MotionAdapter(**configs.motion_adapter)
@@ -79,7 +79,7 @@ def random_pipeline(
     )
     pipeline.set_progress_bar_config(disable=True)
     rows = torch.randn(1, pipeline.transformer.config.text_dim, generator=torch.Generator().manual_seed(0))
-    # The empty prompt has one row.
+    # The empty prompt has one token.
     pipeline.prompt_encoder = lambda prompt: rows
     return pipeline
 
@@ -101,7 +101,7 @@ def random_transformer(
 def _filled(
     config: Mapping[str, Any], profile: Profile, precision: torch.dtype, device: torch.device, quantization: Any
 ) -> FantasyPortraitTransformer3DModel:
-    """Built empty, then filled part by part on the device, each of which goes where it shall wait."""
+    """Build it empty, fill it part by part on the device, and move each part where the profile keeps it."""
     transformer = _empty(config)
     if profile.weights == "gguf":
         quantization = GGUFQuantizationConfig(compute_dtype=precision)
@@ -165,7 +165,7 @@ def _empty(config: Mapping[str, Any]) -> FantasyPortraitTransformer3DModel:
 
 
 def _parts(transformer: FantasyPortraitTransformer3DModel) -> list[str]:
-    """How the names of tensors that are filled together begin: those outside of the blocks, and those of each block."""
+    """Prefixes of the names of tensors that are filled together: those outside of the blocks, and each block's."""
     return ["", *(f"blocks.{number}." for number in range(len(transformer.blocks)))]
 
 

@@ -7,7 +7,7 @@
 Each row is printed as soon as it is measured, with --json as a line of JSON. Sizes are height x width x frames; the
 step's time is the median of all steps but the first. A step has two passes (portrait guidance 4). Its floor is the
 bare arithmetic of the passes: at the rate that this GPU reaches in large matrix products, and at its nominal rate.
-Each of several profiles has a process of its own, so that none meets another one's memory. A profile that is not
+Each of several profiles runs in its own process, so that none is affected by another's memory. A profile that is not
 possible here, or by its estimate does not fit (--force tries it nevertheless), is left out with the reason. Without a
 CUDA GPU the program says so and exits with 3; --tiny --device cpu runs all of it with a tiny model.
 """
@@ -26,7 +26,7 @@ from fantasyportrait.runtime.profiles import PROFILE_NAMES, get_profile
 from fantasyportrait.runtime.runtime_config import ATTENTIONS, PRECISIONS
 
 NO_GPU = 3
-# The issue's targets first: a run that is cut short has them.
+# The main targets first, so that a run that is cut short has them.
 ORDER = (
     "resident",
     "stream",
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def rows(options: argparse.Namespace, given: Sequence[str]) -> Iterator[Row]:
     """A row for each profile and work, or one that says why there is none."""
     if len(options.profiles) == 1:
-        # Late: they talk while they load, and where there is no GPU one sentence is enough.
+        # Imported late: they print while they load, and without a GPU one sentence is enough.
         from benchmarks.profile_rows import profile_rows
 
         yield from profile_rows(get_profile(options.profiles[0]), options)
@@ -75,7 +75,7 @@ def _in_its_own_process(name: str, given: Sequence[str]) -> Iterator[Row]:
         for line in child.stdout or ():
             if line.startswith("{"):
                 yield json.loads(line)
-            else:  # a library that talks
+            else:  # output of a library
                 print(line, end="", file=sys.stderr)
     if child.returncode:
         yield {"profile": name, "skipped": f"its process ended with {child.returncode}: see its last words above"}

@@ -9,7 +9,7 @@ from fantasyportrait import AnimationRequest, Animator, Role, events, example_ph
 
 
 def main() -> None:
-    """Animate the bundled picture and say where the video is."""
+    """Animate the bundled picture and print the path of the video."""
     left = sys.argv[1] if len(sys.argv) > 1 else "motion:talk"
     request = AnimationRequest(
         portrait=example_photo(),

@@ -13,7 +13,7 @@ from fantasyportrait import AnimationRequest, Animator, Role, Sampling, example_
 
 
 def main(model: str, steps: str = "30", side: str = "720", left: str = "motion:talk") -> None:
-    """Render the bundled picture by both engines and say where the videos are."""
+    """Render the bundled picture with both engines and print the paths of the videos."""
     cast = [Role(1, left), Role(2, "motion:smile")]
     request = AnimationRequest(example_photo(), cast, duration=2, side_by_side=False)
     animator = Animator()

@@ -75,7 +75,7 @@ __all__ = [
     "load_request",
 ]
 
-# onnxruntime, which diffusers imports too, reports to its maker what it runs unless it was told not to before.
+# onnxruntime, which diffusers imports too, has telemetry, which is disabled before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = MappingProxyType(

@@ -3,14 +3,15 @@
 gradio compares states by their hash, so all of it is hashable.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.regions import REGION_NAMES
 from ui import form
+from ui.option_values import Values
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,9 @@ class ClipAnalysis:
 
 
 @dataclass(frozen=True)
-class CardState:
-    """What was chosen on one card, in the order of its widgets; a new card is still."""
+class CardState(form.CardValues):
+    """What was chosen on one card, and what was found in its clips."""
 
-    kind: Any = form.STILL
-    clip: str | None = None
-    person: Any = 0
-    webcam: str | None = None
-    motion: Any = None
-    strength: Any = 1.0
-    regions: Any = REGION_NAMES
-    mirror: Any = False
     clip_analysis: ClipAnalysis = ClipAnalysis()
     webcam_analysis: ClipAnalysis = ClipAnalysis()
 
@@ -59,19 +52,18 @@ class SessionPhoto:
 
 
 def save_cards(
-    values: Sequence[Any], before: SessionPhoto | None, authorize: Callable[[object], Path]
+    cards: Sequence[Values], before: SessionPhoto | None, authorize: Callable[[object], Path]
 ) -> tuple[CardState, ...]:
-    """The cards from the raw values of all their widgets; those of faces that the photo does not show stay known.
+    """The states of the cards from the raw values of their widgets; those of faces no longer shown stay known.
 
     What no widget offers is not kept, nor is a file that `authorize` refuses with `RequestError`.
     """
-    width = len(fields(CardState))
-    shown = tuple(_card_state(values[first : first + width], authorize) for first in range(0, len(values), width))
+    shown = tuple(_card_state(values, authorize) for values in cards)
     return shown + (before.cards[len(shown) :] if before else ())
 
 
-def _card_state(values: Sequence[Any], authorize: Callable[[object], Path]) -> CardState:
-    card, new = CardState(*values), CardState()
+def _card_state(values: Mapping[str, Any], authorize: Callable[[object], Path]) -> CardState:
+    card, new = CardState(**values), CardState()
     regions = card.regions if isinstance(card.regions, list | tuple) else new.regions
     return replace(
         card,

@@ -8,15 +8,16 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, DrivingSource, FreeSource, Role
 from fantasyportrait.schema.checks import check_choice
+from fantasyportrait.schema.options import options_of
 from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.request import AnimationRequest
-from ui.engine_values import PREVIEW, WAN, EngineValues, build_sampling, select_engine
+from ui.engine_values import PREVIEW, WAN, build_sampling, select_engine
+from ui.option_values import Values, read_values
 
 CLIP, WEBCAM, MOTION, STILL, FREE = "clip", "webcam", "motion", "still", "free"
 KINDS = (("Clip", CLIP), ("Webcam", WEBCAM), ("Built-in motion", MOTION), ("Still", STILL))
 WAN_KINDS = (*KINDS, ("Left to the model", FREE))
-ENGINE_DEFAULT = "own"
-REGIONS = (("Head", "head"), ("Eyes", "eyes"), ("Brows and emotion", "emotion"), ("Mouth", "mouth"))
+REGIONS = tuple((option.label, option.name) for option in options_of(Regions))
 LENGTHS = ("longest", "shortest")
 MAX_DURATION_S = 600
 MAX_WAN_DURATION_S = 60
@@ -25,60 +26,37 @@ MAX_WAN_DURATION_S = 60
 
 @dataclass(frozen=True)
 class CardValues:
-    """The values of one face's card, unchecked, in the order of its widgets."""
+    """The values of one face's card, unchecked, by the names of its widgets; a new card is still."""
 
-    kind: object
-    clip: object
-    person: object
-    webcam: object
-    motion: object
-    strength: object
-    regions: object
-    mirror: object
-
-
-@dataclass(frozen=True)
-class OptionValues:
-    """The values of the options, unchecked, in the order of their widgets; `absolute` may be the engine's own way."""
-
-    length: object
-    seconds: object
-    fill: object
-    absolute: object
-    smoothing: object
-    sound: object
-    side_by_side: object
+    kind: Any = STILL
+    clip: Any = None
+    person: Any = 0
+    webcam: Any = None
+    motion: Any = None
+    strength: Any = 1.0
+    regions: Any = REGION_NAMES
+    mirror: Any = False
 
 
 def build_request(
-    portrait: Path,
-    cards: Mapping[int, CardValues],
-    options: OptionValues,
-    chosen: EngineValues | None = None,
-    model: str | None = None,
+    portrait: Path, cards: Mapping[int, CardValues], values: Values, model: str | None = None
 ) -> AnimationRequest:
     """The request; raises `RequestError` for a value out of its range, and where no face would move.
 
-    `model` is the server's model of the diffusion engine, None where it has none; no value can name another.
+    `values` are those of the options and, where there is a choice, of the engine. `model` is the server's model of the
+    diffusion engine, None where it has none; no value can name another.
     """
-    engine = select_engine(chosen, model)
+    engine = select_engine(values.get("engine", PREVIEW), model)
     _check_moving(cards, engine)
-    if str(options.sound).startswith("file:"):
+    if str(values["sound"]).startswith("file:"):
         raise RequestError("the sound cannot be a file of the server: choose one of the sounds offered")
-    given: dict[str, Any] = {
-        "engine": engine,
-        "duration": _duration(options.length, options.seconds, engine),
-        "fill": options.fill,
-        "absolute": None if options.absolute == ENGINE_DEFAULT else options.absolute,
-        "smoothing": options.smoothing,
-        "sound": options.sound,
-        "side_by_side": options.side_by_side,
-    }
-    # The preview does not look at the settings of Wan, which nobody sees then.
-    if chosen is not None and model is not None and engine == WAN:
-        given["sampling"] = build_sampling(chosen, model)
+    given = read_values(AnimationRequest, values)
+    given["duration"] = _duration(values["length"], values["seconds"], engine)
+    # The preview does not look at the settings of Wan, which are hidden then.
+    if model is not None and engine == WAN:
+        given["sampling"] = build_sampling(values, model)
     cast = tuple(build_role(face, card, free=model is not None) for face, card in cards.items())
-    return AnimationRequest(portrait, cast, **given)
+    return AnimationRequest(portrait, cast, engine=engine, **given)
 
 
 def authorize_files(face: int, card: CardValues, authorize: Callable[[object], Path]) -> CardValues:

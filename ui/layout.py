@@ -26,7 +26,7 @@ def build_page(sessions: SessionManager) -> None:
             run = render_run()
             result = render_result()
 
-    chosen = [*options.inputs(), *(engine.inputs() if engine else [])]
+    chosen = {**options, **(engine or {})}
     bind_options(options, photo.portrait)
     bind_stop(run, sessions)
 
@@ -39,7 +39,7 @@ def build_page(sessions: SessionManager) -> None:
                     drawn = [render_card(face, portrait, sessions) for face in range(1, len(portrait.thumbnails) + 1)]
             bind_photo(photo, drawn, sessions)
             # Also without a photo: a run goes on when its photo is taken away.
-            bind_run(run, photo.portrait, chosen, drawn, result, sessions)
+            bind_run(run, photo.portrait, chosen, [card.inputs() for card in drawn], result, sessions)
             # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
             gr.HTML("<i></i>", elem_id="ready", key="ready")
 

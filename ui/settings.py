@@ -1,9 +1,8 @@
 """How one app is served: what whoever starts it decides, and no visitor."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.limits import PRIVATE, PUBLIC, Limits
@@ -13,8 +12,6 @@ from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from ui.sessions import RESULT_EXPIRY_S
-
-MACHINE = ("device", "profile", "precision", "attention", "compile", "vram_gib", "ram_gib")
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Settings:
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
         public: whether strangers use it, which decides the limits; None: where it runs on a Hugging Face Space.
-        device, profile, precision, attention, compile, vram_gib, ram_gib: see `RuntimeConfig`.
+        runtime_config: this machine's settings; with `ray` those of the workers count.
     """
 
     host: str | None = None
@@ -37,24 +34,20 @@ class Settings:
     models_dir: Path | None = None
     model: str | None = None
     ray: str | None = None
-    device: str = "auto"
-    profile: str = "auto"
-    precision: str = "auto"
-    attention: str = "native"
-    compile: bool = False
-    vram_gib: float | None = None
-    ram_gib: float | None = None
+    runtime_config: RuntimeConfig = field(default_factory=RuntimeConfig)
     public: bool | None = None
 
-    def runtime_config(self) -> RuntimeConfig:
-        """This machine's settings; raises `RequestError` for words that name none, and for any beside `ray`."""
-        given = [f"--{name.replace('_', '-')}" for name in MACHINE if getattr(self, name) != getattr(Settings, name)]
+    def _check_ray(self) -> None:
+        """Raise `RequestError` for settings of a machine beside `ray`."""
+        given = [
+            f"--{each.name.replace('_', '-')}"
+            for each in fields(RuntimeConfig)
+            if getattr(self.runtime_config, each.name) != each.default
+        ]
         if self.ray is not None and given:
             raise RequestError(
                 f"{', '.join(given)}: with --ray the workers choose, so give this to  fantasyportrait workers"
             )
-        machine: dict[str, Any] = {name: getattr(self, name) for name in MACHINE}
-        return RuntimeConfig(**machine)
 
     @property
     def limits(self) -> Limits:
@@ -64,10 +57,11 @@ class Settings:
 
     def animator(self) -> Animator:
         """The animator of this machine, which decodes what visitors bring in child processes."""
+        self._check_ray()
         # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
         decoder = make_decoder(self.limits, sandbox=True)
-        return Animator(models, runtime_config=self.runtime_config(), decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
+        return Animator(models, runtime_config=self.runtime_config, decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
 
     def queue(self, animator: Animator) -> JobQueue:
         """The queue of jobs for this process, or for the workers of the Ray cluster, which is joined.

@@ -1,42 +1,14 @@
 """`fantasyportrait animate`: flags to a request, and the request to a video."""
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.runtime_flags import (
-    Attention,
-    Compile,
-    Device,
-    Parallel,
-    Precision,
-    Profile,
-    RamGib,
-    VramGib,
-    runtime_config,
-)
-from fantasyportrait.cli.sampling_flags import (
-    Alignment,
-    BatchPasses,
-    CacheThreshold,
-    FaceRegion,
-    GuidanceScale,
-    Lora,
-    MaxWindowFrames,
-    Model,
-    NegativePrompt,
-    NumInferenceSteps,
-    PortraitGuidanceScale,
-    PortraitGuidanceSpan,
-    Preset,
-    Prompt,
-    Seed,
-    StepCache,
-    sampling_overrides,
-)
+from fantasyportrait.cli.option_flags import Flags, Given, fields_given, flags_of
+from fantasyportrait.cli.sampling_flags import runtime_config, runtime_flags, sampling_flags, sampling_overrides
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -91,51 +63,6 @@ Output = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Without -o: replace the last PHOTO.animated.mp4.")]
-Duration = Annotated[
-    str | None,
-    typer.Option(help="longest or shortest clip of the cast, sound (as long as that), or seconds. [default: longest]"),
-]
-Fps = Annotated[
-    str | None,
-    typer.Option(help="Frames a second, such as 25 or 30000/1001, or clip: the first clip's own. [default: 25]"),
-]
-FillMode = Annotated[
-    str | None, typer.Option(help="A clip that is too short will loop, hold or pingpong. [default: loop]")
-]
-Absolute = Annotated[
-    bool | None,
-    typer.Option(
-        "--absolute/--relative", help="Take over the driver's pose itself. [default: relative; with wan: absolute]"
-    ),
-]
-Smoothing = Annotated[
-    float | None,
-    typer.Option(help="Of the driver's motion, 0 (none) to 1; with wan for --alignment mesh alone. [default: 0.5]"),
-]
-Sound = Annotated[
-    str | None,
-    typer.Option(help="auto or mix (of all clips), none, face:N or file:PATH[#start=SECONDS]. [default: auto]"),
-]
-MaxSide = Annotated[
-    int | None,
-    typer.Option(
-        help="Longest side in pixels: preview reduces a larger photo to it, wan makes every photo so large. "
-        "[default: 1280; with wan: 720]"
-    ),
-]
-SideBySide = Annotated[
-    bool | None,
-    typer.Option(
-        "--side-by-side/--no-side-by-side", help="Also show drivers, photo and result in one video. [default: yes]"
-    ),
-]
-Detector = Annotated[
-    str | None,
-    typer.Option(
-        metavar="centerface|original|insightface", help="What finds the faces of the photo. [default: centerface]"
-    ),
-]
-Engine = Annotated[str | None, typer.Option(metavar="preview|wan", help="What makes the frames. [default: preview]")]
 Saved = Annotated[
     Path | None,
     typer.Option(
@@ -149,58 +76,30 @@ Sandbox = Annotated[
 ModelsDir = Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")]
 
 
+def animate_flags() -> Flags:
+    """One for each field of the request, of its sampling and of the machine."""
+    from fantasyportrait.schema.request import AnimationRequest
+
+    return [*flags_of(AnimationRequest), *sampling_flags(), *runtime_flags()]
+
+
 def animate(
+    given: Given,
     photo: Photo = None,
     cast: Cast = None,
     output: Output = None,
     overwrite: Overwrite = False,
-    duration: Duration = None,
-    fps: Fps = None,
-    fill: FillMode = None,
-    absolute: Absolute = None,
-    smoothing: Smoothing = None,
-    sound: Sound = None,
-    max_side: MaxSide = None,
-    side_by_side: SideBySide = None,
-    detector: Detector = None,
     saved: Saved = None,
     models_dir: ModelsDir = None,
-    engine: Engine = None,
-    model: Model = None,
-    seed: Seed = None,
-    preset: Preset = None,
-    num_inference_steps: NumInferenceSteps = None,
-    portrait_guidance_scale: PortraitGuidanceScale = None,
-    guidance_scale: GuidanceScale = None,
-    portrait_guidance_span: PortraitGuidanceSpan = None,
-    prompt: Prompt = None,
-    negative_prompt: NegativePrompt = None,
-    region: FaceRegion = None,
-    alignment: Alignment = None,
-    lora: Lora = None,
-    step_cache: StepCache = None,
-    cache_threshold: CacheThreshold = None,
-    batch_passes: BatchPasses = None,
-    max_window_frames: MaxWindowFrames = None,
-    device: Device = "auto",
-    profile: Profile = "auto",
-    precision: Precision = "auto",
-    attention: Attention = "native",
-    compile: Compile = False,
-    parallel: Parallel = "none",
-    vram_gib: VramGib = None,
-    ram_gib: RamGib = None,
     sandbox: Sandbox = False,
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
-    # The flags that were given, by name: this must stay the first statement.
-    given = {name: value for name, value in locals().items() if value is not None}
     from fantasyportrait.cli.display import animate_with_progress, print_result
     from fantasyportrait.media.result_files import free_path
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.workers.torchrun import run_distributed
 
-    request = request_from(given)
+    request = request_from(given, photo, cast or [], saved)
     place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = runtime_config(given)
     result = run_distributed(
@@ -212,41 +111,30 @@ def animate(
         print_result(result)
 
 
-def request_from(given: Mapping[str, Any]) -> "AnimationRequest":
-    """The request that flags ask for, given by name: a new one, or a saved one with changes. Raises `RequestError`."""
+def request_from(given: Given, photo: Path | None, cast: Sequence[str], saved: Path | None) -> "AnimationRequest":
+    """A new request from flags, or a saved one in which they override fields. Raises `RequestError`."""
     from fantasyportrait.media.request_files import check_embedded, load_request
-    from fantasyportrait.schema.request import AnimationRequest
-
-    changes, sampling = _changes(given), sampling_overrides(given)
-    if "saved" in given:
-        if "portrait" in changes:
-            changes["portrait_sha256"] = None
-        request = load_request(given["saved"])
-    else:
-        _check_new(changes)
-        request = AnimationRequest(**changes)
-    request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
-    if "saved" in given:
-        check_embedded(request, given["saved"])
-    if sampling and request.engine == "preview":
-        typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
-    return request
-
-
-def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the request that flags set, but for `sampling`."""
     from fantasyportrait.schema.cast import parse_role
     from fantasyportrait.schema.request import AnimationRequest
 
-    changes = {field.name: given[field.name] for field in fields(AnimationRequest) if field.name in given}
-    if "photo" in given:
-        changes["portrait"] = given["photo"]
-    cast = changes.pop("cast", None)
-    if cast:  # some versions of typer give an empty list for a flag that was not given
+    changes, sampling = fields_given(AnimationRequest, given), sampling_overrides(given)
+    if photo is not None:
+        changes["portrait"] = photo
+    if cast:
         changes["cast"] = tuple(parse_role(text) for text in cast)
-    if "fps" in given:
-        changes["rate"] = given["fps"]
-    return changes
+    if saved is None:
+        _check_new(changes)
+        request = AnimationRequest(**changes)
+    else:
+        request = load_request(saved)
+        if photo is not None:
+            changes["portrait_sha256"] = None
+    request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
+    if saved is not None:
+        check_embedded(request, saved)
+    if sampling and request.engine == "preview":
+        typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
+    return request
 
 
 def _check_new(changes: Mapping[str, Any]) -> None:

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from fantasyportrait.cli.runtime_flags import Attention, Compile, Device, Precision, Profile, RamGib, VramGib
+from fantasyportrait.cli.option_flags import Given
+from fantasyportrait.cli.sampling_flags import runtime_config
 from fantasyportrait.core.optional import require
 
 
 def app_command(
+    given: Given,
     host: Annotated[
         str | None,
         typer.Option(
@@ -37,13 +39,6 @@ def app_command(
             help="Run the jobs on a Ray cluster, see `fantasyportrait workers`. [default: in this process]",
         ),
     ] = None,
-    device: Device = "auto",
-    profile: Profile = "auto",
-    precision: Precision = "auto",
-    attention: Attention = "native",
-    compile: Compile = False,
-    vram_gib: VramGib = None,
-    ram_gib: RamGib = None,
     public: Annotated[
         bool | None,
         typer.Option(
@@ -64,13 +59,7 @@ def app_command(
             models_dir=models_dir,
             model=model,
             ray=ray,
-            device=device,
-            profile=profile,
-            precision=precision,
-            attention=attention,
-            compile=compile,
-            vram_gib=vram_gib,
-            ram_gib=ram_gib,
+            runtime_config=runtime_config(given),
             public=public,
         )
     )

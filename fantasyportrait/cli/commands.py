@@ -1,17 +1,20 @@
 """The commands, their groups and their help."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from fantasyportrait import __version__
-from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate
+from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate, animate_flags
 from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
-from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine
+from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine, machine_flags
 from fantasyportrait.cli.motions import list_motions, render_motion
+from fantasyportrait.cli.option_flags import Flags, with_flags
 from fantasyportrait.cli.reel import EPILOG as REEL_EPILOG, reel
+from fantasyportrait.cli.sampling_flags import worker_flags
 from fantasyportrait.cli.weights import FETCH_EPILOG, fetch_weights, list_weights, make_tiny, verify_weights
 from fantasyportrait.cli.workers import EPILOG as WORKERS_EPILOG, workers
 from fantasyportrait.core.errors import Cancelled
@@ -50,12 +53,21 @@ class Group(TyperGroup):
             raise Cancelled("stopped") from None
 
 
-def build_app() -> typer.Typer:
-    """The typer app with all commands."""
+def build_app(asked: str | None = None) -> typer.Typer:
+    """The typer app with all commands.
+
+    The flags that come from options are made for the command `asked` alone, as they import its dataclasses; for all
+    commands by default.
+    """
     plain = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False}
     tree = typer.Typer(cls=Group, help=HELP, epilog=EPILOG, pretty_exceptions_enable=False, **plain)  # type: ignore[arg-type]
     tree.callback()(_options)
-    tree.command(epilog=ANIMATE_EPILOG)(animate)
+
+    def add(name: str, command: Callable[..., None], flags: Callable[[], Flags], epilog: str | None = None) -> None:
+        made = flags() if asked in (None, name) else ()
+        tree.command(name, epilog=epilog)(with_flags(command, made))
+
+    add("animate", animate, animate_flags, ANIMATE_EPILOG)
     tree.command()(faces)
     tree.command(epilog=REEL_EPILOG)(reel)
     motions = typer.Typer(help="The built-in motions.", **plain)  # type: ignore[arg-type]
@@ -68,9 +80,9 @@ def build_app() -> typer.Typer:
     weights.command("verify")(verify_weights)
     weights.command("make-tiny")(make_tiny)
     tree.add_typer(weights, name="weights")
-    tree.command(epilog=MACHINE_EPILOG)(machine)
-    tree.command("app")(app_command)
-    tree.command(epilog=WORKERS_EPILOG)(workers)
+    add("machine", machine, machine_flags, MACHINE_EPILOG)
+    add("app", app_command, worker_flags)
+    add("workers", workers, worker_flags, WORKERS_EPILOG)
     return tree
 
 

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fantasyportrait.cli.runtime_flags import (
-    Attention,
-    Compile,
-    Device,
-    Precision,
-    Profile,
-    RamGib,
-    VramGib,
-    runtime_config,
-)
-from fantasyportrait.cli.sampling_flags import Model, Preset, sampling_overrides
+from fantasyportrait.cli.option_flags import Flags, Given, flag
+from fantasyportrait.cli.sampling_flags import MARK, runtime_config, sampling_overrides, worker_flags
 from fantasyportrait.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,30 +25,29 @@ Examples:
 """
 
 
+def machine_flags() -> Flags:
+    """Those that decide what a job costs: the model, the preset and the machine."""
+    from fantasyportrait.schema.options import get_option
+    from fantasyportrait.schema.presets import PRESET
+    from fantasyportrait.schema.sampling import Sampling
+
+    return [flag(get_option(Sampling, "model"), MARK), flag(PRESET, MARK), *worker_flags()]
+
+
 def machine(
+    given: Given,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Of the video, multiples of 16.")] = "832x480",
     frames: Annotated[int, typer.Option(min=1, help="Of the video.")] = 81,
     faces: Annotated[int, typer.Option(min=0, max=16, help="That are driven.")] = 1,
-    model: Model = None,
-    preset: Preset = None,
     models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie.")] = None,
-    device: Device = "auto",
-    profile: Profile = "auto",
-    precision: Precision = "auto",
-    attention: Attention = "native",
-    compile: Compile = False,
-    vram_gib: VramGib = None,
-    ram_gib: RamGib = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which profiles fit this machine, with the memory and time that a video would take."""
-    settings = runtime_config(locals())
     from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.machine_report import machine_report
 
-    given: dict[str, Any] = {"model": model, "preset": preset}
-    sampling = Sampling(**sampling_overrides({name: value for name, value in given.items() if value is not None}))
-    report = machine_report(sampling, _size(size), frames, faces, settings, models_dir)
+    sampling = Sampling(**sampling_overrides(given))
+    report = machine_report(sampling, _size(size), frames, faces, runtime_config(given), models_dir)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2))
     else:

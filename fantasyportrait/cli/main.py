@@ -30,7 +30,7 @@ def app(arguments: Sequence[str], prog_name: str) -> None:
     """Load the commands and run one; ends in SystemExit."""
     from fantasyportrait.cli.commands import build_app
 
-    build_app()(arguments, prog_name=prog_name)
+    build_app(asked=arguments[0] if arguments else "")(arguments, prog_name=prog_name)
 
 
 def _run(given: Sequence[str], signal_handler: SignalHandler, debug: bool) -> int:

@@ -1,116 +1,64 @@
-"""The flags of `wan`, the diffusion engine: one a field of `Sampling`, under the same name."""
+"""The flags of `wan`, the diffusion engine: its sampling, and the machine that it runs on."""
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from fantasyportrait.cli.option_flags import Flags, Given, fields_given, flag, flags_of
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.schema.options import Option
 
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME_OR_DIR",
-        help="[wan] A name of `fantasyportrait weights list`, or a folder, written with a / in it. [default: wan-720p]",
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option(help="[wan] Of the noise; the same seed gives the same frames; -1 draws one. [default: 0]")
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        metavar="draft|balanced|faithful",
-        help="[wan] How much time to spend: 6, at most 32, or 60 passes of the model; see below. Other flags change "
-        "single settings of it. [default: faithful]",
-    ),
-]
-NumInferenceSteps = Annotated[
-    int | None, typer.Option(help="[wan] Of the sampler; fewer are faster and rougher. [default: 30]")
-]
-PortraitGuidanceScale = Annotated[
-    float | None,
-    typer.Option(help="[wan] How strongly the drivers are followed; 1 halves the time. [default: 4]"),
-]
-GuidanceScale = Annotated[
-    float | None,
-    typer.Option(help="[wan] How strongly the prompt is followed; above 1 takes longer. [default: 1]"),
-]
-PortraitGuidanceSpan = Annotated[
-    str | None,
-    typer.Option(metavar="START:END", help="[wan] The part of the steps with portrait guidance. [default: 0:1]"),
-]
-Prompt = Annotated[str | None, typer.Option(help="[wan] What the video shows, in words. [default: nothing said]")]
-NegativePrompt = Annotated[
-    str | None, typer.Option(help="[wan] What it shall not show; counts where text guidance is not 1.")
-]
-FaceRegion = Annotated[
-    str | None,
-    typer.Option(
-        metavar="box|head|segment",
-        help="[wan] Where a face listens to its driver: its box, its head, or the mask of Segment Anything. "
-        "[default: box]",
-    ),
-]
-Alignment = Annotated[
-    str | None,
-    typer.Option(
-        metavar="original|mesh",
-        help="[wan] What aligns the drivers' faces: the original net or the 478-point mesh. [default: original]",
-    ),
-]
-Lora = Annotated[
-    str | None,
-    typer.Option(
-        metavar="none|lightx2v",
-        help="[wan] The LoRA for 4 steps (`fantasyportrait weights fetch lightx2v`), or none. [default: none]",
-    ),
-]
-StepCache = Annotated[
-    str | None,
-    typer.Option(
-        metavar="none|first-block",
-        help="[wan] Leave out most of a pass where its first block says what it said before. [default: none]",
-    ),
-]
-CacheThreshold = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SHARE",
-        help="[wan] Up to which difference it says the same; more is faster, less exact. [default: 0.1]",
-    ),
-]
-BatchPasses = Annotated[
-    bool | None,
-    typer.Option(
-        "--batch-passes/--separate-passes",
-        help="[wan] The passes of a step at once (weights are read once, more memory) or one by one. "
-        "[default: what is faster here]",
-    ),
-]
-MaxWindowFrames = Annotated[
-    int | None,
-    typer.Option(
-        metavar="FRAMES", help="[wan] 4k + 1; longer videos are made in overlapping windows of 81. [default: 201]"
-    ),
-]
+if TYPE_CHECKING:
+    from fantasyportrait.runtime.runtime_config import RuntimeConfig
+
+MARK = "[wan] "
+SPAN = Option(
+    "The part of the steps with portrait guidance",
+    name="portrait_guidance_span",
+    metavar="START:END",
+    default_text="0:1",
+)
 
 
-def sampling_overrides(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Sampling` that flags set, from all flags given by name; raises `RequestError`.
+def sampling_flags() -> Flags:
+    """One for each field of `Sampling`, the preset, and the span of portrait guidance."""
+    from fantasyportrait.schema.presets import PRESET
+    from fantasyportrait.schema.sampling import Sampling
 
-    A preset sets several, and single flags beside it go before.
+    return [flag(PRESET, MARK), *flags_of(Sampling, MARK), flag(SPAN, MARK)]
+
+
+def runtime_flags(without: tuple[str, ...] = ()) -> Flags:
+    """One for each field of `RuntimeConfig`."""
+    from fantasyportrait.runtime.runtime_config import RuntimeConfig
+
+    return flags_of(RuntimeConfig, MARK, without)
+
+
+def worker_flags() -> Flags:
+    """The same for workers that take a job each: `parallel` is for processes that share one."""
+    return runtime_flags(without=("parallel",))
+
+
+def runtime_config(given: Given) -> "RuntimeConfig":
+    """The machine's settings among the given flags; raises `RequestError`."""
+    from fantasyportrait.runtime.runtime_config import RuntimeConfig
+
+    return RuntimeConfig(**fields_given(RuntimeConfig, given))
+
+
+def sampling_overrides(given: Given) -> dict[str, Any]:
+    """The fields of `Sampling` that the given flags set; raises `RequestError`.
+
+    A preset sets several fields; the flag of a single field overrides it.
     """
     from fantasyportrait.schema.presets import get_preset
     from fantasyportrait.schema.sampling import Sampling
 
     changes = get_preset(given["preset"]).changes if "preset" in given else {}
-    changes |= {field.name: given[field.name] for field in fields(Sampling) if field.name in given}
+    changes |= fields_given(Sampling, given)
     if "model" in changes:
         changes["model"] = _model(changes["model"])
-    if "portrait_guidance_span" in given:
-        changes["portrait_guidance_start"], changes["portrait_guidance_end"] = _span(given["portrait_guidance_span"])
+    if SPAN.name in given:
+        changes["portrait_guidance_start"], changes["portrait_guidance_end"] = _span(given[SPAN.name])
     return changes
 
 

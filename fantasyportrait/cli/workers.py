@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fantasyportrait.cli.runtime_flags import (
-    Attention,
-    Compile,
-    Device,
-    Precision,
-    Profile,
-    RamGib,
-    VramGib,
-    runtime_config,
-)
+from fantasyportrait.cli.option_flags import Given
+from fantasyportrait.cli.sampling_flags import runtime_config
 from fantasyportrait.core.errors import FantasyPortraitError
 
 if TYPE_CHECKING:
@@ -38,6 +30,7 @@ the first machine's ~/.ray/auth_token with RAY_AUTH_MODE=token where it has one.
 
 
 def workers(
+    given: Given,
     address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. [default: a new one]"),
@@ -47,16 +40,9 @@ def workers(
     ] = None,
     gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside GPUs.")] = 1,
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files on the workers' machines.")] = None,
-    device: Device = "auto",
-    profile: Profile = "auto",
-    precision: Precision = "auto",
-    attention: Attention = "native",
-    compile: Compile = False,
-    vram_gib: VramGib = None,
-    ram_gib: RamGib = None,
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each GPU, until Ctrl-C; the app sends them its jobs (--ray)."""
-    machine = runtime_config(locals())
+    machine = runtime_config(given)
     from fantasyportrait.service.animate_job import SETUP
     from fantasyportrait.workers.ray_cluster import join, leave
     from fantasyportrait.workers.ray_worker_pool import WorkerConfig, WorkerPool

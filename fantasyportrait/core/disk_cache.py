@@ -1,5 +1,6 @@
 """A disk cache: one folder per entry, written atomically, evicted least recently used first."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from fantasyportrait.core.atomic_write import atomic_write
-from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.locked_folder import WORK_PREFIX
 
@@ -23,12 +23,9 @@ CACHE_EXPIRY_S = 30 * 24 * 3600.0
 _CHECKSUMS = "sha256.json"
 
 
-def content_key(path: Path, description: str) -> str:
-    """Name of an entry: sha256 of `description` (how it is made) and of the source file's bytes."""
-    try:
-        return file_sha256(path, f"{description}\n")
-    except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+def content_key(sha256: str, description: str) -> str:
+    """Name of an entry: sha256 of `description` (how it is made) and of the source file's sha256."""
+    return hashlib.sha256(f"{description}\n{sha256}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

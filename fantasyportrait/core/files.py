@@ -61,10 +61,15 @@ def user_cache_dir() -> Path:
     return Path(base).expanduser() / "fantasyportrait"
 
 
-def file_sha256(path: Path, salt: str = "") -> str:
-    """sha256 in hexadecimal of `salt` and the file's bytes, read in pieces. Raises OSError, see `open_regular`."""
-    digest = hashlib.sha256(salt.encode())
+def file_sha256(path: Path) -> str:
+    """sha256 in hexadecimal of the file's bytes. Raises OSError, see `open_regular`."""
     with open_regular(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+        return read_sha256(file)
+
+
+def read_sha256(file: BinaryIO) -> str:
+    """sha256 in hexadecimal of the bytes from the position of an open file on, read in pieces. Raises OSError."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()

@@ -28,7 +28,7 @@ def locked_folder(parent: Path, prefix: str = WORK_PREFIX) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        lock.close()  # Windows removes no open file
+        lock.close()  # Windows cannot remove an open file
         shutil.rmtree(folder, ignore_errors=True)
 
 

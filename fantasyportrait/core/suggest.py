@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """` (did you mean NAME?)` with the known name that is nearest to `given`, or nothing where none is near."""
+    """Return ` (did you mean NAME?)` with the known name nearest to `given`, or an empty string where none is near."""
     if not isinstance(given, str):
         return ""
     by_lower = {name.lower(): name for name in known}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.mesh import CanonicalFace, read_canonical_face
@@ -35,6 +36,7 @@ class Scene:
         tracks: the chosen person's track for each face that a clip drives, by the id of the face.
         timeline: of the result.
         request: its cast and options.
+        clips: the driving clips by their paths, with their sha256.
     """
 
     pixels: Frame
@@ -42,6 +44,7 @@ class Scene:
     tracks: Mapping[int, Track]
     timeline: Timeline
     request: AnimationRequest
+    clips: Mapping[Path, HashedFile] = field(default_factory=dict)
 
     def role(self, face: int) -> Role | None:
         """The role of the face with this id; None for a face that stays still."""

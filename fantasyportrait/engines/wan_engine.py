@@ -14,16 +14,17 @@ from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene
 from fantasyportrait.engines.wan_model import (
+    MotionNetLoader,
     WanModel,
     check_model,
     file_size,
     lora_file,
-    motion_nets,
     prepare_model,
     sampled_frames,
     segmenter,
 )
-from fantasyportrait.engines.wan_motion import MotionBuilder, build_face_map
+from fantasyportrait.engines.wan_motion import MotionBuilder, Segmenter, build_face_map
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.images.images import multiple_size, resize
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
@@ -49,9 +50,10 @@ POLL_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class _LoadedModel:
-    """A model, and where its pipeline comes from."""
+    """A model, its motion nets, and where its pipeline comes from."""
 
     model: WanModel
+    motion_nets: MotionNetLoader
     pipeline_manager: "PipelineManager"
 
 
@@ -62,7 +64,7 @@ class WanEngine:
 
     def __init__(
         self,
-        models_dir: Path | None,
+        face_models: FaceModels,
         cache_dir: Path | None,
         runtime_config: RuntimeConfig,
         decoder: Decoder,
@@ -70,12 +72,9 @@ class WanEngine:
         cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
         self._decoder, self._cache_expiry_s = decoder, cache_expiry_s
-        self._models_dir, self._cache_dir, self._runtime_config, self._process_group = (
-            models_dir,
-            cache_dir,
-            runtime_config,
-            process_group,
-        )
+        self._face_models, self._models_dir = face_models, face_models.folder
+        self._cache_dir, self._runtime_config, self._process_group = cache_dir, runtime_config, process_group
+        self._segmenter: Segmenter | None = None
         self._lock = threading.Lock()
         self._loaded: _LoadedModel | None = None
 
@@ -107,7 +106,7 @@ class WanEngine:
             plan = loaded.pipeline_manager.ready(self._workload(scene, frames), callbacks.message, cancel)
             loading.update(1)
             cancel.check()
-            job = self._job(scene, loaded.model, plan, cancel, callbacks)
+            job = self._job(scene, loaded.motion_nets, plan, cancel, callbacks)
             rendered = self._frames(loaded.pipeline_manager, job, cancel, callbacks)
             yield from itertools.islice(rendered, scene.timeline.frames)
 
@@ -135,7 +134,7 @@ class WanEngine:
             pipeline_manager = PipelineManager(
                 ModelFiles(model.folder, model.gguf), self._runtime_config, self._cache, self._process_group
             )
-            self._loaded = _LoadedModel(model, pipeline_manager)
+            self._loaded = _LoadedModel(model, MotionNetLoader(model), pipeline_manager)
         return self._loaded
 
     def _workload(self, scene: Scene, frames: int) -> "Workload":
@@ -149,7 +148,12 @@ class WanEngine:
         return Workload(width, height, frames, faces, sampling, file_size(lora_file(sampling, self._models_dir)))
 
     def _job(
-        self, scene: Scene, model: WanModel, plan: "ExecutionPlan", cancel: CancelToken, callbacks: EngineCallbacks
+        self,
+        scene: Scene,
+        nets: MotionNetLoader,
+        plan: "ExecutionPlan",
+        cancel: CancelToken,
+        callbacks: EngineCallbacks,
     ) -> "VideoJob":
         """The job of the scene: every face's motion, the face map, and the sampling as planned."""
         from fantasyportrait.pipelines.video_sampling import VideoJob
@@ -158,14 +162,15 @@ class WanEngine:
         sampling = scene.request.sampling
         progress = callbacks.stage("motion", len(scene.faces))
         builder = MotionBuilder(
-            motion_nets(model, scene.request), self._cache, self._models_dir, self._decoder, self._cache_expiry_s
+            nets.motion_nets(scene.request), self._cache, self._face_models, self._decoder, self._cache_expiry_s
         )
         driven = builder.driven_faces(scene, frames, progress.update, cancel)
-        sam = segmenter(self._models_dir) if sampling.region == "segment" else None
+        if sampling.region == "segment" and self._segmenter is None:
+            self._segmenter = segmenter(self._models_dir)
         return VideoJob(
             pixels=scene.pixels,
             faces=driven,
-            face_map=build_face_map(scene.pixels, driven, sampling.region, sam),
+            face_map=build_face_map(scene.pixels, driven, sampling.region, self._segmenter),
             frames=frames,
             sampling=replace(plan.job.sampling, batch_passes=plan.estimate.batch_passes),
             lora=lora_file(sampling, self._models_dir),

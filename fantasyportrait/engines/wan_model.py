@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.optional import check_installed, require
 from fantasyportrait.engines.wan_motion import Segmenter
-from fantasyportrait.motion.motion_nets import MotionNets
+from fantasyportrait.motion.motion_nets import CropEncoder, MotionNets
 from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
@@ -87,17 +87,31 @@ def prepare_model(model: str, models_dir: Path | None = None) -> WanModel:
     return WanModel(folder, sources.gguf)
 
 
-def motion_nets(model: WanModel, request: AnimationRequest) -> MotionNets:
-    """The motion encoder, and how the request has faces aligned: by the original net, which smooths as in the
-    original, or by the mesh with the request's smoothing."""
-    from fantasyportrait.models.motion_encoder import CropEncoder
+class MotionNetLoader:
+    """Loads the motion nets of a model, each when it is first needed, and keeps them."""
 
-    folder = model.folder / "motion_encoder"
-    encode = CropEncoder(folder)
-    digest = file_sha256(folder / ENCODER_WEIGHTS)
-    if request.sampling.alignment == "mesh":
-        return MotionNets(encode, digest, smoothing=request.smoothing)
-    return MotionNets(encode, digest, PortraitLandmarkNet(model.folder / FACE_LANDMARKS))
+    def __init__(self, model: WanModel) -> None:
+        self._model = model
+
+    def motion_nets(self, request: AnimationRequest) -> MotionNets:
+        """The motion encoder, with the alignment that the request names: by the original net, which smooths as in the
+        original, or by the mesh with the request's smoothing."""
+        encode, digest = self._encoder
+        if request.sampling.alignment == "mesh":
+            return MotionNets(encode, digest, smoothing=request.smoothing)
+        return MotionNets(encode, digest, self._landmark_net)
+
+    @cached_property
+    def _encoder(self) -> tuple[CropEncoder, str]:
+        """The motion encoder and the sha256 of its weights."""
+        from fantasyportrait.models.motion_encoder import CropEncoder
+
+        folder = self._model.folder / "motion_encoder"
+        return CropEncoder(folder), file_sha256(folder / ENCODER_WEIGHTS)
+
+    @cached_property
+    def _landmark_net(self) -> PortraitLandmarkNet:
+        return PortraitLandmarkNet(self._model.folder / FACE_LANDMARKS)
 
 
 def segmenter(models_dir: Path | None = None) -> Segmenter:

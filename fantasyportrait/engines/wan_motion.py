@@ -13,8 +13,9 @@ from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.geometry import bounding_box
 from fantasyportrait.core.paths import example_photo
-from fantasyportrait.engines.base import Scene, canonical_face, loop_length, motion_frame_indices
+from fantasyportrait.engines.base import Scene, loop_length, motion_frame_indices
 from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.decoder import Decoder
@@ -51,12 +52,12 @@ class MotionBuilder:
         self,
         nets: MotionNets,
         cache_dir: Path,
-        models_dir: Path | None,
+        face_models: FaceModels,
         decoder: Decoder,
         cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
         self._cache_expiry_s = cache_expiry_s
-        self._nets, self._cache_dir, self._models_dir, self._decoder = nets, cache_dir, models_dir, decoder
+        self._nets, self._cache_dir, self._face_models, self._decoder = nets, cache_dir, face_models, decoder
 
     def driven_faces(
         self, scene: Scene, frames: int, progress: Callable[[int], None], cancel: CancelToken
@@ -65,7 +66,7 @@ class MotionBuilder:
 
         `progress` gets how many faces are done.
         """
-        context = _MotionContext(scene, frames, canonical_face(self._models_dir), cancel)
+        context = _MotionContext(scene, frames, self._face_models.canonical_face(), cancel)
         driven = []
         for number, face in enumerate(scene.faces, 1):
             cancel.check()
@@ -92,7 +93,7 @@ class MotionBuilder:
         self, face: MaskedFace, role: Role, source: ClipSource, context: _MotionContext
     ) -> DrivenFace[MotionCode]:
         scene, track = context.scene, context.scene.track(face.id)
-        span = ClipSpan(source.path, scene.timeline.rate, source.start_s, source.end_s)
+        span = ClipSpan(scene.clips[source.path], scene.timeline.rate, source.start_s, source.end_s)
         code = cached_motion(
             span,
             track,
@@ -136,7 +137,7 @@ class MotionBuilder:
 
     def _bundled_portrait(self) -> tuple[NDArray[np.uint8], MaskedFace]:
         pixels = load_photo(example_photo()).pixels
-        analyser = FaceAnalyser(self._models_dir)
+        analyser = FaceAnalyser(self._face_models)
         return pixels, analyser.masked(pixels, analyser.find(pixels))[0]
 
 

@@ -1,6 +1,5 @@
-"""photo -> faces, numbered row by row, left to right."""
+"""Face analysis of a photo: detect the faces, fit the mesh, number them row by row, left to right."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,15 +16,15 @@ from fantasyportrait.faces.tiled_detector import TiledDetector, downscaled
 from fantasyportrait.schema.face import Face, MaskedFace
 
 SMALLEST_FACE = 50
-# A crop without a face reads below 0.01; a statue's or a near profile reads above 0.8.
+# Presence is below 0.01 for a crop without a face, above 0.8 for a statue or a near profile.
 _PRESENT = 0.5
 _PASSES = 3
-# Longest side of the picture in which other orientations are looked at: three of them cost little more than one.
+# Longest side of the picture on which other orientations are tried: three of them cost little more than one.
 _TURNED_SIDE = 3200
 
 
 class AnalysisResult(NamedTuple):
-    """Faces of a photo, largest first; how many detections the mesh did not fit, how many were not read any more."""
+    """Faces of a photo, largest first, with the number of detections that the mesh did not fit or that were skipped."""
 
     faces: list[Landmarks]
     rejected: int
@@ -33,10 +32,10 @@ class AnalysisResult(NamedTuple):
 
 
 class FaceAnalyser:
-    """Finds the faces of photos. One instance serves one thread at a time."""
+    """Finds the faces of photos. Thread-safe."""
 
-    def __init__(self, models_dir: Path | None = None, detector: str = "centerface") -> None:
-        models = FaceModels(models_dir)
+    def __init__(self, models: FaceModels | None = None, detector: str = "centerface") -> None:
+        models = models or FaceModels()
         self.canonical = models.canonical_face()
         self._detector = TiledDetector(models.photo_detector(detector))
         self._net = models.landmark_net()
@@ -45,7 +44,7 @@ class FaceAnalyser:
     def find(
         self, pixels: NDArray[np.uint8], messages: list[str] | None = None, max_faces: int | None = None
     ) -> tuple[Face, ...]:
-        """Every face of an RGB photo (H, W, 3) that is at least 50 px large, of more than `max_faces` the largest.
+        """Return every face of an RGB photo (H, W, 3) that is at least 50 px wide, at most the `max_faces` largest.
 
         `messages` gets a sentence about faces that were left out.
 
@@ -57,7 +56,7 @@ class FaceAnalyser:
     def find_upright(
         self, pixels: NDArray[np.uint8], messages: list[str], max_faces: int | None = None
     ) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
-        """The photo, turned where its faces lie on their side or stand on their head, and its faces as in `find`."""
+        """Return the photo, rotated so that its faces are upright, and its faces as `find` does."""
         result = self.read(pixels, max_faces)
         scale = min(1.0, _TURNED_SIDE / max(pixels.shape[:2]))
         turn = best_orientation(
@@ -70,11 +69,11 @@ class FaceAnalyser:
         return pixels, self._faces(result, messages)
 
     def masked(self, pixels: NDArray[np.uint8], faces: tuple[Face, ...]) -> tuple[MaskedFace, ...]:
-        """The faces with the masks of their heads; the faces' coordinates are pixels of this RGB photo (H, W, 3)."""
+        """Return the faces, in pixels of this RGB photo (H, W, 3), with their head masks."""
         return self._masks.masked(pixels, faces)
 
     def _faces(self, result: AnalysisResult, messages: list[str]) -> tuple[Face, ...]:
-        """Numbered faces from what was read; raises `FaceError` where nothing can be used."""
+        """Filter and number the analysed faces; raises `FaceError` where none can be used."""
         if not result.faces:
             if result.rejected:
                 raise FaceError(
@@ -111,7 +110,7 @@ class FaceAnalyser:
         )
 
     def read(self, pixels: NDArray[np.uint8], max_faces: int | None = None) -> AnalysisResult:
-        """Detections on which the mesh fits, each face once, the largest first and at most so many."""
+        """Fit the mesh to the detections and return each face once, the largest first, at most `max_faces`."""
         detections = sorted(self._detector.detect(pixels), key=_area, reverse=True)
         faces: list[Landmarks] = []
         rejected = 0
@@ -126,7 +125,7 @@ class FaceAnalyser:
         return AnalysisResult(faces, rejected, 0)
 
     def _fit_mesh(self, pixels: NDArray[np.uint8], detection: Detection) -> Landmarks | None:
-        """The face that was detected, looked at again around what was found; None where the mesh does not fit."""
+        """Fit the mesh to a detection, then again to the crop around the result; None where it does not fit."""
         crop = Crop.of_detection(detection)
         for _ in range(_PASSES):
             reading = self._net.read(pixels, crop)

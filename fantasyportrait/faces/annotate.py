@@ -1,4 +1,4 @@
-"""Numbered, coloured boxes: the same colour means the same face everywhere."""
+"""Draw numbered boxes; a face has the same colour everywhere in the app."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ FACE_COLOURS: tuple[Colour, ...] = (
 
 
 def face_colour(number: int) -> Colour:
-    """The colour of face (or person) 1, 2, 3 ...; they repeat after the last."""
+    """Return the colour of face (or person) 1, 2, 3 ...; colours repeat after the last."""
     return FACE_COLOURS[(number - 1) % len(FACE_COLOURS)]
 
 
@@ -39,12 +39,12 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[Face], max_side: int | N
 
 
 def annotate_tracks(pixels: NDArray[np.uint8], tracks: Sequence[Track], row: int = 0) -> NDArray[np.uint8]:
-    """A copy of frame `row` of a clip with the box and number of every person."""
+    """Return a copy of frame `row` of a clip with the box and number of every person."""
     return draw_boxes(pixels, [(track.person, track.boxes[row]) for track in tracks])
 
 
 def draw_boxes(pixels: NDArray[np.uint8], boxes: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.uint8]:
-    """A copy of the picture with (number, xyxy box) pairs drawn in their colours."""
+    """Return a copy of the picture with (number, xyxy box) pairs drawn in their colours."""
     picture: NDArray[np.uint8] = pixels.copy()
     line = max(2, round(max(picture.shape[:2]) / 400))
     for number, box in boxes:

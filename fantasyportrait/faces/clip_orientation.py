@@ -1,4 +1,4 @@
-"""Driving clips that lie on their side or stand on their head: how to turn them, and a decoder that does."""
+"""Orientation of driving clips: find the rotation that makes faces upright, and a decoder that applies it."""
 
 import threading
 from collections import OrderedDict
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.limits import Limits
 from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Landmarks
 from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, are_upright, best_orientation, rotated
 from fantasyportrait.images.images import Photo
@@ -23,14 +24,14 @@ from fantasyportrait.schema.face import Track
 Pixels = NDArray[np.uint8]
 
 _SIDE = 960
-# Frames, spread over the clip, by which its orientation is decided.
+# Frames, spread over the clip, that decide its orientation.
 _SAMPLED_FRAMES = 5
-# Many more than one request names: an app that runs for months must not grow.
+# Rotations of so many clips are kept, far more than a request has: the memory of a long-running app stays bounded.
 _MAX_CLIPS = 256
 
 
 class UprightDecoder:
-    """Reads as `decoder` does, and turns the frames of clips that were found to lie on their side.
+    """A decoder that rotates the frames of clips whose rotation was set; otherwise it is the wrapped `decoder`.
 
     So everything that looks at a clip (its tracks, its motion codes, the side by side) sees it the same way round. A
     file that takes another's place is another clip. The clips used last are remembered.
@@ -47,7 +48,7 @@ class UprightDecoder:
         return self._decoder.limits
 
     def turn_of(self, path: Path) -> Rotation:
-        """Degrees clockwise by which the clip's frames are turned."""
+        """Return the degrees by which the clip's frames are rotated clockwise."""
         file = _identity(path)
         with self._lock:
             if file not in self._turns:
@@ -56,7 +57,7 @@ class UprightDecoder:
             return self._turns[file]
 
     def turn(self, path: Path, turn: Rotation) -> None:
-        """From now on the clip is turned so."""
+        """Set the clockwise rotation of the clip."""
         file = _identity(path)
         with self._lock:
             self._turns[file] = turn
@@ -119,7 +120,7 @@ class UprightDecoder:
 
 
 def _identity(path: Path) -> tuple[object, ...]:
-    """What changes when another file takes its place, as far as the file system tells."""
+    """Return file status values that change when the file is replaced."""
     try:
         about = path.stat()
     except OSError:  # reading it says so
@@ -128,12 +129,12 @@ def _identity(path: Path) -> tuple[object, ...]:
 
 
 def turn_messages(path: Path, turn: Rotation) -> list[str]:
-    """A sentence about a clip that is turned."""
+    """Return a message about a rotated clip."""
     return [f"{path.name} was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright"] if turn else []
 
 
-def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir: Path | None) -> Rotation:
-    """How to turn a clip whose `tracks` (none where no face was found) were made without turning it.
+def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models: FaceModels) -> Rotation:
+    """Return the rotation of a clip whose `tracks` (none where no face was found) were made without one.
 
     A clip in which people stand upright is not read again. Of another one a few frames are looked at each way round.
     """
@@ -144,12 +145,12 @@ def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models_dir:
     rate = Fraction(_SAMPLED_FRAMES) / max(Fraction(length_s), Fraction(1, 5))
     with closing(decoder.frames(path, rate, max_side=_SIDE)) as frames:
         pictures = [pixels for (_, pixels), _ in zip(frames, range(_SAMPLED_FRAMES), strict=False)]
-    analyser = FaceAnalyser(models_dir)
+    analyser = FaceAnalyser(models)
     return best_orientation(pictures, lambda pixels: analyser.read(pixels).faces)
 
 
 def _some_rows(track: Track) -> list[Landmarks]:
-    """As many of the rows in which the person was seen as there are looks at a clip."""
+    """Return evenly spread rows in which the person was detected."""
     seen = np.flatnonzero(track.valid)
     rows = seen[np.linspace(0, len(seen) - 1, min(_SAMPLED_FRAMES, len(seen))).astype(int)]
     return [Landmarks(track.landmarks[row], 1.0) for row in rows]

@@ -1,4 +1,4 @@
-"""driving clip -> a track for every person in it."""
+"""Tracking of a driving clip: one track for each person in it."""
 
 import copy
 from collections import deque
@@ -23,12 +23,12 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import frame_count
 
-# To be raised with every change that moves a landmark: cached readings of older versions are then no longer used.
+# Raise it with every change that moves a landmark: cached segments of older versions are not used then.
 TRACKER_VERSION = 4
 MAX_SIDE = 960
-# Of clips with more frames a second, some are passed over: readings are interpolated onto the rows in any case.
+# Frames of clips with a higher rate are skipped: landmarks are interpolated onto the rows in any case.
 READINGS_A_SECOND = Fraction(32)
-# So many frames are kept at once: what a crash can lose, and what is held in memory where there is a store.
+# Frames per segment: how much a crash can lose, and how much is held in memory where there is a store.
 _SEGMENT_FRAMES = 256
 
 TimedPixels = tuple[Fraction, Fraction, Pixels]
@@ -38,11 +38,11 @@ class SegmentStore(Protocol):
     """Keeps the segments of one clip, in order."""
 
     def load(self, index: int, first: int) -> Segment | None:
-        """The segment at `index` (0, 1, 2 ...), None unless it is there, sound, and begins with frame `first`."""
+        """Return the segment at `index` (0, 1, 2 ...); None if it is missing, damaged or begins at another frame."""
         ...
 
     def save(self, index: int, segment: Segment) -> None:
-        """Keep a segment; where that is not possible, it is not."""
+        """Store a segment; a store that cannot be written drops it."""
         ...
 
 
@@ -52,7 +52,7 @@ def track_clip(
     start_s: float = 0.0,
     end_s: float | None = None,
     *,
-    models_dir: Path | None = None,
+    models: FaceModels | None = None,
     decoder: Decoder | None = None,
     store: SegmentStore | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -61,7 +61,7 @@ def track_clip(
     """Follow the people of a clip; a row for each frame of the timeline from `start_s` to `end_s` at `rate`.
 
     Numbers are those of the whole clip, see `faces.numbering`: for that it is analysed from its beginning, in its own
-    frame times, up to a second after `end_s`. With a `store` that goes on from what was analysed before, for any part
+    frame times, up to a second after `end_s`. With a `store` that continues from what was analysed before, for any part
     and rate; what an interrupted run analysed is kept too.
 
     Frames are read one by one by `decoder` (in this process where it is None), scaled to at most 960 px; landmarks are
@@ -87,7 +87,7 @@ def track_clip(
         if progress is not None:
             progress(min(expected, round(expected * float(time) / needed_s)), expected)
 
-    analysis = _Analysis(info, FaceModels(models_dir), decoder, store)
+    analysis = _Analysis(info, models or FaceModels(), decoder, store)
     tracks = resample_tracks(analysis.up_to(until, on_time), span, decoder.limits.people)
     if not tracks:
         raise FaceError(
@@ -100,7 +100,7 @@ def track_clip(
 
 
 def _check_length(path: Path, last: Fraction, most_s: float) -> None:
-    """Refuse a part that ends too late, by what the clip says of its length, before anything is decoded."""
+    """Refuse a span that ends too late, by the clip's stated length, before anything is decoded."""
     if last > most_s:
         raise MediaError(
             f"{path} would be analysed from its beginning to {float(last):.0f} s, and at most {most_s:.0f} s of a clip "
@@ -110,7 +110,7 @@ def _check_length(path: Path, last: Fraction, most_s: float) -> None:
 
 @dataclass(frozen=True)
 class _Analysis:
-    """Reads a clip from its beginning on, as far as is needed."""
+    """Analyses a clip from its beginning, as far as is needed."""
 
     info: ClipInfo
     models: FaceModels
@@ -118,7 +118,7 @@ class _Analysis:
     store: SegmentStore | None
 
     def up_to(self, until: Fraction, on_time: Callable[[Fraction], None]) -> list[Segment]:
-        """The segments up to the first frame that begins at `until` or later, or to the clip's end.
+        """Return the segments up to the first frame that begins at `until` or later, or to the clip's end.
 
         `on_time` is called before each frame with the end of the last one; what it raises ends the work, and what was
         done until then is kept.
@@ -136,7 +136,7 @@ class _Analysis:
     def _analyse_rest(
         self, known: list[Segment], until: Fraction, on_time: Callable[[Fraction], None]
     ) -> list[Segment]:
-        """The segments that follow those known."""
+        """Analyse and yield the segments after those that are stored."""
         state = copy.deepcopy(known[-1].state) if known else None
         after = known[-1].spans[-1][0] if known else None
         tracker = FaceTracker(self.models, self.decoder.limits.people, confirm_after_s(self.info.duration_s), state)
@@ -160,12 +160,12 @@ class _Analysis:
         return made
 
     def _kept(self, segment: Segment, index: int) -> Segment:
-        """The segment, mapped from the store where there is one, so that it takes no memory."""
+        """Store the segment and return it memory-mapped from the store; without a store, as it is."""
         if self.store is None:
             return segment
         self.store.save(index, segment)
         kept = self.store.load(index, segment.first)
-        # Another process may have been faster, with a segment of another length.
+        # Another process may have stored a segment of another length first.
         return kept if kept is not None and len(kept.spans) == len(segment.spans) else segment
 
 
@@ -185,7 +185,7 @@ class _PendingSegment:
         return len(self._spans)
 
     def take(self, begin: Fraction, end: Fraction, pixels: Pixels) -> None:
-        """Read the next frame."""
+        """Analyse the next frame."""
         self.whole = False
         self._size = (pixels.shape[1], pixels.shape[0])
         result = self._tracker.update(pixels, float(begin), float(end - begin))
@@ -195,7 +195,7 @@ class _PendingSegment:
         self.whole = True
 
     def segment(self) -> Segment:
-        """The frames as a segment; the next one begins after them."""
+        """Return the pending frames as a segment and start the next one."""
         state = copy.deepcopy(self._tracker.state)
         segment = Segment.of(self._size, self._spans, self._left_out, self._tracked_faces, state, self.last)
         self._clear()
@@ -213,7 +213,7 @@ def _reaches(segments: list[Segment], until: Fraction) -> bool:
 
 
 def _prefetch(frames: Iterator[TimedPixels], depth: int = 2) -> Generator[TimedPixels, None, None]:
-    """The same frames, decoded on another thread while the nets look at the ones before."""
+    """Yield the same frames, decoded on another thread while the networks process earlier ones."""
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(next, frames, None) for _ in range(depth))
         while (timed := waiting.popleft().result()) is not None:

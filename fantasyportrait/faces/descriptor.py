@@ -1,4 +1,4 @@
-"""The appearance descriptor of a face, a colour histogram, and the matching of faces seen with people known."""
+"""The appearance descriptor of a face, a colour histogram, and the assignment of observations to tracklets."""
 
 from dataclasses import dataclass
 
@@ -21,17 +21,17 @@ class Descriptor:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> "Descriptor":
-        """The descriptor of the face with these landmarks (478, 3) in an RGB frame (H, W, 3)."""
+        """Compute the descriptor of the face with these landmarks (478, 3) in an RGB frame (H, W, 3)."""
         halves = np.split(_colours(pixels, landmarks), 2)
         return cls(np.stack([_histogram(half.reshape(-1, 3)) for half in halves]))
 
     def distance(self, other: "Descriptor") -> float:
-        """Hellinger distance, 0 (same) to 1. The same person: mostly under 0.25; two people in one light: over 0.25."""
+        """Hellinger distance, 0 (equal) to 1: mostly below 0.25 for one person, above for two people in one light."""
         alike = float(np.sqrt(self.histograms * other.histograms).sum()) / len(self.histograms)
         return float(np.sqrt(max(0.0, 1.0 - alike)))
 
     def blended(self, other: "Descriptor", share: float) -> "Descriptor":
-        """This descriptor with `share` (0 to 1) of another mixed in."""
+        """Return the mean of this descriptor and `other`, which has the weight `share` (0 to 1)."""
         return Descriptor(self.histograms * (1 - share) + other.histograms * share)
 
 

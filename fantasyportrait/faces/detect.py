@@ -1,15 +1,16 @@
 """Face detectors: CenterFace for photos (slow, finds every face), BlazeFace for video frames (5 ms a frame)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.faces.dnn_net import DnnNet
+
 CENTERFACE_SIDE = 640
-"""CenterFace sees a picture whose longer side has so many pixels."""
+"""The longer side in pixels of CenterFace's input."""
 
 _BLAZE_SIDE = 192
 _BLAZE_GRID = 48
@@ -32,7 +33,7 @@ class Detection:
 
     @classmethod
     def with_level_eyes(cls, box: NDArray[np.float32], score: float) -> "Detection":
-        """A face of a detector that gives no eyes: they are put level at 40 % of the box's height, where most are."""
+        """Return a detection for a detector without eyes: they are assumed level at 40 % of the box's height."""
         left, top, right, bottom = np.asarray(box, np.float32)
         across, height = left + (right - left) * np.array([0.3, 0.7]), top + (bottom - top) * 0.4
         eyes = np.stack([across, np.full(2, height)], axis=1)
@@ -40,7 +41,7 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Anything that finds faces in an image."""
+    """A face detector."""
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         """Faces of an RGB image (H, W, 3), best first."""
@@ -50,9 +51,8 @@ class Detector(Protocol):
 class CenterFace:
     """CenterFace (ONNX): finds small and turned faces. The image is scaled to 640 px on its longest side."""
 
-    def __init__(self, model: Path, side: int = CENTERFACE_SIDE, threshold: float = 0.45) -> None:
-        self._model = model
-        self._net, self._net_size = cv2.dnn.readNetFromONNX(str(model)), (0, 0)
+    def __init__(self, net: DnnNet, side: int = CENTERFACE_SIDE, threshold: float = 0.45) -> None:
+        self._net = net
         self._side = side
         self._threshold = threshold
 
@@ -61,14 +61,8 @@ class CenterFace:
         height, width = pixels.shape[:2]
         ratio = self._side / max(height, width)
         net_size = (int(np.ceil(width * ratio / 32)) * 32, int(np.ceil(height * ratio / 32)) * 32)
-        if self._net_size not in ((0, 0), net_size):
-            # OpenCV keeps shapes of the first input inside the net: another size would be read wrongly.
-            self._net = cv2.dnn.readNetFromONNX(str(self._model))
-        self._net_size = net_size
-        blob = cv2.dnn.blobFromImage(np.ascontiguousarray(pixels), 1.0, net_size)
-        self._net.setInput(blob)
-        names = self._net.getUnconnectedOutLayersNames()
-        heat, scale, offset, points = (output[0] for output in self._net.forward(names))
+        outputs = self._net.run(cv2.dnn.blobFromImage(np.ascontiguousarray(pixels), 1.0, net_size))
+        heat, scale, offset, points = (output[0] for output in outputs)
         rows, columns = np.nonzero(heat[0] > self._threshold)
         size = np.exp(scale[:, rows, columns]) * _CENTER_STRIDE
         top = (rows + offset[0, rows, columns] + 0.5) * _CENTER_STRIDE - size[0] / 2
@@ -87,19 +81,18 @@ class CenterFace:
 class BlazeFace:
     """BlazeFace full range (TFLite): one pass over a frame, letterboxed to 192 px."""
 
-    def __init__(self, model: Path, threshold: float = 0.5) -> None:
-        self._net = cv2.dnn.readNetFromTFLite(str(model))
+    def __init__(self, net: DnnNet, threshold: float = 0.5) -> None:
+        self._net = net
         self._threshold = threshold
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
-        """Faces of an RGB frame (H, W, 3), best first."""
+        """Return the faces of an RGB frame (H, W, 3), best first."""
         height, width = pixels.shape[:2]
         ratio = _BLAZE_SIDE / max(height, width)
         small = cv2.resize(pixels, (round(width * ratio), round(height * ratio)), interpolation=cv2.INTER_AREA)
         canvas = np.full((_BLAZE_SIDE, _BLAZE_SIDE, 3), 127, np.uint8)
         canvas[: small.shape[0], : small.shape[1]] = small
-        self._net.setInput(cv2.dnn.blobFromImage(canvas, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
-        logits, boxes = self._net.forward(["reshaped_classifier_face_4", "reshaped_regressor_face_4"])
+        logits, boxes = self._net.run(cv2.dnn.blobFromImage(canvas, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0], -50, 50)))
         found = []
         for i in np.nonzero(scores > self._threshold)[0]:

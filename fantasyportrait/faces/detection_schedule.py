@@ -1,29 +1,29 @@
-"""When to search a clip's frames for faces that are not followed yet: quickly, or thoroughly."""
+"""Which frames of a clip run the face detector for people who are not tracked yet, and how thoroughly."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Search = Literal["quick", "thorough", "newcomers"]
-"""A thorough search for newcomers, while everybody else is followed, does not enlarge small frames."""
+"""`newcomers` is a thorough search while all known people are tracked; it does not enlarge small frames."""
 
 # A quick search (5 ms) misses small and turned faces, a thorough one (80 ms) finds them.
 _QUICK_EVERY = 16
-# For so long after somebody was lost, every frame is searched quickly.
+# Seconds after a person was lost in which every frame is searched quickly.
 _MISSED_S = 2.0
-# Seconds between thorough searches, first and at most: none is followed; fewer than before; all.
-_NOBODY_S, _FEWER_S, _EVERYBODY_S = (1 / 32, 1.0), (0.25, 2.0), (2.0, 2.0)
+# Seconds between thorough searches, first and at most, while none, fewer than before, or all people are tracked.
+_NONE_S, _FEWER_S, _ALL_S = (1 / 32, 1.0), (0.25, 2.0), (2.0, 2.0)
 
 
 @dataclass
 class DetectionSchedule:
-    """The waiting times grow while a search finds nothing.
+    """Decides when to search; the waiting time doubles while a search finds nothing.
 
     Attributes:
         followed: how many people were followed through the last frame.
         most: how many were followed at the same time so far.
         next_s: time of the next thorough search.
         wait_s: time between the last two.
-        lost_s: when somebody was lost last.
+        lost_s: time at which a person was lost last.
     """
 
     followed: int = 0
@@ -33,7 +33,7 @@ class DetectionSchedule:
     lost_s: float = float("-inf")
 
     def search(self, frame: int, time_s: float, followed: int, cut: bool) -> Search | None:
-        """How to search the frame through which so many people were followed."""
+        """Return how to search this frame, through which `followed` people were tracked; None for no search."""
         if followed < self.followed:
             self.lost_s = time_s
             first_s, _ = self._waits(followed)
@@ -48,12 +48,12 @@ class DetectionSchedule:
         return "quick" if missing or frame % _QUICK_EVERY == 0 else None
 
     def found(self, time_s: float, followed: int) -> None:
-        """So many people are followed after the search."""
+        """Record the number of people tracked after the search."""
         if followed > self.followed and followed >= self.most:
-            self.wait_s, self.next_s = _EVERYBODY_S[0], max(self.next_s, time_s + _EVERYBODY_S[0])
+            self.wait_s, self.next_s = _ALL_S[0], max(self.next_s, time_s + _ALL_S[0])
         self.followed, self.most = followed, max(self.most, followed)
 
     def _waits(self, followed: int) -> tuple[float, float]:
         if followed == 0:
-            return _NOBODY_S
-        return _FEWER_S if followed < self.most else _EVERYBODY_S
+            return _NONE_S
+        return _FEWER_S if followed < self.most else _ALL_S

@@ -1,4 +1,4 @@
-"""Looks at one frame of a clip after another and follows the people in it."""
+"""Tracking of the people in a clip, frame by frame."""
 
 from dataclasses import dataclass
 
@@ -20,22 +20,22 @@ from fantasyportrait.faces.tracklet import MAX_DESCRIPTOR_DISTANCE, Observation,
 _PRESENT = 0.5
 _SMALLEST = 16
 _SHOT_CHANGE = 24.0
-# So many people are remembered; somebody who comes back after more others were seen is somebody new.
+# Tracklets that are kept; a person who comes back after so many others counts as a new person.
 _MAX_TRACKLETS = 64
-# Where as many people are followed as may be, a face takes another's place when its box is so much longer.
+# When the maximum of people is tracked, a new face replaces the smallest one only if its box is longer by this factor.
 _MUCH_LARGER = 1.5
 
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What one frame showed: the tracked_faces of the people followed, and how many more were left out."""
+    """Result of one frame: the tracked faces, and the number of faces that were left out."""
 
     tracked_faces: list[TrackedFace]
     left_out: int
 
 
 class FaceTracker:
-    """Follows at most `max_people` people at once; each counts when seen for `confirm_after_s` seconds together."""
+    """Tracks at most `max_people` people at once; each is confirmed after `confirm_after_s` seconds of observations."""
 
     def __init__(
         self, models: FaceModels, max_people: int, confirm_after_s: float, state: TrackerState | None = None
@@ -51,7 +51,7 @@ class FaceTracker:
         self._newcomers: Detector | None = None
 
     def update(self, pixels: NDArray[np.uint8], time_s: float, length_s: float) -> FrameResult:
-        """FrameResult at the next upright RGB frame (H, W, 3), which shows from `time_s` for `length_s` seconds."""
+        """Track the people in the next upright RGB frame (H, W, 3), shown from `time_s` for `length_s` seconds."""
         state, self._left_out = self.state, 0
         frame, state.frames = state.frames, state.frames + 1
         self._size = (pixels.shape[1], pixels.shape[0])
@@ -64,18 +64,18 @@ class FaceTracker:
         return FrameResult(self._match(frame, (time_s, length_s), pixels, seen, cut), self._left_out)
 
     def _track_known(self, frame: int, time_s: float, pixels: NDArray[np.uint8]) -> list[Observation]:
-        """Those seen in the last frame, read around the place where each should be now."""
+        """Observe the people of the last frame again, each in the crop that its tracklet predicts."""
         found: list[tuple[float, Observation]] = []
         for tracklet in self.state.tracklets:
             observation = self._read(pixels, tracklet.predicted_crop(), passes=1) if tracklet.is_active(frame) else None
             if observation is not None:
                 found.append((tracklet.cost(frame, time_s, observation, cut=False), observation))
-        # Two people on one face: the one it fits better keeps it.
+        # Two tracklets on one face: the one it fits better keeps it.
         found.sort(key=lambda pair: pair[0])
         return _without_overlaps([observation for _, observation in found], 0.6)
 
     def _search(self, pixels: NDArray[np.uint8], known: list[Observation], search: Search) -> list[Observation]:
-        """Those known, and the largest of the faces that were not followed: somebody new, or somebody back."""
+        """Return `known` and, up to the maximum of people, the largest faces that were not tracked."""
         fresh = [
             one
             for one in self._detector(search).detect(pixels)
@@ -98,7 +98,7 @@ class FaceTracker:
         return found[search]
 
     def _read(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Observation | None:
-        """The face in the crop, looked at again around what was found; None where there is none."""
+        """Fit landmarks in the crop, then again in the crop around them; None where there is no face."""
         for _ in range(passes):
             reading = self._net.read(pixels, crop)
             if not np.isfinite(reading.points).all() or not reading.presence >= _PRESENT / 10:
@@ -142,14 +142,14 @@ class FaceTracker:
         if len(state.tracklets) >= _MAX_TRACKLETS:
             state.tracklets.remove(min(state.tracklets, key=lambda tracklet: (tracklet.confirmed, tracklet.frame)))
         tracklet = Tracklet(state.next_id, observation, observation.descriptor)
-        # A piece that counts never: `_confirm` says since when it does.
+        # Not confirmed yet: `_confirm` sets the time from which it counts.
         state.identities[tracklet.id] = TrackletIdentity(float(observation.centre[0]), float("inf"), tracklet.id)
         state.next_id += 1
         state.tracklets.append(tracklet)
         return tracklet
 
     def _confirm(self, tracklet: Tracklet, time_s: float) -> None:
-        """From here on the tracklet counts, if seen for long enough: as somebody new, or as part of somebody known."""
+        """Confirm the tracklet if it was seen for long enough: as a new person, or as one already known."""
         state = self.state
         if tracklet.confirmed or tracklet.seen_s < self._confirm_after_s:
             return
@@ -170,7 +170,7 @@ class FaceTracker:
             state.identities[tracklet.id] = TrackletIdentity(x, time_s, tracklet.id)
 
     def _is_shot_change(self, pixels: NDArray[np.uint8]) -> bool:
-        """True where nearly the whole picture changed since the last frame: another shot, or a flash."""
+        """Whether nearly the whole picture changed since the last frame: another shot, or a flash."""
         small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self.state.thumbnail = self.state.thumbnail, small
         return last is not None and float(np.abs(small - last).mean()) > _SHOT_CHANGE
@@ -182,7 +182,7 @@ def _side(detection: Detection) -> float:
 
 
 def _without_overlaps(observations: list[Observation], overlap: float) -> list[Observation]:
-    """The observations in their order, without those that lie on an earlier one."""
+    """Return the observations in their order, without those that overlap an earlier one."""
     kept: list[Observation] = []
     for observation in observations:
         if all(box_iou(observation.box, other.box) <= overlap for other in kept):

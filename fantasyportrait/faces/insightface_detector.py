@@ -1,7 +1,8 @@
-"""insightface's SCRFD behind the `Detector` protocol: opt-in, because its models may not be used commercially."""
+"""insightface's SCRFD as a `Detector`: opt-in, because its models may not be used commercially."""
 
 import io
 import os
+import threading
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -16,7 +17,7 @@ LICENCE = (
     "insightface's models are for non-commercial research only (its code is MIT): "
     "choose the detector centerface for anything else"
 )
-"""To be told whenever this detector is chosen."""
+"""The message that is shown whenever this detector is chosen."""
 
 _PACK = "buffalo_l"
 _ON_CPU = -1
@@ -30,9 +31,10 @@ class InsightFace:
 
     def __init__(self, root: Path | None = None, threshold: float = 0.5, side: int = 640) -> None:
         """`root`: the folder of insightface's models (default: its own). Images are scaled to `side` px, 32 n."""
+        self._lock = threading.Lock()  # its package does not say that threads may share it
         app = require("insightface.app", extra="insightface", purpose="the detector insightface")
         try:
-            with redirect_stdout(io.StringIO()):  # it prints what it loads, into the output of our commands
+            with redirect_stdout(io.StringIO()):  # it prints what it loads into the output of the commands
                 self._analysis = app.FaceAnalysis(
                     name=_PACK,
                     root=str(root) if root else os.path.join("~", ".insightface"),
@@ -48,13 +50,14 @@ class InsightFace:
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         """Faces of an RGB image (H, W, 3), best first."""
-        faces = self._analysis.get(np.ascontiguousarray(pixels[..., ::-1]))
+        with self._lock:
+            faces = self._analysis.get(np.ascontiguousarray(pixels[..., ::-1]))
         found = [_detection(face.bbox, face.det_score, face.kps) for face in faces]
         return sorted(found, key=lambda detection: -detection.score)
 
 
 def _detection(box: NDArray[np.float32], score: float, keypoints: NDArray[np.float32] | None) -> Detection:
-    """Ours from insightface's: of its five key points the first two are the eyes, the left of the image first."""
+    """Convert a detection: the first two of insightface's five key points are the eyes, the left of the image first."""
     if keypoints is None:
         return Detection.with_level_eyes(np.asarray(box, np.float32), float(score))
     return Detection(np.asarray(box, np.float32), float(score), np.asarray(keypoints[:2], np.float32))

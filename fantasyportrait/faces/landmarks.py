@@ -1,7 +1,6 @@
 """478 landmarks and 52 blendshape scores of a face crop (MediaPipe's nets, run by OpenCV)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import bounding_box, estimate_similarity, euler_angles
 from fantasyportrait.faces.detect import Detection
+from fantasyportrait.faces.dnn_net import DnnNet
 from fantasyportrait.faces.mesh import LEFT_EYE, RIGHT_EYE, RIGID, CanonicalFace
 from fantasyportrait.schema.face import HeadPose
 
@@ -70,7 +70,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """One reading of the landmark net: float32 points (478, 3) in image pixels, probability of a face 0 to 1."""
+    """Output of the landmark net: float32 points (478, 3) in image pixels, probability of a face 0 to 1."""
 
     points: NDArray[np.float32]
     presence: float
@@ -79,17 +79,15 @@ class Landmarks:
 class LandmarkNet:
     """The face landmark net with iris, and the blendshape net behind it."""
 
-    def __init__(self, landmarks: Path, blendshapes: Path) -> None:
-        self._landmarks = cv2.dnn.readNetFromTFLite(str(landmarks))
-        self._blendshapes = cv2.dnn.readNetFromTFLite(str(blendshapes))
+    def __init__(self, landmarks: DnnNet, blendshapes: DnnNet) -> None:
+        self._landmarks, self._blendshapes = landmarks, blendshapes
 
     def read(self, pixels: NDArray[np.uint8], crop: Crop) -> Landmarks:
         """Landmarks of the face inside `crop` of an RGB image."""
         matrix = crop.matrix()
         # Anti-aliasing by area when the face is larger than the net's input: a plain warp would skip pixels.
         patch = _sample(pixels, matrix, crop.side)
-        self._landmarks.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
-        points, presence = self._landmarks.forward(["Identity", "Identity_1"])
+        points, presence = self._landmarks.run(cv2.dnn.blobFromImage(patch, 1 / 255))
         points = points.reshape(-1, 3).astype(np.float64)
         xy = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         z = points[:, 2:] * (crop.side / _SIDE)
@@ -98,8 +96,8 @@ class LandmarkNet:
 
     def blendshapes(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """52 scores 0 to 1 of landmarks (478, 3) in pixels."""
-        self._blendshapes.setInput(points[None, _BLENDSHAPE_POINTS, :2].astype(np.float32))
-        return self._blendshapes.forward().reshape(-1).astype(np.float32)
+        (scores,) = self._blendshapes.run(points[None, _BLENDSHAPE_POINTS, :2].astype(np.float32))
+        return scores.reshape(-1).astype(np.float32)
 
 
 def head_pose(points: NDArray[np.float32], canonical: CanonicalFace) -> HeadPose:
@@ -114,7 +112,7 @@ def _turn(angle: float) -> NDArray[np.float64]:
 
 
 def _sample(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], side: float) -> NDArray[np.uint8]:
-    """The crop as 256 x 256, edge pixels repeated; halved by area first while it is more than twice as large."""
+    """Resample the crop to 256 x 256, edge pixels repeated; larger ones are halved by area first."""
     matrix = matrix.copy()
     if side > 2 * _SIDE:
         corners = np.array([[0, 0], [_SIDE, 0], [0, _SIDE], [_SIDE, _SIDE]]) @ matrix[:, :2].T + matrix[:, 2]

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.geometry import Array, bounding_box
+from fantasyportrait.faces.dnn_net import DnnNet
 from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.schema.face import Face, MaskedFace
 
 _NET_SIDE = 256
-# Share of the face's oval that the silhouette must cover before we believe it (statues, drawings, animals).
+# Share of the face's oval that a valid silhouette covers; statues, drawings and animals fail.
 _BELIEVED = 0.8
 
 
@@ -50,10 +50,10 @@ class FaceAxes:
 
 
 class HeadMasks:
-    """Selfie segmentation around each face, cut at the base of the neck and shared out between neighbours."""
+    """Selfie segmentation around each face, cut at the base of the neck and divided between neighbours."""
 
-    def __init__(self, model: Path) -> None:
-        self._net = cv2.dnn.readNetFromTFLite(str(model))
+    def __init__(self, net: DnnNet) -> None:
+        self._net = net
 
     def masks(self, pixels: NDArray[np.uint8], faces: Sequence[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
         """A mask uint8 (H, W), 0 to 255, for each face's landmarks (478, 3), in an RGB photo (H, W, 3)."""
@@ -88,8 +88,8 @@ class HeadMasks:
 
     def _silhouette(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability 0 to 1 (h, w) of the person in the crop, its edge drawn to the picture's own edges."""
-        self._net.setInput(cv2.dnn.blobFromImage(cv2.resize(crop, (_NET_SIDE, _NET_SIDE)), 1 / 255))
-        coarse = self._net.forward()[0, 0]
+        (output,) = self._net.run(cv2.dnn.blobFromImage(cv2.resize(crop, (_NET_SIDE, _NET_SIDE)), 1 / 255))
+        coarse = output[0, 0]
         height, width = crop.shape[:2]
         probability = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         guide = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) / 255, np.float32)
@@ -116,7 +116,7 @@ def _oval(landmarks: NDArray[np.float32], window: tuple[int, int, int, int]) -> 
 
 
 def _ellipse(landmarks: NDArray[np.float32], axes: FaceAxes, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """A head-shaped guess where the net sees no person: the hull of the face grown by hair and neck."""
+    """Approximate the head where the net finds no person: the hull of the face grown by hair and neck."""
     left, top, right, bottom = window
     hull = landmarks[OVAL, :2].astype(np.float64)
     middle = hull.mean(axis=0)

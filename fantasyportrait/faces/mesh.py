@@ -62,7 +62,7 @@ def lip_opening(points: Array) -> NDArray[np.float64]:
 
 
 def neck_of(points: Array, rotation: Array) -> NDArray[np.float64]:
-    """Where head and neck meet (3,), about which the head of landmarks (478, 3) turns; `rotation` (3, 3) is its pose.
+    """The pivot (3,) between head and neck of landmarks (478, 3); `rotation` (3, 3) is the head's pose.
 
     0.35 face heights below and half a face width behind the middle of the rigid points, in the face's own frame.
     """

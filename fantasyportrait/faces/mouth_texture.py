@@ -3,8 +3,8 @@
 The texture is cut from the frame by a similarity that is read from the inner lips alone: its x axis runs from the
 corner at the image's left (point 78) to the other corner (308), its centre is the centre of the inner lips measured
 along these axes, its 80 columns span 1.3 times the width between the corners. A mouth that is taller than the 48 rows
-would hold enlarges the span until it fits. So the same landmarks always say where each lip point lies in the texture
-(`mouth_points`), and whoever pastes the texture needs no more than the landmarks it was cut with.
+would hold enlarges the span until it fits. So the landmarks that the texture was cut with give the place of each lip
+point in it (`mouth_points`), and pasting it needs nothing else.
 """
 
 import cv2
@@ -39,7 +39,7 @@ def mouth_patch(pixels: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> ND
 
 
 def mouth_points(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where the inner lips lie in the texture: float32 (20, 2) xy in its pixels, in the order of `mesh.INNER_LIPS`.
+    """Points of the inner lips in the texture: float32 (20, 2) xy in its pixels, in the order of `mesh.INNER_LIPS`.
 
     Computed from landmarks (478, 3) alone, at any scale: pixel (0, 0) has its centre at (0, 0).
     """

@@ -1,15 +1,15 @@
-"""Which number each person of a clip has: the same for every part of the clip that is asked for.
+"""Numbers of the people in a clip: the same for every part of the clip.
 
-A clip is always analysed from its beginning, in order, as far as is needed, so what is known of its first seconds
-never depends on how far the analysis went. Numbers follow from that alone:
+A clip is always analysed from its beginning, in order, as far as is needed, so its first seconds have the same result
+however far the analysis goes. The rules:
 
-- Somebody counts from the moment at which he was seen for 0.4 s together (5 % of a clip under 8 s): what is seen for
-  less is taken for a ghost. At that moment, and never later, a face that looks like somebody known who is not in the
-  picture with him is joined to him.
-- People are numbered in the order in which they begin to count. Those who begin within 0.5 s of the first of them
-  are numbered from left to right, by the place of their first observation.
-- A part of a clip lists those who are seen in it and who count by 0.5 s after its end. To know these numbers the clip
-  is analysed up to 1 s after the part's end; what comes later cannot change them.
+- A tracklet is confirmed when its observations last 0.4 s in total (5 % of a clip under 8 s); shorter ones are false
+  detections. At that moment, and never later, it is merged with the tracklet of a known person of similar appearance
+  who was never seen in the same frame.
+- People are numbered in the order of confirmation. Those confirmed within 0.5 s of the first of them are numbered from
+  left to right, by the place of their first observation.
+- A part of a clip lists the people who are seen in it and confirmed by 0.5 s after its end. For these numbers the clip
+  is analysed up to 1 s after the part's end; later frames cannot change them.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _ROUNDING_S = 1e-6
 
 @dataclass(frozen=True)
 class TrackletIdentity:
-    """What numbers need of a face that was followed.
+    """What the numbering needs from a tracklet.
 
     Attributes:
         x: where it was first seen, in pixels.
@@ -41,7 +41,7 @@ class TrackletIdentity:
 
 
 def confirm_after_s(clip_length_s: float) -> float:
-    """For how long somebody must be seen to count, in a clip of that length."""
+    """Return for how many seconds a person must be seen to be confirmed, in a clip of that length."""
     return min(_CONFIRM_S, _CONFIRM_SHARE * clip_length_s) - _ROUNDING_S
 
 

@@ -43,7 +43,7 @@ class OnnxNet:
         return [np.asarray(output, np.float32) for output in outputs]
 
     def output_error(self, outputs: Sequence[NDArray[np.float32]], wanted: str) -> WeightsError:
-        """The error for outputs that are not what was `wanted`."""
+        """Return the error for outputs that differ from those `wanted`."""
         shapes = ", ".join(str(list(output.shape)) for output in outputs)
         return WeightsError(
             f"{self.path} gives arrays of {shapes or 'no shape'}, but {wanted} are expected: "

@@ -1,4 +1,4 @@
-"""Pictures that lie on their side or stand on their head: how to turn them so that their faces stand upright."""
+"""Orientation of pictures: the rotation that makes their faces upright."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -19,7 +19,7 @@ ROTATION_NAMES: dict[Rotation, str] = {
 }
 """In words."""
 
-# A head that leans is turned by less, and a picture that lies on its side shows heads turned by more.
+# A leaning head has a smaller roll, and heads in a sideways picture have a larger one.
 _UPRIGHT_DEGREES = 60.0
 _CLEARLY_MORE = 2
 _OTHERS: tuple[Rotation, ...] = (90, 270, 180)
@@ -30,12 +30,12 @@ def best_orientation(
     read: Callable[[Pixels], Sequence[Landmarks]],
     known: Sequence[Landmarks] | None = None,
 ) -> Rotation:
-    """How to turn pictures RGB (H, W, 3) of one camera (a photo, or frames of a clip) so that faces stand upright.
+    """Return the rotation of pictures RGB (H, W, 3) of one camera (a photo, or frames of a clip) with upright faces.
 
-    `read` gives the faces of a picture, `known` those of all pictures as they are, where they were read before.
-    Other orientations are looked at only where no face stands upright, or clearly more lie than stand, and one is
-    chosen only if it shows more than twice as many upright faces. So an upright picture costs nothing, and somebody
-    who lies next to an upright person turns nothing.
+    `read` returns the faces of a picture; `known` are those of all pictures as they are, where already analysed.
+    Other orientations are tried only where no face is upright, or clearly more faces lie than stand, and one is chosen
+    only if it has more than twice as many upright faces. So an upright picture costs nothing, and a person who lies
+    next to an upright one changes nothing.
     """
     if known is None:
         known = [face for picture in pictures for face in read(picture)]
@@ -52,7 +52,7 @@ def best_orientation(
 
 
 def are_upright(faces: Sequence[Landmarks]) -> bool:
-    """Whether there are upright faces, and not clearly more others."""
+    """Whether some faces are upright, and not clearly more are tilted."""
     upright = _upright(faces)
     return upright > 0 and len(faces) - upright <= _CLEARLY_MORE * upright
 
@@ -68,5 +68,5 @@ def roll_degrees(landmarks: NDArray[np.float32]) -> float:
 
 
 def _upright(faces: Sequence[Landmarks]) -> int:
-    """How many of the faces stand upright."""
+    """Return how many of the faces are upright."""
     return sum(abs(roll_degrees(face.points)) <= _UPRIGHT_DEGREES for face in faces)

@@ -1,6 +1,6 @@
 """The original face detector (NanoDet style, `face_det.onnx`).
 
-Every step is a function of its own, so that each can be held against the original numbers.
+Every step is a function of its own, so that tests compare each with the original numbers.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _STD = np.array([57.375, 57.12, 58.395], np.float32) / 255
 
 
 class OriginalDetector:
-    """The original detector behind the `Detector` protocol; it gives no eyes, so these are taken to be level."""
+    """The original detector as a `Detector`; it returns no eyes, so they are assumed level."""
 
     def __init__(self, model: Path) -> None:
         self._net = OnnxNet(model, (1, 3, *NET_SIZE))

@@ -34,5 +34,5 @@ def reading_order(boxes: Sequence[NDArray[np.float32]]) -> list[int]:
 
 
 def _spread(row: list[int], y: NDArray[np.float64], height: NDArray[np.float64]) -> float:
-    """How far the centres of a row lie apart, in mean heights of its faces."""
+    """Vertical spread of the centres of a row, in mean heights of its faces."""
     return float(np.ptp(y[row]) / max(float(height[row].mean()), 1e-6))

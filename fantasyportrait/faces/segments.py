@@ -1,4 +1,4 @@
-"""What was read of a clip, frame by frame in the clip's own times."""
+"""Segments: the analysed frames of a clip, in the clip's own times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class TrackedFace:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Consecutive frames of a clip and the N tracked_faces of the faces in them.
+    """Consecutive frames of a clip and the N tracked faces in them.
 
     Attributes:
         size: (width, height) of the frames in pixels.
@@ -76,7 +76,7 @@ class Segment:
         if not frames or not inside.all() or self.state.frames != self.first + frames:
             raise ValueError("the frames of the segment do not fit together")
         if not (np.isfinite(self.landmarks).all() and np.isfinite(self.blendshapes).all()):
-            raise ValueError("tracked_faces must be finite")
+            raise ValueError("tracked faces must be finite")
 
     @classmethod
     def of(
@@ -88,7 +88,7 @@ class Segment:
         state: TrackerState,
         last: bool,
     ) -> "Segment":
-        """The segment whose last frame is the one that `state` knows last."""
+        """Make the segment whose last frame is the last one in `state`."""
         count = len(tracked_faces)
         return cls(
             size,

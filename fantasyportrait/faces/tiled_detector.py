@@ -12,8 +12,8 @@ from fantasyportrait.faces.detect import Detection, Detector, non_max_suppressio
 Pixels = NDArray[np.uint8]
 
 TILE = 640
-# CenterFace found 57 of 57 faces of 18 px or more, 51 of 16 px: so many pixels should the smallest face have that a
-# photo may show (50 px) where it is looked for, and so many more of them the overlap of tiles.
+# CenterFace found 57 of 57 faces of 18 px or more, 51 of 16 px. So the smallest face of a photo (50 px) has this many
+# pixels in the detector's input, and the overlap of tiles is this many more.
 MIN_FACE_SIDE = 20
 TILE_SCALE = 0.4
 # A box this close to the edge of its tile, in pixels of the tile, may be a piece of a face.
@@ -68,7 +68,7 @@ class Tile:
     bottom: int
 
     def contains(self, box: NDArray[np.float32], width: int, height: int) -> bool:
-        """False for an xyxy box that touches an edge behind which the picture (width, height) goes on."""
+        """False for an xyxy box that touches an edge of the tile inside the picture (width, height)."""
         return bool(
             (self.left == 0 or box[0] > self.left + _EDGE)
             and (self.top == 0 or box[1] > self.top + _EDGE)

@@ -1,4 +1,4 @@
-"""What the user should know about a track before it drives a face: gaps, and a driver who is hard to see."""
+"""Warnings about a track before it drives a face: gaps, and a face that is small or turned away."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +21,7 @@ _CHIN_LEANS_DEGREES = 3.3
 
 @dataclass(frozen=True)
 class TrackReport:
-    """How good a track is.
+    """Quality of a track.
 
     Attributes:
         frames: rows of the track.
@@ -37,10 +37,10 @@ class TrackReport:
 
 
 def report_track(track: Track, rate: Fraction | None, file_size: tuple[int, int] | None = None) -> TrackReport:
-    """Judge a track whose rows are 1 / `rate` seconds apart; None for that of a still picture.
+    """Report on a track whose rows are 1 / `rate` seconds apart; `rate` is None for that of a still picture.
 
-    Sizes in its warnings are pixels of the file, whose frames have `file_size`, in whichever way they are turned: clips
-    are tracked at a smaller size. Without it they are pixels of the track.
+    Sizes in the warnings are pixels of the file, whose frames have `file_size` in either orientation: clips are tracked
+    at a smaller size. Without it they are pixels of the track.
     """
     scale = 1.0 if file_size is None else max(file_size) / max(track.size)
     if rate is None:
@@ -64,7 +64,7 @@ def report_track(track: Track, rate: Fraction | None, file_size: tuple[int, int]
 
 
 def crowd_warning(track: Track) -> str | None:
-    """A sentence where more people are seen in the clip than have a track; the same for each of its tracks."""
+    """Return a warning if more people are in the clip than have a track; it is the same for each of its tracks."""
     if not track.left_out:
         return None
     who = "1 more person is" if track.left_out == 1 else f"{track.left_out} more people are"

@@ -1,4 +1,4 @@
-"""Readings of a clip -> tracks: the rows of a part of it at a rate, rows without a face filled."""
+"""Resampling of segments into tracks: the rows of a part of the clip at a rate, rows without a face filled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ class TrackSpan:
 
     @property
     def rows(self) -> int:
-        """How many rows there are at most."""
+        """The maximum number of rows."""
         return self.max_rows if self.end is None else min(self.max_rows, frame_count(self.end - self.start, self.rate))
 
     @property
     def last(self) -> Fraction:
-        """Where the span ends at the latest, in seconds."""
+        """The latest end of the span, in seconds."""
         return self.start + self.rows / self.rate
 
 
 @dataclass(frozen=True, eq=False)
 class _SpanFrames:
-    """What a span shows.
+    """The frames of a span.
 
     Attributes:
         frames: int64 (T,), number of each row's frame.
@@ -97,7 +97,7 @@ def _found(segments: Sequence[Segment], shown: _SpanFrames, named: Mapping[int, 
 
 
 def _left_out(segments: Sequence[Segment], shown: _SpanFrames) -> int:
-    """How many faces of a frame were left out at most."""
+    """Return the largest number of faces that were left out of a frame."""
     counts = (enumerate(segment.left_out.tolist(), segment.first) for segment in segments)
     return max((count for each in counts for frame, count in each if frame in shown.times), default=0)
 
@@ -129,7 +129,7 @@ def _track(number: int, found: _PersonSamples, shown: _SpanFrames, left_out: int
 def _local_processes(
     times: NDArray[np.float64], frames: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """For each row: the places in `times` of the last reading before and the first after it, and how far between."""
+    """For each row: indices in `times` of the last sample before and the first after it, and the share between."""
     every = np.arange(frames)
     after = np.clip(np.searchsorted(times, every), 0, len(times) - 1)
     before = np.clip(np.searchsorted(times, every, side="right") - 1, 0, len(times) - 1)

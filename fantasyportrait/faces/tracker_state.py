@@ -1,4 +1,4 @@
-"""All that the tracker knows after a frame: with it another one goes on exactly where this one stopped."""
+"""The tracker's state after a frame: with it another tracker continues exactly where this one stopped."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,12 +17,12 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass
 class TrackerState:
-    """What is known after a frame.
+    """The tracker's state after a frame.
 
     Attributes:
         frames: how many frames were looked at.
-        tracklets: those who may be seen again.
-        identities: what numbers are made of, by tracklet id.
+        tracklets: of people who may be seen again.
+        identities: input of the numbering, by tracklet id.
         schedule: when to search next.
         thumbnail: the last frame, float32 (32, 32, 3); None before the first.
         next_id: how many tracklets got an id so far.
@@ -37,7 +37,7 @@ class TrackerState:
 
 
 def pack_state(state: TrackerState) -> tuple[dict[str, Any], Arrays]:
-    """The state as plain values, which JSON can hold, and arrays by name."""
+    """Return the state as JSON values and arrays by name."""
     tracklets = [
         {
             "id": tracklet.id,
@@ -72,7 +72,7 @@ def pack_state(state: TrackerState) -> tuple[dict[str, Any], Arrays]:
 
 
 def unpack_state(values: dict[str, Any], arrays: Arrays) -> TrackerState:
-    """The state that was packed; KeyError, TypeError or ValueError where it is damaged."""
+    """Restore a packed state; raises KeyError, TypeError or ValueError where it is damaged."""
     tracklets = []
     for row, kept in enumerate(values["tracklets"]):
         points = arrays["points"][row]

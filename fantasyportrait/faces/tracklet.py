@@ -1,4 +1,4 @@
-"""The people of a clip while it is being tracked: where each was last, how each looks, since when each counts."""
+"""Tracklets of a clip: the last observation, the descriptor and the confirmation of each person."""
 
 from dataclasses import dataclass, field, replace
 
@@ -14,9 +14,10 @@ MAX_DESCRIPTOR_DISTANCE = 0.3
 _MAX_DISTANCE_NEARBY = 0.45
 _SUDDEN = 0.25
 _SHORT_S = 0.5
-# Mean way of the landmarks in one frame, in face sides: nobody takes another's place and expression so exactly.
+# Mean motion of the landmarks in one frame, in face sides, below which it is the same person: a second person never
+# has the same place and expression so exactly.
 _STILL = 0.05
-# What a face costs that is a new person: the largest `Tracklet.cost` of a face that did not change suddenly.
+# Cost of a new person: the largest `Tracklet.cost` of a face that did not change suddenly.
 _NEW = 0.75
 # The descriptor is the mean of about so many frames.
 _MEMORY = 30
@@ -48,7 +49,7 @@ class Observation:
 
 @dataclass
 class Tracklet:
-    """Somebody followed through a clip.
+    """A person tracked through a clip.
 
     Attributes:
         id: 0, 1, 2 ... in the order of first observations; readings are filed under it.
@@ -59,7 +60,7 @@ class Tracklet:
         hits: how many observations there were.
         seen_s: how long they lasted together.
         confirmed: True once the tracklet was seen for long enough to count (see `numbering`).
-        seen_with: ids of those who were seen in the same frame as this tracklet.
+        seen_with: ids of tracklets that were seen in the same frame as this one.
         last_distance: how far the last observation was from `descriptor`.
         velocity: pixels (2,) that the face moved from the frame before the last observation's.
     """
@@ -77,20 +78,19 @@ class Tracklet:
     velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
 
     def is_active(self, frame: int) -> bool:
-        """True when the tracklet was seen in the frame before this one."""
+        """Whether the tracklet was seen in the frame before this one."""
         return self.frame == frame - 1
 
     def predicted_crop(self) -> Crop:
-        """Where to look for the face in the next frame: around the last landmarks, moved on a little."""
+        """Return the crop for the next frame: around the last landmarks, moved by the velocity."""
         crop = Crop.of_landmarks(self.last.points)
         return replace(crop, centre=crop.centre + 0.7 * self.velocity)
 
     def cost(self, frame: int, time_s: float, observation: Observation, cut: bool) -> float:
-        """How badly the observation fits this tracklet: infinite where it cannot be, else descriptor distance plus
-        position distance.
+        """Return the assignment cost: descriptor distance plus position distance, infinite for an impossible pair.
 
-        Somebody seen a moment ago may look a little different at the same place; after a long loss or a `cut` only
-        the descriptor counts, unless the landmarks stayed where they were: then only the light changed.
+        A tracklet seen a moment ago allows a larger descriptor distance nearby; after a long loss or a `cut` only the
+        descriptor counts, unless the landmarks did not move: then only the light changed.
         """
         gap_s = time_s - self.time_s
         reach = 0.4 + 2 * gap_s
@@ -109,8 +109,7 @@ class Tracklet:
     def update(
         self, frame: int, time_s: float, length_s: float, observation: Observation, update_descriptor: bool
     ) -> None:
-        """Take in a observation; the descriptor is updated where `update_descriptor` (not while another face is
-        close)."""
+        """Add an observation; `update_descriptor` is False while another face is close."""
         self.last_distance = self.descriptor.distance(observation.descriptor)
         if update_descriptor:
             self.descriptor = self.descriptor.blended(observation.descriptor, max(1 / (self.hits + 1), 1 / _MEMORY))
@@ -121,7 +120,7 @@ class Tracklet:
         self.seen_s += length_s
 
     def merge(self, other: "Tracklet") -> None:
-        """Go on where `other`, who turned out to be this tracklet, was seen last."""
+        """Continue from the last observation of `other`, which is the same person."""
         if other.hits > self.hits:
             self.descriptor = other.descriptor
         self.last, self.frame, self.time_s = other.last, other.frame, other.time_s
@@ -138,7 +137,7 @@ class Tracklet:
 def assign_people(costs: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Pairs (person, face) of least total cost, for costs (people, faces) of `Tracklet.cost`; other faces are new.
 
-    A new person has a cost too. Without it, a third person of similar look who appears while somebody is out of the
+    A new person has a cost too. Without it, a third person of similar look who appears while another is out of the
     frame would take over the place of a person who did not move, only because this pairs one person more.
     """
     people, faces = costs.shape

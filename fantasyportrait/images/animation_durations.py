@@ -1,4 +1,4 @@
-"""How long each picture of an animated PNG, WebP or AVIF shows, by the file's structure: nothing is decoded."""
+"""Durations of the pictures of an animated PNG, WebP or AVIF, by the file's structure: nothing is decoded."""
 
 import struct
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from itertools import islice
 
 from fantasyportrait.images.photo_header import iso_boxes, png_chunks, riff_chunks
 
-# As in browsers, where a picture has no duration.
+# As in browsers, for a picture without a duration.
 _NO_DURATION_S, _LONGEST_S = Fraction(1, 10), Fraction(60)
-# Of a second, a whole number of which is a millisecond and a frame at any usual rate: sums of other fractions would
-# have denominators without end.
+# Ticks per second. A millisecond and a frame at any usual rate are whole numbers of ticks; the denominators of sums of
+# other fractions would grow without bound.
 _TICKS = 705_600_000
 
 
 def frame_durations(data: bytes, count: int) -> list[Fraction]:
-    """Seconds that each of the `count` pictures of the animation shows, 0.1 where the file does not say; at most 60."""
+    """Return the seconds of each of the `count` pictures, 0.1 where the file states none, at most 60."""
     stated: list[Fraction] = []
     with suppress(struct.error, IndexError):  # the file is cut off
         for length_s in islice(_stated(data), count):
@@ -45,7 +45,7 @@ def _webp_times(data: bytes) -> Iterator[Fraction]:
 
 
 def _avif_times(data: bytes) -> Iterator[Fraction]:
-    """From the first track of pictures: that of the alpha channel has another kind (ISO/IEC 14496-12, 8.6.1)."""
+    """Read the first picture track; the alpha channel's track has another handler (ISO/IEC 14496-12, 8.6.1)."""
     movie = dict(iso_boxes(data)).get(b"moov", b"")
     for media in (
         dict(iso_boxes(dict(iso_boxes(track)).get(b"mdia", b""))) for kind, track in iso_boxes(movie) if kind == b"trak"

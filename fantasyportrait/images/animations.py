@@ -1,4 +1,4 @@
-"""Animated PNG, WebP and AVIF: their pictures one after another, each for as long as it shows."""
+"""Animated PNG, WebP and AVIF: the pictures in order, each with its duration."""
 
 import io
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ _FORMATS = ("PNG", "WEBP", "AVIF")
 
 @dataclass(frozen=True)
 class Animation:
-    """An animation of `path`: `times_s` are the seconds that its pictures show, the first of which is number `first`
-    of the file."""
+    """An animation in `path`: `times_s` are the durations of its pictures; the first one is number `first` of the
+    file."""
 
     path: Path
     first: int
@@ -36,7 +36,7 @@ class Animation:
 
     @property
     def begins_s(self) -> list[Fraction]:
-        """When each picture begins, in seconds."""
+        """Begin of each picture in seconds."""
         return list(accumulate(self.times_s[:-1], initial=Fraction(0)))
 
     @property
@@ -68,7 +68,7 @@ class Animation:
 
 
 def read_animation(path: Path, limits: Limits = PRIVATE) -> Animation | None:
-    """The animation in a picture's file, None where it is a still one. Nothing is decoded.
+    """Return the animation in a picture's file, None for a still picture. Nothing is decoded.
 
     Raises MediaError where the file is over a limit, or no picture that can be read.
     """
@@ -82,7 +82,7 @@ def read_animation(path: Path, limits: Limits = PRIVATE) -> Animation | None:
         if count < 2:
             return None
         check_frame_count(path, count, limits)
-        # A PNG may begin with a picture that only programs without animation show.
+        # A PNG may begin with a fallback picture for programs without animation.
         first = 1 if getattr(image, "default_image", False) else 0
     return Animation(path, first, tuple(frame_durations(data, count - first)), limits, data)
 

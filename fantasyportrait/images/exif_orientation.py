@@ -1,6 +1,6 @@
-"""A photo's orientation, read from its EXIF data or XMP in time that grows with their length alone.
+"""A photo's orientation, read from its EXIF data or XMP in linear time.
 
-Pillow's own reader takes quadratic time for some EXIF data, and copies what every entry points at.
+Pillow's reader takes quadratic time for some EXIF data, and copies the data of every entry.
 """
 
 import re
@@ -24,13 +24,13 @@ _TURNS = {
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture as it is meant to be seen; the same object where nothing turns."""
+    """Return the picture upright; the same object where nothing changes."""
     turn = _TURNS.get(orientation(image.info))
     return image if turn is None else image.transpose(turn)
 
 
 def orientation(info: dict[Any, Any]) -> int:
-    """1 to 8 as EXIF counts, from what Pillow found in the file; 1 where it says nothing."""
+    """Return the EXIF orientation, 1 to 8, from the metadata that Pillow found; 1 where there is none."""
     return _from_exif(_exif(info)) or _from_xmp(info) or 1
 
 
@@ -46,7 +46,7 @@ def _exif(info: dict[Any, Any]) -> bytes:
 
 
 def _from_exif(exif: bytes) -> int | None:
-    """The tag of the first directory; None where there is none or the data is damaged."""
+    """Return the tag of the first directory; None where there is none or the data is damaged."""
     begin = re.match(rb"(?:Exif\0\0)*", exif)
     body = memoryview(exif)[begin.end() if begin else 0 :]
     order = {b"II": "<", b"MM": ">"}.get(bytes(body[:2]))

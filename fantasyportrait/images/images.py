@@ -1,4 +1,4 @@
-"""Photos in, pictures out. Everything becomes upright sRGB on white, and nothing large is decoded unlooked."""
+"""Reading and writing of pictures: they become upright sRGB on white; sizes are checked before decoding."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ from fantasyportrait.images.tiff_bmp import check_values, lab_to_srgb, opaque
 Pixels = NDArray[np.uint8]
 
 _NAMES = {"WEBP": "WebP"}
-# Bytes of a pixel of Pillow's modes; those that are not named have four.
+# Bytes per pixel of Pillow's modes; the others have four.
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 
 
@@ -37,7 +37,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 class Photo:
     """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `messages` say what was changed; `sha256` of the file."""
 
-    pixels: Pixels = field(compare=False, repr=False)  # the digest says the same, and arrays have no one equality
+    pixels: Pixels = field(compare=False, repr=False)  # compared by the digest
     messages: tuple[str, ...]
     sha256: str
 
@@ -56,7 +56,7 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
         formats.append("HEIF")
     messages: list[str] = []
     with as_media_error(path, limits):
-        # In one expression, so that every step can let go of the picture before it.
+        # In one expression, so that every step frees the picture of the step before.
         pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, messages), messages), messages))
     return Photo(pixels, tuple(messages), hashlib.sha256(data).hexdigest())
 
@@ -76,7 +76,7 @@ def save_image(path: Path, pixels: Pixels) -> None:
 
 
 def even_size(width: int, height: int, cap: int) -> tuple[int, int]:
-    """(width, height) as it is where both are even and at most `cap`; else scaled to the cap and made even."""
+    """Return (width, height) unchanged if both are even and at most `cap`; else scaled to the cap and made even."""
     if min(width, height) < 1 or cap < 2:
         raise MediaError(f"a picture of {width} x {height} cannot be made even under a cap of {cap}")
     scale = min(1.0, cap / max(width, height))
@@ -97,7 +97,7 @@ def multiple_size(width: int, height: int, longest: int, multiple: int) -> tuple
 def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixels:
     """uint8 (H, W, 3) scaled to `size` (width, height), antialiased; the same array where nothing changes.
 
-    `fast` is a third of the work and a little softer: for frames that are only looked at.
+    `fast` takes a third of the time and is a little softer: for previews.
     """
     if (pixels.shape[1], pixels.shape[0]) == size:
         return pixels
@@ -106,7 +106,7 @@ def resize(pixels: Pixels, size: tuple[int, int], *, fast: bool = False) -> Pixe
 
 
 def read_bytes(path: Path, limits: Limits) -> bytes:
-    """A picture's file, whole. Raises MediaError where it is none, empty, or over the limits."""
+    """Read a picture's whole file. Raises MediaError where it is no file, empty, or over the limits."""
     check_file(path, "photo")
     with open_file(path) as file:
         size = file.seek(0, 2)
@@ -126,7 +126,7 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
 
 @contextmanager
 def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
-    """Turn whatever Pillow and its plugins raise for hostile and broken files into one MediaError."""
+    """Turn every exception of Pillow and its plugins for hostile and broken files into one MediaError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -146,12 +146,12 @@ def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise MediaError(f"{path} needs more memory than there is to be read: scale it down") from error
-    except Exception as error:  # plugins raise what they like: AVIF's a RuntimeError
+    except Exception as error:  # plugins raise any type: AVIF's a RuntimeError
         raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
 
 
 def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, messages: list[str]) -> Image.Image:
-    """The picture, upright, without the decoder that made it: some keep pictures of their own."""
+    """Decode the picture, upright, and drop its decoder: some keep copies of pictures."""
     with ExitStack() as stack:
         opened = open_image(data, formats, limits)
         image = stack.enter_context(opened.image)
@@ -165,9 +165,9 @@ def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, messag
 
 
 def is_heic(path: Path, data: bytes) -> bool:
-    """Whether it is a HEIC by its first bytes, or by its name where these do not say otherwise."""
+    """Whether the file is a HEIC, by its first bytes, else by its name."""
     brands = data[8:64] if data[4:8] == b"ftyp" else b""
-    if b"avi" in brands or data.startswith((b"\xff\xd8", b"\x89PNG")):  # also where the name says .heic
+    if b"avi" in brands or data.startswith((b"\xff\xd8", b"\x89PNG")):  # also where the suffix is .heic
         return False
     return any(brand in brands for brand in (b"heic", b"heix", b"mif1")) or path.suffix.lower() in (".heic", ".heif")
 
@@ -186,7 +186,7 @@ def check_size(path: Path, opened: OpenedImage, limits: Limits) -> None:
 
 
 def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
-    """A sentence about an animation, or a scan of several pages, of which the first picture is used."""
+    """Return a message about an animation, or a scan of several pages, of which the first picture is used."""
     if _is_animated(image, data):
         return [f"{path.name} is an animation: its first picture is used"]
     pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
@@ -194,7 +194,7 @@ def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
 
 
 def _is_animated(image: Image.Image, data: bytes) -> bool:
-    """Whether it is an animation, by its header: Pillow would walk through a whole GIF to count."""
+    """Whether the file is an animation, by its header: Pillow would read a whole GIF to count."""
     if image.format == "GIF":
         return is_animated_gif(data)
     return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
@@ -211,7 +211,7 @@ def _eight_bits(image: Image.Image, messages: list[str]) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, messages: list[str]) -> tuple[Image.Image, Image.Image | None]:
-    """RGB in sRGB, and the alpha channel where there is one; each step lets go of the picture before it."""
+    """Return RGB in sRGB, and the alpha channel if there is one; each step frees the picture of the step before."""
     profile = image.info.get("icc_profile")
     image = _eight_bits(image, messages)
     alpha = None

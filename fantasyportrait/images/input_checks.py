@@ -1,4 +1,4 @@
-"""What is often given in place of a file: an address, a folder, a saved request, a video for a photo. Each is named."""
+"""Checks for common mistakes: an address, a folder or a saved request instead of a file, a video as a photo."""
 
 import os
 import re
@@ -13,14 +13,13 @@ _HEAD_BYTES = 4096
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE | re.DOTALL)
 _BARE_ADDRESS = re.compile(r"(www\.|(m\.)?youtube\.com/|youtu\.be/|vimeo\.com/).+", re.IGNORECASE | re.DOTALL)
 IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
-"""What an ISO base media file calls itself, in its bytes 8 to 12, that is a picture."""
+"""Brands of ISO base media files (bytes 8 to 12) that are pictures."""
 
 
 def check_file(path: Path, what: str) -> None:
     """Raise MediaError where `path`, given as `what` ("photo", "clip", "sound"), is an address, a folder or a request.
 
-    A file that is not there, or holds something else, is for its reader to refuse. What another process opened was
-    looked at there.
+    The reader refuses a missing file and other content. A file that another process opened was checked there.
     """
     if isinstance(path, DescriptorPath):
         return
@@ -36,7 +35,7 @@ def check_file(path: Path, what: str) -> None:
 
 
 def is_video_file(path: Path) -> bool:
-    """Whether the file begins as the common video containers do."""
+    """Whether the file begins like a common video container."""
     head = first_bytes(path)
     return (
         (head[4:8] == b"ftyp" and head[8:12] not in IMAGE_BRANDS)
@@ -47,7 +46,7 @@ def is_video_file(path: Path) -> bool:
 
 
 def _address_of(path: Path) -> str | None:
-    """The address as it was typed, if it is one and no file of that name exists."""
+    """Return the URL as it was typed, if it is one and no file of that name exists."""
     text = path.as_posix()
     found = _ADDRESS.fullmatch(text)
     if (not found and not _BARE_ADDRESS.fullmatch(text)) or os.path.exists(path):

@@ -1,4 +1,4 @@
-"""How a photo's, clip's or sound's file is opened: once, without waiting, and only where it is a regular file."""
+"""Opening of input files: once, without blocking, and only regular files."""
 
 import io
 import os
@@ -10,13 +10,13 @@ from fantasyportrait.core.files import open_regular
 
 
 class DescriptorPath(PosixPath):
-    """The path of a file that another process opened: a name for messages, and the descriptor that is read."""
+    """A path for messages, with the descriptor of the file, which another process opened."""
 
     descriptor: int
 
 
 class _DescriptorFile(io.RawIOBase):
-    """Reads a descriptor with a position of its own, so that one may be read twice at a time."""
+    """Reads a descriptor with its own position, so that two readers can share it."""
 
     def __init__(self, name: str, descriptor: int) -> None:
         self.name, self._descriptor, self._at = name, descriptor, 0

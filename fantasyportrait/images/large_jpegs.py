@@ -1,4 +1,4 @@
-"""JPEGs that hold more pixels than are decoded: a phone's 48 to 200 megapixels are read at a part of their size."""
+"""JPEGs over the pixel limit: a phone's 48 to 200 megapixels are decoded at a reduced size."""
 
 import io
 from typing import NamedTuple
@@ -10,26 +10,26 @@ from fantasyportrait.core.limits import Limits
 
 Size = tuple[int, int]
 
-# Of width and height: what the transform of a JPEG's blocks can be cut down to while it is decoded.
+# Scale factors of width and height that a JPEG's inverse transform supports.
 _PARTS = (2, 4, 8)
 
 
 class OpenedImage(NamedTuple):
-    """A picture before it is decoded: `image.size` is what will be decoded, `full` what the file holds."""
+    """A picture before decoding: `image.size` is the size to decode, `full` that of the file."""
 
     image: Image.Image
     full: Size
 
 
 def open_image(data: bytes, formats: list[str], limits: Limits) -> OpenedImage:
-    """Open a file's bytes, a JPEG over the limits at 1/2, 1/4 or 1/8 of its size where that is within them.
+    """Open a file's bytes; a JPEG over the limits at 1/2, 1/4 or 1/8 of its size if that is within them.
 
-    Raises what Pillow raises. What is over the limits even so is returned as it is: it must not be decoded.
+    Raises what Pillow raises. A picture that is still over the limits is returned too: it must not be decoded.
     """
     if not data.startswith(b"\xff\xd8") or "JPEG" not in formats:
         image = Image.open(io.BytesIO(data), formats=formats)
         return OpenedImage(image, image.size)
-    # Not by `Image.open`, which refuses 180 megapixels by their header, however little of them is decoded.
+    # Not by `Image.open`, which refuses 180 megapixels by the header, however small the decoded size.
     jpeg = JpegImageFile(io.BytesIO(data))
     full = jpeg.size
     part = _part(full, limits)
@@ -39,7 +39,7 @@ def open_image(data: bytes, formats: list[str], limits: Limits) -> OpenedImage:
 
 
 def coefficient_bytes(opened: OpenedImage) -> int:
-    """Memory of the coefficients that a progressive JPEG is decoded from, of its full size; 0 for other pictures."""
+    """Return the bytes of a progressive JPEG's coefficients, which have its full size; 0 for other pictures."""
     if not isinstance(opened.image, JpegImageFile) or "progressive" not in opened.image.info:
         return 0
     layers = [(across, down) for _, across, down, _ in opened.image.layer]
@@ -48,7 +48,7 @@ def coefficient_bytes(opened: OpenedImage) -> int:
 
 
 def reduced_message(name: str, opened: OpenedImage, limits: Limits) -> list[str]:
-    """A sentence where the picture is not read at its full size."""
+    """Return a message where the picture is read at a reduced size."""
     (width, height), (across, down) = opened.image.size, opened.full
     if (width, height) == (across, down):
         return []
@@ -59,7 +59,7 @@ def reduced_message(name: str, opened: OpenedImage, limits: Limits) -> list[str]
 
 
 def _part(size: Size, limits: Limits) -> int:
-    """1 for a picture within the limits, or the part that brings it within them; 1 as well where none does."""
+    """Return the scale denominator that brings the picture within the limits; 1 where none is needed or enough."""
     for part in (1, *_PARTS):
         width, height = -(-size[0] // part), -(-size[1] // part)
         if width * height <= limits.pixels and max(width, height) <= limits.longest_side:

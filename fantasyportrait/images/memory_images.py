@@ -1,4 +1,4 @@
-"""Pictures that are in memory already, as numpy arrays or Pillow images, become photos."""
+"""Photos from pictures in memory: numpy arrays or Pillow images."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ RULE = "give uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W)"
 
 
 def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
-    """The picture as a photo, copied: an array is uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) in sRGB.
+    """Copy a picture to a photo: an array is uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W) in sRGB.
 
     A Pillow image is turned upright and converted to sRGB as a file is. `sha256` is of the pixels. Raises
     `RequestError` that names the argument `name` for another shape, dtype or mode.
@@ -25,7 +25,7 @@ def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
     messages: list[str] = []
     try:
         pixels = upright_srgb(image, messages)
-    except Exception as error:  # closed, cut off, of a rare mode: Pillow raises as it likes
+    except Exception as error:  # closed, cut off, of a rare mode: Pillow raises any type
         raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     return Photo(pixels, tuple(messages), digest)

@@ -1,7 +1,7 @@
-"""What a photo's bytes say before any decoder sees them: passes, pieces and metadata that would cost too much.
+"""Checks of a photo's structure before decoding: too many passes, pieces or bytes of metadata.
 
-Every walk reads lengths and skips what they cover, so that it costs far less than decoding. A header that makes no
-sense is left to the decoder, which refuses it in its own words.
+Each check reads lengths and skips the data, so that it costs far less than decoding. An invalid header is left to the
+decoder, which refuses it.
 """
 
 import re

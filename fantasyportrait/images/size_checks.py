@@ -1,4 +1,4 @@
-"""How large a picture, or a frame of a clip, may be before it is decoded."""
+"""Limits on the size of a picture or a clip's frame, checked before decoding."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from fantasyportrait.core.limits import Limits
 
 
 def check_pixels(path: Path, size: tuple[int, int], limits: Limits, advice: str = "scale it down") -> None:
-    """Refuse a picture of `size` (width, height) over the limits, with MediaError."""
+    """Raise MediaError for a picture whose `size` (width, height) is over the limits."""
     width, height = size
     if width * height > limits.pixels:
         raise MediaError(
@@ -21,7 +21,7 @@ def check_pixels(path: Path, size: tuple[int, int], limits: Limits, advice: str 
 
 
 def check_frame_count(path: Path, count: int, limits: Limits) -> None:
-    """Refuse an animation of more than so many pictures, with MediaError."""
+    """Raise MediaError for an animation of too many pictures."""
     if count > limits.animation_frames:
         raise MediaError(
             f"{path} is an animation of more than {limits.animation_frames} pictures: convert it to MP4, or make it "

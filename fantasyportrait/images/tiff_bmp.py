@@ -1,4 +1,4 @@
-"""What TIFF and BMP bring that other formats of photos do not: floating-point values, Lab colours, unused alpha."""
+"""Special cases of TIFF and BMP: floating-point values, Lab colours, unused alpha."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from PIL import Image, ImageCms
 
 from fantasyportrait.core.errors import MediaError
 
-# Pillow's names of modes whose values have no known white.
+# Pillow's modes whose values have no defined white.
 _VALUES = {"F": "floating-point values", "I": "whole numbers beyond 16 bits"}
 
 
 def check_values(path: Path, image: Image.Image) -> None:
-    """Refuse a TIFF whose values are measurements, not colours, with MediaError."""
+    """Raise MediaError for a TIFF whose values are measurements, not colours."""
     if image.format == "TIFF" and image.mode in _VALUES:
         raise MediaError(
             f"{path} holds {_VALUES[image.mode]}, which are no colours of a photo: save it with 8 or 16 bits a channel"
@@ -19,14 +19,14 @@ def check_values(path: Path, image: Image.Image) -> None:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """A BMP without an alpha channel that is zero everywhere: many programs write 32-bit BMPs so."""
+    """Drop the alpha channel of a BMP where it is zero everywhere, as in 32-bit BMPs of many programs."""
     if image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         return image.convert("RGB")
     return image
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    """A picture in CIE Lab as RGB in sRGB."""
+    """Convert a picture from CIE Lab to sRGB."""
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     if converted is None:

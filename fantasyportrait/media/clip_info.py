@@ -1,4 +1,4 @@
-"""What a driving clip is, before it is read."""
+"""Properties of a driving clip, known before its frames are read."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,8 +7,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip holds: upright size in pixels, its own mean rate, length in seconds, whether it has sound, and what
-    the user should know of it.
+    """Properties of a clip: upright size in pixels, its own mean rate, length in seconds, whether it has sound, and
+    messages for the user.
 
     A `still` picture is one frame without a length (0 s) and without a rate of its own.
     """

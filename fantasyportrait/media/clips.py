@@ -1,4 +1,4 @@
-"""Driving clips: any container, and a picture in its place, becomes upright RGB frames at one exact, constant rate."""
+"""Driving clips: any container, or a picture, becomes upright RGB frames at one exact, constant rate."""
 
 import itertools
 import math
@@ -24,9 +24,9 @@ Pixels = NDArray[np.uint8]
 Shown = TypeVar("Shown")
 
 LOOKAHEAD_LIMIT_S = 2
-"""Frames in their own times may be read so far beyond what may be used: who counts at its end shows itself later."""
+"""Seconds that native frames may be read beyond the used part: people are confirmed a moment after they appear."""
 MAX_RATE_DENOMINATOR = 1_000_000
-"""The largest denominator of a rate that was measured: what encodes video takes no finer one."""
+"""The largest denominator of a measured rate; encoders take no finer one."""
 
 
 class _OpenClip(NamedTuple):
@@ -80,8 +80,9 @@ def read_clip(
 ) -> Generator[Pixels, None, None]:
     """Upright RGB frames, uint8 (H, W, 3), one every 1 / `rate` s from `start_s` to `end_s` or the clip's end.
 
-    Each is the frame nearest in time; a frame shown twice is the same array. At least one frame comes. What a damaged
-    clip lost is told in `damage`. Raises RequestError for a wrong span, MediaError for a clip that cannot be read.
+    Each is the frame nearest in time; a frame shown twice is the same array. At least one frame is yielded. Sentences
+    about parts of a damaged clip that were lost are appended to `damage`. Raises RequestError for a wrong span,
+    MediaError for a clip that cannot be read.
     """
     for _, pixels in read_resampled(path, rate, start_s, end_s, max_side, damage):
         yield pixels
@@ -98,7 +99,7 @@ def read_resampled(
 ) -> Generator[tuple[float, Pixels], None, None]:
     """The frames of `read_clip`, each with its own time, counted in rows from `start_s` (row i is due at time i).
 
-    What moves is better interpolated between these times than taken from the nearest frame: a clip of 30 frames a
+    Motion is better interpolated between these times than taken from the nearest frame: a clip of 30 frames a
     second read at 25 would jerk five times a second.
     """
     for row in read_resampled_steps(path, rate, start_s, end_s, max_side, damage, limits):
@@ -115,8 +116,7 @@ def read_resampled_steps(
     damage: list[str] | None,
     limits: Limits,
 ) -> Generator[tuple[float, Pixels] | None, None, None]:
-    """The rows of `read_resampled`, and None after each frame that was decoded and shows on no row: the work goes
-    on."""
+    """Yield the rows of `read_resampled`, and None (progress) after each decoded frame that is on no row."""
     check_span(path, start_s, end_s)
     told = [] if damage is None else damage
     start = Fraction(start_s)
@@ -136,7 +136,7 @@ def read_resampled_steps(
 
 
 def _check_length(path: Path, start: Fraction, end_s: float | None, stated: Fraction | None, limits: Limits) -> None:
-    """Refuse by what the clip says of its length, before anything is decoded."""
+    """Refuse a clip that is too long by its stated length, before anything is decoded."""
     if stated is None:
         return
     used = (stated if end_s is None else min(stated, Fraction(end_s))) - start
@@ -178,7 +178,7 @@ def read_native_steps(
     damage: list[str] | None,
     limits: Limits,
 ) -> Generator[tuple[Fraction, Fraction, Pixels] | None, None, None]:
-    """The frames of `read_native_frames`, and None for each that was decoded and passed over: the work goes on."""
+    """Yield the frames of `read_native_frames`, and None (progress) for each decoded frame that is skipped."""
     told = [] if damage is None else damage
     with _open_clip(path, after or Fraction(0), max_side, told, limits) as clip:
         first = next(clip.frames, None)
@@ -199,7 +199,7 @@ def _limit_rate(
 ) -> Iterator[tuple[Fraction, Fraction, Shown] | None]:
     """The frames that begin after `after`; of more than one in 1 / `max_rate` s the first, which lasts for all of them.
 
-    None for each frame that is passed over.
+    None for each frame that is skipped.
     """
     taken = after
     held: tuple[Fraction, Fraction, Shown] | None = None

@@ -86,7 +86,7 @@ class _Feed:
         self._next: Pixels | None = first
 
     def draw(self, canvas: Pixels, box: Box) -> None:
-        """Draw the next frame, if it is another one than before, into the box (left, top, width, height)."""
+        """Draw the next frame into the box (left, top, width, height), if it differs from the last one."""
         if self._next is None:
             following = next(self._frames, None)
             if following is None or following is self._shown:
@@ -121,14 +121,14 @@ def _layout(panels: Sequence[tuple[Column, tuple[int, int]]]) -> tuple[list[Box]
 
 
 def _grid(count: int, height: int) -> tuple[int, int]:
-    """(rows, columns) for so many panels: on top of each other while they stay large enough, then beside."""
+    """(rows, columns) of a grid for `count` panels: one column while they stay large enough, then more."""
     fit = max(1, (height + _STRIP) // (_LEAST_CELL + _STRIP))
     across = min(_MOST_ACROSS, -(-count // fit))
     return -(-count // across), across
 
 
 def _background(size: tuple[int, int], panels: Sequence[tuple[Panel, Box]]) -> Pixels:
-    """Dark ground with badges and label above each panel, cut to the panel's width or to what its column has."""
+    """Dark background with badges and a label above each panel, cut to the width of the panel or its column."""
     canvas = Image.new("RGB", size, _GROUND)
     for panel, (left, top, width, _) in panels:
         wide = max(width, _NARROW) if panel.column == "driving" else width

@@ -1,4 +1,4 @@
-"""One guarded door to every media file: opened as a local file object, known formats and codecs, no playlist."""
+"""Open media files safely: as local file objects, with allowed formats and codecs only, no playlists."""
 
 import os
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _CODECS = (
 )
 _PCM = tuple(sorted(name for name in av.codecs_available if name.startswith("pcm_")))
 ALLOWED_CODECS = frozenset((*_CODECS, *_PCM))
-# A decoder holds some frames that later ones refer to, and one for each of its threads.
+# A decoder holds reference frames, and one frame for each of its threads.
 _HELD_FRAMES = 4
 _MOST_THREADS = 8
 # Before PyAV 19, text that is not UTF-8 in a file's metadata made the whole file unreadable unless asked otherwise.
@@ -119,7 +119,7 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def sound_message(container: InputContainer, path: Path) -> str | None:
-    """A sentence where there is sound, but none that is read."""
+    """Return a message where the file has sound in no codec that is allowed."""
     if not container.streams.audio or sound_stream(container) is not None:
         return None
     names = ", ".join(sorted({_codec_name(stream) for stream in container.streams.audio}))
@@ -148,7 +148,7 @@ def _check_frame(path: Path, stream: VideoStream, limits: Limits) -> int:
     """Refuse frames over the limits by what the header says; return the bytes of one as it is decoded."""
     context = stream.codec_context
     check_pixels(path, (context.width, context.height), limits)
-    if not context.pix_fmt:  # said by the first frame only
+    if not context.pix_fmt:  # known from the first frame only
         return 4 * context.width * context.height
     shape = VideoFormat(context.pix_fmt, context.width, context.height)
     frame_bytes = context.width * context.height * shape.padded_bits_per_pixel // 8
@@ -162,13 +162,13 @@ def _check_frame(path: Path, stream: VideoStream, limits: Limits) -> int:
 
 
 def _threads(frame_bytes: int, limits: Limits) -> int:
-    """So many that their frames stay within what may be decoded at a time."""
+    """Return the number of decoder threads whose frames stay within the limit of decoded bytes."""
     spare = limits.decoded_bytes // max(1, frame_bytes) - _HELD_FRAMES
     return max(1, min(spare, os.cpu_count() or 1, _MOST_THREADS))
 
 
 def decode(container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]) -> Iterator[Any]:
-    """Frames of `stream` from where the container stands. What is broken is left out and told in `damage`, once.
+    """Yield the frames of `stream` from the container's position. Broken ones are skipped; `damage` gets one message.
 
     Raises MemoryError where a frame needs more than there is.
     """
@@ -195,7 +195,7 @@ def packets(
 
 
 def packet_end(packet: "Packet[Any]", stream: VideoStream | AudioStream) -> Fraction | None:
-    """Where the packet's time ends in the container's seconds, None where it carries no stamp."""
+    """End of the packet in the container's seconds, None without a time stamp."""
     base = packet.time_base or stream.time_base
     return None if packet.pts is None or base is None else (packet.pts + (packet.duration or 0)) * base
 
@@ -219,7 +219,7 @@ def first_timestamp(container: InputContainer, stream: VideoStream | AudioStream
 
 
 def clip_start(path: Path, limits: Limits = PRIVATE) -> Fraction:
-    """Where a clip's time begins, in the container's seconds: its first picture, or its first sound without one."""
+    """Begin of the clip in the container's seconds: its first frame, or its first sound if it has no frames."""
     with open_media(path, limits) as container:
         stream = video_stream(container, path, limits) or sound_stream(container)
         zero = None if stream is None else first_timestamp(container, stream)

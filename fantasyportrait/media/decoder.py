@@ -1,4 +1,4 @@
-"""What reads photos, clips and sound: one protocol, and the implementation that decodes in this process."""
+"""The `Decoder` protocol, which reads photos, clips and sound, and the decoder of this process."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from fantasyportrait.media.sound import Block, read_sound, sound_length_s
 
 
 class Decoder(Protocol):
-    """Reads files that came from outside, within its limits. Threads may share it.
+    """Reads untrusted files within its limits. Threads may share it.
 
     Every method raises `MediaError` for a file that cannot be read or is over a limit. A generator that is closed
-    early lets go of its file at once.
+    early closes its file at once.
     """
 
     @property
     def limits(self) -> Limits:
-        """What is refused."""
+        """The limits above which a file is refused."""
         ...
 
     def photo(self, path: Path) -> Photo:
@@ -30,7 +30,7 @@ class Decoder(Protocol):
         ...
 
     def probe(self, path: Path) -> ClipInfo:
-        """What a clip holds; at least one frame of it was decoded."""
+        """Return the clip's properties, after decoding at least one frame."""
         ...
 
     def frames(

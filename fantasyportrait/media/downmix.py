@@ -21,7 +21,9 @@ _GAINS |= {
     "LFE2": (0.0, 0.0),
 }
 _GAINS |= dict.fromkeys(("BC", "TC", "TFC", "TBC", "BFC"), (0.5, 0.5))
-_GAINS |= {"AMBI0": (_HALF_POWER, _HALF_POWER)}  # the sound from all around; what tells its direction is left out
+_GAINS |= {
+    "AMBI0": (_HALF_POWER, _HALF_POWER)
+}  # ambisonics: the omnidirectional channel; the directional ones are left out
 _USUAL = {
     3: ("FL", "FR", "FC"),
     4: ("FL", "FR", "BL", "BR"),
@@ -29,11 +31,11 @@ _USUAL = {
     6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
     7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
     8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
-}  # what so many channels are in WAV and FLAC files that do not name them
+}  # the layout of so many channels in WAV and FLAC files that do not name it
 
 
 def downmix_matrix(channels: Sequence[str]) -> NDArray[np.float32]:
-    """What each channel, by FFmpeg's short name, gives to left and right: float32 (n, 2).
+    """Return the gain of each channel, by FFmpeg's short name, to left and right: float32 (n, 2).
 
     One channel goes to both sides as it is. Channels without a known name are taken by their number: two are left and
     right, more than eight go left and right by turns, at a level that keeps their power.

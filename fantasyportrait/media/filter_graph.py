@@ -1,4 +1,4 @@
-"""Short filter graphs: a source made after a frame, steps in a row, one sink."""
+"""Short FFmpeg filter graphs: a source with the properties of a frame, filters in a row, one sink."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from av.filter.context import FilterContext
 
 @dataclass(frozen=True)
 class FilterGraph:
-    """A ready graph and where frames enter it."""
+    """A configured graph and its sources."""
 
     graph: Graph
     source: FilterContext
@@ -22,7 +22,7 @@ class FilterGraph:
         return self.graph.vpull()
 
     def drain(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
-        """Push `frame` (None at the end) and give out what is ready."""
+        """Push `frame` (None at the end) and yield the frames that are ready."""
         self.source.push(frame)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A decoded frame becomes upright 8-bit RGB: scaling, pixel shape, colour matrix, HDR, alpha, rotation."""
+"""Conversion of decoded frames to upright 8-bit RGB: scaling, pixel aspect, colour matrix, HDR, alpha, rotation."""
 
 import functools
 import struct

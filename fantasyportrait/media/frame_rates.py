@@ -1,4 +1,4 @@
-"""What frame rate a clip really has: its header is often wrong, so the times of its frames decide."""
+"""The true frame rate of a clip, by the times of its frames: headers are often wrong."""
 
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Frames with times of their own are laid on rows of one constant rate."""
+"""Resampling of timed frames to rows of one constant rate."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -14,7 +14,7 @@ Shown = TypeVar("Shown")
 def resample_frames(
     timed: Iterable[tuple[Fraction, Fraction, Shown]], rate: Fraction, start: Fraction, limit: int, path: Path
 ) -> Iterator[tuple[Fraction, Shown, int]]:
-    """Each frame, when it begins, and on how many neighbouring rows of the constant rate it shows: 0 for none.
+    """Yield (begin, frame, number of consecutive rows of the constant rate on which it shows).
 
     `timed`: (begin, end, frame) in seconds since the clip's first. Row i, one of at most `limit`, is due at `start` + i
     / `rate` and shows the frame nearest in time. Raises MediaError where there is no frame, or none after `start`.
@@ -39,5 +39,5 @@ def resample_frames(
 
 
 def nothing_decodes(path: Path) -> MediaError:
-    """The error of a clip without a single frame."""
+    """Return the error for a clip without a single frame."""
     return MediaError(f"no frame of {path} can be decoded: it is damaged or its format is not supported")

@@ -1,6 +1,6 @@
-"""Pictures that drive: a still one is a single frame, held; an animated one is a clip with its frames' own durations.
+"""Pictures as driving clips: a still one is a single frame; an animated one has its frames' own durations.
 
-What a file is, its first bytes say, never its name.
+The kind of a file follows from its first bytes, never from its name.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def is_image(path: Path, limits: Limits = PRIVATE) -> bool:
     if head.startswith(_JPEG):
         return _MULTI_PICTURE in head or not _has_second_image(path)
     if head.startswith((b"GIF87a", b"GIF89a")):
-        with suppress(MediaError):  # a GIF that is too large for a photo is the video reader's too
+        with suppress(MediaError):  # a GIF that is too large for a photo is read as a video too
             return not is_animated_gif(read_bytes(path, limits))
         return False
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"

@@ -20,7 +20,7 @@ _MAX_GIF_RATE = 50  # browsers slow anything faster down to 10
 
 
 class GifSink:
-    """An endless GIF with one palette, made from the first frames (at most 48 MiB of them wait for it)."""
+    """A looping GIF with one palette, made from the first frames (at most 48 MiB of them are buffered)."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction) -> None:
         self._every = -(-rate // _MAX_GIF_RATE)
@@ -49,13 +49,13 @@ class GifSink:
             self._paint()
 
     def finish(self) -> None:
-        """Paint what still waits and complete the file."""
+        """Encode the buffered frames and complete the file."""
         self._paint()
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
         self._container.close()
 
@@ -68,7 +68,7 @@ class GifSink:
 
 
 def _palette_filter(pictures: list[VideoFrame]) -> FilterGraph:
-    """Reduces frames to one palette, the best for `pictures`; ordered dither stands still where the picture does."""
+    """Make a filter to one palette, the best for `pictures`; ordered dither does not flicker in still parts."""
     chooser = filter_chain(pictures[0], ("palettegen", ""))
     for picture in pictures:
         chooser.source.push(picture)
@@ -93,7 +93,7 @@ class FolderSink:
         Image.fromarray(frame).save(self._path / f"frame_{self._frames:06d}.png", compress_level=3, pnginfo=self._info)
 
     def finish(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: every picture is written at once."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""

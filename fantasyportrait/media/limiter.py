@@ -1,6 +1,6 @@
-"""A true-peak limiter: what is loud is turned down slowly enough to stay undistorted, what is quiet is not touched.
+"""A true-peak limiter: loud parts are attenuated slowly enough to stay undistorted, quiet parts are unchanged.
 
-Peaks are measured between the samples as well (4 times oversampled, as in ITU-R BS.1770-4). The gain of a moment is the
+Peaks are measured between the samples as well (4 times oversampled, as in ITU-R BS.1770-4). The gain at a time is the
 lowest that a peak within 0.75 s needs, smoothed over half a second to each side. It looks ahead, so nothing is clipped
 or delayed, and a steady tone, or the beat of several, gets one constant gain.
 """
@@ -58,13 +58,13 @@ class _PeakMeter:
         self._held: NDArray[np.float64] = np.zeros((_TAPS // 2, 2))
 
     def peaks(self, block: Block) -> Curve:
-        """Peaks of the whole hops that the samples so far decide, those of this block included."""
+        """Add a block and return the peaks of the hops that are complete with it."""
         self._held = np.concatenate([self._held, block])
         hops = max(0, (len(self._held) - _TAPS) // _HOP)
         return self._measured(hops)
 
     def finish(self) -> Curve:
-        """Peaks of what is left, as if silence followed."""
+        """Return the peaks of the last samples, as if silence followed."""
         left = len(self._held) - _TAPS // 2
         hops = -(-left // _HOP)
         self._held = np.pad(self._held, ((0, hops * _HOP - left + _TAPS // 2), (0, 0)))
@@ -85,9 +85,9 @@ class _PeakMeter:
 
 
 class _Gain:
-    """How much the stream is turned down, from the peaks of its hops.
+    """The gain of the stream, from the peaks of its hops.
 
-    Kept as the reduction, 1 - gain: where nothing is loud it is 0 exactly, whatever is averaged.
+    It is stored as the reduction, 1 - gain, whose average is exactly 0 where nothing is loud.
     """
 
     def __init__(self, ceiling: float) -> None:
@@ -97,19 +97,19 @@ class _Gain:
         self._wanted: Curve = np.zeros(0)  # reductions, from _REACH + 1 hops before the next sample on
 
     def add(self, peaks: Curve) -> None:
-        """The peaks of the hops that follow those added before."""
+        """Add the peaks of the next hops."""
         wanted = 1 - np.minimum(1, self._ceiling / np.maximum(peaks, 1e-30))
         if not len(self._wanted):
             wanted = np.pad(wanted, (_REACH + 1 if len(wanted) else 0, 0), mode="edge")
         self._wanted = np.concatenate([self._wanted, wanted])
 
     def finish(self) -> None:
-        """No more peaks follow: the last one counts on."""
+        """End the stream: the last peak is repeated."""
         if len(self._wanted):
             self._wanted = np.pad(self._wanted, (0, _REACH + 1), mode="edge")
 
     def ready(self, samples: int) -> bool:
-        """True where the peaks are known that decide the next `samples`."""
+        """Whether the peaks that determine the gain of the next `samples` are known."""
         return len(self._wanted) >= _needed(samples)
 
     def take(self, samples: int) -> Curve | None:

@@ -1,4 +1,4 @@
-"""Texts that a video or a PNG picture carries beside its pictures."""
+"""Text metadata of videos and PNG pictures."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fantasyportrait.media.containers import open_media
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The texts of a video or of a PNG picture, by their keys in small letters. Raises `MediaError`."""
+    """Return the text metadata of a video or a PNG picture by lower-case key. Raises `MediaError`."""
     if path.suffix.lower() == ".png":
         return _png_texts(path)
     with open_media(path) as container:
@@ -18,7 +18,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _png_texts(path: Path) -> dict[str, str]:
-    """Those in front of the picture, which is not decoded."""
+    """Read the texts before the pixel data, which is not decoded."""
     try:
         with open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
             return {str(key).lower(): value for key, value in image.info.items() if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""Requests read from the JSON file beside a result, or from the metadata of a video."""
+"""Saved requests, read from a result's JSON file or from the metadata of a video."""
 
 import os
 from pathlib import Path
@@ -17,10 +17,10 @@ MAX_REQUEST_BYTES = 4 << 20
 
 
 def load_request(path: StrPath) -> AnimationRequest:
-    """Read a saved request, or the one that a video or a folder of PNG frames carries.
+    """Read a saved request, or the one embedded in a video or a folder of PNG frames.
 
-    Its relative paths are taken from the folder of the file; of a carried one only the names count, which are looked
-    for beside the video or the folder. Raises `RequestError`.
+    Relative paths are relative to the folder of the file; of an embedded request only file names are used, looked
+    up next to the video or the folder. Raises `RequestError`.
     """
     path = as_path(path, "path")
     if _embeds_request(path):
@@ -34,13 +34,13 @@ def load_request(path: StrPath) -> AnimationRequest:
 
 
 def check_embedded(request: AnimationRequest, video: Path) -> None:
-    """Raise `RequestError` where a request that `video` carries names a file that does not lie beside it."""
+    """Raise `RequestError` where the request embedded in `video` names a file that is not in the video's folder."""
     if not _embeds_request(video):
         return
     for path in request.files:
         if path.parent == video.parent and not path.exists():
             raise RequestError(
-                f"{video} was made from {path.name}, which does not lie beside it: put it there, or name the photo, "
+                f"{video} was made from {path.name}, which is not in its folder: put it there, or name the photo, "
                 "each --cast or the --sound again"
             )
 
@@ -50,7 +50,7 @@ def _embeds_request(path: Path) -> bool:
 
 
 def _read(text: str, path: Path) -> AnimationRequest:
-    """What `from_json` makes of the text of `path`, which its errors name."""
+    """Parse the text of `path` by `from_json`; errors name the path."""
     try:
         return from_json(text)
     except RequestError as error:

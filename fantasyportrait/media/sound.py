@@ -1,4 +1,4 @@
-"""Sound of the driving clips: decoded in passing, laid on the timeline sample by sample, and mixed."""
+"""Sound of the driving clips: decoded as a stream, placed on the timeline sample by sample, and mixed."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -34,12 +34,12 @@ Block = NDArray[np.float32]
 
 _BLOCK = SAMPLE_RATE // 10
 _FADE = SAMPLE_RATE // 500  # 2 ms at cuts, against clicks
-_SLACK = SAMPLE_RATE // 100  # containers round their stamps: gaps below 10 ms are none
+_SLACK = SAMPLE_RATE // 100  # containers round their time stamps: gaps below 10 ms are ignored
 _SEEK_BEYOND_S = 3
 _LOUDEST = 1e6  # floats of damaged files would overflow when they are mixed
 _RATES = (4_000, 768_000)
 SoundReader = Callable[[Path, Fraction], Generator[Block, None, None]]
-"""Reads one file's sound from a start in seconds on, as `read_sound` does."""
+"""The type of `read_sound`: one file's sound from a start in seconds."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,15 @@ def sound_blocks(
 ) -> Iterator[Block]:
     """The mix of `sources`, float32 (n, 2) at 48 kHz, `duration_s` long to the sample.
 
-    What would be louder than -1 dBTP is turned down without distortion (see `media.limiter`), the rest is the sum of
-    the sources' samples. A clip without a sound track is silent; so are ping-pong's backward ways, and what follows a
-    held last frame. `read` decodes the files: `read_sound` in this process where it is None.
+    Parts louder than -1 dBTP are attenuated without distortion (see `media.limiter`); the rest is the sum of the
+    sources' samples. A clip without a sound track is silent, and so are the backward parts of ping-pong and the rest
+    after a held last frame. `read` decodes the files: `read_sound` in this process where it is None.
     """
     return limit_peaks(_mix(sources, round_half_up(duration_s * SAMPLE_RATE), read or read_sound))
 
 
 def _mix(sources: Sequence[SoundSegment], total: int, read: SoundReader) -> Iterator[Block]:
-    """The sum of all sources in blocks of 0.1 s."""
+    """Yield the sum of all sources in blocks of 0.1 s."""
     voices = [_rechunked(_segment_samples(source, total, read), total) for source in sources]
     for begin in range(0, total, _BLOCK):
         mix = np.zeros((min(_BLOCK, total - begin), 2), np.float32)
@@ -181,7 +181,7 @@ def _resampled(path: Path, container: InputContainer, stream: AudioStream) -> It
 
 
 def _check_rate(path: Path, rate: int) -> None:
-    """A damaged rate would make hours of sound out of a few bytes."""
+    """Refuse rates out of range: a damaged one would make hours of sound from a few bytes."""
     if not _RATES[0] <= rate <= _RATES[1]:
         raise MediaError(
             f"the sound of {path} has {rate} samples a second, and {_RATES[0]} to {_RATES[1]} can be read: convert it "
@@ -195,7 +195,7 @@ def _silence(samples: int) -> Iterator[Block]:
 
 
 def _padded(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
-    """`blocks` cut, or followed by silence, to `samples` in all."""
+    """Cut `blocks`, or append silence, to `samples` in total."""
     left = samples
     for block in blocks:
         yield block[:left]
@@ -216,7 +216,7 @@ def _faded(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
 
 
 def _rechunked(blocks: Iterator[Block], total: int) -> Iterator[Block]:
-    """The same samples in blocks of 0.1 s; the last one is what is left."""
+    """Yield the same samples in blocks of 0.1 s; the last block may be shorter."""
     parts: list[Block] = []
     held = 0
     for block in _padded(blocks, total):

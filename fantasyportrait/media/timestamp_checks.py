@@ -1,4 +1,4 @@
-"""How fast a clip's frames follow each other: damaged time stamps make rows without end from a few frames."""
+"""Checks of a clip's frame rate: damaged time stamps would make endless rows from a few frames."""
 
 import itertools
 import statistics
@@ -15,9 +15,9 @@ _ALLOWED_S, _ALLOWED_FRAMES = 10, 1000
 
 
 def low_rate_message(path: Path, stamps: Sequence[Fraction]) -> str | None:
-    """A sentence about a clip of few frames a second, by the ascending time stamps (s) of its first frames.
+    """Return a message about a clip of few frames a second, by the ascending time stamps (s) of its first frames.
 
-    The median gap counts, so that one wild stamp does not. Raises MediaError where it is more than two seconds.
+    It uses the median gap, which a single wrong stamp does not change. Raises MediaError where that is over 2 s.
     """
     if len(stamps) < 2:
         return None
@@ -33,7 +33,7 @@ def low_rate_message(path: Path, stamps: Sequence[Fraction]) -> str | None:
 
 
 class FrameRateCheck:
-    """Counts decoded frames against their time; refuses a clip once they do not fit each other."""
+    """Compares the number of decoded frames with their time stamps; refuses a clip where they contradict each other."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

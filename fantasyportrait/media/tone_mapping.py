@@ -1,4 +1,4 @@
-"""HDR clips on a standard screen: a colour cube that keeps light up to near reference white and bends what is above.
+"""Tone mapping of HDR clips to sRGB: a 3D LUT that keeps light up to near reference white and compresses above it.
 
 Transfer functions: SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG) as in ITU-R BT.2100; reference white: 203 cd/m2 (BT.2408).
 """
@@ -24,18 +24,18 @@ _BT2020_TO_BT709 = np.array(
 
 
 def is_hdr(frame: VideoFrame) -> bool:
-    """True where the frame's transfer function is PQ or HLG."""
+    """Whether the frame's transfer function is PQ or HLG."""
     return frame.color_trc in (PQ, HLG)
 
 
 def tone_mapping_graph(scaled: VideoFrame) -> FilterGraph:
-    """From frames like `scaled`, already RGB of PQ or HLG codes, to 8-bit sRGB."""
+    """Make a filter graph from frames like `scaled`, RGB of PQ or HLG codes, to 8-bit sRGB."""
     cube = VideoFrame.from_ndarray(tone_mapping_lut(scaled.color_trc), "rgb48le")
     return two_input_graph(scaled, cube, ("haldclut", "interp=tetrahedral"), ("format", "rgb24"))
 
 
 def tone_mapping_lut(transfer: int) -> NDArray[np.uint16]:
-    """What every HDR colour becomes: uint16 (216, 216, 3) RGB, a Hald image (red runs fastest, blue slowest)."""
+    """Return the 3D LUT as a Hald image: uint16 (216, 216, 3) RGB (red runs fastest, blue slowest)."""
     steps = np.linspace(0, 1, _LEVEL**2)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     code = np.stack([red, green, blue], axis=-1).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""H.264 and AAC in MP4, VP9 and Opus in WebM: pictures and sound side by side, the same bytes for the same input."""
+"""H.264 and AAC in MP4, VP9 and Opus in WebM, interleaved; the same input gives the same bytes."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,7 +16,7 @@ from fantasyportrait.media.output_file import OutputFile
 from fantasyportrait.media.sound import SAMPLE_RATE, Block
 from fantasyportrait.schema.timeline import round_half_up
 
-_THREADS = 2  # fixed: the encoders' bytes depend on it
+_THREADS = 2  # fixed, since the encoders' output depends on it
 _X264 = {"preset": "veryfast", "crf": "18"}
 _VP9 = {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0", "row-mt": "1", "tile-columns": "1"}
 _PLAIN_KEYS = {"title", "artist", "album", "comment", "description", "copyright", "date", "genre"}
@@ -64,14 +64,14 @@ class VideoSink:
             self._sound.advance(self._frames / self._rate)
 
     def finish(self) -> None:
-        """Empty the encoders and write the index."""
+        """Flush the encoders and write the index."""
         self._container.mux(self._video.encode(None))
         if self._sound:
             self._sound.finish()
         self._container.close()
 
     def close(self) -> None:
-        """Let go of the file and of the sound."""
+        """Close the file and the sound."""
         if self._sound:
             self._sound.close()
         self._file.close()

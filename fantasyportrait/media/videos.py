@@ -1,4 +1,4 @@
-"""Videos: frames with times of their own, in seconds since the first, and what a file says of its length and rate."""
+"""Reading of videos: frames with their own times, in seconds since the first, and the length and rate of a file."""
 
 import itertools
 import sys
@@ -44,7 +44,7 @@ TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 
 
 class OpenVideo(NamedTuple):
-    """A video that is being read: (begin, end, frame) of its frames, what makes a frame RGB pixels, stated length."""
+    """An open video: (begin, end, frame) of its frames, the converter to RGB pixels, the stated length."""
 
     frames: Iterator[TimedFrame]
     pixels: Callable[[VideoFrame], NDArray[np.uint8]]
@@ -139,7 +139,7 @@ def _seek_frames(
 
 
 def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames, interlaced ones made whole (bwdif needs both neighbours, so it runs before any is dropped)."""
+    """Deinterlace the frames (bwdif needs both neighbours, so it runs before any frame is dropped)."""
     pipe: FilterGraph | None = None
     shape: tuple[object, ...] = ()
     for frame in frames:
@@ -171,13 +171,13 @@ def _header_length(container: InputContainer, stream: VideoStream) -> Fraction |
         return None
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    if container.duration and not container.streams.audio:  # else it may be the sound's
+    if container.duration and not container.streams.audio:  # otherwise it may be that of the sound
         return Fraction(container.duration, av.time_base)
     return None
 
 
 def _measured_length(path: Path, limits: Limits) -> Fraction:
-    """Length in seconds from the packets' stamps: what browsers record states none."""
+    """Length in seconds from the packets' time stamps: recordings of browsers state none."""
     with open_media(path, limits) as container:
         stream = require_video(container, path, limits)
         first, last = Fraction(sys.maxsize), Fraction(0)

@@ -1,4 +1,4 @@
-"""Frames and sound out: the format follows the name, and the file appears whole or not at all."""
+"""Writing of videos: the suffix selects the format, and the file appears whole or not at all."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -19,13 +19,13 @@ from fantasyportrait.media.video_sink import VideoSink
 
 
 class _Sink(Protocol):
-    """Takes frames one by one; `finish` completes the file, `close` only lets go of it."""
+    """Takes frames one by one; `finish` completes the file, `close` only closes it."""
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one frame, uint8 (H, W, 3) RGB."""
 
     def finish(self) -> None:
-        """Write what is still held back and complete the file."""
+        """Write the buffered frames and complete the file."""
 
     def close(self) -> None:
         """Release everything; safe to call twice."""

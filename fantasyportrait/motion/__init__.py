@@ -1,1 +1,1 @@
-"""What drives a face: motion taken from a track, and built-in motions."""
+"""Motion of faces: from a track, or built in."""

@@ -1,4 +1,4 @@
-"""Where the five alignment points of a face lie, frame after frame: from the original nets or from the face mesh."""
+"""The five alignment points of a face in each frame, from the original nets or from the face mesh."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 
 
 class Aligner(Protocol):
-    """Follows one face through the frames of one clip."""
+    """Finds the alignment points of one face through the frames of one clip."""
 
     def five_points(self, pixels: NDArray[np.uint8], mesh: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
         """The five points (5, 2) of the next RGB frame (H, W, 3), left of the image first; None where they are lost.
@@ -23,7 +23,7 @@ class Aligner(Protocol):
 
 
 class MeshAligner:
-    """Takes the points from the mesh as it is; smooth it before."""
+    """Takes the points from the mesh, which should be smoothed before."""
 
     def five_points(self, pixels: NDArray[np.uint8], mesh: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
         """Irises, nose and corners of the mouth of the mesh."""
@@ -31,10 +31,10 @@ class MeshAligner:
 
 
 class LandmarkAligner:
-    """The original way: 222 landmarks, each frame from the last one's, smoothed in groups.
+    """The original alignment: 222 landmarks, each frame's found from the previous frame's, smoothed in groups.
 
-    The mesh only says where to begin, and where the face is still: when the landmarks have left its box, to another
-    person for example, they begin anew.
+    The mesh gives the start and a check: when the landmarks have left its box, for another person's face for example,
+    they start again from the mesh.
     """
 
     def __init__(self, net: PortraitLandmarkNet) -> None:
@@ -63,6 +63,6 @@ class LandmarkAligner:
 
 
 def _inside(points: Array, box: Array) -> bool:
-    """True where the middle of the landmarks lies in the box (4,) xyxy."""
+    """Whether the centre of the landmarks lies in the box (4,) xyxy."""
     middle = np.asarray(points).mean(axis=0)
     return bool((middle >= box[:2]).all() and (middle <= box[2:]).all())

@@ -22,7 +22,7 @@ FIVE_OF_MESH = np.array([468, 473, 1, 61, 291])
 
 _MIRRORED_FIVE = np.array([1, 0, 2, 4, 3])
 _TARGETS = np.array([[0.3843, 0.27], [0.62, 0.2668], [0.503, 0.4185], [0.406, 0.5273], [0.5977, 0.525]])
-# The two corners between which a face's roll is measured, one of each eye.
+# The two eye corners that define a face's roll.
 _EYE_CORNERS = (74, 96)
 # The cubic kernel's parameter, as in OpenCV.
 _CUBIC = -0.75
@@ -66,9 +66,9 @@ def five_point_matrix(five: Array) -> NDArray[np.float64]:
 
 
 def face_crop(pixels: NDArray[np.uint8], matrix: Array) -> NDArray[np.uint8]:
-    """The motion encoder's crop, RGB uint8 (224, 224, 3), of an RGB image; what lies outside of that is black.
+    """The motion encoder's crop, RGB uint8 (224, 224, 3), of an RGB image; pixels outside of the image are black.
 
-    Cubic, at the exact places. OpenCV 4 rounds these to 1/32 pixel, which is a grey level off in an eighth of the
+    It is cubic, at exact coordinates. OpenCV 4 rounds them to 1/32 pixel, which is a grey level off in an eighth of the
     values; so it only fetches the sixteen neighbours here.
     """
     scaled = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
@@ -87,7 +87,7 @@ def face_crop(pixels: NDArray[np.uint8], matrix: Array) -> NDArray[np.uint8]:
 
 
 def encoder_input(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A crop (224, 224, 3) as the motion encoder takes it: float32 (3, 224, 224), RGB, -1 to 1."""
+    """The motion encoder's input from a crop (224, 224, 3): float32 (3, 224, 224), RGB, -1 to 1."""
     return np.ascontiguousarray(crop.transpose(2, 0, 1).astype(np.float32) / np.float32(255) * 2 - 1)
 
 

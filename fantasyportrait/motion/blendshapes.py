@@ -1,7 +1,7 @@
-"""Facial shapes of the built-in motions: what each blendshape does to the 478 points of the canonical face.
+"""Blendshapes of the built-in motions: displacements of the 478 points of the canonical face.
 
-A shape is a few handles with displacements; the skin between follows with a smooth falloff over the surface, along
-which mouth and eyes are openings: what pulls the lower lip does not pull the upper one.
+A shape is a few handles with displacements and a smooth falloff over the surface of the skin, along
+which mouth and eyes are openings: a handle on the lower lip does not pull the upper one.
 Shapes are written for the person's right side (x < 0 in the image) and mirrored; one-sided ones are halves of the
 symmetric shape, so that left and right together give it back exactly. Centimetres; x right, y down in the
 image, z into the picture.
@@ -46,7 +46,7 @@ BLENDSHAPE_NAMES = (
 )
 # fmt: on
 JAW_DEGREES = 18.0
-MIDLINE_CM = 1.5  # where one-sided shapes fade into the other half of the face
+MIDLINE_CM = 1.5  # transition of one-sided shapes to the other half of the face
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +196,7 @@ def blendshape_indices(name: str) -> tuple[int, ...]:
 
 
 def build_surface(canonical: CanonicalFace) -> Surface:
-    """The canonical face made ready for `Deformer.field`."""
+    """Prepare the canonical face for `Deformer.field`."""
     points = canonical.points.astype(np.float64)
     mirror = np.linalg.norm(points[:, None] * np.array([-1.0, 1.0, 1.0]) - points[None], axis=2).argmin(axis=1)
     return Surface(points, _distances(points, canonical.triangles), mirror)
@@ -209,7 +209,7 @@ def blendshape_basis(canonical: CanonicalFace) -> Floats:
 
 @lru_cache(maxsize=2)
 def _basis(points: bytes, triangles: bytes) -> Floats:
-    """`blendshape_basis` under a key that can be hashed."""
+    """`blendshape_basis` with hashable arguments, for the cache."""
     canonical = CanonicalFace(
         np.frombuffer(points, np.float32).reshape(-1, 3), np.frombuffer(triangles, np.int64).reshape(-1, 3)
     )
@@ -228,7 +228,7 @@ def _basis(points: bytes, triangles: bytes) -> Floats:
 
 
 def _distances(points: Floats, triangles: Ints) -> Floats:
-    """Shortest ways (468, 468) along edges of the skin, without the triangles that close mouth and eyes."""
+    """Shortest paths (468, 468) along edges of the skin, without the triangles that close mouth and eyes."""
     openings = [np.isin(triangles, ring).all(axis=1) for ring in (INNER_LIPS, RIGHT_EYE, LEFT_EYE)]
     skin = triangles[~np.any(openings, axis=0)]
     count = int(triangles.max()) + 1

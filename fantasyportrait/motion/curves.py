@@ -1,4 +1,4 @@
-"""Periodic curves in time: eased keys, slow drift, blinks and glances, all closed over the whole duration.
+"""Periodic curves in time: eased keys, slow drift, blinks and glances, with the period of the whole duration.
 
 A curve is sampled at `times` in seconds within 0 <= t < duration and continues at `duration` as it began.
 """
@@ -28,7 +28,7 @@ def eased(times: Floats, keys: Sequence[Keyframe]) -> Floats:
 
 
 def drift(times: Floats, duration: float, frequency: float, rng: np.random.Generator) -> Floats:
-    """Slow wandering (T,), about -1 to 1 and 0 at first, of harmonics of `duration` near `frequency` (Hz)."""
+    """Slow drift (T,), about -1 to 1 and 0 at the beginning, of harmonics of `duration` near `frequency` (Hz)."""
     total = np.zeros_like(times)
     for share, weight in ((0.45, 0.5), (0.8, 0.35), (1.3, 0.25)):
         wanted = share * frequency * duration

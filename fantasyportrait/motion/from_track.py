@@ -67,7 +67,7 @@ def neutral_frame(track: Track, canonical: CanonicalFace) -> int:
 def _expressiveness(
     landmarks: NDArray[np.float32], blendshapes: NDArray[np.float32], canonical: CanonicalFace
 ) -> NDArray[np.float64]:
-    """How far each row (T,) is from a shut, frontal, resting face."""
+    """Distance of each row (T,) from a shut, frontal, resting face."""
     cost = blendshapes[:, _EXPRESSIVE].sum(axis=1) + np.abs(_turns(landmarks, canonical)).sum(axis=1) / 30
     return np.asarray(cost + _OPEN_MOUTH_COST * lip_opening(landmarks[..., :2]), np.float64)
 

@@ -1,7 +1,7 @@
 """The original smoothing of the 222 landmarks: a One-Euro filter for each group of points.
 
-The more a group moves, the less it is smoothed. The quirk of the original numbers is kept: each filter's time step is
-its own setting of that moment, not the time between two frames.
+The more a group moves, the less it is smoothed. As in the original code, each filter's time step is its current
+setting, not the time between two frames.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fantasyportrait.core.geometry import Array
 class PointGroup:
     """Landmarks `first` to `last` and how they are smoothed.
 
-    The movement is the mean way of the points `watched` (first, last) in one frame, in face sizes. Below `slow` the
+    The movement is the mean shift of the points `watched` (first, last) in a frame, in face sizes. Below `slow` the
     filter's setting grows from 0 to `least`, up to `fast` on to `most`, where it stays.
     """
 
@@ -60,7 +60,7 @@ def face_size(points: Array, pitch: float, yaw: float) -> float:
 
 
 class GroupSmoother:
-    """Landmarks of one face, frame after frame; a new one is needed where the face was lost or the shot changed."""
+    """Smooths the landmarks of one face frame by frame; use a new one after a lost face or a shot change."""
 
     def __init__(self) -> None:
         self._last: NDArray[np.float64] | None = None

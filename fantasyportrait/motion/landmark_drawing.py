@@ -1,4 +1,4 @@
-"""A built-in motion as a line drawing: what stands in the driving column where there is no clip."""
+"""A built-in motion as a line drawing, for the driving column of a face without a clip."""
 
 from collections.abc import Iterator
 

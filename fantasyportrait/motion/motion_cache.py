@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S, DiskCache, content_key
 from fantasyportrait.faces.clip_tracking import MAX_SIDE, TRACKER_VERSION
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
@@ -28,7 +29,7 @@ _VALID = "valid.npy"
 class ClipSpan:
     """Part of a clip on a timeline: the arguments with which it was tracked (`faces.clip_tracking.track_clip`)."""
 
-    path: Path
+    file: HashedFile
     rate: Fraction = Fraction(25)
     start_s: float = 0.0
     end_s: float | None = None
@@ -48,21 +49,23 @@ def cached_motion(
 ) -> MotionCode:
     """What `extract_motion` makes of a person of the clip, read from `cache_dir` where it was made before.
 
-    A damaged entry is made again; where nothing can be written the code is returned all the same. The 64 entries used
+    A damaged entry is made again; where the cache cannot be written the code is returned uncached. The 64 entries used
     last are kept, unless they were not used for `expiry_s` seconds. Frames are read by `decoder`, in this process where
-    it is None. Raises what `extract_motion` and `media.clips.read_resampled` raise.
+    it is None. Raises what `extract_motion` and `media.clips.read_resampled` raise, and `MediaError` for a clip that
+    was changed since it was hashed.
     """
     cache = DiskCache(cache_dir / "motion_codes", expiry_s=expiry_s)
     end_s = clip.end_s if clip.end_s is None else float(clip.end_s)
     span = f"{clip.rate} {float(clip.start_s)} {end_s}"
-    key = content_key(clip.path, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")
+    key = content_key(clip.file.sha256, f"{TRACKER_VERSION} {span} {track.person} {mirror} {nets.key}")
     code = cache.load(key, partial(_read, len(track)))
     if code is None:
         decoder = decoder or LocalDecoder()
         read_to_s = span_end_s(clip.start_s, len(track), clip.rate)
-        with closing(decoder.frames(clip.path, clip.rate, clip.start_s, read_to_s, MAX_SIDE)) as read:
+        with closing(decoder.frames(clip.file.path, clip.rate, clip.start_s, read_to_s, MAX_SIDE)) as read:
             frames = islice(read, len(track))
             code = extract_motion(frames, track, nets, mirror=mirror, progress=progress, cancel=cancel)
+        clip.file.check_unchanged()
         cache.store(key, partial(_write, code))
     elif progress is not None:
         progress(len(code), len(code))

@@ -1,4 +1,4 @@
-"""The nets that turn a face into motion features: how it is aligned, and what encodes its crops."""
+"""The networks that turn a face into motion features: alignment and encoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fantasyportrait.motion.aligners import Aligner, LandmarkAligner, MeshAligne
 from fantasyportrait.motion.portrait_landmarks import PortraitLandmarkNet
 from fantasyportrait.schema.motion_code import FEATURE_DIM
 
-# To be raised with every change that moves a feature: cached codes of older versions are then no longer used.
+# Raise it with every change that alters a feature: cached codes of older versions are not used then.
 EXTRACTION_VERSION = 1
 
 CropEncoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -21,7 +21,7 @@ CropEncoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class MotionNets:
-    """What turns a face into features.
+    """The networks and settings that turn a face into features.
 
     Attributes:
         encode: the motion encoder.
@@ -39,7 +39,7 @@ class MotionNets:
 
     @property
     def key(self) -> str:
-        """Names everything here that features depend on."""
+        """Cache key of everything here that features depend on."""
         alignment = f"mesh {self.smoothing}" if isinstance(self.alignment, str) else self.alignment.digest
         return f"{EXTRACTION_VERSION} {self.digest} {alignment}"
 
@@ -49,7 +49,7 @@ class MotionNets:
 
 
 class CropBatcher:
-    """Crops on their way through the encoder, a batch at a time."""
+    """Encodes crops in batches."""
 
     def __init__(self, nets: MotionNets) -> None:
         self._nets = nets
@@ -77,6 +77,6 @@ class CropBatcher:
         if features.shape != (len(batch), FEATURE_DIM) or not np.isfinite(features).all():
             raise WeightsError(
                 f"the motion encoder gave {features.shape} for {len(batch)} crops, or numbers that are not finite: "
-                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights anew"
+                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights again"
             )
         self._done.append(features)

@@ -1,6 +1,6 @@
-"""The face at rest that motion is measured from: the driver's calmest frame, with what it still expresses taken out.
+"""The neutral face that motion is measured from: the driver's calmest frame, with its remaining expression removed.
 
-A driver who laughs through a whole clip has no neutral frame. Measured from a laughing one, the portrait would only
+A driver who laughs through a whole clip has no neutral frame. Relative to a laughing one, the portrait would only
 show how the laugh varies; so the mouth of that frame is shut and its smile relaxed by the built-in shapes.
 """
 
@@ -14,7 +14,7 @@ from fantasyportrait.motion.blendshapes import blendshape_basis, blendshape_indi
 _JAW_OPEN, _SMILE_LEFT, _SMILE_RIGHT = 25, 44, 45
 # A resting face scores up to this much smile, and its lips part by up to this share of the mouth's width.
 _RESTING_SMILE, _RESTING_GAP = 0.25, 0.06
-# What a single picture may express besides a smile and an open jaw, and how much of it resting faces score as well.
+# Expressions of a single picture besides a smile and an open jaw, and the scores that resting faces have too.
 _EXPRESSED = tuple(
     row
     for name in (

@@ -1,4 +1,4 @@
-"""The original net of 222 landmarks. Where a face is, the track knows already."""
+"""The original network of 222 landmarks; the place of the face comes from its track."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ _LOST = 0.0001
 
 @dataclass(frozen=True, eq=False)
 class PortraitLandmarks:
-    """One reading: float64 points (222, 2) in pixels of the image, pitch and yaw in degrees, probability of a face."""
+    """Output of the network: float64 points (222, 2) in pixels, pitch and yaw in degrees, probability of a face."""
 
     points: NDArray[np.float64]
     pitch: float
@@ -46,7 +46,7 @@ class PortraitLandmarkNet:
     def read(self, pixels: NDArray[np.uint8], start: Array) -> PortraitLandmarks | None:
         """The face of an RGB image (H, W, 3) at `start`: a box (4,) xyxy, or its landmarks (222, 2) in the last frame.
 
-        Looked at three times, each time around what was found before. None where the face is lost.
+        It is computed three times, each on the crop around the result before. None where the face is lost.
         """
         matrix = box_to_crop(start) if start.ndim == 1 else points_to_crop(start, roll_of(start))
         for _ in range(_PASSES):
@@ -70,7 +70,7 @@ class PortraitLandmarkNet:
 def coordinate_pairs(coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points (222, 2) from an array of the net, whether it holds pairs or all x before all y.
 
-    A shape (..., 222, 2) or (..., 2, 222) says so. In a flat row it shows: points follow each other around a contour,
+    A shape (..., 222, 2) or (..., 2, 222) decides. In a flat row neighbours decide: points follow a contour,
     so that with all x first neighbours in the row are closer to each other than those two apart.
     """
     if coordinates.ndim > 1 and coordinates.shape[-2:] == (POINTS, 2):

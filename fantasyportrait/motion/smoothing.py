@@ -1,4 +1,4 @@
-"""One-Euro smoothing of landmarks, run forwards and backwards so that nothing lags."""
+"""One-Euro smoothing of landmarks, forwards and backwards, so that it has no lag."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -28,7 +28,7 @@ SHARES = (0.5, 0.15, 0.15, 0.2)
 
 @dataclass(frozen=True)
 class SpeechStyle:
-    """How syllables follow each other; pairs are ranges, times in seconds.
+    """The timing of syllables; pairs are ranges, times in seconds.
 
     Attributes:
         vowel: how long the mouth takes to a vowel and away from it.

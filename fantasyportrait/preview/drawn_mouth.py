@@ -21,7 +21,7 @@ def draw_mouth(
         ring: inner lips (20, 2) now, pixels.
         resting: inner lips (20, 2) of the shut mouth, carried by the head only: the upper teeth hang there.
         window: the pixels to draw.
-        skin: RGB (3,) 0 to 255 of the skin around the lips, which tells the light.
+        skin: RGB (3,) 0 to 255 of the skin around the lips, from which the light is estimated.
     """
     across, down, width = _axes(resting)
     middle = resting.mean(axis=0)

@@ -53,7 +53,7 @@ def render(
 
 
 def driven_landmarks(driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> NDArray[np.float32]:
-    """Where `render` puts the landmarks of a moving face: float32 (F, 478, 3), pixels of the photo."""
+    """Return the landmarks of a moving face as `render` places them: float32 (F, 478, 3), pixels of the photo."""
     retarget = _retargeter(build_rig(driven.face.landmarks, canonical), driven, canonical)
     return np.stack([retarget.pose(int(row)).landmarks for row in driven.frame_rows]).astype(np.float32)
 

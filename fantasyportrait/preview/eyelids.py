@@ -1,4 +1,4 @@
-"""Eyelids: how far each eye of the driver is closed, and the portrait's lids closed as far.
+"""Eyelids: the opening of each eye of the driver, transferred to the portrait.
 
 A lid's travel is a few pixels and faces' eyes differ in height, so displacements alone leave a slit. The opening is
 carried over as a share instead: an eye that is half closed on the driver is half closed on the portrait.
@@ -12,9 +12,9 @@ from fantasyportrait.schema.face_motion import FaceMotion
 
 # Blink scores of an open eye reach 0.2; a closed one's 0.55 and more.
 _OPEN_SCORE, _CLOSED_SCORE = 0.25, 0.6
-# A lid opened wider than this shows parts of the eye that the photo does not have.
+# A lid that opens wider shows parts of the eye that are not in the photo.
 _WIDEST = 1.25
-# Where the lids meet, from the upper (0) to the lower lid's place (1): the upper lid makes nearly the whole way.
+# Where closed lids meet, between the upper (0) and the lower lid (1): the upper lid moves nearly the whole way.
 _MEET = 0.85
 
 
@@ -35,7 +35,7 @@ class EyelidDriver:
         self._share_the_nearer_eye(motion.landmarks)
 
     def _share_the_nearer_eye(self, points: NDArray[np.float32]) -> None:
-        """On a turned head the far eye reads wide open or shut at random: there both follow the nearer one."""
+        """On a turned head the far eye is measured unreliably: both eyes follow the nearer one."""
         (right, right_share), (left, left_share) = self._eyes
         widths = [np.linalg.norm(np.diff(points[:, ring[[0, 8]], :2], axis=1)[:, 0], axis=1) for ring in (right, left)]
         lean = np.log(np.maximum(widths[0], 1e-6) / np.maximum(widths[1], 1e-6))

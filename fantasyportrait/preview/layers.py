@@ -1,4 +1,4 @@
-"""What a photo is taken apart into: one layer a head, and the plate behind the heads that move."""
+"""Layers of a photo: one for each head, and the background plate behind the moving heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fantasyportrait.schema.face import MaskedFace
 
 # Farthest that a head may travel from its place in the photo, in face heights: limits of shift, turn and scale.
 _REACH = 0.5
-# Share of the head's movement under which a pixel stays put (less than a pixel even on a large head).
+# Share of the head's movement below which a pixel does not move (less than a pixel even on a large head).
 _FADE = 0.04
 # Width of the rim that goes along with a head, in face heights.
 _RIM = 0.012
@@ -39,7 +39,7 @@ def head_layer(pixels: NDArray[np.uint8], face: MaskedFace, rig: Rig) -> HeadLay
     height, width = pixels.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     follows = head_share(x, y, rig.axes)
-    # A little of the surroundings goes along: stray hair that the mask misses, instead of a bald rim.
+    # A little of the surroundings moves along: it holds stray hair that the mask misses.
     rim = max(1, round(_RIM * rig.axes.height))
     grown = cv2.GaussianBlur(cv2.dilate(face.mask, _disc(rim)).astype(np.float32) / 255, (0, 0), 0.5 * rim)
     alpha = np.asarray(grown * np.clip(follows / _FADE, 0, 1), np.float32)
@@ -66,7 +66,7 @@ def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> 
 def extend_background(image: NDArray[np.uint8], covered: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
     """An image (h, w, 3) with its `covered` pixels (h, w) made up from the rest.
 
-    Near the edge the background goes on as its mirror image, which keeps its texture; deeper than `reach` pixels,
+    Near the edge the background is extended by its mirror image, which keeps its texture; deeper than `reach` pixels,
     where no movement looks, it is smooth.
     """
     smooth = fill_holes(image, 1.0 - covered)
@@ -102,7 +102,7 @@ def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[
         size = (weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2
         levels.append((_shrunk(colour, size), _shrunk(weight, size)))
     colour, weight = levels[-1]
-    # Nothing known at all: the picture's mean.
+    # No pixel is known: the mean of the picture.
     mean = image.mean(axis=(0, 1), dtype=np.float32)
     result = np.where(weight[..., None] > 0, colour / np.maximum(weight, 1e-6)[..., None], mean)
     for colour, weight in reversed(levels[:-1]):

@@ -38,7 +38,7 @@ class MouthPainter:
         self._skin_rgb = cv2.cvtColor(as_image, cv2.COLOR_LAB2RGB)[0, 0].astype(np.float32)
         drivers = skin if motion.mouths is None else _skin_colour(motion.mouths)
         self._lighter = _LIGHT_SHARE * float(skin[0] - drivers[0])
-        # Pale skin has no pale tongue, so colours fall later than the skin's own do.
+        # Pale skin has no pale tongue, so colours are reduced less than the skin's.
         self._richer = min(1.6 * _chroma(skin) / max(_chroma(drivers), 1.0), _RICHEST)
 
     def paint(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], pose: Pose, frame: int) -> None:
@@ -46,7 +46,7 @@ class MouthPainter:
         ring = pose.landmarks[INNER_LIPS, :2]
         opening = float(lip_opening(pose.landmarks[:, :2]))
         own = self._resting > _OWN_OPEN
-        # A mouth no wider open than in the photo is all the photo's own: the base warp has drawn it.
+        # A mouth that is no wider open than in the photo needs no painting: the base warp has drawn it.
         visible = np.clip((opening - (self._resting * 1.1 if own else 0.0) - 0.012) / 0.04, 0, 1)
         window = Window.around(ring, 0.15 * self._width, canvas.shape)
         if visible == 0 or min(window.shape) < 3:
@@ -69,7 +69,7 @@ class MouthPainter:
         map_x, map_y, _ = triangle_map(patch_ring, _grown(ring, 1.1), self._triangles, window)
         texture = cv2.remap(driver, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         lab = cv2.cvtColor(texture, cv2.COLOR_RGB2LAB).astype(np.float32)
-        # Dark stays dark: a pixel gains light as far as it is bright. A grey portrait's mouth is grey.
+        # Dark stays dark: lightness is added in proportion to a pixel's own. A grey portrait's mouth is grey.
         lab[..., 0] += self._lighter * np.clip(lab[..., 0] / 140, 0, 1)
         lab[..., 1:] = 128 + (lab[..., 1:] - 128) * self._richer
         return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)

@@ -1,4 +1,4 @@
-"""Piecewise affine warps: which triangle covers a pixel, and where in the source that pixel lies."""
+"""Piecewise affine warps: the triangle that covers each pixel, and the pixel's place in the source."""
 
 from typing import NamedTuple
 
@@ -66,7 +66,7 @@ def backward_affines(source: NDArray[np.float64], target: NDArray[np.float64]) -
 def triangle_map(
     source: NDArray[np.float64], target: NDArray[np.float64], triangles: NDArray[np.int64], window: Window
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    """Where each pixel of the window comes from.
+    """Return the source coordinates of each pixel of the window.
 
     Args:
         source, target: points (N, 2), pixels of the photo.
@@ -103,7 +103,7 @@ def local_affine(source: NDArray[np.float64], target: NDArray[np.float64]) -> ND
 
 
 def affine_map(affine: NDArray[np.float64], window: Window) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where an affine (2, 3) sends each pixel of the window: x and y, float32 (h, w)."""
+    """Apply an affine (2, 3) to each pixel of the window: x and y, float32 (h, w)."""
     y, x = np.mgrid[window.top : window.bottom, window.left : window.right].astype(np.float32)
     map_x, map_y = (row[0] * x + row[1] * y + row[2] for row in affine.astype(np.float32))
     return map_x, map_y

@@ -1,4 +1,4 @@
-"""Which points belong to the eyes, the mouth, and the rest of the expression."""
+"""The weight of each landmark for the eyes, the mouth, and the rest of the expression."""
 
 from dataclasses import dataclass
 
@@ -31,5 +31,5 @@ class RegionWeights:
         return cls(eyes, mouth, 1 - eyes - mouth)
 
     def gain(self, regions: Regions) -> NDArray[np.float64]:
-        """How much of its expression each point plays, 0 to 1 (478,)."""
+        """Return the share of the expression that each point plays, 0 to 1 (478,)."""
         return self.eyes * regions.eyes + self.mouth * regions.mouth + self.emotion * regions.emotion

@@ -1,4 +1,4 @@
-"""driver's motion -> where the portrait's points go.
+"""Retargeting: the driver's motion becomes positions of the portrait's points.
 
 Expression: the driver's points of a frame, with the head's rotation, scale and place taken out, minus the neutral
 face. It is turned into the portrait's frame and scaled by the ratio of the faces' width and height. Head: the
@@ -24,16 +24,16 @@ _LIMITS = np.array([16.0, 24.0, 26.0])
 _SHIFT_LIMIT, _ABSOLUTE_SHIFT_LIMIT = 0.14, 0.3
 _ABSOLUTE_REACH = 1.2
 _SCALE_LIMIT = 0.16
-# A crooked mouth makes the net see the head turn by up to 3 degrees and shift a little: hair and neck do not follow
-# so small a turn (degrees) and shift (face heights).
+# A crooked mouth changes the measured head pose by up to 3 degrees and shifts it a little. Hair and neck do not follow
+# turns (degrees) and shifts (face heights) below these.
 _UNSURE_TURN, _UNSURE_SHIFT = 2.5, 0.008
-# The upper head, which stays put when the jaw and the mouth move.
+# The upper head, which does not move with the jaw and the mouth.
 _CROWN = np.array([10, 67, 297, 54, 284, 127, 356])
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the portrait's points are in one frame, pixels of the photo.
+    """The portrait's points in one frame, in pixels of the photo.
 
     Attributes:
         landmarks: float64 (478, 3).
@@ -119,9 +119,9 @@ class Retargeter:
         return SimilarityTransform(scale, rotation, rig.pivot + shift - scale * rotation @ rig.pivot)
 
     def _steadied(self, head: SimilarityTransform) -> SimilarityTransform:
-        """The head's movement for hair and neck: small turns left out, the upper head where it is all the same.
+        """The head's movement for hair and neck: small turns are damped, and the shift is that of the upper head.
 
-        A built-in motion was not read by a net: all of it is meant.
+        A built-in motion has no measurement error, so all of it is used.
         """
         if self._motion.mouths is None:
             return head
@@ -134,7 +134,7 @@ class Retargeter:
         return SimilarityTransform(head.scale, rotation, crown + shift - head.scale * rotation @ crown)
 
     def _shift(self, fit: SimilarityTransform) -> NDArray[np.float64]:
-        """How far the driver's neck moved, in face heights: its rotation about the neck is not a shift."""
+        """Return the driver's neck movement in face heights; a rotation about the neck is no shift."""
         neutral = self._motion.neutral
         neck = neck_of(neutral, self._driver.rotation)
         # `fit` lays the frame onto the neutral face; its inverse carries the neutral neck to where it is now.
@@ -172,7 +172,7 @@ def _size(points: NDArray[np.float64] | NDArray[np.float32], rotation: NDArray[n
 
 
 def _soft(value: NDArray[np.float64], limit: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """`value` for small values, never beyond `limit`."""
+    """Limit `value` softly: small values are unchanged, none exceeds `limit`."""
     return np.asarray(limit * np.tanh(value / limit))
 
 

@@ -1,4 +1,4 @@
-"""The rig of one face: its mesh, and rings of points around it that carry hair and neck along."""
+"""The rig of one face: its mesh, and rings of points around it that move hair and neck."""
 
 from dataclasses import dataclass
 
@@ -82,7 +82,7 @@ def build_rig(landmarks: NDArray[np.float32], canonical: CanonicalFace) -> Rig:
 
 
 def head_share(x: NDArray[np.float64], y: NDArray[np.float64], axes: FaceAxes) -> NDArray[np.float64]:
-    """How much of the head's movement a photo pixel makes: 1 on the head, falling to 0 at the base of the neck.
+    """Return each photo pixel's share of the head's movement: 1 on the head, falling to 0 at the base of the neck.
 
     Below the chin it falls faster to the sides, so that shoulders stay while the neck follows; far above and
     beside the head it ends as well.
@@ -99,7 +99,7 @@ def head_share(x: NDArray[np.float64], y: NDArray[np.float64], axes: FaceAxes) -
 def _outline(
     points: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Where 48 rays from the middle meet the convex hull of the landmarks."""
+    """Intersect 48 rays from the middle with the convex hull of the landmarks."""
     hull = cv2.convexHull(points[:468, :2].astype(np.float32), returnPoints=False)[:, 0]
     following = np.roll(hull, -1)
     start, edge = points[hull, :2], points[following, :2] - points[hull, :2]

@@ -1,4 +1,4 @@
-"""A reel: several videos become one, with a title card, cross-fades, captions and music. For presenters."""
+"""Cut several videos into one reel, with a title card, cross-fades, captions and music."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -40,7 +40,7 @@ Levels = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Reel:
-    """What a reel is made of.
+    """The description of a reel.
 
     Attributes:
         clips: videos and pictures, in their order, at most 50.
@@ -84,7 +84,7 @@ class Reel:
 
 @dataclass(frozen=True)
 class Cut:
-    """One clip in the reel: what it is, and which frames of the reel it fills."""
+    """One clip of the reel and the frames that it fills."""
 
     info: ClipInfo
     begin: int
@@ -147,14 +147,14 @@ def _canvas(infos: Sequence[ClipInfo]) -> tuple[int, int]:
 
 
 def _rate(infos: Sequence[ClipInfo], decoder: Decoder) -> Fraction:
-    """The fastest clip's rate, within what is made."""
+    """The highest frame rate of the clips, at most 60."""
     measured = [decoder.native_rate(info.path) for info in infos]
     rates = [rate if steady else nearest_standard(rate) for rate, steady in filter(None, measured)]
     return min(max([*rates, Fraction(10)]), FASTEST) if rates else Fraction(25)
 
 
 def _cuts(infos: Sequence[ClipInfo], rate: Fraction, fade: int, begin: int) -> list[Cut]:
-    """The clips one after another from frame `begin` on, each over the last `fade` frames of what is before it."""
+    """Place the clips in order from frame `begin`; each overlaps the last `fade` frames of the one before."""
     cuts: list[Cut] = []
     for info in infos:
         length_s = STILL_S if info.still else Fraction(info.duration_s)
@@ -173,7 +173,7 @@ def _cuts(infos: Sequence[ClipInfo], rate: Fraction, fade: int, begin: int) -> l
 
 
 def _shot(cut: Cut, rate: Fraction, size: tuple[int, int], written: tuple[str, Path | None], decoder: Decoder) -> Shot:
-    """The clip's stretch; `written` is its caption and the font."""
+    """Return the shot of a clip; `written` is its caption and the font."""
     text, font = written
 
     def frames() -> Iterator[NDArray[np.uint8]]:
@@ -192,7 +192,7 @@ def _captions(reel: Reel) -> tuple[str, ...]:
 
 
 def _cast_of(clip: Path) -> str:
-    """Who plays what, from the request that was saved beside the clip, or that it carries."""
+    """Describe the cast by the request that is saved next to the clip or embedded in it."""
     beside = [clip.with_name(f"{clip.name}.request.json"), clip.with_name(f"{clip.stem}.request.json")]
     saved = next((path for path in beside if path.is_file()), None)
     try:
@@ -222,7 +222,7 @@ def _clip_sounds(cuts: Sequence[Cut], rate: Fraction, fade: int) -> Iterator[Sou
 
 
 def _faded(begin_s: float, end_s: float, fade_s: float) -> Levels:
-    """Fades of equal power: two sounds that cross are together as loud as one."""
+    """Fade in and out with equal power: two sounds that cross have together the power of one."""
     if not fade_s:
         return ()
     steps = [step / 8 for step in range(9)]
@@ -232,7 +232,7 @@ def _faded(begin_s: float, end_s: float, fade_s: float) -> Levels:
 
 
 def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder) -> list[SoundSegment]:
-    """The music, turned down while a clip is heard, faded in and out."""
+    """Return the music, lowered while a clip has sound, faded in and out."""
     if reel.music is None:
         return []
     length_s = decoder.sound_length_s(reel.music.path) - Fraction(reel.music.start_s)
@@ -247,7 +247,7 @@ def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder
 
 
 def music_levels(heard: Sequence[tuple[float, float]], duration_s: float, volume: float) -> Levels:
-    """How loud music is over a reel: `volume`, a quarter of it in the spans (begin, end) that are `heard`."""
+    """Return the music's levels over a reel: `volume`, a quarter of it in the spans (begin, end) of `heard` clips."""
     ends = [0.0, _MUSIC_IN_S, duration_s - _MUSIC_OUT_S, duration_s]
     slopes = [time for begin, end in heard for time in (begin - _DUCK_S, begin, end, end + _DUCK_S)]
     times = sorted({min(max(time, 0.0), duration_s) for time in (*ends, *slopes)})

@@ -1,4 +1,4 @@
-"""A reel's pictures, composed by moviepy from arrays: shots fitted on one canvas, cross-fades, a title card, captions.
+"""Frames of a reel, composed by moviepy from arrays: shots fitted on one canvas, cross-fades, title card, captions.
 
 moviepy neither reads nor writes here: it counts frames wrongly and changes rates (see `media.clips`, `media.writer`).
 """
@@ -18,17 +18,17 @@ from fantasyportrait.schema.timeline import round_half_up
 Pixels = NDArray[np.uint8]
 
 EXTRA, PURPOSE = "reel", "cutting a reel"
-_DIM = 0.35  # of the blurred picture beside a clip of another shape
+_DIM = 0.35  # of the blurred background of a clip with another aspect ratio
 _BLUR_SIDE = 24
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A stretch of the reel.
+    """A shot of the reel.
 
     Attributes:
-        open: gives its frames, uint8 (h, w, 3) of any size, one a frame of the reel; the last one is held.
-        begin, frames: where it lies, in frames of the reel. It fades in over the end of the shot before.
+        open: returns its frames, uint8 (h, w, 3) of any size, one for each frame of the reel; the last one is held.
+        begin, frames: its place in frames of the reel. It fades in over the end of the shot before.
         caption: uint8 (h, w, 4) RGBA at the foot of the frame, or None.
     """
 
@@ -39,7 +39,7 @@ class Shot:
 
 
 def reel_frames(shots: Sequence[Shot], size: tuple[int, int], rate: Fraction, fade: int) -> Iterator[Pixels]:
-    """Every frame of the reel, uint8 (H, W, 3) of `size` (width, height); `fade` frames long are the fades.
+    """Yield every frame of the reel, uint8 (H, W, 3) of `size` (width, height); fades are `fade` frames long.
 
     Raises `DependencyError` where moviepy is not installed, and what the shots' frames raise.
     """
@@ -56,12 +56,12 @@ def reel_frames(shots: Sequence[Shot], size: tuple[int, int], rate: Fraction, fa
 
 
 def _shot_layers(moviepy: Any, shot: Shot, size: tuple[int, int], rate: Fraction, fade: int) -> list[Any]:
-    """The shot's fade, then the rest, which needs no mask and is quicker; above them its caption."""
+    """Return the layers of a shot: its fade, the rest, which needs no mask and is faster, and the caption on top."""
     feed = _Feed(shot.open, size)
 
     def clip(first: int, frames: int) -> Any:
         made = moviepy.VideoClip(duration=float(frames / rate))
-        # Not given when it is made: moviepy would read a frame at once, of every clip.
+        # Set after construction: moviepy would read a frame of every clip at once.
         made.frame_function = lambda time_s: feed.at(first + round_half_up(Fraction(time_s) * rate))
         made.size = size
         return made.with_start(float((shot.begin + first) / rate))
@@ -79,7 +79,7 @@ def _shot_layers(moviepy: Any, shot: Shot, size: tuple[int, int], rate: Fraction
 
 
 class _Feed:
-    """Frames read one after another behind moviepy's function of time, which never asks for an earlier one."""
+    """Adapts an iterator of frames to moviepy's function of time, which never goes back."""
 
     def __init__(self, opened: Callable[[], Iterator[Pixels]], size: tuple[int, int]) -> None:
         self._open, self._size = opened, size
@@ -102,7 +102,7 @@ class _Feed:
 
 
 def fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture as large as `size` (width, height) allows, in the middle of its own blurred and darkened copy."""
+    """Fit the picture into `size` (width, height), on a blurred and darkened copy of itself."""
     height, width = pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     inner = min(size[0], max(1, round(width * scale))), min(size[1], max(1, round(height * scale)))

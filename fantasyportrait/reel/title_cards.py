@@ -1,4 +1,4 @@
-"""Drawn text for videos: a title card that fills the frame, a caption on a dark band."""
+"""Text for videos: a title card that fills the frame, a caption on a dark band."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +18,7 @@ _ACCENT = (230, 85, 13)
 _TITLE, _SUBTITLE = (250, 250, 250), (176, 182, 196)
 _BAND = (0, 0, 0, 150)
 _UNKNOWN = "\U0010ffff"
-# The bundled font has the letters of English alone. Pillow finds these where Linux, macOS and Windows keep fonts.
+# The bundled font has English letters only. Pillow finds these in the font folders of Linux, macOS and Windows.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "segoeui.ttf", "Helvetica.ttc",
     "NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-microhei.ttc", "PingFang.ttc", "msyh.ttc",
@@ -27,7 +27,7 @@ _SYSTEM_FONTS = (
 
 
 def usable_font(texts: Sequence[str], asked: Path | None) -> Path | None:
-    """The font file that draws all of the texts: the one asked for, else None for the bundled one, else the system's.
+    """Return a font file with all characters of the texts: the given one, else None (bundled), else the system's.
 
     Raises `RequestError` where a character cannot be drawn, `MediaError` where the file asked for is no font.
     """
@@ -92,7 +92,7 @@ def _font(path: Path | None, size: float) -> Font:
 
 
 def _missing(texts: Sequence[str], font: Path | None) -> str | None:
-    """The first character that the font has no picture for."""
+    """Return the first character that the font lacks."""
     drawn = _font(font, 24)
     unknown = _glyph(drawn, _UNKNOWN)
     return next((c for c in "".join(texts) if c.isprintable() and c != " " and _glyph(drawn, c) == unknown), None)

@@ -187,7 +187,7 @@ def init_process_group(parallel: str, device: torch.device, timeout: timedelta =
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if parallel == "none":
         if size > 1 and distributed.is_available() and distributed.is_torchelastic_launched():
-            raise RequestError(f"torchrun started {size} processes, but --parallel is none: add --parallel auto")
+            raise RequestError(f"torchrun started {size} processes and --parallel is none: add --parallel auto")
         return ProcessGroup(0, 1, device)
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         raise RequestError(

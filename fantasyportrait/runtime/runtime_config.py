@@ -1,56 +1,61 @@
 """Settings of the diffusion engine for one machine. It imports no torch, so that the command line loads quickly."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.core.suggest import did_you_mean
 from fantasyportrait.runtime.profiles import get_profile
+from fantasyportrait.schema.options import Option, check_options
 
 Precision = Literal["auto", "bfloat16", "float16", "float32"]
 Attention = Literal["native", "auto", "flash", "flash3", "sage", "flex"]
 Parallel = Literal["none", "auto", "cfg", "context"]
-PRECISIONS: tuple[Precision, ...] = ("auto", "bfloat16", "float16", "float32")
-ATTENTIONS: tuple[Attention, ...] = ("native", "auto", "flash", "flash3", "sage", "flex")
-PARALLELS: tuple[Parallel, ...] = ("none", "auto", "cfg", "context")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """Settings of one machine, which change speed and memory but not the request.
+    """Settings of one machine, which change speed and memory but not the request."""
 
-    Attributes:
-        device: a torch device such as cpu; auto takes the accelerator if there is one.
-        profile: a name of `PROFILES`; auto takes the fastest that fits the machine and the job.
-        precision: compute dtype of the transformer; auto is bfloat16 if the device has it, else float16, and float32 on
-            the CPU.
-        attention: the kernel for attention over the video's tokens: torch's own (native), an installed one by name, or
-            the fastest installed one (auto); a kernel that gives wrong results on this machine is not used.
-        compile: compile the transformer's blocks; the first step then takes minutes.
-        parallel: how processes that torchrun started share a job: the passes of a step (cfg), the tokens of a pass
-            (context), or cfg for two processes and context for more (auto).
-        vram_gib, ram_gib: memory of the device and of the host that the planner assumes; None: the available memory.
-            More tries a profile that would be refused, less leaves memory to other programs.
-    """
-
-    device: str = "auto"
-    profile: str = "auto"
-    precision: Precision = "auto"
-    attention: Attention = "native"
-    compile: bool = False
-    parallel: Parallel = "none"
-    vram_gib: float | None = None
-    ram_gib: float | None = None
+    # fmt: off
+    device: Annotated[str, Option(
+        "A torch device such as cpu; auto takes the accelerator if there is one", "device",
+    )] = "auto"
+    profile: Annotated[str, Option(
+        "How the model fits the GPU: see `fantasyportrait machine`; auto takes the fastest that fits machine and job",
+        "memory", metavar="auto|NAME",
+    )] = "auto"
+    precision: Annotated[Precision, Option(
+        "Compute dtype of the transformer; auto is bfloat16 if the device has it, else float16, and float32 on the CPU",
+        "speed",
+    )] = "auto"
+    attention: Annotated[Attention, Option(
+        "The attention kernel: torch's own (native), an installed one by name, or the fastest installed one (auto); a "
+        "kernel that gives wrong results on this machine is not used",
+        "speed",
+    )] = "native"
+    compile: Annotated[bool, Option(
+        "Compile the transformer's blocks: the first step takes minutes, later ones less", "speed", flag="--compile",
+    )] = False
+    parallel: Annotated[Parallel, Option(
+        "How the processes of torchrun share a job: the passes of a step (cfg), the tokens of a pass (context), or cfg "
+        "for two processes and context for more (auto)",
+        "speed",
+    )] = "none"
+    vram_gib: Annotated[float | None, Option(
+        "GPU memory that the planner assumes: more tries what would be refused, less leaves memory to other programs",
+        "memory", metavar="GIB", default_text="the available memory",
+    )] = None
+    ram_gib: Annotated[float | None, Option(
+        "The same for the memory of the host", "memory", metavar="GIB", default_text="the available memory",
+    )] = None
+    # fmt: on
 
     def __post_init__(self) -> None:
         if self.profile != "auto":
             get_profile(self.profile)
-        for name, choices in (("precision", PRECISIONS), ("attention", ATTENTIONS), ("parallel", PARALLELS)):
-            value = getattr(self, name)
-            if value not in choices:
-                raise RequestError(
-                    f"{name} is {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}"
-                )
+        check_options(self)
         for name in ("vram_gib", "ram_gib"):
             gib = getattr(self, name)
             if gib is not None and not gib > 0:

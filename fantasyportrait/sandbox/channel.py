@@ -1,6 +1,6 @@
-"""Messages between the program and a child that decodes: JSON behind its length, and open files beside it.
+"""Messages between the program and a decoder process: JSON with its length in front, and open files.
 
-JSON on purpose: what a child that was taken over sends back must not be able to run code here.
+It is JSON because messages of a compromised child must not run code in this process.
 """
 
 import json
@@ -17,7 +17,7 @@ Payload = dict[str, Any]
 
 
 class ChannelClosed(Exception):
-    """The other side has gone, or what it sends is no message."""
+    """The other process has ended, or sent something that is not a message."""
 
 
 class Channel(Protocol):
@@ -28,16 +28,16 @@ class Channel(Protocol):
         ...
 
     def receive(self) -> tuple[Payload, int | None]:
-        """Wait for a message and the open file beside it. Raises ChannelClosed."""
+        """Wait for a message and its open file, if any. Raises ChannelClosed."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         ...
 
 
 class SocketChannel:
-    """Over a Unix socket, which carries descriptors."""
+    """A channel over a Unix socket, which can pass file descriptors."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -83,7 +83,7 @@ class SocketChannel:
 
 
 class PipeChannel:
-    """Over two pipes, where sockets carry no files (Windows): files are opened by their paths there."""
+    """A channel over two pipes, where sockets cannot pass files (Windows): the child opens files by path."""
 
     def __init__(self, reading: BinaryIO, writing: BinaryIO) -> None:
         self._reading, self._writing = reading, writing
@@ -111,7 +111,7 @@ class PipeChannel:
 
 
 def can_send_files() -> bool:
-    """Whether open files can be handed to a child here."""
+    """Whether open files can be passed to a child on this system."""
     return sys.platform != "win32" and hasattr(socket, "send_fds")
 
 
@@ -125,7 +125,7 @@ def _read(head: bytes, read: Any) -> Payload:
         raise ChannelClosed("the other side has gone")
     (size,) = _LENGTH.unpack(head)
     if size > MOST_BYTES:
-        raise ChannelClosed(f"a message of {size} bytes is none of ours")
+        raise ChannelClosed(f"a message of {size} bytes is not valid")
     try:
         message = json.loads(read(size))
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The decoder for files of strangers: everything is decoded in children, and what they say is checked here."""
+"""The decoder for untrusted files: child processes decode, and their answers are checked here."""
 
 import os
 import re
@@ -35,7 +35,7 @@ When = TypeVar("When")
 
 
 class SandboxDecoder:
-    """See `media.decoder.Decoder`: the same results as `LocalDecoder`, decoded in child processes.
+    """A `Decoder` with the results of `LocalDecoder`, computed in child processes.
 
     A file that crashes its child, hangs or wants too much memory is one MediaError; the next file gets another child.
     `close` ends the children; so does the end of the program.
@@ -48,7 +48,7 @@ class SandboxDecoder:
 
     @property
     def limits(self) -> Limits:
-        """What is refused."""
+        """The limits above which a file is refused."""
         return self._limits
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class SandboxDecoder:
             answer = child.call({"do": "photo", "path": str(path)}, descriptor)
             _raise(answer, child)
             pixels = child.array(answer.get("shape"), self._limits.pixels)
-            # Of the file as it was decoded, and not by the child.
+            # Computed here, of the file that was decoded, since the child is not trusted.
             digest = file_sha256(path) if descriptor is None else _sha256(descriptor)
             return Photo(pixels, _texts(answer.get("messages"), child), digest)
 
@@ -121,7 +121,9 @@ class SandboxDecoder:
         def shown(answer: Payload, child: DecoderProcess) -> tuple[Fraction, Fraction]:
             nonlocal before
             begin, end = _fraction(answer.get("begin"), child), _fraction(answer.get("end_s"), child)
-            late = max_rate is not None and before is not None and begin <= before  # else it could go on for ever
+            late = (
+                max_rate is not None and before is not None and begin <= before
+            )  # otherwise it could continue for ever
             if late or begin > self._limits.clip_length_s + LOOKAHEAD_LIMIT_S:
                 raise child.invalid_answer()
             before = begin
@@ -133,7 +135,7 @@ class SandboxDecoder:
     def _pictures(
         self, path: Path, request: Payload, damage: list[str] | None, shown: Callable[[Payload, DecoderProcess], When]
     ) -> Generator[tuple[When, Pixels], None, None]:
-        """What `shown` reads of each answer that carries a picture, or shows the last one again; with that picture."""
+        """Yield `shown` of each answer with its picture; an answer may repeat the last picture."""
         last: Pixels | None = None
         with self._child(path, stream=True) as (child, descriptor):
             for answer in _answers(child, request, descriptor):
@@ -158,7 +160,7 @@ class SandboxDecoder:
 
     @contextmanager
     def _answer(self, path: Path, act: str) -> Iterator[tuple[Payload, DecoderProcess]]:
-        """What a child answers at once to one question about a clip or sound."""
+        """Return the child's single answer to a request about a clip or sound."""
         with self._child(path) as (child, descriptor):
             answer = child.call({"do": act, "path": str(path)}, descriptor)
             _raise(answer, child)
@@ -168,7 +170,7 @@ class SandboxDecoder:
     def _child(
         self, path: Path, what: str = "clip or sound", stream: bool = False
     ) -> Iterator[tuple[DecoderProcess, int | None]]:
-        """A child and the open file; what the child ends with becomes one sentence."""
+        """A decoder process and the open file; the loss of the process becomes one MediaError."""
         lost = False
         check_file(path, what)
         with open_file(path) as file:
@@ -185,7 +187,7 @@ class SandboxDecoder:
 
 
 def _closed(child: DecoderProcess) -> bool:
-    """Whether the child has let go of its file."""
+    """Whether the child has closed its file."""
     try:
         child.call({"do": "close"})
     except DecoderLost:
@@ -194,7 +196,7 @@ def _closed(child: DecoderProcess) -> bool:
 
 
 def _answers(child: DecoderProcess, request: Payload, descriptor: int | None) -> Iterator[Payload]:
-    """The answers to a request that has many, up to the end."""
+    """Yield the answers to a request, up to the last."""
     _raise(child.call(request, descriptor), child)
     while True:
         answer = child.call({"do": "next"})
@@ -205,7 +207,7 @@ def _answers(child: DecoderProcess, request: Payload, descriptor: int | None) ->
 
 
 def _raise(answer: Payload, child: DecoderProcess) -> None:
-    """Raise the error that an answer carries, one of a few kinds."""
+    """Raise the error of an answer, one of a few types."""
     error = answer.get("error")
     if error is None:
         return
@@ -243,7 +245,7 @@ def _fraction(value: Any, child: DecoderProcess) -> Fraction:
 
 
 def _clip_info(path: Path, answer: Payload, child: DecoderProcess, most_pixels: int) -> ClipInfo:
-    """What a child says of a clip, where each value is possible."""
+    """Read a clip's properties from an answer and check each value."""
     width, height = answer.get("width"), answer.get("height")
     has_sound, still = answer.get("has_sound"), answer.get("still")
     duration_s = _finite(answer.get("duration_s"), child)

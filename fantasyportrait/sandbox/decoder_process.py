@@ -1,4 +1,4 @@
-"""One child process that decodes: started, asked one thing at a time, and killed when it takes too long."""
+"""A decoder process: it gets one request at a time and is killed when it exceeds its time."""
 
 import contextlib
 import json
@@ -43,11 +43,11 @@ _CODE = (
 
 
 class DecoderLost(Exception):
-    """The child has ended or was ended; the text says why, as the end of a sentence."""
+    """The child has ended or was killed; the text gives the reason, as the end of a sentence."""
 
 
 class DecoderProcess:
-    """A child process with its connection and the block of memory that both sides see. One thread at a time asks it.
+    """A child process with its connection and shared memory. One thread at a time may use it.
 
     `cpu_s` and `wall_s` bound each unit of work; `deadline_s` is when the unit under way is over time, as
     `time.monotonic` counts, None between units.
@@ -99,25 +99,25 @@ class DecoderProcess:
         return answer
 
     def array(self, shape: object, most: int) -> NDArray[np.uint8]:
-        """A copy of the pixels (H, W, 3) that an answer announced; DecoderLost where that cannot be."""
+        """Return a copy of the pixels (H, W, 3) that an answer describes; raises DecoderLost where it is not valid."""
         whole = isinstance(shape, list) and len(shape) == 3 and all(type(side) is int for side in shape)
         if not whole or not isinstance(shape, list) or shape[2] != 3 or min(shape) < 1 or shape[0] * shape[1] > most:
             raise self.invalid_answer()
         return self._take(3 * shape[0] * shape[1]).reshape(shape)
 
     def samples(self, count: object) -> NDArray[np.float32]:
-        """A copy of the sound (n, 2) that an answer announced; DecoderLost where that cannot be."""
+        """Return a copy of the sound (n, 2) that an answer describes; raises DecoderLost where it is not valid."""
         if type(count) is not int or not 0 <= 8 * count <= self._bytes.size:
             raise self.invalid_answer()
         return self._take(8 * count).view(np.float32).reshape(-1, 2)
 
     def invalid_answer(self) -> DecoderLost:
-        """End a child whose answer is none that ours gives."""
+        """Kill a child whose answer is not valid."""
         self.close()
         return DecoderLost("gave an answer that cannot be right")
 
     def kill_if_overdue(self) -> bool:
-        """Whether its unit of work has taken too long; then it is killed. A thread beside the others asks this."""
+        """Kill the process if its unit of work is over time; returns whether it was. A watchdog thread calls this."""
         with self._lock:
             if self.deadline_s is None or time.monotonic() < self.deadline_s:
                 return False
@@ -135,7 +135,9 @@ class DecoderProcess:
         self._process.wait()
         self._channel.close()
         self._bytes = np.empty(0, np.uint8)
-        with contextlib.suppress(BufferError):  # somebody still reads an array of ours: it goes with that
+        with contextlib.suppress(
+            BufferError
+        ):  # an array of the shared memory is still in use: the memory is freed with it
             self._block.close()
 
     @contextlib.contextmanager
@@ -149,7 +151,7 @@ class DecoderProcess:
                 self.deadline_s = None
 
     def _renew_cpu(self) -> None:
-        """Give the unit its seconds of CPU, where the system lets us set the limit of another process (Linux)."""
+        """Set the CPU limit of the next unit of work, where the system can limit another process (Linux)."""
         if sys.platform == "linux":
             import resource
 
@@ -174,7 +176,7 @@ class DecoderProcess:
 
 
 def _command(*arguments: object) -> list[str]:
-    """A Python that sees our packages and nothing of the user's environment."""
+    """The command of a Python with our packages and nothing of the user's environment."""
     here = str(Path(fantasyportrait.__file__).parents[1])
     paths = [here, *(path for path in sys.path if os.path.isabs(path) and path != here)]
     return [sys.executable, "-I", "-c", _CODE, json.dumps(paths), str(os.getpid()), *map(str, arguments)]
@@ -189,7 +191,10 @@ def _over_socket(size: int) -> tuple["subprocess.Popen[bytes]", Channel, mmap.mm
             process = subprocess.Popen(
                 _command("socket", theirs.fileno(), file.fileno(), size),
                 pass_fds=(theirs.fileno(), file.fileno()),
-                env={"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"},  # else threads reserve what they never use
+                env={
+                    "MALLOC_ARENA_MAX": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },  # otherwise threads reserve memory that they never use
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -202,7 +207,7 @@ def _over_socket(size: int) -> tuple["subprocess.Popen[bytes]", Channel, mmap.mm
 
 
 def _unnamed_file() -> IO[bytes]:
-    """A file in memory where there are such, without a name: it ends with the last process that has it open."""
+    """Open a nameless file, in memory where possible; it disappears with the last process that has it open."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("fantasyportrait"), "r+b")
     return tempfile.TemporaryFile()

@@ -1,7 +1,6 @@
-"""The child's side: one request after the other, each answered by a message and, for pixels and sound, a shared block.
+"""The decoder process's loop: each request is answered by a message and, for pixels and sound, shared memory.
 
-It knows no path that it opens by itself (but on Windows), and gets no environment. Its limits are set before the first
-file arrives.
+It opens no path by itself (except on Windows) and gets no environment. Its limits are set before the first file.
 """
 
 import importlib
@@ -30,7 +29,7 @@ from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.sandbox.channel import Channel, ChannelClosed, Payload, PipeChannel, SocketChannel
 
 MEMORY_BYTES = 1536 << 20
-# A unit of work that shows nothing yet says so after a while, and gets another one.
+# A unit of work without a result sends "busy" after this time and continues as another unit.
 _BUSY_S = 2.0
 _WATCH_S = 1.0
 _OPEN_FILES = 32
@@ -39,7 +38,7 @@ _WARM = ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the other side goes. `arguments`: how to reach it, see `process.start`."""
+    """Serve until the channel closes. `arguments`: how to connect, see `decoder_process`."""
     parent, channel, block = int(arguments[0]), *_connection(arguments[1:])
     if sys.platform != "win32":
         threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
@@ -76,7 +75,7 @@ def _exit_with_parent(parent: int) -> None:
 
 
 def _set_rlimits() -> None:
-    """Give up what decoding does not need. The system has no such limits on Windows."""
+    """Limit the resources that decoding does not need. Windows has no such limits."""
     if sys.platform == "win32":
         return
     import resource
@@ -86,7 +85,7 @@ def _set_rlimits() -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (value, value))
 
-    if sys.platform != "darwin":  # which counts what was never touched
+    if sys.platform != "darwin":  # this limit also counts memory that was never used
         at_most(resource.RLIMIT_AS, MEMORY_BYTES)
     at_most(resource.RLIMIT_NOFILE, _OPEN_FILES)
     at_most(resource.RLIMIT_FSIZE, 0)
@@ -157,7 +156,7 @@ class _Server:
         return path
 
     def _close_current(self, keep_file: bool = False) -> None:
-        """Close what is open of the request before."""
+        """Close the file of the previous request."""
         if self._steps is not None:
             self._steps.close()
             self._steps = None
@@ -172,7 +171,7 @@ class _Server:
         return answer
 
     def _frames(self, path: Path, request: Payload, damage: list[str]) -> Iterator[Payload | None]:
-        """An answer for each row, None for each frame that shows on none."""
+        """Yield an answer for each row, None for each frame that is on no row."""
         span = request["start_s"], request["end_s"], request["max_side"]
         last = None
         with closing(read_resampled_steps(path, Fraction(request["rate"]), *span, damage, self._limits)) as steps:
@@ -181,13 +180,13 @@ class _Server:
                     yield None
                     continue
                 native_time, pixels = step
-                # A frame that shows twice is the same array: so it is on the other side.
+                # A frame on several rows is the same array, on the other side too.
                 shape = None if pixels is last else self._write_block(pixels)
                 last = pixels
                 yield {"time": native_time, "shape": shape}
 
     def _native_frames(self, path: Path, request: Payload, damage: list[str]) -> Iterator[Payload | None]:
-        """An answer for each frame in the clip's own times, None for each that is passed over."""
+        """Yield an answer for each frame in the clip's own times, None for each frame that is skipped."""
         after, max_rate = (None if request[name] is None else Fraction(request[name]) for name in ("after", "max_rate"))
         with closing(read_native_steps(path, after, max_rate, request["max_side"], damage, self._limits)) as steps:
             for step in steps:
@@ -198,7 +197,7 @@ class _Server:
                 yield {"begin": str(begin), "end_s": str(end), "shape": self._write_block(pixels)}
 
     def _with_keepalive(self, steps: Iterator[Payload | None], damage: list[str]) -> Generator[Payload, None, None]:
-        """The answers with the damage found on the way; one that only says "busy" where the next takes long."""
+        """Yield the answers with messages about damage, and "busy" while the next one takes long."""
         told, begun = 0, time.monotonic()
         for step in steps:
             if step is not None:

@@ -1,4 +1,4 @@
-"""A few warm children, and more while many clips are read at a time.
+"""A pool of decoder processes: a few are kept ready, more are started while many clips are read.
 
 A photo takes one for a moment; a clip or a sound keeps one as long as it is read. So that photos never wait for clips,
 clips leave some children of the bound to photos, and beyond it are refused instead of waiting for each other: a job
@@ -21,7 +21,7 @@ _JOIN_S = 10.0
 
 
 class DecoderPool:
-    """Children that decode. Threads may share it; `warm` of them are kept ready."""
+    """Decoder processes. Threads may share the pool; `warm` processes are kept ready."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DecoderPool:
         return child
 
     def release(self, child: DecoderProcess, stream: bool, lost: bool) -> None:
-        """The child is free again, or (`lost`) gone; `stream` as it was taken."""
+        """Return a child to the pool, or report it as `lost`; `stream` as in `acquire`."""
         with self._changed:
             keep = not lost and len(self._idle) < self._warm and not self._closed.is_set()
             if keep:
@@ -91,7 +91,7 @@ class DecoderPool:
             self._start_thread(self._fill, self._warm)
 
     def close(self) -> None:
-        """End all children, also those at work; safe to call twice."""
+        """End all children, also busy ones; safe to call twice."""
         self._closed.set()
         with self._changed:
             idle, busy = self._idle, self._all.difference(self._idle)
@@ -114,7 +114,7 @@ class DecoderPool:
             child.kill_if_overdue()
 
     def _start(self) -> DecoderProcess:
-        """A new child in a place that was counted already."""
+        """Start a child in a place that is counted already."""
         try:
             child = DecoderProcess(self._limits, self._cpu_s, self._wall_s)
         except (OSError, DecoderLost) as error:
@@ -137,7 +137,7 @@ class DecoderPool:
             thread.start()
 
     def _fill(self, idle: int) -> None:
-        """Start children until so many wait."""
+        """Start children until `idle` of them are ready."""
         while not self._closed.is_set():
             with self._changed:
                 if len(self._idle) + self._filling >= idle or self._slots >= self._max_processes:
@@ -171,4 +171,4 @@ def _watchdog(pool: "weakref.ref[DecoderPool]", closed: threading.Event) -> None
         if alive is None:
             return
         alive.kill_overdue()
-        del alive  # or the pool would never be let go
+        del alive  # otherwise the pool would never be freed

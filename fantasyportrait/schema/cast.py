@@ -7,22 +7,16 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
-from fantasyportrait.schema.checks import (
-    check_bool,
-    check_choice,
-    check_integer,
-    check_keys,
-    check_number,
-    check_sha256,
-)
+from fantasyportrait.schema.checks import check_choice, check_integer, check_keys, check_sha256
 from fantasyportrait.schema.converters import Converted, StrPath, as_path, format_value
+from fantasyportrait.schema.options import Option, check_options, options_of
 from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.timeline import round_half_up
 
@@ -35,36 +29,40 @@ CAST_SYNTAX = (
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A driving clip and the person in it.
+    """A driving clip and the person in it. The path is given as text or as a Path."""
 
-    Attributes:
-        path: the video file, or a picture: an animated one is a clip, a still one an expression that is held; text
-            becomes a Path.
-        person: 1, 2, 3 ... from left to right in the clip; None for the largest.
-        start_s, end_s: the part that is used, in seconds; `end_s` None for the clip's end.
-        delay_s: when the clip begins in the result, in seconds; until then the face holds the clip's first frame.
-        sha256: of the file when the request was run; it only serves to notice that the file has changed since.
-    """
-
-    path: Converted[StrPath, Path] = Converted(as_path)
-    person: int | None = None
-    start_s: float = 0.0
-    end_s: float | None = None
-    sha256: str | None = None
-    delay_s: float = 0.0
+    # fmt: off
+    path: Annotated[Converted[StrPath, Path], Option(
+        "The video file, or a picture: an animated one is a clip, a still one an expression that is held",
+        "clip", flag="", metavar="PATH", default_text="required",
+    )] = Converted(as_path)
+    person: Annotated[int | None, Option(
+        "Which person of the clip: 1, 2, 3 ... from left to right",
+        "clip", limits=(1, MAX_FACE_ID), default_text="the largest",
+    )] = None
+    start_s: Annotated[float, Option(
+        "Where the part of the clip that is used begins, in seconds", "clip", limits=(0, MAX_DURATION_S),
+    )] = 0.0
+    end_s: Annotated[float | None, Option(
+        "Where it ends, in seconds", "clip", limits=(0, MAX_DURATION_S), default_text="the clip's end",
+    )] = None
+    sha256: Annotated[str | None, Option(
+        "sha256 of the file when the request was run, to notice that it has changed since",
+        "clip", flag="", default_text="none",
+    )] = None
+    delay_s: Annotated[float, Option(
+        "When the clip begins in the result, in seconds; until then the face holds its first frame",
+        "clip", limits=(0, MAX_DURATION_S),
+    )] = 0.0
+    # fmt: on
 
     def __post_init__(self) -> None:
-        if self.person is not None:
-            check_integer(f"person of {self.path.name}", self.person, 1, MAX_FACE_ID)
-        check_number(f"start of {self.path.name}", self.start_s, 0, MAX_DURATION_S)
-        if self.end_s is not None:
-            check_number(f"end of {self.path.name}", self.end_s, 0, MAX_DURATION_S)
-            if self.end_s <= self.start_s:
-                raise RequestError(
-                    f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
-                    "the start"
-                )
-        check_number(f"delay of {self.path.name}", self.delay_s, 0, MAX_DURATION_S)
+        check_options(self, f" of {self.path.name}")
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise RequestError(
+                f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
+                "the start"
+            )
         check_sha256(f"sha256 of {self.path.name}", self.sha256)
 
 
@@ -113,27 +111,31 @@ def as_source(value: object, name: str) -> DrivingSource:
 class Role:
     """What one face plays.
 
-    Attributes:
-        face: id of the face, 1, 2, 3 ... row by row, left to right in the portrait.
-        source: a clip, a built-in motion, free, or None for a face that stays still; a path becomes a clip, and text
-            is read as on the command line: a.mp4, motion:smile, still, free.
-        strength: 0 (no motion) to 2 (twice the driver's).
-        regions: which regions of the face follow the driver.
-        mirror: swap the driver's left and right.
+    The source is a clip, a built-in motion, free, or None for a face that stays still; a Path becomes a clip, and text
+    is read as on the command line: a.mp4, motion:smile, still, free.
     """
 
-    face: int
-    source: Converted[DrivingSource | StrPath, DrivingSource] = Converted(as_source)
-    strength: float = 1.0
+    # fmt: off
+    face: Annotated[int, Option(
+        "The face of the portrait: 1, 2, 3 ... row by row, left to right", "role", flag="", default_text="required",
+    )]
+    source: Annotated[Converted[DrivingSource | StrPath, DrivingSource], Option(
+        "What drives it: the path of a clip or picture, motion:NAME, still, or free (as the diffusion model likes)",
+        "role", flag="", metavar="SOURCE", default_text="required",
+    )] = Converted(as_source)
+    strength: Annotated[float, Option(
+        "How strongly the face follows its driver",
+        "role", limits=(0, 2), slider=(0, 2, 0.05),
+    )] = 1.0
     regions: Regions = Regions()
-    mirror: bool = False
+    mirror: Annotated[bool, Option("Swap the driver's left and right", "role")] = False
+    # fmt: on
 
     def __post_init__(self) -> None:
         check_integer("the face of a role", self.face, 1, MAX_FACE_ID)
-        check_number(f"strength of face {self.face}", self.strength, 0, 2)
+        check_options(self, f" of face {self.face}")
         if not isinstance(self.regions, Regions):
             raise RequestError(f"regions of face {self.face} is {format_value(self.regions)}: give a Regions")
-        check_bool(f"mirror of face {self.face}", self.mirror)
 
 
 def parse_role(text: str) -> Role:
@@ -231,19 +233,17 @@ def _flag(field: str, text: str) -> bool:
 
 
 _KEYWORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
-_CLIP_OPTIONS = {"person": "person", "start": "start_s", "end": "end_s", "delay": "delay_s"}
-_OPTIONS: dict[str, Callable[[str, str], Any]] = {
-    "person": _whole,
-    "start": _number,
-    "end": _number,
-    "delay": _number,
-    "strength": _number,
-    **dict.fromkeys(REGION_NAMES, _flag),
-    "mirror": _flag,
+_CLIP_OPTIONS = {option.key: option.name for option in options_of(ClipSource) if option.flag != ""}
+_READ: dict[type, Callable[[str, str], Any]] = {bool: _flag, int: _whole, float: _number}
+_OPTIONS = {
+    option.key: _READ[option.kind]
+    for owner in (ClipSource, Role, Regions)
+    for option in options_of(owner)
+    if option.flag != ""
 }
 
-_CLIP_KEYS = ("clip", "person", "start_s", "end_s", "sha256", "delay_s")
-_ROLE_KEYS = ("face", "source", "strength", "regions", "mirror")
+_CLIP_KEYS = ("clip", *(field.name for field in fields(ClipSource) if field.name != "path"))
+_ROLE_KEYS = tuple(field.name for field in fields(Role))
 
 
 def role_to_dict(role: Role) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Face:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
     def resized(self, before: tuple[int, int], after: tuple[int, int]) -> "Face":
-        """The same face where the photo is resized from (width, height) `before` to `after`."""
+        """Return the face in pixels of the photo resized from (width, height) `before` to `after`."""
         across, down = after[0] / before[0], after[1] / before[1]
         scale = np.array([across, down, (across + down) / 2], np.float32)
         box = np.asarray(self.box * np.tile(scale[:2], 2), np.float32)
@@ -60,7 +60,7 @@ class Face:
 
 @dataclass(frozen=True)
 class MaskedFace(Face):
-    """A face with its head's mask, which is made at the size of the video: at the size of the file it may be heavy.
+    """A face with its head mask, which has the size of the video: at the size of the file it can take much memory.
 
     Attributes:
         mask: uint8 (H, W), 0 to 255: how much of each pixel of the picture belongs to this person's head.

@@ -1,4 +1,4 @@
-"""What drives a face in the diffusion engine: 554 numbers a frame, in four groups (the paper's expression features)."""
+"""Motion codes, which drive faces in the diffusion engine: 554 features a frame (the paper's expression features)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FEATURE_DIM = sum(FEATURE_GROUPS.values())
 
 @dataclass(frozen=True, eq=False)
 class MotionCode:
-    """A driving face as the motion encoder sees it, a row a frame.
+    """Output of the motion encoder for one driving face, a row a frame.
 
     Attributes:
         head_pose: float32 (T, 6).
@@ -53,13 +53,13 @@ class MotionCode:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """float32 (T, 554), head pose | eyes | emotion | mouth: what the motion adapter takes."""
+        """float32 (T, 554), head pose | eyes | emotion | mouth: the motion adapter's input."""
         return np.concatenate([values for _, values in self._groups()], axis=1)
 
     def relative_to(self, neutral_frame: int, portrait: "MotionCode") -> "MotionCode":
-        """Motion measured from the driver's row `neutral_frame` and laid upon the portrait's own code (1 row).
+        """Relative motion: the difference from the driver's row `neutral_frame`, added to the portrait's code (1 row).
 
-        Relative motion: at the driver's neutral row the portrait looks as it does in the photo.
+        At the driver's neutral row the portrait looks as it does in the photo.
         """
         own = self.features
         return MotionCode.from_features(own - own[neutral_frame] + _one_row(portrait), self.valid)

@@ -5,6 +5,7 @@ from typing import Any
 
 from fantasyportrait.schema.checks import check_choice
 from fantasyportrait.schema.guidance import total_passes
+from fantasyportrait.schema.options import Option
 from fantasyportrait.schema.sampling import Sampling
 
 PRESET_FIELDS = (
@@ -60,12 +61,17 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset("faithful", Sampling(), "As in the original, 30 steps of two passes: gives up nothing but time."),
 )
-PRESET_NAMES: tuple[str, ...] = tuple(preset.name for preset in PRESETS)
+PRESET = Option(
+    "How much time to spend: 6, at most 32, or 60 passes of the model; flags of single settings override it",
+    name="preset",
+    choices={preset.name: preset.name.capitalize() for preset in PRESETS},
+    default="faithful",
+)
 
 
 def get_preset(name: str) -> Preset:
     """The preset of that name; `RequestError` for an unknown one."""
-    check_choice("preset", name, PRESET_NAMES)
+    check_choice("preset", name, tuple(PRESET.choices))
     return next(preset for preset in PRESETS if preset.name == name)
 
 

@@ -10,20 +10,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.images.images import Photo
 from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, Role, as_cast, role_from_dict, role_to_dict
-from fantasyportrait.schema.checks import (
-    check_bool,
-    check_choice,
-    check_integer,
-    check_keys,
-    check_number,
-    check_sha256,
-)
+from fantasyportrait.schema.checks import check_keys, check_sha256
 from fantasyportrait.schema.converters import Converted, DurationMode, StrPath, as_duration, as_path, format_value
+from fantasyportrait.schema.options import Option, check_options
 from fantasyportrait.schema.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.schema.sound_file import KIND, SoundFile, parse_sound_file
@@ -31,8 +25,7 @@ from fantasyportrait.schema.timeline import MAX_RATE, FillMode, parse_rate
 
 SCHEMA = 2
 MAX_SIDE = 8192
-DETECTORS = ("centerface", "original", "insightface")
-FILLS: tuple[FillMode, ...] = ("loop", "hold", "pingpong")
+DETECTORS = {"centerface": "CenterFace", "original": "As in the original", "insightface": "InsightFace"}
 RATE_RULE = f"give frames a second from 1 to {MAX_RATE}, such as 25, 29.97, 30000/1001 or Fraction(30000, 1001)"
 SOUNDS = "auto, mix, none, face:N (the clip of face N) or file:PATH[#start=SECONDS]"
 Rate = Fraction | float | str
@@ -72,59 +65,75 @@ def as_rate(value: object, name: str) -> Fraction | ClipRate:
 class AnimationRequest:
     """Everything that decides a result.
 
-    Attributes:
-        portrait: the reference photo: a path, or a picture in memory (see `images.memory_images`), which becomes a
-            `Photo`. A run saves the latter as a PNG beside its result, so that the saved request can read it.
-        cast: one role a face, or its text on the command line; a face without a role stays still.
-        engine: what turns the request into frames.
-        duration: of the result in seconds, or the longest or shortest clip of the cast with its delay, or the sound.
-        rate: frames a second, exact: a whole number, a fraction, 29.97 and its kin (see `read_rate`), or text; or
-            "clip": those of the first clip of the cast.
-        fill: what a clip does that is shorter than the result.
-        absolute: take over the driver's pose itself (True), or its difference from the driver's neutral face (False);
-            None for the engine's own way: relative in preview, absolute in wan, which was trained so.
-        smoothing: of the driver's landmarks, 0 (none) to 1.
-        sound: auto or mix (of all clips of the cast that have sound), none, face:N or file:PATH[#start=SECONDS].
-        max_side: of the video, in pixels: preview reduces a larger photo to it, wan makes every photo so large; None
-            for what the engine does best.
-        side_by_side: also make a video of driving clips, source and result.
-        detector: what finds the faces of the photo.
-        sampling: how the diffusion engine samples.
-        portrait_sha256: of the photo when the request was run, to notice that it has changed since.
+    The portrait is a path, or a picture in memory (see `images.memory_images`), which becomes a `Photo`; a run saves
+    the latter as a PNG beside its result, so that the saved request can read it. The cast is given as roles, or as
+    their texts on the command line (`cast.parse_role`). The rate is exact: see `read_rate`.
     """
 
-    portrait: Converted[PortraitLike, Portrait] = Converted(as_portrait)
-    cast: Converted[Role | str | Iterable[Role | str], tuple[Role, ...]] = Converted(as_cast)
-    engine: str = "preview"
-    duration: Converted[float | Fraction | str, float | DurationMode] = Converted(as_duration, "longest")
-    rate: Converted[Rate, Fraction | ClipRate] = Converted(as_rate, Fraction(25))
-    fill: FillMode = "loop"
-    absolute: bool | None = None
-    smoothing: float = 0.5
-    sound: str = "auto"
-    max_side: int | None = None
-    side_by_side: bool = True
-    detector: str = "centerface"
+    # fmt: off
+    portrait: Annotated[Converted[PortraitLike, Portrait], Option(
+        "The portrait: a photo of one or several people",
+        "inputs", flag="", metavar="PATH", default_text="required", advanced=True,
+    )] = Converted(as_portrait)
+    cast: Annotated[Converted[Role | str | Iterable[Role | str], tuple[Role, ...]], Option(
+        "What each face plays; a face that is not named stays still",
+        "inputs", flag="", metavar="FACE=SOURCE", default_text="required", advanced=True,
+    )] = Converted(as_cast)
+    engine: Annotated[str, Option(
+        "What makes the frames: preview on the CPU in seconds, wan by diffusion in minutes",
+        "engine", metavar="preview|wan", advanced=True,
+    )] = "preview"
+    duration: Annotated[Converted[float | Fraction | str, float | DurationMode], Option(
+        "Length of the video: longest or shortest clip of the cast with its delay, sound (as long as that), or seconds",
+        "time", "Length", limits=(0.001, MAX_DURATION_S), metavar="longest|shortest|sound|SECONDS",
+    )] = Converted(as_duration, "longest")
+    rate: Annotated[Converted[Rate, Fraction | ClipRate], Option(
+        "Frames a second, such as 25 or 30000/1001, or clip: those of the first clip of the cast",
+        "time", metavar="RATE", flag="--fps", advanced=True,
+    )] = Converted(as_rate, Fraction(25))
+    fill: Annotated[FillMode, Option(
+        "What a clip does that is shorter than the video",
+        "time", "Short clips",
+        choices={"loop": "Loops", "hold": "Holds its end", "pingpong": "Goes back and forth"},
+    )] = "loop"
+    absolute: Annotated[bool | None, Option(
+        "Absolute takes over the driver's pose, relative adds the driver's motion to the pose of the photo",
+        "motion", "Motion", choices={None: "Automatic", False: "Relative", True: "Absolute"},
+        flag="--absolute/--relative", default_text="relative in preview, absolute in wan",
+    )] = None
+    smoothing: Annotated[float, Option(
+        "Smoothing of the driver's motion, 0 (none) to 1; with wan for the alignment mesh alone",
+        "motion", limits=(0, 1), slider=(0, 1, 0.05),
+    )] = 0.5
+    sound: Annotated[str, Option(
+        "auto or mix (of all clips of the cast), none, face:N (the clip of face N) or file:PATH[#start=SECONDS]",
+        "result", metavar="SOUND",
+    )] = "auto"
+    max_side: Annotated[int | None, Option(
+        "Longest side of the video in pixels: preview reduces a larger photo to it, wan makes every photo so large",
+        "result", limits=(64, MAX_SIDE), default_text="1280 in preview, 720 in wan", advanced=True,
+    )] = None
+    side_by_side: Annotated[bool, Option(
+        "Also make a video of drivers, photo and result side by side", "result",
+    )] = True
+    detector: Annotated[str, Option(
+        "What finds the faces of the photo", "engine", choices=DETECTORS, advanced=True,
+    )] = "centerface"
     sampling: Sampling = field(default_factory=Sampling)
-    portrait_sha256: str | None = None
+    portrait_sha256: Annotated[str | None, Option(
+        "sha256 of the photo when the request was run, to notice that it has changed since",
+        "inputs", flag="", default_text="none", advanced=True,
+    )] = None
+    # fmt: on
 
     def __post_init__(self) -> None:
         self._check_cast()
         if not isinstance(self.engine, str) or not self.engine:
             raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
-        if not isinstance(self.duration, str):
-            check_number("duration", self.duration, 0.001, MAX_DURATION_S)
+        check_options(self)
         if self.rate == CLIP_RATE and not self.clips:
             raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
-        check_choice("fill", self.fill, FILLS)
-        if self.absolute is not None:
-            check_bool("absolute", self.absolute)
-        check_number("smoothing", self.smoothing, 0, 1)
         self._check_sound()
-        if self.max_side is not None:
-            check_integer("max_side", self.max_side, 64, MAX_SIDE)
-        check_bool("side_by_side", self.side_by_side)
-        check_choice("detector", self.detector, DETECTORS)
         if not isinstance(self.sampling, Sampling):
             raise RequestError(f"sampling is {format_value(self.sampling)}: give a Sampling")
         check_sha256("portrait_sha256", self.portrait_sha256)

@@ -3,21 +3,16 @@
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.schema.checks import check_bool, check_choice, check_integer, check_number
+from fantasyportrait.schema.checks import check_number
+from fantasyportrait.schema.options import Option, check_options
 
 FaceRegion = Literal["box", "head", "segment"]
 Alignment = Literal["original", "mesh"]
 Lora = Literal["none", "lightx2v"]
 StepCache = Literal["none", "first-block"]
-FACE_REGIONS: tuple[FaceRegion, ...] = ("box", "head", "segment")
-ALIGNMENTS: tuple[Alignment, ...] = ("original", "mesh")
-LORAS: tuple[Lora, ...] = ("none", "lightx2v")
-STEP_CACHES: tuple[StepCache, ...] = ("none", "first-block")
-MIN_CACHE_THRESHOLD = 0.0001
-MAX_PROMPT_LENGTH = 2000
 MAX_SEED = 2**63 - 1
 RANDOM_SEED = -1
 RANDOM_SEED_LIMIT = 2**31
@@ -26,68 +21,80 @@ RANDOM_SEED_LIMIT = 2**31
 
 @dataclass(frozen=True)
 class Sampling:
-    """What the `wan` engine does beyond the cast; the preview engine ignores it.
+    """What the `wan` engine does beyond the cast; the preview engine ignores it."""
 
-    Attributes:
-        model: a name of `fantasyportrait weights list`, or the folder of a model.
-        seed: of the noise; the same seed gives the same frames on the same machine. -1: a run draws one.
-        num_inference_steps: of the sampler; 30 as in the original.
-        portrait_guidance_scale: p, how strongly the driving motion is followed; 4 as in the original, 1 halves the
-            time.
-        guidance_scale: c, how strongly the prompt is followed; 1 as in the original.
-        portrait_guidance_start, portrait_guidance_end: the part of the steps on which portrait guidance works, shares
-        of 1.
-        prompt, negative_prompt: what the video shows, or shall not show; the negative one counts where c is not 1.
-        region: where a face attends to its own motion: its grown box (as in the original), its head mask, or the mask
-            of Segment Anything.
-        alignment: how driving faces are aligned: by the original landmark net, or by the 478-point mesh.
-        lora: lightx2v is for 4 steps without text guidance; it was made at 480p.
-        step_cache: first-block leaves out all blocks but the first where that one says what it said last time.
-        cache_threshold: how much the first block may say anew, as a share; more is faster and less exact.
-        batch_passes: run the passes of a step as one batch, which takes more memory and reads the weights once; None
-            for what the machine does best.
-        max_window_frames: up to so many frames (4 k + 1) are sampled at once, longer videos in overlapping windows of
-            81.
-    """
-
-    model: str = "wan-720p"
-    seed: int = 0
-    num_inference_steps: int = 30
-    portrait_guidance_scale: float = 4.0
-    guidance_scale: float = 1.0
-    portrait_guidance_start: float = 0.0
-    portrait_guidance_end: float = 1.0
-    prompt: str = ""
-    negative_prompt: str = ""
-    region: FaceRegion = "box"
-    alignment: Alignment = "original"
-    lora: Lora = "none"
-    step_cache: StepCache = "none"
-    cache_threshold: float = 0.1
-    batch_passes: bool | None = None
-    max_window_frames: int = 201
+    # fmt: off
+    model: Annotated[str, Option(
+        "A name of `fantasyportrait weights list`, or a folder, written with a / in it",
+        "model", metavar="NAME_OR_DIR", advanced=True,
+    )] = "wan-720p"
+    seed: Annotated[int, Option(
+        "Seed of the noise: the same seed gives the same frames on the same machine; -1 draws one",
+        "steps", limits=(RANDOM_SEED, MAX_SEED),
+    )] = 0
+    num_inference_steps: Annotated[int, Option(
+        "Steps of the sampler; fewer are faster and rougher",
+        "steps", "Steps", limits=(1, 1000), slider=(1, 60, 1),
+    )] = 30
+    portrait_guidance_scale: Annotated[float, Option(
+        "How strongly the drivers are followed; 1 halves the time",
+        "guidance", "Portrait guidance", limits=(0, 20), slider=(1, 10, 0.5),
+    )] = 4.0
+    guidance_scale: Annotated[float, Option(
+        "How strongly the prompt is followed; above 1 takes longer",
+        "guidance", "Text guidance", limits=(1, 20), slider=(1, 10, 0.5),
+    )] = 1.0
+    portrait_guidance_start: Annotated[float, Option(
+        "Share of the steps after which portrait guidance begins",
+        "guidance", "Portrait guidance from", limits=(0, 1), slider=(0, 1, 0.05), percent=True, flag="",
+    )] = 0.0
+    portrait_guidance_end: Annotated[float, Option(
+        "Share of the steps after which portrait guidance ends",
+        "guidance", "Portrait guidance until", limits=(0, 1), slider=(0, 1, 0.05), percent=True, flag="",
+    )] = 1.0
+    prompt: Annotated[str, Option(
+        "What the video shows, in words", "text", max_length=2000, default_text="empty",
+    )] = ""
+    negative_prompt: Annotated[str, Option(
+        "What the video should not show; used where text guidance is above 1",
+        "text", max_length=2000, default_text="empty",
+    )] = ""
+    region: Annotated[FaceRegion, Option(
+        "Where a face attends to its own motion: its box, grown as in the original, its head, or the mask of Segment "
+        "Anything",
+        "faces", choices={"box": "Box of the face", "head": "Head", "segment": "Segment Anything"},
+    )] = "box"
+    alignment: Annotated[Alignment, Option(
+        "What aligns the drivers' faces: the original landmark net or the 478-point mesh",
+        "faces", choices={"original": "As in the original", "mesh": "478-point mesh"},
+    )] = "original"
+    lora: Annotated[Lora, Option(
+        "A LoRA for 4 steps without text guidance, made at 480p, or none",
+        "speed", "LoRA", choices={"none": "None", "lightx2v": "lightx2v, for 4 steps"},
+    )] = "none"
+    step_cache: Annotated[StepCache, Option(
+        "Skip most of a pass where the output of its first block has hardly changed since the step before",
+        "speed", choices={"none": "None", "first-block": "First block"},
+    )] = "none"
+    cache_threshold: Annotated[float, Option(
+        "Relative change up to which the step cache skips; more is faster and less exact",
+        "speed", limits=(0.0001, 1), slider=(0.01, 0.5, 0.01), metavar="SHARE",
+    )] = 0.1
+    batch_passes: Annotated[bool | None, Option(
+        "The passes of a step at once, which reads the weights once and takes more memory, or one by one",
+        "speed", flag="--batch-passes/--separate-passes", default_text="what is faster here", advanced=True,
+    )] = None
+    max_window_frames: Annotated[int, Option(
+        "The most frames (4 k + 1) that are sampled at once; longer videos are made in overlapping windows of 81",
+        "long videos", limits=(5, 201), metavar="FRAMES", advanced=True,
+    )] = 201
+    # fmt: on
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise RequestError(f"model is {self.model!r}: give a name, such as wan-720p, or a folder")
-        check_integer("seed", self.seed, RANDOM_SEED, MAX_SEED)
-        check_integer("num_inference_steps", self.num_inference_steps, 1, 1000)
-        check_number("portrait_guidance_scale", self.portrait_guidance_scale, 0, 20)
-        check_number("guidance_scale", self.guidance_scale, 1, 20)
-        check_number("portrait_guidance_start", self.portrait_guidance_start, 0, 1)
+        check_options(self)
         check_number("portrait_guidance_end", self.portrait_guidance_end, self.portrait_guidance_start, 1)
-        for name in ("prompt", "negative_prompt"):
-            text = getattr(self, name)
-            if not isinstance(text, str) or len(text) > MAX_PROMPT_LENGTH:
-                raise RequestError(f"{name} is too long or no text: give at most {MAX_PROMPT_LENGTH} characters")
-        check_choice("region", self.region, FACE_REGIONS)
-        check_choice("alignment", self.alignment, ALIGNMENTS)
-        check_choice("lora", self.lora, LORAS)
-        check_choice("step_cache", self.step_cache, STEP_CACHES)
-        check_number("cache_threshold", self.cache_threshold, MIN_CACHE_THRESHOLD, 1)
-        if self.batch_passes is not None:
-            check_bool("batch_passes", self.batch_passes)
-        check_integer("max_window_frames", self.max_window_frames, 5, 201)
         if self.max_window_frames % 4 != 1:
             near = self.max_window_frames // 4 * 4 + 1
             raise RequestError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.media.input_digests import check_input_file
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.result_files import (
     OutputPaths,
@@ -21,7 +22,6 @@ from fantasyportrait.schema.events import Done, Event
 from fantasyportrait.schema.portrait import IN_MEMORY
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.digests import check_input_file
 from fantasyportrait.weights.store import models_dir
 from fantasyportrait.workers.job import Job, JobCall, WorkerSetup
 

@@ -51,7 +51,7 @@ class Animator:
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(inputs.models_dir),
             WanEngine(
-                inputs.models_dir,
+                inputs.face_models,
                 inputs.cache_dir,
                 runtime_config or RuntimeConfig(),
                 inputs.decoder,

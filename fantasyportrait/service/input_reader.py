@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import FileHasher, HashedFile
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.paths import default_cache_dir
@@ -19,13 +20,13 @@ from fantasyportrait.faces.orientation import Rotation
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
+from fantasyportrait.media.input_digests import check_input_file
 from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
-from fantasyportrait.service.digests import check_input_file
 
 
 class InputReader:
@@ -45,6 +46,8 @@ class InputReader:
         self.models_dir = as_folder_or_none(models_dir, "models_dir")
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
         self.decoder = UprightDecoder(decoder or LocalDecoder())
+        self.face_models = FaceModels(self.models_dir)
+        self._hasher = FileHasher()
         self._cache_expiry_s = cache_expiry_s
 
     def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
@@ -55,14 +58,13 @@ class InputReader:
         unreadable photo and `FaceError` where no face is large enough, with the `messages` of the photo.
         """
         given = as_portrait(portrait, "portrait")
-        check_choice("detector", detector, DETECTORS)
+        check_choice("detector", detector, tuple(DETECTORS))
         original = self.decoder.photo(given) if isinstance(given, Path) else given
         messages = list(original.messages)
         if detector == "insightface":
             messages.append(LICENCE)
         try:
-            # A new analyser for each photo: it loads fast, and is not thread-safe.
-            analyser = FaceAnalyser(self.models_dir, detector)
+            analyser = FaceAnalyser(self.face_models, detector)
             pixels, faces = analyser.find_upright(original.pixels, messages, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
@@ -72,7 +74,11 @@ class InputReader:
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
         """The faces with masks of their heads; `pixels` is the RGB photo, uint8 (H, W, 3), of their coordinates."""
-        return FaceModels(self.models_dir).head_masks().masked(pixels, faces)
+        return self.face_models.head_masks().masked(pixels, faces)
+
+    def hashed(self, path: Path) -> HashedFile:
+        """The file with its sha256, which is taken once. Raises `MediaError` where it cannot be read."""
+        return self._hasher.hashed(path)
 
     def tracks(
         self,
@@ -94,15 +100,16 @@ class InputReader:
         if end_s is not None:
             check_number("end_s", end_s, 0, MAX_DURATION_S)
         check_input_file(path, "clip")
+        file = self.hashed(path)
         cache = self.cache_dir or default_cache_dir()
 
         def tracked(turn: Rotation) -> tuple[Track, ...]:
             return cached_tracks(
-                path,
+                file,
                 read_rate(rate),
                 start_s,
                 end_s,
-                models_dir=self.models_dir,
+                models=self.face_models,
                 decoder=self.decoder,
                 cache_dir=cache / f"turned-{turn}" if turn else cache,
                 expiry_s=self._cache_expiry_s,
@@ -119,7 +126,7 @@ class InputReader:
             tracks = tracked(0)
         except FaceError as error:
             refusal = error
-        turn = clip_turn(path, tracks, self.decoder, self.models_dir)
+        turn = clip_turn(path, tracks, self.decoder, self.face_models)
         if turn:
             self.decoder.turn(path, turn)
             return tracked(turn)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
@@ -22,6 +23,7 @@ from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
+from fantasyportrait.media.input_digests import add_input_digests, check_input_file
 from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
@@ -31,7 +33,6 @@ from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, 
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
-from fantasyportrait.service.digests import add_input_digests, check_input_file
 from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
@@ -69,6 +70,7 @@ class RequestRunner:
         self._cancel, self._emit = cancel, emit
         self._paths = output_paths(output)
         self._messages: list[str] = []
+        self._clips: dict[Path, HashedFile] = {}
         self._callbacks = EngineCallbacks(
             message=self._message,
             stage=self._stage,
@@ -88,6 +90,7 @@ class RequestRunner:
         self._draw_seed()
         engine.check(self._request)
         infos = self._check_inputs()
+        self._clips = {clip.path: self._inputs.hashed(clip.path) for clip in self._request.clips}
         custom_sound_s = self._custom_sound_s()
         rate, messages = choose_frame_rate(self._request, infos, self._inputs.decoder)
         self._keep(messages)
@@ -157,7 +160,7 @@ class RequestRunner:
                 f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
                 "row, left to right"
             )
-        self._request, messages = add_input_digests(request, photo.sha256)
+        self._request, messages = add_input_digests(request, photo.sha256, self._clips)
         self._keep(messages)
         photo, faces = self._at_video_size(engine, photo, faces)
         masked = self._inputs.masked(photo.pixels, faces)
@@ -197,6 +200,7 @@ class RequestRunner:
             )
             self._keep(turn_messages(source.path, self._inputs.decoder.turn_of(source.path)))
             before += expected[key]
+            self._clips[source.path].check_unchanged()
         progress.update(progress.total)
         clips = tuple(
             DrivingClip(role.face, role.source, infos[clip_key(role.source)], choose_person(role.source, tracks[key]))
@@ -211,7 +215,7 @@ class RequestRunner:
         self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip], timeline: Timeline
     ) -> Scene:
         tracks = {clip.face: clip.track for clip in clips}
-        return Scene(photo.pixels, tuple(faces), tracks, timeline, self._request)
+        return Scene(photo.pixels, tuple(faces), tracks, timeline, self._request, self._clips)
 
     def _check_space(self, scene: Scene) -> None:
         """Raise `OutputError` where the disk has no room for the result."""
@@ -255,6 +259,13 @@ class RequestRunner:
             canonical = canonical_face(self._inputs.models_dir)
             columns = panels(scene, clips, self._inputs.decoder, canonical, video, on_frame)
             side_by_side(side, columns, scene.timeline, sound, METADATA)
+        # The sound and the side by side read the clips to the end; a video made for an hour is kept all the same.
+        self._keep(
+            f"{clip.path.name} was changed or removed while the video was made: its sound and the side by side may be "
+            "of another version"
+            for clip in self._clips.values()
+            if clip.has_changed()
+        )
         self._cancel.check()
         commit_outputs(video.parent, self._paths)
         progress.update(progress.total)

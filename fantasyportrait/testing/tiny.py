@@ -1,4 +1,4 @@
-"""A tiny base model: every class real, every number random, small enough for a CPU. Its videos are noise."""
+"""A tiny base model: real classes with random weights, small enough for a CPU. Its videos are noise."""
 
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def tiny_base(folder: Path, seed: int = 0) -> None:
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """Whole words, ended as T5 ends them."""
+    """A tokenizer of whole words with the end token of T5."""
     vocabulary = {word: number for number, word in enumerate(["<pad>", "</s>", "<unk>", *_WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -117,8 +117,8 @@ def save_tiny_lora(path: Path) -> None:
 
 
 def tiny_lora(seed: int = 0, rank: int = 4) -> dict[str, torch.Tensor]:
-    """A LoRA of all matrices of the blocks in original names, as step-distilled ones are published: with differences of
-    biases, norms and modulations beside the matrices."""
+    """A LoRA of all matrices of the blocks in original names, like released step-distilled ones: with differences of
+    biases, norms and modulations too."""
     random = torch.Generator().manual_seed(seed)
     attention = [f"{kind}.{layer}" for kind in ("self_attn", "cross_attn") for layer in ("q", "k", "v", "o")]
     sizes = {**dict.fromkeys([*attention, "cross_attn.k_img", "cross_attn.v_img"], (_DIM, _DIM))}

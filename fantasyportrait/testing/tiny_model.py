@@ -1,4 +1,4 @@
-"""A complete tiny model on the disk: every class and file layout real, every number random, pickles included."""
+"""A complete tiny model on the disk: real classes and file layouts, pickles included, with random weights."""
 
 import json
 from pathlib import Path

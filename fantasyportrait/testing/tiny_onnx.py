@@ -1,6 +1,6 @@
-"""Tiny versions of the original pair of ONNX nets: the right inputs and outputs, and a face in the middle of them.
+"""Tiny versions of the two original ONNX nets: the right inputs and outputs, and a face in the middle.
 
-They try the diffusion engine's whole path without the original weights. They see light and dark, nothing else: in a
+They test the diffusion engine's whole path without the original weights. They react to brightness only: in a
 black picture they find no face.
 """
 

@@ -1,4 +1,4 @@
-"""Tensors of ours written as the original pickles have them: names, nesting and the tensors that nothing reads."""
+"""Write our tensors in the layout of the original pickles: names, nesting and the unused tensors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ def write_pickles(
         groups.setdefault(group, {})[rest] = tensor
     torch.save(groups, folder / ADAPTER_PICKLE)
     flat = _original("motion_encoder", encoder)
-    # The original file carries a head that nothing reads.
+    # The original file has a head that is not used.
     flat |= {"mouth_embed.1.weight": torch.zeros(500, 512), "mouth_embed.1.bias": torch.zeros(500)}
     torch.save(flat, folder / ENCODER_PICKLE)
 

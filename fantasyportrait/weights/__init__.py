@@ -1,1 +1,1 @@
-"""Model files: what they are, where they come from, and that they are the right ones."""
+"""Model files: catalog, fetching, conversion and verification."""

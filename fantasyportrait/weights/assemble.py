@@ -1,4 +1,4 @@
-"""Base and adapter become one folder that diffusers loads plainly: links, the converted adapter, a merged index.
+"""Assemble base and adapter into one folder that diffusers loads: links, the converted adapter, a merged index.
 
 Loading the base and assigning the adapter afterwards leaves tensors on the meta device as soon as a quantizer or a
 device map is in play; a folder works with all of them.
@@ -23,16 +23,16 @@ MOTION_ATTENTION = "motion_attention.safetensors"
 MANIFEST = ".assembled.json"
 
 _VERSION = 1
-"""To be raised when assembled folders of before are no longer right."""
+"""Raise it when folders assembled before are no longer valid."""
 _WEIGHTS_NAME = WEIGHTS_NAMES["transformer"]
 _LINKED = (*(part for part in WEIGHTS_NAMES if part != "transformer"), *CONFIGS)
-# Stock repositories carry a norm that no version of the network reads; diffusers ignores it too.
+# Stock repositories have an unused norm; diffusers ignores it too.
 _UNREAD_IN_BASE = ".norm_added_q."
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network of ours expects of its folder: the shape of every tensor under our names, and its config.json."""
+    """Expected content of a network's folder: the shape of every tensor under our names, and its config.json."""
 
     shapes: Mapping[str, Shape]
     config: Mapping[str, Any]
@@ -48,7 +48,7 @@ class WanNetworkSpecs:
 
 
 def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
-    """`out`, made from the sources once and made anew only when they or the networks change.
+    """Make the folder `out` from the sources and return it; it is made again only when they or the networks change.
 
     It holds transformer/ (our config, the base's shards, motion_attention.safetensors, one index; of a GGUF model only
     config and motion attention), motion_adapter/, motion_encoder/, the base's other components, and the two face nets.
@@ -69,7 +69,7 @@ def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
             if out.exists():  # it goes with the hidden folder, since a folder that is not empty cannot be replaced
                 out.replace(made.with_name(f"{out.name}.before"))
     except OSError as error:
-        if _read_manifest(out) != fingerprint:  # otherwise another process was faster, with the same result
+        if _read_manifest(out) != fingerprint:  # otherwise another process has made the same folder first
             raise OutputError(
                 f"{out} cannot be written ({error.strerror or error}): close what uses it, or choose another folder"
             ) from error
@@ -107,7 +107,7 @@ def _fill(sources: WanPaths, networks: WanNetworkSpecs, folder: Path) -> None:
 
 
 def _link_shards(source: Path, expected: Mapping[str, Shape], target: Path) -> dict[str, str]:
-    """Link the base's shards after a look at their headers; returns the file of each tensor."""
+    """Check the headers of the base's shards and link them; returns the file of each tensor."""
     weight_map = read_weight_map(source, _WEIGHTS_NAME)
     found: dict[str, Shape] = {}
     for name in sorted(set(weight_map.values())):
@@ -128,7 +128,7 @@ def _is_motion(key: str) -> bool:
 
 
 def _fingerprint(sources: WanPaths, networks: WanNetworkSpecs) -> dict[str, Any]:
-    """What an assembled folder depends on, as it is written into it: files by place, size and time, and networks."""
+    """Return the inputs of an assembled folder for its manifest: files by path, size and time, and networks."""
     files = [*adapter_files(sources.adapter), *(sources.adapter / name for name in FACE_NETS)]
     parts = ["transformer", *_LINKED] if sources.gguf is None else _LINKED
     for part in parts:
@@ -149,7 +149,7 @@ def _fingerprint(sources: WanPaths, networks: WanNetworkSpecs) -> dict[str, Any]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What an assembled folder says it was made from; None for any other folder."""
+    """Return the inputs in the manifest of an assembled folder; None for any other folder."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

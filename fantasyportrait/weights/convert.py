@@ -1,4 +1,4 @@
-"""Original tensors, checked one by one, become safetensors files under our names, once."""
+"""Conversion of original tensors to safetensors files under our names, with a check of each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from fantasyportrait.weights.original_files import Tensors
 def convert_tensors(part: Component, source: Path, tensors: Tensors, expected: Mapping[str, Shape]) -> Tensors:
     """`tensors` of the file `source` under our names, exactly those of `expected`; `WeightsError` names what differs.
 
-    The adapter and the encoder come back in float32, in which their numbers were published; motion
+    The adapter and the encoder are returned in float32, their original type; motion
     attention keeps its type, since it takes the transformer's.
     """
     try:
@@ -39,5 +39,5 @@ def save_tensors(tensors: Tensors, path: Path) -> None:
 
 
 def _as_float32(key: str, tensor: Any) -> Any:
-    # A batch norm's counter is an integer everywhere; a repack in half precision has turned it into a fraction.
+    # A batch norm's counter is an integer; a repack in half precision has made it a float.
     return tensor.long() if key.endswith("num_batches_tracked") else tensor.float()

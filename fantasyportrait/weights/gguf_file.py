@@ -1,4 +1,4 @@
-"""A GGUF file of the base's transformer: is it one, of which quantization? (Loading it is the pipeline's work.)"""
+"""Check of a GGUF file of the base's transformer and its quantization; the pipeline loads it."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from fantasyportrait.core.errors import WeightsError
 from fantasyportrait.core.optional import require
 
 _MAGIC = b"GGUF"
-# Original Wan names: the first block's attention to the image is what only image-to-video models have.
+# Original Wan names: only image-to-video models have attention to the image in the first block.
 _OF_EVERY_WAN = ("patch_embedding.weight", "blocks.0.cross_attn.k.weight", "head.head.weight")
 _OF_IMAGE_TO_VIDEO = "blocks.0.cross_attn.k_img.weight"
 
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A GGUF file that was looked into: the type most of its numbers have ("Q4_K"), and how many blocks it holds."""
+    """Properties of a GGUF file: the type of most of its weights ("Q4_K"), and the number of its blocks."""
 
     path: Path
     quantization: str
@@ -23,7 +23,7 @@ class GgufFile:
 
 
 def read_gguf(path: Path) -> GgufFile:
-    """Look into a GGUF file without reading its weights.
+    """Read the properties of a GGUF file without its weights.
 
     Raises `WeightsError` for a file that is none, is damaged, or holds another network than Wan image-to-video, and
     `DependencyError` without the package gguf.

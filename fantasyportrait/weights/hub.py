@@ -1,4 +1,4 @@
-"""The Hugging Face Hub as far as it is needed: what a repository holds, and one file of it; errors in one sentence."""
+"""Access to the Hugging Face Hub: the listing of a repository, one file, and errors in one sentence."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ _REFUSALS = (401, 403, 404)
 
 
 def is_offline() -> bool:
-    """Whether the user has forbidden the hub (HF_HUB_OFFLINE=1)."""
+    """Whether the user has disabled the hub (HF_HUB_OFFLINE=1)."""
     return bool(_library(".constants").HF_HUB_OFFLINE)
 
 
@@ -57,13 +57,13 @@ def _library(module: str = "") -> ModuleType:
 
 
 def _token() -> str | bool:
-    """The token of the environment; False keeps the library from looking for one on the disk."""
+    """Return the token of the environment, or False, so that the library does not look for one on the disk."""
     return os.environ.get(TOKEN_VARIABLE) or False
 
 
 @contextmanager
 def _translated_errors(what: str) -> Iterator[None]:
-    """Turn whatever the network, the hub or the disk answers into an error of ours."""
+    """Turn errors of the network, the hub and the disk into an error of this package."""
     errors = _library(".errors")
     # The first base of the hub's own error is the root of its transport library, which differs between versions.
     network: tuple[type[BaseException], ...] = (OSError, *errors.HfHubHTTPError.__bases__, ValueError)

@@ -12,17 +12,17 @@ Kind = Literal["base", "adapter", "lora", "gguf", "part"]
 
 @dataclass(frozen=True)
 class HubModel:
-    """What `weights fetch NAME` gets from one repository."""
+    """A row of the catalog: the files that `weights fetch NAME` downloads from one repository."""
 
     name: str
     kind: Kind
     repo: str
     revision: str
-    """A commit, or "main" where none is known to us: fetching writes down the commit that it got."""
+    """A commit, or "main" where none is pinned: then fetching records the commit."""
     files: tuple[str, ...]
     """Paths in the repository, with * for any name; each has to be there."""
     approx_bytes: int
-    """For the list, rounded; before a download the hub's own figures count."""
+    """Rounded, for the list; a download uses the hub's figures."""
     licence: str
     purpose: str
     folder: str
@@ -35,7 +35,7 @@ _AROUND_TRANSFORMER = (
     "model_index.json",
     "transformer/config.json",
     "vae/*",
-    # Needed once, for the empty prompt's row.
+    # Needed once, for the embedding of the empty prompt.
     "text_encoder/*",
     "tokenizer/*",
     "image_encoder/*",

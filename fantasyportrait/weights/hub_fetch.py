@@ -1,4 +1,4 @@
-"""`weights fetch NAME`: say what comes, look whether it fits, fetch it, verify it, write it down."""
+"""`weights fetch NAME`: report the size, check the free space, fetch, verify, and record the files."""
 
 import fnmatch
 import shutil
@@ -36,7 +36,7 @@ class _Download:
 def fetch_named(
     names: Iterable[str] | None = None, folder: Path | None = None, progress: Say | None = None
 ) -> tuple[Path, ...]:
-    """Make the named models of either catalog lie verified in `folder`; without names, the small ones.
+    """Fetch and verify the named models of either catalog in `folder`; without names, the small ones.
 
     Returns the small models' files and the hub rows' folders. `progress` gets a sentence before each step. Raises
     `RequestError` for an unknown name, before anything is fetched, and what `fetch_models` and `fetch_hub` raise.
@@ -53,11 +53,11 @@ def fetch_named(
 
 
 def fetch_hub(names: Iterable[str], folder: Path | None = None, progress: Say | None = None) -> tuple[Path, ...]:
-    """Make the named rows of the hub's catalog, and those that they need, lie verified in the models folder.
+    """Fetch the named rows of the hub's catalog, and those they need, into the models folder and verify them.
 
-    Before the first byte it says the size, the target and the free space, and refuses with `OutputError` what does not
-    fit. A connection that breaks is taken up where it stopped; after a stop, finished files are kept and the one that
-    was on its way begins anew. Every file's size and digest are compared with the hub's; a wrong one is deleted.
+    Before the first byte it reports the size, the target and the free space, and refuses with `OutputError` what does
+    not fit. A broken connection is resumed; after a stop, finished files are kept and the unfinished one starts again.
+    Every file's size and digest are compared with the hub's; a wrong one is deleted.
     Raises `WeightsError` when the hub cannot be reached or a file is not right.
     """
     say = progress or (lambda sentence: None)
@@ -97,7 +97,7 @@ def _plan_download(row: HubModel, target: Path) -> _Download:
 
 
 def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
-    """Say what comes and refuse it where it does not fit; sizes in GB as the hub counts them, 10^9 bytes."""
+    """Report the download and refuse it where it does not fit; sizes in GB as on the hub, 10^9 bytes."""
     standing = next(path for path in (target, *target.absolute().parents) if path.exists())
     free = shutil.disk_usage(standing).free
     for download in downloads:
@@ -124,13 +124,13 @@ def _fetch(download: _Download, say: Say) -> None:
 
 
 def _fetch_file(download: _Download, file: "RepoSibling", say: Say) -> SnapshotFile:
-    """The file, fetched where it is not there yet, and once more where what is there is not the hub's."""
+    """Return the verified file, fetched if it is missing, and fetched again if it differs from the hub's."""
     known = download.target / file.rfilename
     if known.is_file():
         right = _verified(known, file)
         if right is not None:
             return right
-        say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it anew")
+        say(f"{known} is not the file of the hub (size or digest differ): deleted, fetching it again")
         known.unlink()
     path = download_file(download.row.repo, download.commit, file.rfilename, download.target)
     right = _verified(path, file)
@@ -144,7 +144,7 @@ def _fetch_file(download: _Download, file: "RepoSibling", say: Say) -> SnapshotF
 
 
 def _verified(path: Path, file: "RepoSibling") -> SnapshotFile | None:
-    """Size and sha256 of the file if they are those of the hub."""
+    """Return the size and sha256 of the file if they equal those of the hub."""
     size = path.stat().st_size
     if size != file.size or (file.lfs is None and file.blob_id not in (None, git_sha1(path))):
         return None

@@ -1,4 +1,4 @@
-"""What was fetched from the hub is written down beside it, so that it can be verified later without a network."""
+"""The manifest of files fetched from the hub, with which they are verified later without a network."""
 
 import fnmatch
 import hashlib
@@ -38,14 +38,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class HubState:
-    """What lies in the models folder for one row of the hub's catalog."""
+    """The state in the models folder of one row of the hub's catalog."""
 
     source: HubModel
     folder: Path
     state: State
     commit: str | None
     faulty: tuple[str, ...] = ()
-    """The files that are gone or not as they were fetched."""
+    """The files that are missing or have changed."""
 
 
 def hub_states(folder: Path | None = None, *, read: bool = False) -> tuple[HubState, ...]:
@@ -87,7 +87,7 @@ def read_manifest(folder: Path) -> dict[str, Snapshot]:
 
 
 def write_manifest(folder: Path, name: str, fetched: Snapshot) -> None:
-    """Put a download into the folder's manifest, in place of what that row had there. Raises `OutputError`."""
+    """Write a download to the folder's manifest, replacing the row's entry. Raises `OutputError`."""
     rows = {key: asdict(row) for key, row in {**read_manifest(folder), name: fetched}.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,11 @@ def git_sha1(path: Path) -> str:
 
 
 def _covering(row: HubModel, manifest: dict[str, Snapshot]) -> Snapshot | None:
-    """The row's files out of a finished download of its repository, its own or that of a row with more files."""
+    """Return the row's files from a finished download of its repository, its own or that of a row with more files."""
     for fetched in manifest.values():
         files = {path: file for path, file in fetched.files.items() if _wanted(row, path)}
         complete = all(fnmatch.filter(files, pattern) for pattern in row.files)
-        # A row that names a commit is not served by another one; "main" is served by what was fetched once.
+        # A row with a commit needs that commit; "main" takes any that was fetched.
         same = fetched.repo == row.repo and (len(row.revision) != _COMMIT_LENGTH or fetched.commit == row.revision)
         if same and complete:
             return Snapshot(fetched.repo, fetched.commit, files)

@@ -27,12 +27,12 @@ _IN_LAYER = {
     "1.1.weight": "feed_forward.up.weight",
     "1.3.weight": "feed_forward.down.weight",
 }
-# The encoder holds the head that once turned the mouth's 512 numbers into 500; nothing reads it.
+# The original encoder has an unused head from the mouth's 512 features to 500.
 _UNUSED = {"motion_encoder": frozenset({"mouth_embed.1.weight", "mouth_embed.1.bias"})}
 
 
 def convert_keys(part: Component, tensors: Mapping[str, T]) -> dict[str, T]:
-    """`tensors` of an original part under our names, the known unused ones left out.
+    """Rename the `tensors` of an original part to our names, without the known unused ones.
 
     Raises `WeightsError` that names the keys which that part does not have.
     """
@@ -55,7 +55,7 @@ def original_key(part: Component, key: str) -> str:
 
 
 def is_unused(part: Component, key: str) -> bool:
-    """Whether the original files carry this tensor although nothing reads it."""
+    """Whether this tensor of the original files is unused."""
     return key in _UNUSED.get(part, frozenset())
 
 

@@ -1,4 +1,4 @@
-"""Folders that share their files with other folders: hard links, symbolic ones, or copies where neither is allowed."""
+"""Links to files and folders: hard links, symbolic links, or copies where neither is allowed."""
 
 import os
 import shutil
@@ -10,10 +10,10 @@ WEIGHTS = (".safetensors", ".onnx", ".bin", ".gguf")
 
 
 def link_file(source: Path, target: Path, may_link: bool = True) -> None:
-    """Let `target` be the same file as `source`, made anew; its folder is made too.
+    """Make `target` the same file as `source`, replacing what was there; its folder is made too.
 
-    A hard link costs nothing and survives the source's deletion; across disks a symbolic link; where the file system
-    or the user's rights allow neither, or without `may_link`, a copy. `OutputError` when that fails too.
+    It is a hard link, which costs nothing and survives the source's deletion; across disks a symbolic link; where the
+    file system or the user's rights allow neither, or without `may_link`, a copy. Raises `OutputError` when that fails.
     """
     real = source.resolve()
     try:
@@ -28,9 +28,9 @@ def link_file(source: Path, target: Path, may_link: bool = True) -> None:
 
 
 def link_folder(source: Path, target: Path) -> None:
-    """`link_file` for the weights under `source` and a copy of everything else, hidden files left out.
+    """Link the weights under `source` and copy everything else, without hidden files.
 
-    Settings are copied because somebody may rewrite them in `target`: through a link that would change `source` too.
+    Configurations are copied because an edit in `target` would change `source` through a link.
     """
     for path in sorted(source.rglob("*")):
         inside = path.relative_to(source)
@@ -43,6 +43,6 @@ def _linked(source: Path, target: Path) -> bool:
         try:
             link(source, target)
         except (OSError, NotImplementedError):
-            continue  # the next kind, and at last a copy: which one is allowed only trying tells
+            continue  # try the next kind, and last a copy: only trying shows which one is allowed
         return True
     return False

@@ -1,6 +1,6 @@
 """The adapter's original files: two pickles, or the one-file repack.
 
-Pickles are opened with `weights_only=True` and in no other way: one that holds anything but tensors is refused.
+Pickles are always opened with `weights_only=True`: one that holds anything but tensors is refused.
 """
 
 import pickle
@@ -22,7 +22,7 @@ FACE_DETECTOR, FACE_LANDMARKS = "face_det.onnx", "face_landmark.onnx"
 FACE_NETS = (FACE_DETECTOR, FACE_LANDMARKS)
 
 Tensors = dict[str, Any]
-"""torch.Tensor by key; this room knows torch only where it opens a file."""
+"""torch.Tensor by key; this room imports torch only to open a file."""
 
 _PURPOSE = "reading the original weights"
 _ADAPTER_DICTS = ("proj_model", "mouth_proj_model", "emo_proj_model")
@@ -110,7 +110,7 @@ def _read_repack(path: Path) -> OriginalWeights:
             parts["motion_encoder"][rest] = tensor
         elif head in (_ATTENTION_DICT, "blocks"):
             bare = key.removeprefix(f"{_ATTENTION_DICT}.")
-            # The repack leaves out the processor, which the original keys name.
+            # The keys of the repack lack the part "processor" of the original keys.
             parts["motion_attention"][bare.replace(".cross_attn.ip_", ".cross_attn.processor.ip_")] = tensor
         else:
             strange.append(key)

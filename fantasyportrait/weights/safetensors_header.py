@@ -1,4 +1,4 @@
-"""What a safetensors file holds, read from its header alone: 35 GB are checked without reading them."""
+"""Shapes of the tensors in safetensors files, read from the headers alone: 35 GB are checked without reading them."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
     library = require("safetensors", extra="wan", purpose="reading a model's weights")
     try:
         size = path.stat().st_size
-        # "numpy" names the framework of tensors that are never asked for; it imports nothing heavy.
+        # "numpy" is the framework of tensors that are never read; it imports nothing heavy.
         with library.safe_open(path, framework="numpy") as held:
             return {key: tuple(held.get_slice(key).get_shape()) for key in held.keys()}  # noqa: SIM118 - no mapping
     except OSError as error:

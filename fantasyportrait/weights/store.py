@@ -1,4 +1,4 @@
-"""The models folder: a file is handed out only after its sha256 was compared with the catalog's."""
+"""The models folder: a path is returned only after the file's sha256 was compared with the catalog's."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ MODELS_DIR_VARIABLE = "FANTASYPORTRAIT_MODELS_DIR"
 
 @dataclass(frozen=True)
 class ModelState:
-    """What lies in the models folder for one row of the catalog."""
+    """The state in the models folder of one row of the catalog."""
 
     model: SmallModel
     path: Path
@@ -62,7 +62,7 @@ def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> 
 def fetch_models(
     names: Iterable[str] | None = None, folder: Path | None = None, progress: Callable[[str], None] | None = None
 ) -> tuple[Path, ...]:
-    """Make the named models (default: all) lie verified in `folder`, and return their paths in the same order.
+    """Fetch and verify the named models (default: all) in `folder`, and return their paths in the same order.
 
     `progress` gets a sentence before each download. A file with a wrong sha256, found or fetched, is deleted.
     Raises `WeightsError` that lists every source tried when none gave the right file.
@@ -75,7 +75,7 @@ def fetch_models(
 
 
 def verify_models(folder: Path | None = None) -> tuple[ModelState, ...]:
-    """The state of every row of the catalog in `folder`, read anew; nothing is fetched or deleted."""
+    """Read and return the state of every row of the catalog in `folder`; nothing is fetched or deleted."""
     root = folder or models_dir()
     _digest.cache_clear()
     return tuple(
@@ -84,12 +84,12 @@ def verify_models(folder: Path | None = None) -> tuple[ModelState, ...]:
 
 
 def _ensure(model: SmallModel, path: Path, downloads: Downloads, say: Callable[[str], None]) -> Path:
-    """`path` if it is right; else the first source that gives the right bytes, written there."""
+    """Return `path` if the file is right; else download it from the first source with the right bytes."""
     state = _state(path, model)
     if state == "ok":
         return path
     if state == "wrong":
-        say(f"{path} is not the file of the catalog (its sha256 differs): deleted, fetching it anew")
+        say(f"{path} is not the file of the catalog (its sha256 differs): deleted, fetching it again")
         path.unlink(missing_ok=True)
     failures: list[str] = []
     for source in model.sources:
@@ -113,7 +113,7 @@ def _ensure(model: SmallModel, path: Path, downloads: Downloads, say: Callable[[
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write in one step, so that a second process never sees half a file."""
+    """Write atomically, so that another process never sees a partial file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as made:

@@ -1,4 +1,4 @@
-"""Where the diffusion engine's files lie: by a name of the catalog, or in a model folder of the user's own.
+"""Paths of the diffusion engine's files, for a name of the catalog or a model folder of the user.
 
 A model folder has `base/` (a stock diffusers repository of Wan image-to-video) and `adapter/` (the two original
 pickles or the one-file repack, and the two face nets); `gguf/` and `lora/` may hold one file each.
@@ -20,7 +20,7 @@ WEIGHTS_NAMES = {
     "text_encoder": "model",
     "image_encoder": "model",
 }
-"""Components of the base that carry weights, and the name that their files begin with."""
+"""Components of the base with weights, and the prefix of their files."""
 
 CONFIGS = {
     "tokenizer": "tokenizer_config.json",
@@ -40,7 +40,7 @@ class WanPaths:
 
 
 def wan_paths(model: str | Path, folder: Path | None = None) -> WanPaths:
-    """What a name of the catalog ("wan-720p", "gguf-q4") or a model folder stands for.
+    """Return the paths of a name of the catalog ("wan-720p", "gguf-q4") or of a model folder.
 
     Args:
         model: the name, or the folder's path.
@@ -71,7 +71,7 @@ def wan_paths(model: str | Path, folder: Path | None = None) -> WanPaths:
 
 
 def wan_lora(model: str | Path, name: str, folder: Path | None = None) -> Path:
-    """The file of a LoRA: for a name of the catalog the fetched one, for a model folder the one in its `lora/`.
+    """Return the file of a LoRA: the fetched one for a name of the catalog, the one in `lora/` for a model folder.
 
     Args:
         model: as for `wan_paths`.
@@ -122,7 +122,7 @@ def _fetched(row: HubModel, folder: Path) -> WanPaths:
 
 
 def _complete(sources: WanPaths, advice: str) -> WanPaths:
-    """`sources` if every file that the engine will open is there."""
+    """Return `sources` if every file that the engine opens exists."""
     missing = _missing_of_base(sources.base, transformer=sources.gguf is None)
     if missing:
         raise WeightsError(f"the base model in {sources.base} lacks {missing[0]}: {advice}")

@@ -40,7 +40,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(f"ARGUMENTS = {arguments!r}\n{HELP}") & HEAVY
 
 
-def test_the_public_names_are_listed_typed_and_loaded_on_first_use(repository: Path) -> None:
+def test_public_names_are_listed_typed_and_lazy(repository: Path) -> None:
     """`__all__`, the imports for type checkers and what can be loaded are the same names."""
     tree = ast.parse((repository / "fantasyportrait" / "__init__.py").read_text(encoding="utf-8"))
     blocks = [node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name)]

@@ -75,7 +75,7 @@ def test_no_lock_brings_torch_or_cuda(repository: Path, name: str) -> None:
     assert not [package for package in every if re.match("torch$|torchvision$|triton|nvidia|cuda", package)]
 
 
-def test_a_space_gets_what_the_extra_app_asks_for(repository: Path, project: dict) -> None:
+def test_requirements_txt_equals_extra_app(repository: Path, project: dict) -> None:
     lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
     given = {Requirement(line).name: Requirement(line) for line in lines if line and not line.startswith("#")}
     # Of two ranges for one package the extra's is the narrower.
@@ -83,7 +83,7 @@ def test_a_space_gets_what_the_extra_app_asks_for(repository: Path, project: dic
     assert given == asked
 
 
-def test_the_project_file_asks_pip_for_a_safe_pillow_beside_the_app(project: dict) -> None:
+def test_pyproject_requires_safe_pillow_with_app(project: dict) -> None:
     (pillow,) = [
         r for r in wanted(project, ("app",), "3.11")[len(project["project"]["dependencies"]) :] if r.name == "pillow"
     ]

@@ -1,4 +1,4 @@
-"""What the README promises exists, and what is committed is small and says nothing of one machine."""
+"""Commands and links of the docs exist; committed files are small and contain no path of one machine."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def code_lines(page: Path) -> list[str]:
 
 @cache
 def help_of(*command: str) -> str:
-    """What `fantasyportrait COMMAND --help` prints."""
+    """The output of `fantasyportrait COMMAND --help`."""
     plain = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     run = [sys.executable, "-m", "fantasyportrait", *command, "--help"]
     return subprocess.run(run, capture_output=True, text=True, check=True, env=plain, timeout=120).stdout
@@ -41,8 +41,8 @@ def help_of(*command: str) -> str:
 
 @pytest.fixture(scope="module")
 def pages(repository: Path) -> list[Path]:
-    """The README and the pages of docs/."""
-    return [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
+    """README.md, CONTRIBUTING.md and the pages of docs/."""
+    return [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").rglob("*.md"))]
 
 
 def test_every_make_command_exists(pages: list[Path], repository: Path) -> None:
@@ -82,7 +82,7 @@ def test_no_committed_file_is_large(repository: Path) -> None:
     assert not [path.name for path in committed(repository) if path.stat().st_size > LARGEST_FILE]
 
 
-def test_no_committed_file_names_a_place_on_one_machine(repository: Path) -> None:
+def test_no_committed_file_has_a_machine_path(repository: Path) -> None:
     for path in committed(repository):
         if path.suffix in TEXT:
             found = MACHINE_PATH.search(path.read_text(encoding="utf-8"))

@@ -1,93 +1,88 @@
-"""The style figures hold for the source, and the measure itself sees what it should."""
+"""The figures of the source that no linter measures: lengths, work at import, device names."""
 
+import ast
+import statistics
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.style import Figures, measure
+FILE_LINES_MEDIAN, FILE_LINES_90, FILE_LINES_MOST = 120, 350, 700
+FUNCTION_LINES, LONG_FUNCTIONS = 60, 0.03  # lines; share of functions that may be longer
+TEST_LINES_LEAST, TEST_LINES_MOST = 0.4, 1.2  # of the lines of the source
+# Statements that run when a module is imported: one sets an environment variable that another package reads.
+RUNS_AT_IMPORT = {"fantasyportrait/__init__.py": 1}
+
+
+def length(path: Path) -> int:
+    """Physical lines of a file."""
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture(scope="module")
-def source_files(repository: Path) -> list[Path]:
-    """Every source file, as paths relative to the repository."""
+def trees(repository: Path) -> dict[Path, ast.Module]:
+    """The syntax tree of every source file, by its path in the repository."""
     files = [*(repository / "fantasyportrait").rglob("*.py"), *(repository / "ui").rglob("*.py"), repository / "app.py"]
-    return [path for path in files if path.is_file()]
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
-@pytest.fixture(scope="module")
-def figures(source_files: list[Path]) -> Figures:
-    """The figures of the whole source."""
-    return measure(source_files)
+def test_files_are_short(trees: dict[Path, ast.Module]) -> None:
+    lines = sorted(filter(None, map(length, trees)))
+    assert statistics.median(lines) <= FILE_LINES_MEDIAN
+    assert lines[int(0.9 * len(lines))] <= FILE_LINES_90
+    assert lines[-1] <= FILE_LINES_MOST
 
 
-def test_files_are_short(figures: Figures) -> None:
-    assert figures.file_median <= 120
-    assert figures.file_percentile(0.9) <= 350
-    assert max(figures.file_lines) <= 700
-
-
-def test_functions_are_short_and_take_few_arguments(figures: Figures) -> None:
-    assert figures.long_functions <= 0.03
-    assert len(figures.many_arguments) <= 0.03 * len(figures.function_lines), figures.many_arguments
-
-
-def test_everything_public_is_documented(figures: Figures) -> None:
-    assert not figures.undocumented_modules
-    assert len(figures.undocumented) <= 0.05 * figures.public, figures.undocumented
-
-
-def test_everything_is_typed(figures: Figures) -> None:
-    assert not figures.untyped
-
-
-def test_smells_are_rare(figures: Figures) -> None:
-    assert len(figures.smells) <= figures.lines / 1000, figures.smells
-
-
-def test_tests_keep_pace_with_the_source(figures: Figures, repository: Path) -> None:
-    tests = measure((repository / "tests").rglob("*.py"))
-    assert 0.4 <= tests.lines / figures.lines <= 1.2
-
-
-SMELLY = '''
-from os import *
-print("at import")
-def first(a, b=[], *rest: int) -> None:
-    assert a
-    try:
-        global x
-    except:
-        eval(a)
-    try:
-        first("cuda:0")
-    except Exception:
-        pass
-def many(a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int) -> None: ...
-class Thing:
-    def method(self) -> None:
-        """Documented."""
-        def inner() -> None: ...
-    def _private(self) -> None: ...
-'''
-
-
-def test_the_measure_sees_smells(tmp_path: Path) -> None:
-    path = tmp_path / "smelly.py"
-    path.write_text(SMELLY, encoding="utf-8")
-    figures = measure([path])
-    assert sorted(smell.split(" ", 1)[1] for smell in figures.smells) == [
-        "assert",
-        "bare except",
-        "device name as a literal",
-        "eval",
-        "global",
-        "mutable default",
-        "print outside cli",
-        "star import",
-        "swallowed exception",
-        "works at import",
+def test_functions_are_short(trees: dict[Path, ast.Module]) -> None:
+    functions = [
+        (node.end_lineno - node.lineno + 1, f"{path.name}: {node.name}")
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     ]
-    assert [where.split()[-1] for where in figures.untyped] == ["first"]
-    assert [where.split()[-1] for where in figures.many_arguments] == ["many"]
-    assert [where.split()[-1] for where in figures.undocumented] == ["first", "many", "Thing"]
-    assert figures.public == 4 and len(figures.undocumented_modules) == 1
+    long = [name for lines, name in functions if lines > FUNCTION_LINES]
+    assert len(long) <= LONG_FUNCTIONS * len(functions), long
+
+
+def test_tests_keep_pace_with_the_source(trees: dict[Path, ast.Module], repository: Path) -> None:
+    tests = sum(map(length, (repository / "tests").rglob("*.py")))
+    assert TEST_LINES_LEAST <= tests / sum(map(length, trees)) <= TEST_LINES_MOST
+
+
+def test_modules_do_no_work_at_import(trees: dict[Path, ast.Module], repository: Path) -> None:
+    found = {
+        path.relative_to(repository).as_posix(): count
+        for path, tree in trees.items()
+        if (count := sum(map(runs_at_import, tree.body)))
+    }
+    assert found == RUNS_AT_IMPORT
+
+
+def runs_at_import(statement: ast.stmt) -> bool:
+    """Whether a statement at the top of a module is a call or a loop instead of a definition."""
+    call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    return call or isinstance(statement, ast.For | ast.While | ast.With)
+
+
+def test_no_device_is_named_in_the_source(trees: dict[Path, ast.Module]) -> None:
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_device(node.value)
+    ]
+    assert not found
+
+
+def is_device(text: str) -> bool:
+    """Whether a string names a GPU."""
+    return text == "cuda" or text.startswith("cuda:")
+
+
+@pytest.mark.parametrize(("code", "runs"), [("setup()", True), ("for _ in x: pass", True), ("x = setup()", False)])
+def test_work_at_import_is_recognised(code: str, runs: bool) -> None:
+    assert runs_at_import(ast.parse(code).body[0]) is runs
+
+
+@pytest.mark.parametrize(("text", "device"), [("cuda", True), ("cuda:1", True), ("needs cuda", False)])
+def test_device_names_are_recognised(text: str, device: bool) -> None:
+    assert is_device(text) is device

@@ -108,7 +108,7 @@ def test_video_embeds_request_without_folders(command: Command, inputs: Inputs, 
         assert b"the_home_of_somebody" not in data and tmp_path.name.encode() not in data
     made.rename(away / name)
     lonely = command("animate", "--request", away / name, "-o", away / f"again-{name}")
-    assert lonely.code == 2 and "was made from me.png, which does not lie beside it" in lonely.err
+    assert lonely.code == 2 and "was made from me.png, which is not in its folder" in lonely.err
     (home / "driver.mp4").rename(away / "driver.mp4")
     given = ("animate", home / "me.png", "--request", away / name, "--no-side-by-side", "-o", away / f"again-{name}")
     again = command(*given)

@@ -225,7 +225,7 @@ def test_app_command_passes_model_flags(command: Command, monkeypatch: pytest.Mo
     assert command("app", "--model", "./tiny", "--device", "cpu", "--profile", "resident", "--ray", "auto").code == 0
     assert command("app").code == 0
     with_model, plain = served
-    assert (with_model.model, with_model.device, with_model.profile) == ("./tiny", "cpu", "resident")
+    assert (with_model.model, with_model.runtime_config) == ("./tiny", RuntimeConfig("cpu", "resident"))
     assert with_model.ray == "auto" and plain.ray is None
     assert plain.model is None and plain.host is None
     # Processes share the job of `animate`; an app's workers take a job each.

@@ -37,6 +37,17 @@ def test_module_help_imports_no_heavy_package() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
+def test_help_of_commands_loads_no_engine_and_no_app() -> None:
+    """Their flags come from dataclasses, which import neither torch nor gradio."""
+    code = (
+        "import sys; from fantasyportrait.cli.main import main; "
+        "codes = [main([name, '--help']) for name in ('animate', 'app', 'machine', 'workers')]; "
+        "print(codes, [name for name in ('torch', 'diffusers', 'gradio', 'cv2', 'av') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[0, 0, 0, 0] []")
+
+
 @pytest.mark.parametrize("words", [["animate", "--cats", "1=a"], ["dance"], ["app", "--port", "0"]])
 def test_invalid_usage_exits_with_2(command: Command, words: list[str]) -> None:
     outcome = command(*words)

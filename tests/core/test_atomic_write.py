@@ -1,4 +1,4 @@
-"""What is written appears whole or not at all."""
+"""Atomic writes: a file or folder appears whole or not at all."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from fantasyportrait.core.errors import OutputError
 
 
 @pytest.mark.parametrize("before", [None, "old"])
-def test_a_file_is_there_at_the_end_and_not_before(before: str | None, tmp_path: Path) -> None:
+def test_file_appears_only_at_the_end(before: str | None, tmp_path: Path) -> None:
     path = tmp_path / "result.txt"
     if before is not None:
         path.write_text(before)
@@ -21,7 +21,7 @@ def test_a_file_is_there_at_the_end_and_not_before(before: str | None, tmp_path:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
-def test_after_an_error_all_is_as_before(error: type[BaseException], tmp_path: Path) -> None:
+def test_error_restores_previous_state(error: type[BaseException], tmp_path: Path) -> None:
     path = tmp_path / "result.txt"
     path.write_text("old")
     with pytest.raises(error), atomic_write(path) as made:

@@ -1,4 +1,4 @@
-"""A cache that is never in the way."""
+"""The disk cache: eviction, damage, full disks."""
 
 import os
 import time
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.disk_cache import DiskCache, content_key
-from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.locked_folder import WORK_PREFIX, locked_folder
 
 
@@ -20,7 +19,7 @@ def read(entry: Path) -> str:
     return (entry / "text").read_text()
 
 
-def test_what_is_stored_is_found_and_nothing_half_is_left(tmp_path: Path) -> None:
+def test_stored_entry_is_found_and_complete(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache")
     assert cache.load("key", read) is None
     cache.store("key", partial(write, "hello"))
@@ -38,7 +37,7 @@ def test_a_full_disk_costs_only_the_cache(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_those_used_longest_ago_go(tmp_path: Path) -> None:
+def test_entry_limit_evicts_least_recently_used(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, entries=3)
     for age, key in enumerate("cba"):
         cache.store(key, partial(write, key))
@@ -49,17 +48,12 @@ def test_those_used_longest_ago_go(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b", "new"]
 
 
-def test_the_key_follows_facts_and_bytes(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"1")
-    keys = {content_key(file, "a"), content_key(file, "b")}
-    file.write_bytes(b"2")
-    assert len(keys | {content_key(file, "a")}) == 3
-    with pytest.raises(MediaError, match="cannot read"):
-        content_key(tmp_path / "gone", "a")
+def test_the_key_follows_facts_and_bytes() -> None:
+    assert len({content_key("1", "a"), content_key("1", "b"), content_key("2", "a")}) == 3
+    assert content_key("1", "a") == content_key("1", "a")
 
 
-def test_more_bytes_than_are_kept_go_in_the_order_of_use(tmp_path: Path) -> None:
+def test_byte_limit_evicts_least_recently_used(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path)
     for age, key in enumerate("dcba"):
         cache.store(key, partial(write, key * 1000))
@@ -71,7 +65,7 @@ def test_more_bytes_than_are_kept_go_in_the_order_of_use(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_used_expires(tmp_path: Path) -> None:
+def test_unused_entry_expires(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, expiry_s=100)
     for key, age in (("old", 200), ("young", 50), ("older", 300)):
         cache.store(key, partial(write, key))
@@ -82,7 +76,7 @@ def test_what_is_not_used_expires(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "young"]
 
 
-def test_what_a_killed_process_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+def test_stale_folders_are_removed_and_active_ones_kept(tmp_path: Path) -> None:
     dead = tmp_path / f"{WORK_PREFIX}0123456789ab"
     dead.mkdir()
     (dead / "owner.lock").touch()

@@ -1,4 +1,4 @@
-"""The disk is asked for room before a result is rendered."""
+"""Free disk space is checked before a result is rendered."""
 
 from collections import namedtuple
 from pathlib import Path
@@ -14,7 +14,7 @@ from fantasyportrait.service.animator import Animator
 from tests.conftest import Inputs
 
 
-def test_a_result_that_has_no_room_is_refused_before_it_is_rendered(
+def test_result_larger_than_disk_is_refused_before_rendering(
     inputs: Inputs, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
@@ -27,7 +27,7 @@ def test_a_result_that_has_no_room_is_refused_before_it_is_rendered(
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm", "out.gif", "out"])
-def test_a_result_takes_no_more_than_was_asked_for(inputs: Inputs, tmp_path: Path, models_dir: Path, name: str) -> None:
+def test_result_stays_within_estimate(inputs: Inputs, tmp_path: Path, models_dir: Path, name: str) -> None:
     cast = (Role(1, BuiltinSource("shake")), Role(2, BuiltinSource("laugh")))
     request = AnimationRequest(inputs.pair, cast, duration=0.4)
     result = Animator(models_dir).animate(request, tmp_path / name)

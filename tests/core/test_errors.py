@@ -1,4 +1,4 @@
-"""Errors that a user can mend, optional packages, and the token that stops work."""
+"""Errors that a user can fix, optional packages, and the cancel token."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Only regular files are opened, and nothing waits."""
+"""Only regular files are opened, without blocking."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Known transforms are found again, whatever they are."""
+"""Similarities, rotations and boxes: known transforms are recovered."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A folder for work in the making goes with its process, or at the next start in the same place."""
+"""Locked work folders are removed with their process, or by the next one in the same place."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def holder(parent: Path) -> Iterator["tuple[subprocess.Popen[str], Path]"]:
             process.kill()
 
 
-def test_it_is_there_for_its_owner_and_then_gone(tmp_path: Path) -> None:
+def test_folder_is_private_and_temporary(tmp_path: Path) -> None:
     with locked_folder(tmp_path) as folder:
         assert folder.parent == tmp_path and folder.name.startswith(WORK_PREFIX) and len(folder.name) < 40
         if sys.platform != "win32":
@@ -46,7 +46,7 @@ def test_it_is_there_for_its_owner_and_then_gone(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
+def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
     with holder(tmp_path) as (living, folder), holder(tmp_path) as (dead, left):
         dead.kill()
         dead.wait()
@@ -59,7 +59,7 @@ def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path: Path)
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
-    """Other names, other prefixes, files and links; an empty folder of ours is one that was being made."""
+    """Other names, other prefixes, files and links stay; an empty folder with our prefix was being made."""
     digits = "0123456789ab"
     for name in (f"{WORK_PREFIX}{digits[:-1]}", f"{WORK_PREFIX}{digits}x", f"{WORK_PREFIX}holiday-pics", "holiday"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""A missing package is one sentence that says how to get it, or that this Python cannot have it."""
+"""The error for a missing package says how to install it, or that this Python does not support it."""
 
 import sys
 

@@ -15,7 +15,7 @@ import torch
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError, WeightsError
 from fantasyportrait.engines.wan_engine import POLL_INTERVAL_S
-from fantasyportrait.engines.wan_model import motion_nets, prepare_model, sampled_frames
+from fantasyportrait.engines.wan_model import MotionNetLoader, prepare_model, sampled_frames
 from fantasyportrait.engines.wan_motion import _padded
 from fantasyportrait.images.images import load_photo, save_image
 from fantasyportrait.media.clips import probe_clip, read_clip
@@ -26,6 +26,7 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema import events
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.events import Event, Result
+from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
@@ -219,7 +220,7 @@ def test_wan_role_options_change_own_face(
 ) -> None:
     talk = Role(1, ClipSource(inputs.talking))
     _, plain = run(animator, job(talk), tmp_path / "plain")
-    for number, options in enumerate(({"strength": 0.3}, {"mouth": False}, {"mirror": True})):
+    for number, options in enumerate(({"strength": 0.3}, {"regions": Regions(mouth=False)}, {"mirror": True})):
         _, changed = run(animator, job(replace(talk, **options)), tmp_path / str(number))
         first, second = changes_at_faces(animator, inputs.pair, sampled[0], sampled[-1])
         assert (plain != changed).any() and first > 10 * second, options
@@ -367,9 +368,9 @@ def test_wan_built_in_motion_is_relative_to_rest(
 
 
 def test_wan_smoothing_applies_to_mesh_alignment(job: Job, tiny_model: Path) -> None:
-    model = prepare_model(tiny_model.as_posix())
+    loader = MotionNetLoader(prepare_model(tiny_model.as_posix()))
     keys = [
-        motion_nets(model, job(alignment=alignment, smoothing=smoothing)).key
+        loader.motion_nets(job(alignment=alignment, smoothing=smoothing)).key
         for alignment in ("mesh", "original")
         for smoothing in (0.0, 1.0)
     ]

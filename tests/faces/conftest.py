@@ -1,4 +1,4 @@
-"""What the tests of this room share: the bundled photo, its two heads, and the photo's faces found once."""
+"""Fixtures of the face tests: the bundled photo, its two heads, and the photo's faces, detected once."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.analyser import FaceAnalyser
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.schema.face import MaskedFace
 from tests.faces.scenes import Head
 
@@ -27,7 +28,7 @@ def heads(photo: NDArray[np.uint8]) -> tuple[Head, Head]:
 @pytest.fixture(scope="session")
 def analyser(models_dir: Path) -> FaceAnalyser:
     """One analyser for all tests."""
-    return FaceAnalyser(models_dir)
+    return FaceAnalyser(FaceModels(models_dir))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Tracks made without nets."""
+"""Tracks made without networks."""
 
 import numpy as np
 

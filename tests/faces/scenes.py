@@ -35,7 +35,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a head stands in a frame: centre in pixels, height in pixels, roll in degrees (clockwise on the screen)."""
+    """Place of a head in a frame: centre in pixels, height in pixels, roll in degrees (clockwise on the screen)."""
 
     x: float
     y: float
@@ -61,7 +61,7 @@ def empty_room() -> NDArray[np.uint8]:
 
 
 def paste(frame: NDArray[np.uint8], head: Head, place: Placement) -> NDArray[np.uint8]:
-    """The frame with the head in it, over what was there before."""
+    """Return the frame with the head pasted into it."""
     matrix = place.matrix(head)
     finer = head.alpha.shape[0] / place.height
     pixels = cv2.GaussianBlur(head.pixels, (0, 0), max(0.4 * finer, 0.3))

@@ -11,7 +11,7 @@ def _luminance(colour: tuple[int, int, int]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_boxes_are_drawn_on_a_copy_in_their_colours() -> None:
+def test_boxes_are_drawn_on_a_copy() -> None:
     photo = np.full((200, 300, 3), 255, np.uint8)
     boxes = [(1, np.array([10, 60, 80, 150], np.float32)), (2, np.array([-5, -5, 400, 190], np.float32))]
     picture = draw_boxes(photo, boxes)
@@ -27,7 +27,7 @@ def test_white_numbers_can_be_read_on_every_colour() -> None:
     assert face_colour(len(FACE_COLOURS) + 1) == FACE_COLOURS[0]
 
 
-def test_a_reduced_picture_has_its_boxes_in_the_same_places() -> None:
+def test_reduced_picture_scales_its_boxes() -> None:
     photo = np.full((400, 800, 3), 255, np.uint8)
     box = np.array([200, 100, 400, 300], np.float32)
     face = Face(1, box, np.zeros((478, 3), np.float32), np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0)

@@ -1,4 +1,4 @@
-"""Photos that were read wrongly once, each with its right number of faces; the real files where they lie."""
+"""Photos that failed once, each with its right number of faces; the real files where they are available."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_small_faces_of_a_wide_panorama(analyser: FaceAnalyser, photo: Pixels) -
     assert len(faces) == 5 and all(face.side < 160 for face in faces)
 
 
-def test_tiles_find_no_faces_in_what_is_none(analyser: FaceAnalyser) -> None:
+def test_tiles_find_no_false_faces(analyser: FaceAnalyser) -> None:
     rng = np.random.default_rng(5)
     grain = rng.integers(0, 255, (250, 330, 3), np.uint8)
     for smooth in (1.0, 4.0, 12.0):
@@ -76,7 +76,7 @@ def test_more_faces_than_are_taken_are_counted(analyser: FaceAnalyser, photo: Pi
     assert len(analyser.find(crowd, messages, max_faces=8)) == 8 and messages == []
 
 
-def test_a_night_photo_a_close_one_and_an_oval(analyser: FaceAnalyser, photo: Pixels) -> None:
+def test_night_photo_close_up_and_oval(analyser: FaceAnalyser, photo: Pixels) -> None:
     man = np.ascontiguousarray(photo[:, 512:])
     assert len(analyser.find(np.asarray(man * 0.25, np.uint8))) == 1
     assert len(analyser.find(np.ascontiguousarray(photo[165:330, 690:895]))) == 1, "the forehead is outside"
@@ -116,7 +116,7 @@ def test_the_cases(analyser: FaceAnalyser, cases_dir: Path, name: str, count: in
 
 
 def rows_are_read(faces: tuple[Face, ...]) -> bool:
-    """Each face stands to the right of the one before, or lower."""
+    """Whether each face is to the right of the one before, or lower."""
     centres = [(face.box[:2] + face.box[2:]) / 2 for face in faces]
     return all(b[0] > a[0] or b[1] > a[1] for a, b in pairwise(centres))
 

@@ -1,4 +1,4 @@
-"""Clips that lie on their side or stand on their head are turned; others are read as they are, once."""
+"""Clips with sideways or upside-down faces are rotated; others are read once, as they are."""
 
 import shutil
 from fractions import Fraction
@@ -22,7 +22,7 @@ RATE = Fraction(25)
 
 
 def turned_clip(clip: Path, quarters: int, path: Path) -> Path:
-    """The clip turned counter-clockwise, as a camera would write it that does not know which way is up."""
+    """The clip rotated counter-clockwise, as from a camera without an orientation sensor."""
     frames = [np.ascontiguousarray(np.rot90(frame, quarters)) for frame in read_clip(clip, RATE)]
     with VideoWriter(path, (frames[0].shape[1], frames[0].shape[0]), RATE) as writer:
         for frame in frames:
@@ -33,7 +33,7 @@ def turned_clip(clip: Path, quarters: int, path: Path) -> Path:
 @pytest.mark.parametrize(("quarters", "said"), [
     (1, "90 degrees clockwise"), (2, "180 degrees"), (3, "90 degrees counter"),
 ])  # fmt: skip
-def test_a_turned_clip_is_tracked_upright_and_said(inputs: Inputs, tmp_path: Path, quarters: int, said: str) -> None:
+def test_rotated_clip_is_tracked_upright_with_message(inputs: Inputs, tmp_path: Path, quarters: int, said: str) -> None:
     animator = Animator()
     clip = turned_clip(inputs.talking, quarters, tmp_path / "turned.mp4")
     (track,), (straight,) = animator.inputs.tracks(clip), animator.inputs.tracks(inputs.talking)
@@ -47,7 +47,7 @@ def test_a_turned_clip_is_tracked_upright_and_said(inputs: Inputs, tmp_path: Pat
     assert np.array_equal(again.inputs.tracks(clip)[0].landmarks, track.landmarks)
 
 
-def test_the_side_by_side_shows_a_turned_clip_upright(inputs: Inputs, tmp_path: Path) -> None:
+def test_side_by_side_shows_rotated_clip_upright(inputs: Inputs, tmp_path: Path) -> None:
     clip = turned_clip(inputs.talking, 1, tmp_path / "turned.mp4")
     request = AnimationRequest(inputs.photo, (Role(1, ClipSource(clip)),), duration=0.4)
     result = Animator().animate(request, tmp_path / "out.mp4")
@@ -58,7 +58,7 @@ def test_the_side_by_side_shows_a_turned_clip_upright(inputs: Inputs, tmp_path: 
     assert shown.shape == expected.shape
 
 
-def test_an_upright_clip_is_not_looked_at_again(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upright_clip_is_not_read_again(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing was to be looked at")
 
@@ -68,7 +68,7 @@ def test_an_upright_clip_is_not_looked_at_again(inputs: Inputs, monkeypatch: pyt
     assert abs(roll_degrees(track.landmarks[0])) < 30 and animator.inputs.decoder.turn_of(inputs.talking) == 0
 
 
-def test_the_decoder_turns_size_and_frames_and_keeps_repeated_ones(inputs: Inputs) -> None:
+def test_decoder_rotates_frames_and_keeps_repeats(inputs: Inputs) -> None:
     decoder = UprightDecoder(LocalDecoder())
     before, (_, first) = decoder.probe(inputs.talking), next(decoder.frames(inputs.talking))
     decoder.turn(inputs.talking, 90)
@@ -79,7 +79,7 @@ def test_the_decoder_turns_size_and_frames_and_keeps_repeated_ones(inputs: Input
     assert len({id(frame) for frame in frames}) < len(frames)
 
 
-def test_a_file_in_the_place_of_a_turned_one_is_not_turned(inputs: Inputs, tmp_path: Path) -> None:
+def test_replaced_file_is_not_rotated(inputs: Inputs, tmp_path: Path) -> None:
     decoder = UprightDecoder(LocalDecoder())
     clip = Path(shutil.copy(inputs.talking, tmp_path / "clip.mp4"))
     decoder.turn(clip, 90)
@@ -88,7 +88,7 @@ def test_a_file_in_the_place_of_a_turned_one_is_not_turned(inputs: Inputs, tmp_p
     assert decoder.turn_of(clip) == 0
 
 
-def test_turns_are_kept_of_the_clips_used_last_only(tmp_path: Path) -> None:
+def test_rotations_are_kept_for_recent_clips(tmp_path: Path) -> None:
     decoder = UprightDecoder(LocalDecoder())
     for number in range(1000):
         decoder.turn(tmp_path / str(number), 90)

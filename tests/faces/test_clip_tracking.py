@@ -1,4 +1,4 @@
-"""People followed through synthetic clips whose truth is known, and through real ones."""
+"""Tracking of people in synthetic clips with ground truth, and in real ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.core.digests import hash_file
 from fantasyportrait.core.errors import Cancelled, FaceError, MediaError
 from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.faces.clip_tracking import track_clip
+from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.schema.face import Track
@@ -52,7 +54,7 @@ MOTIONS: dict[str, Callable[[float], Placement]] = {
 def test_landmarks_follow_a_known_motion(tmp_path: Path, models_dir: Path, heads: Heads, motion: str) -> None:
     places = [MOTIONS[motion](t) for t in np.linspace(0, 2 * np.pi, 40)]
     clip = write_clip(tmp_path / "moved.mp4", (paste(empty_room(), heads[0], place) for place in places))
-    (track,) = track_clip(clip, models_dir=models_dir)
+    (track,) = track_clip(clip, models=FaceModels(models_dir))
     assert track.size == (320, 240)
     assert track.valid.all()
     errors = error(track, heads[0], places)
@@ -74,10 +76,10 @@ def crossing(tmp_path_factory: pytest.TempPathFactory, heads: Heads) -> Path:
 @pytest.fixture(scope="module")
 def crossed(crossing: Path, tmp_path_factory: pytest.TempPathFactory) -> Crossed:
     """Tracks of a part of it at a rate, from one analysis."""
-    return partial(cached_tracks, crossing, cache_dir=tmp_path_factory.mktemp("crossed"))
+    return partial(cached_tracks, hash_file(crossing), cache_dir=tmp_path_factory.mktemp("crossed"))
 
 
-def test_people_are_numbered_from_the_left_where_they_begin(crossed: Crossed) -> None:
+def test_simultaneous_people_are_numbered_from_the_left(crossed: Crossed) -> None:
     tracks = crossed()
     assert [track.person for track in tracks] == [1, 2]
     assert tracks[0].landmarks[0, :, 0].mean() < 160 < tracks[1].landmarks[0, :, 0].mean()
@@ -89,7 +91,7 @@ def test_numbers_do_not_depend_on_the_part(
     crossing: Path, crossed: Crossed, models_dir: Path, start_s: float, end_s: float, fresh: bool
 ) -> None:
     whole = crossed()
-    resample_tracks = partial(track_clip, crossing, models_dir=models_dir) if fresh else crossed
+    resample_tracks = partial(track_clip, crossing, models=FaceModels(models_dir)) if fresh else crossed
     part = resample_tracks(start_s=start_s, end_s=end_s)
     assert [track.person for track in part] == [1, 2]
     first = round(start_s * 25)
@@ -109,9 +111,7 @@ def test_every_rate_gets_the_same_motion(crossed: Crossed, rate: Fraction) -> No
 
 
 @pytest.mark.parametrize("front", [0, 1])
-def test_two_people_keep_their_names_when_they_cross(
-    tmp_path: Path, models_dir: Path, heads: Heads, front: int
-) -> None:
+def test_crossing_people_keep_numbers(tmp_path: Path, models_dir: Path, heads: Heads, front: int) -> None:
     ways = [np.linspace(75, 245, 48), np.linspace(245, 75, 48)]
     places = [[Placement(float(x), 120 + 8 * i) for x in way] for i, way in enumerate(ways)]
     back = 1 - front
@@ -120,7 +120,7 @@ def test_two_people_keep_their_names_when_they_cross(
         return paste(paste(empty_room(), heads[back], places[back][i]), heads[front], places[front][i])
 
     clip = write_clip(tmp_path / "crossing.mp4", map(frame, range(48)))
-    tracks = track_clip(clip, models_dir=models_dir)
+    tracks = track_clip(clip, models=FaceModels(models_dir))
     assert len(tracks) == 2
     tracks = tuple(sorted(tracks, key=lambda track: track.landmarks[0, :, 0].mean()))
     assert tracks[front].valid.all()
@@ -131,9 +131,7 @@ def test_two_people_keep_their_names_when_they_cross(
     assert not tracks[back].valid[23:25].any()
 
 
-def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
-    tmp_path: Path, models_dir: Path, heads: Heads
-) -> None:
+def test_similar_people_crossing_in_four_frames_keep_numbers(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     """In one frame of the crossing a person's only possible face fits the other person better: both must be paired."""
     light = heads[1]
     dark = Head(np.asarray(light.pixels * 0.92, np.uint8), light.alpha)
@@ -144,7 +142,7 @@ def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
         return paste(paste(empty_room(), dark, Placement(right[i], 118, 76)), light, Placement(left[i], 110, 86))
 
     clip = write_clip(tmp_path / "crossing.mp4", map(frame, range(18)), rate=15)
-    tracks = track_clip(clip, Fraction(15), models_dir=models_dir)
+    tracks = track_clip(clip, Fraction(15), models=FaceModels(models_dir))
     assert [track.person for track in tracks] == [1, 2]
     apart = np.abs(left - right) > 50
     for track, x in zip(tracks, (left, right), strict=True):
@@ -153,9 +151,7 @@ def test_two_people_of_similar_look_who_cross_in_four_frames_keep_their_numbers(
         np.testing.assert_allclose(moved[apart], (x - x[0])[apart], atol=6)
 
 
-def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
-    tmp_path: Path, models_dir: Path, heads: Heads
-) -> None:
+def test_similar_newcomer_does_not_take_an_absent_number(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     """Person 1 stays; person 2 leaves, and 1.2 s later a third person comes to where person 2 was."""
     first, second, third = (
         Head(np.asarray(heads[1].pixels * light, np.uint8), heads[1].alpha) for light in (0.9, 0.84, 0.97)
@@ -168,16 +164,16 @@ def test_a_newcomer_of_similar_look_takes_no_place_while_somebody_is_away(
         return paste(picture, second if i < 12 else third, Placement(240, 120, 90))
 
     clip = write_clip(tmp_path / "newcomer.mp4", map(frame, range(40)), rate=10)
-    tracks = track_clip(clip, Fraction(10), models_dir=models_dir)
+    tracks = track_clip(clip, Fraction(10), models=FaceModels(models_dir))
     assert [int(track.valid.sum()) for track in tracks] == [40, 12, 16]
     for track, x in zip(tracks, (80, 240, 240), strict=True):
         assert np.abs(track.landmarks[:, 1, 0] - x).max() < 10
 
 
-def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_lost_face_returns_as_same_person(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     places = [Placement(110 + 2.0 * i, 120, 140) for i in range(50)]
     frames = [empty_room() if 20 <= i < 30 else paste(empty_room(), heads[1], place) for i, place in enumerate(places)]
-    (track,) = track_clip(write_clip(tmp_path / "lost.mp4", frames), models_dir=models_dir)
+    (track,) = track_clip(write_clip(tmp_path / "lost.mp4", frames), models=FaceModels(models_dir))
     assert np.flatnonzero(~track.valid).tolist() == list(range(20, 30))
     np.testing.assert_allclose(
         track.landmarks[25], track.landmarks[19] + (track.landmarks[30] - track.landmarks[19]) * 6 / 11, atol=1e-3
@@ -186,9 +182,9 @@ def test_a_lost_face_comes_back_as_the_same_person(tmp_path: Path, models_dir: P
     np.testing.assert_array_equal(track.mouth(29), track.mouth(30))
 
 
-def test_a_face_that_enters_late_is_held_before(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_late_face_is_held_before_entry(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     frames = [empty_room() if i < 8 else paste(empty_room(), heads[0], Placement(160, 120, 140)) for i in range(24)]
-    (track,) = track_clip(write_clip(tmp_path / "late.mp4", frames), models_dir=models_dir)
+    (track,) = track_clip(write_clip(tmp_path / "late.mp4", frames), models=FaceModels(models_dir))
     assert track.valid.tolist() == [False] * 8 + [True] * 16
     np.testing.assert_array_equal(track.landmarks[0], track.landmarks[8])
 
@@ -200,7 +196,7 @@ def test_a_cut_to_another_person_and_back(tmp_path: Path, models_dir: Path, head
     ]
     order = [0] * 12 + [1] * 12 + [0] * 12
     clip = write_clip(tmp_path / "cut.mp4", (shots[k] for k in order))
-    tracks = track_clip(clip, models_dir=models_dir)
+    tracks = track_clip(clip, models=FaceModels(models_dir))
     assert sorted(int(track.valid.sum()) for track in tracks) == [12, 24]
     assert not (tracks[0].valid & tracks[1].valid).any()
 
@@ -209,15 +205,15 @@ def test_a_flash_or_darkness_is_no_new_person(tmp_path: Path, models_dir: Path, 
     light = [0.4 if i >= 20 else 1.7 if 8 <= i < 11 else 1.0 for i in range(30)]
     frames = [paste(empty_room(), heads[0], Placement(150 + i, 120, 190)) for i in range(30)]
     lit = (np.clip(frame * share, 0, 255).astype(np.uint8) for frame, share in zip(frames, light, strict=True))
-    (track,) = track_clip(write_clip(tmp_path / "flash.mp4", lit), models_dir=models_dir)
+    (track,) = track_clip(write_clip(tmp_path / "flash.mp4", lit), models=FaceModels(models_dir))
     assert track.valid.all()
 
 
-def test_a_short_ghost_is_left_out(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_short_false_detection_is_dropped(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     still = paste(empty_room(), heads[0], Placement(80, 120))
     both = paste(still, heads[1], Placement(240, 120))
     frames = [both if 40 <= i < 42 else still for i in range(60)]
-    (track,) = track_clip(write_clip(tmp_path / "ghost.mp4", frames), models_dir=models_dir)
+    (track,) = track_clip(write_clip(tmp_path / "ghost.mp4", frames), models=FaceModels(models_dir))
     assert track.valid.all()
 
 
@@ -233,17 +229,17 @@ def small(head: Head) -> NDArray[np.uint8]:
     return paste(empty_room(), head, Placement(160, 120, 45))[90:150, 130:190]
 
 
-def test_somebody_small_who_walks_in_later_is_found(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_small_late_person_is_found(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     tile, empty = small(heads[0]), np.full((60, 60, 3), empty_room()[90, 130], np.uint8)
     frames = [wide(tile if i >= 20 else empty, 400) for i in range(75)]
-    (track,) = track_clip(write_clip(tmp_path / "walks_in.mp4", frames), models_dir=models_dir)
+    (track,) = track_clip(write_clip(tmp_path / "walks_in.mp4", frames), models=FaceModels(models_dir))
     first = int(np.argmax(track.valid))
     assert 20 <= first <= 20 + 25
     assert track.valid[first:].all()
     assert np.abs(track.landmarks[:, 1, 0] - 430).max() < 12
 
 
-def test_somebody_small_who_joins_is_found_within_two_seconds(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_small_newcomer_among_others_found_within_2_s(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     one = paste(empty_room(), heads[1], Placement(160, 120, 140))
 
     def frame(number: int) -> NDArray[np.uint8]:
@@ -252,13 +248,13 @@ def test_somebody_small_who_joins_is_found_within_two_seconds(tmp_path: Path, mo
             picture[100:160, 800:860] = small(heads[0])
         return picture
 
-    known, late = track_clip(write_clip(tmp_path / "joins.mp4", map(frame, range(100))), models_dir=models_dir)
+    known, late = track_clip(write_clip(tmp_path / "joins.mp4", map(frame, range(100))), models=FaceModels(models_dir))
     assert (known.person, late.person) == (1, 2) and known.valid.all()
     first = int(np.argmax(late.valid))
     assert 30 <= first <= 30 + 50 and late.valid[first:].all()
 
 
-def test_of_a_crowd_the_largest_are_followed_and_the_rest_counted(
+def test_crowd_tracks_largest_and_counts_rest(
     tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heights = (40, 90, 60, 110)
@@ -267,15 +263,15 @@ def test_of_a_crowd_the_largest_are_followed_and_the_rest_counted(
     )
     clip = write_clip(tmp_path / "crowd.mp4", [picture] * 12)
     limits = replace(PRIVATE, people=2)
-    tracks = track_clip(clip, models_dir=models_dir, decoder=LocalDecoder(limits))
+    tracks = track_clip(clip, models=FaceModels(models_dir), decoder=LocalDecoder(limits))
     assert [track.left_out for track in tracks] == [2, 2]
     assert [round(float(track.landmarks[0, 1, 0]) / 160 - 0.5) for track in tracks] == [1, 3]
-    everybody = track_clip(clip, models_dir=models_dir)
+    everybody = track_clip(clip, models=FaceModels(models_dir))
     assert [track.person for track in everybody] == [1, 2, 3, 4] and everybody[0].left_out == 0
 
 
-def test_a_crowd_of_64_costs_no_more_than_eight_people(models_dir: Path, cases_dir: Path) -> None:
-    tracks = track_clip(cases_dir / "hostile" / "people64_2s.mp4", end_s=0.2, models_dir=models_dir)
+def test_crowd_of_64_costs_as_eight_people(models_dir: Path, cases_dir: Path) -> None:
+    tracks = track_clip(cases_dir / "hostile" / "people64_2s.mp4", end_s=0.2, models=FaceModels(models_dir))
     assert [track.person for track in tracks] == list(range(1, 9))
     assert {track.left_out for track in tracks} == {56}
 
@@ -284,35 +280,35 @@ def test_a_film_of_gaps_is_refused(tmp_path: Path, models_dir: Path, heads: Head
     still = paste(empty_room(), heads[0], Placement(160, 120))
     gaps = write_stamped(tmp_path / "gaps.mp4", ((Fraction(50 * i), still) for i in range(6)))
     with pytest.raises(MediaError, match=r"gaps\.mp4 shows 6 frames in 250 s, fewer than one in 2 s"):
-        track_clip(gaps, models_dir=models_dir)
+        track_clip(gaps, models=FaceModels(models_dir))
     slow = write_stamped(tmp_path / "slow.mp4", ((Fraction(i), still) for i in range(6)))
-    (track,) = track_clip(slow, models_dir=models_dir)
+    (track,) = track_clip(slow, models=FaceModels(models_dir))
     assert len(track) > 120 and len(track.mouths) == 6
 
 
-def test_a_track_has_so_many_rows_at_most(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+def test_track_rows_are_limited(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     clip = write_clip(tmp_path / "long.mp4", [paste(empty_room(), heads[0], Placement(160, 120))] * 50)
     decoder = LocalDecoder(replace(PRIVATE, track_rows=20))
-    (track,) = track_clip(clip, Fraction(50), 0.5, models_dir=models_dir, decoder=decoder)
+    (track,) = track_clip(clip, Fraction(50), 0.5, models=FaceModels(models_dir), decoder=decoder)
     assert len(track) == 20
 
 
-def test_a_part_that_ends_too_late_is_refused_before_anything_is_decoded(
+def test_late_span_is_refused_before_decoding(
     tmp_path: Path, models_dir: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_clip(tmp_path / "long.mp4", [paste(empty_room(), heads[0], Placement(160, 120))] * 50)
     decoder = LocalDecoder(replace(PRIVATE, clip_length_s=1.0))
-    (track,) = track_clip(clip, end_s=1.0, models_dir=models_dir, decoder=decoder)  # though more is looked at
+    (track,) = track_clip(clip, end_s=1.0, models=FaceModels(models_dir), decoder=decoder)
     assert len(track) == 25
     monkeypatch.delattr(LocalDecoder, "native_frames")
     for start_s, end_s in ((0.0, None), (1.5, 1.6)):
         with pytest.raises(MediaError, match=r"to 2 s, and at most 1 s of a clip are: give an earlier end"):
-            track_clip(clip, Fraction(25), start_s, end_s, models_dir=models_dir, decoder=decoder)
+            track_clip(clip, Fraction(25), start_s, end_s, models=FaceModels(models_dir), decoder=decoder)
 
 
 @pytest.mark.parametrize("name", ["09_walks_in", "09_stands_there", "three_s", "s51"])
 def test_one_person_of_a_real_clip_is_followed(models_dir: Path, cases_dir: Path, name: str) -> None:
-    (track,) = track_clip(cases_dir / f"{name}.mp4", models_dir=models_dir)
+    (track,) = track_clip(cases_dir / f"{name}.mp4", models=FaceModels(models_dir))
     assert track.valid[25:].all() and track.valid.mean() > 0.9
 
 
@@ -321,7 +317,7 @@ def test_real_people_who_cross_keep_their_numbers(
     models_dir: Path, cases_dir: Path, start_s: float, end_s: float | None
 ) -> None:
     """Person 1 comes from the left; from 4.5 s on she or he is at the right."""
-    tracks = track_clip(cases_dir / "cross_overlap.mp4", start_s=start_s, end_s=end_s, models_dir=models_dir)
+    tracks = track_clip(cases_dir / "cross_overlap.mp4", start_s=start_s, end_s=end_s, models=FaceModels(models_dir))
     assert [track.person for track in tracks] == [1, 2]
     at = [float(track.landmarks[0, 1, 0]) for track in tracks]
     assert at[0] > 320 > at[1] if start_s else at[0] < 320 < at[1]
@@ -332,7 +328,9 @@ def test_trim_rate_and_progress(tmp_path: Path, models_dir: Path, heads: Heads) 
         tmp_path / "trim.mp4", (paste(empty_room(), heads[0], Placement(100 + 2 * i, 120)) for i in range(50))
     )
     told: list[tuple[int, int]] = []
-    (track,) = track_clip(clip, Fraction(50), 0.4, 1.2, models_dir=models_dir, progress=lambda *step: told.append(step))
+    (track,) = track_clip(
+        clip, Fraction(50), 0.4, 1.2, models=FaceModels(models_dir), progress=lambda *step: told.append(step)
+    )
     assert len(track) == 40
     assert told == sorted(told) and len(told) > 30
     assert told[-1] == (40, 40) and {total for _, total in told} == {40}
@@ -343,7 +341,7 @@ def test_trim_rate_and_progress(tmp_path: Path, models_dir: Path, heads: Heads) 
 def test_a_clip_without_a_face_is_refused(tmp_path: Path, models_dir: Path) -> None:
     clip = write_clip(tmp_path / "empty_room.mp4", [empty_room()] * 10)
     with pytest.raises(FaceError, match=r"empty_room\.mp4.*use one where"):
-        track_clip(clip, models_dir=models_dir)
+        track_clip(clip, models=FaceModels(models_dir))
 
 
 def test_tracking_stops_within_a_frame(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
@@ -356,19 +354,19 @@ def test_tracking_stops_within_a_frame(tmp_path: Path, models_dir: Path, heads: 
             token.cancel()
 
     with pytest.raises(Cancelled):
-        track_clip(clip, models_dir=models_dir, progress=progress, cancel=token)
+        track_clip(clip, models=FaceModels(models_dir), progress=progress, cancel=token)
     assert told == [0, 1, 2, 3]
 
 
-def test_real_people_keep_their_names(models_dir: Path, media_dir: Path) -> None:
-    left, right = track_clip(media_dir / "two_person.mp4", end_s=5.2, models_dir=models_dir)
+def test_real_people_keep_numbers(models_dir: Path, media_dir: Path) -> None:
+    left, right = track_clip(media_dir / "two_person.mp4", end_s=5.2, models=FaceModels(models_dir))
     assert (left.person, right.person) == (1, 2)
     assert right.valid.all()
     assert 0.8 < left.valid.mean() < 1
     assert left.landmarks[..., 0].max() < right.landmarks[..., 0].min() + 60
 
 
-def test_a_driver_who_starts_turned_away_is_tracked_in_every_frame(models_dir: Path, media_dir: Path) -> None:
-    (track,) = track_clip(media_dir / "biden.mp4", end_s=4.0, models_dir=models_dir)
+def test_driver_turned_away_at_start_is_tracked(models_dir: Path, media_dir: Path) -> None:
+    (track,) = track_clip(media_dir / "biden.mp4", end_s=4.0, models=FaceModels(models_dir))
     assert len(track) == 100
     assert track.valid.all()

@@ -1,4 +1,4 @@
-"""Looks and the matching of faces with people."""
+"""Appearance descriptors and the assignment of faces to people."""
 
 from itertools import permutations
 
@@ -15,7 +15,7 @@ from fantasyportrait.schema.face import Face
 
 
 def least_total(costs: NDArray[np.float64]) -> tuple[int, float]:
-    """By trying all: the largest possible number of pairs, and the least total cost of so many."""
+    """Brute force: the largest possible number of pairs, and the least total cost of so many."""
     if costs.shape[0] > costs.shape[1]:
         costs = costs.T
     chosen = [costs[range(len(costs)), list(columns)] for columns in permutations(range(costs.shape[1]), len(costs))]
@@ -40,7 +40,7 @@ def test_assignment_is_the_best_of_all(costs: NDArray[np.float64]) -> None:
 
 
 def test_assignment_of_many_rows_to_few_columns() -> None:
-    """64 people remembered, 8 faces, the last of which only one person can be."""
+    """64 tracklets, 8 faces, the last of which fits a single tracklet."""
     costs = np.random.default_rng(3).uniform(0.5, 1.0, (64, 8))
     owners = [(5 + 7 * column, column) for column in range(8)]
     for pair in owners:
@@ -58,15 +58,11 @@ def test_assignment_of_many_rows_to_few_columns() -> None:
     ([[np.inf], [np.inf]], []),
     ([], []),
 ])  # fmt: skip
-def test_people_are_assigned_unless_a_face_is_rather_a_new_person(
-    costs: list[list[float]], pairs: list[tuple[int, int]]
-) -> None:
+def test_assignment_prefers_new_person_over_bad_match(costs: list[list[float]], pairs: list[tuple[int, int]]) -> None:
     assert sorted(assign_people(np.array(costs).reshape(len(costs), -1 if costs else 2))) == pairs
 
 
-def test_descriptors_tell_people_apart_but_not_sizes_or_light(
-    photo: NDArray[np.uint8], faces: tuple[Face, ...]
-) -> None:
+def test_descriptor_separates_people_not_size_or_light(photo: NDArray[np.uint8], faces: tuple[Face, ...]) -> None:
     looks = [Descriptor.of(photo, face.landmarks) for face in faces]
     assert looks[0].distance(looks[0]) < 1e-3
     assert looks[0].distance(looks[1]) > 0.4

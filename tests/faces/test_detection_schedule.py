@@ -1,4 +1,4 @@
-"""When a clip's frames are searched: often where somebody is missing, seldom where everybody is followed."""
+"""The detection schedule: frequent searches while a person is missing, rare ones while all are tracked."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ from fantasyportrait.faces.detection_schedule import DetectionSchedule
 
 
 def thorough(followed: list[int], rate: int = 25) -> list[int]:
-    """Frames that are searched thoroughly where so many people are followed through each; a search finds none."""
+    """Frames with a thorough search, for the number of people tracked through each; no search finds anyone."""
     times, found = DetectionSchedule(), []
     for frame, count in enumerate(followed):
         if times.search(frame, frame / rate, count, cut=False) in ("thorough", "newcomers"):
@@ -15,14 +15,14 @@ def thorough(followed: list[int], rate: int = 25) -> list[int]:
     return found
 
 
-def test_an_empty_picture_is_searched_at_a_growing_interval_up_to_a_second() -> None:
+def test_empty_picture_search_interval_grows_to_1_s() -> None:
     frames = thorough([0] * 200)
     gaps = [after - before for before, after in pairwise(frames)]
     assert frames[:4] == [0, 1, 3, 7]
     assert gaps == sorted(gaps) and 24 <= gaps[-1] <= 26
 
 
-def test_somebody_new_is_found_within_two_seconds_while_another_is_followed() -> None:
+def test_newcomer_beside_tracked_person_found_within_2_s() -> None:
     frames = thorough([1] * 500)
     assert max(after - before for before, after in pairwise(frames)) <= 50
     assert len(frames) <= 12
@@ -35,7 +35,7 @@ def test_a_loss_brings_searches_forward() -> None:
     assert fewer[0] <= 118 and 2 <= len(fewer) <= 5
 
 
-def test_every_frame_is_searched_quickly_for_a_while_after_a_loss_only() -> None:
+def test_quick_search_every_frame_only_after_a_loss() -> None:
     times = DetectionSchedule()
     searches = []
     for frame in range(200):

@@ -1,4 +1,4 @@
-"""Which cast faces get small in the video, and the side that keeps them."""
+"""Warnings about cast faces that are small in the video, and the advised side."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_faces_that_stay_large_need_no_word() -> None:
     assert small_face_warnings([], (4000, 3000), size, lambda side: even_size(4000, 3000, side)) == []
 
 
-def test_small_faces_are_named_with_the_side_that_keeps_the_smallest() -> None:
+def test_small_face_warning_names_max_side() -> None:
     size = even_size(4000, 3000, 1280)
     faces = [face(120, 1), face(300, 2), face(100, 3)]
     (said,) = small_face_warnings(faces, (4000, 3000), size, lambda side: even_size(4000, 3000, side))
@@ -31,7 +31,7 @@ def test_small_faces_are_named_with_the_side_that_keeps_the_smallest() -> None:
     assert "--max-side 2000 keeps each of them at 50 px" in said
 
 
-def test_where_no_side_keeps_a_face_the_photo_is_to_be_cropped() -> None:
+def test_crop_is_advised_where_no_side_helps() -> None:
     size = even_size(11_000, 3000, 1280)
     (said,) = small_face_warnings([face(50)], (11_000, 3000), size, lambda side: even_size(11_000, 3000, side))
     assert "crop the photo" in said and "--max-side" not in said
@@ -39,7 +39,7 @@ def test_where_no_side_keeps_a_face_the_photo_is_to_be_cropped() -> None:
 
 @pytest.mark.parametrize("wan", [False, True])
 @given(width=st.integers(200, 9000), height=st.integers(200, 9000), side=st.floats(50, 400))
-def test_the_advised_side_is_enough_and_not_much_more(wan: bool, width: int, height: int, side: float) -> None:
+def test_advised_side_is_minimal(wan: bool, width: int, height: int, side: float) -> None:
     assume(side < min(width, height))
 
     def size_of(longest: int) -> tuple[int, int]:

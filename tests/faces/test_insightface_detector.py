@@ -1,4 +1,4 @@
-"""insightface behind the protocol. The package cannot be installed beside headless OpenCV, so its place is taken."""
+"""The insightface detector, with a fake package: the real one cannot be installed together with headless OpenCV."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -60,7 +60,7 @@ def test_faces_best_first_with_the_eyes_it_found(package: ModuleType, capsys: py
     assert capsys.readouterr().out == "", "what it prints would spoil the output of a command"
 
 
-def test_models_that_cannot_be_had_say_what_to_do(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_models_error_advises(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: Any) -> None:
         raise AssertionError
 

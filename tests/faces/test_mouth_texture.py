@@ -21,7 +21,7 @@ def face(models_dir: Path) -> NDArray[np.float32]:
     return points.astype(np.float32)
 
 
-def test_lips_lie_in_the_middle_and_corners_are_level(face: NDArray[np.float32]) -> None:
+def test_lips_are_centred_with_level_corners(face: NDArray[np.float32]) -> None:
     points = mouth_points(face)
     assert points.shape == (20, 2)
     assert points[10, 0] - points[0, 0] == pytest.approx(80 / 1.3, abs=0.01)
@@ -29,7 +29,7 @@ def test_lips_lie_in_the_middle_and_corners_are_level(face: NDArray[np.float32])
     np.testing.assert_allclose((points.min(axis=0) + points.max(axis=0)) / 2, [39.5, 23.5], atol=0.01)
 
 
-def test_a_turned_and_scaled_face_gives_the_same_points(face: NDArray[np.float32]) -> None:
+def test_points_invariant_to_rotation_and_scale(face: NDArray[np.float32]) -> None:
     angle = 0.6
     turn = 2.5 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     moved = np.column_stack([face[:, :2] @ turn.T + 30, face[:, 2]])
@@ -45,7 +45,7 @@ def test_a_tall_mouth_fits(face: NDArray[np.float32]) -> None:
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 4.0])
-def test_the_patch_shows_each_lip_point_where_mouth_points_says(face: NDArray[np.float32], scale: float) -> None:
+def test_patch_matches_mouth_points(face: NDArray[np.float32], scale: float) -> None:
     face = face * scale
     x, y = np.meshgrid(np.arange(400 * scale), np.arange(400 * scale))
     lips = face[INNER_LIPS, :2]

@@ -1,4 +1,4 @@
-"""Numbers of people: by when they begin to count, then left to right; later observations change no earlier number."""
+"""Numbers of people: by confirmation, then left to right; later observations change no earlier number."""
 
 from hypothesis import given, strategies as st
 
@@ -7,7 +7,7 @@ from fantasyportrait.faces.numbering import LOOKAHEAD_S, TrackletIdentity, confi
 NEVER = float("inf")
 
 
-def test_those_who_come_together_are_numbered_left_to_right_and_later_ones_after_them() -> None:
+def test_simultaneous_people_left_to_right_then_later_ones() -> None:
     identities = {
         0: TrackletIdentity(900, 0.4, 0),
         1: TrackletIdentity(100, 0.8, 1),
@@ -18,7 +18,7 @@ def test_those_who_come_together_are_numbered_left_to_right_and_later_ones_after
     assert person_numbers(identities, 10) == {1: 1, 0: 2, 3: 3, 4: 1}
 
 
-def test_a_part_lists_those_who_count_soon_after_its_end() -> None:
+def test_part_lists_people_confirmed_soon_after_its_end() -> None:
     identities = {0: TrackletIdentity(900, 0.4, 0), 1: TrackletIdentity(100, 5.0, 1), 2: TrackletIdentity(10, 5.4, 2)}
     assert person_numbers(identities, 4.4) == {0: 1}
     assert person_numbers(identities, 4.6) == {0: 1, 1: 3}
@@ -37,7 +37,7 @@ times = st.one_of(st.floats(0, 30), st.just(NEVER))
 def test_what_comes_later_changes_no_number(
     made: list[tuple[float, float]], end_s: float, more_s: float, data: st.DataObject
 ) -> None:
-    """The identities as they are known when the analysis stopped as early as it may, against those of a longer one."""
+    """Identities of the shortest sufficient analysis equal those of a longer one."""
     owners = [data.draw(st.integers(0, own)) for own in range(len(made))]
     identities = {
         own: TrackletIdentity(x, confirmed_s, owners[own] if made[owners[own]][1] <= confirmed_s < NEVER else own)

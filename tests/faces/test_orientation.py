@@ -1,4 +1,4 @@
-"""Pictures that lie on their side are turned; those that stand upright are not even looked at again."""
+"""Pictures with sideways faces are rotated; upright ones are analysed once."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class Reader:
 
 
 @pytest.mark.parametrize("rolls", [[0], [-55], [10, 95], [0, 90, -90], [0, 5, 100, 170, 95]])
-def test_who_stands_upright_keeps_the_picture_as_it_is_and_costs_nothing(rolls: list[float]) -> None:
+def test_upright_face_keeps_picture_without_cost(rolls: list[float]) -> None:
     reader = Reader({0: rolls, 90: [0] * 9})
     assert best_orientation([reader.picture], reader) == 0
     assert reader.read_turns == [0]
@@ -48,14 +48,12 @@ def test_who_stands_upright_keeps_the_picture_as_it_is_and_costs_nothing(rolls: 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
 @pytest.mark.parametrize("straight", [[], [90], [180, 175]])
-def test_faces_that_stand_upright_in_another_orientation_turn_the_picture(
-    turn: Rotation, straight: list[float]
-) -> None:
+def test_faces_upright_in_another_orientation_rotate_picture(turn: Rotation, straight: list[float]) -> None:
     reader = Reader({0: straight, turn: [4, -4]})
     assert best_orientation([reader.picture], reader) == turn
 
 
-def test_clearly_more_upright_faces_turn_the_picture_and_a_few_more_do_not() -> None:
+def test_picture_rotates_only_for_clear_majority() -> None:
     lying = [90.0] * 5
     assert best_orientation([Reader({}).picture], Reader({0: [0, *lying], 270: [0, 0, 0]})) == 270
     assert best_orientation([Reader({}).picture], Reader({0: [0, *lying], 270: [0, 0]})) == 0

@@ -1,4 +1,4 @@
-"""The original detector's steps, and the net behind the protocol."""
+"""The original detector: its steps, and its network as a `Detector`."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_a_picture_is_fitted_and_centred(height: int, width: int) -> None:
     assert np.isclose(sizes[0], 160) or np.isclose(sizes[1], 272)
 
 
-def test_the_net_sees_blue_first_and_bars_of_black() -> None:
+def test_detector_input_is_bgr_with_black_bars() -> None:
     pixels = np.full((100, 160, 3), (255, 0, 0), np.uint8)
     planes = net_input(pixels, letterbox(100, 160))
     assert planes.shape == (1, 3, 272, 160) and planes.dtype == np.float32
@@ -55,7 +55,7 @@ def test_a_cell_becomes_a_box_around_its_corner(index: int, cell: int) -> None:
     np.testing.assert_allclose(scores, [0.8], rtol=1e-6)
 
 
-def test_weak_and_overlapping_boxes_are_left_out_and_the_best_comes_first() -> None:
+def test_nms_drops_weak_and_overlapping_boxes() -> None:
     found = {(1, 55): (0.5, 3), (1, 56): (0.9, 3), (1, 155): (0.41, 3), (0, 0): (0.39, 3)}
     boxes, scores = decode(*raw(found))
     np.testing.assert_allclose(scores, [0.9, 0.41], rtol=1e-6)
@@ -78,17 +78,17 @@ def test_boxes_come_back_to_the_pictures_pixels(height: int, width: int) -> None
     np.testing.assert_array_equal(to_image(grown, matrix, width, height), whole.astype(np.int32))
 
 
-def test_the_tiny_net_finds_its_face_in_the_light(tmp_path: Path) -> None:
+def test_tiny_net_finds_face_in_light(tmp_path: Path) -> None:
     write_tiny_detector(tmp_path / "face_det.onnx")
     detector = OriginalDetector(tmp_path / "face_det.onnx")
     (face,) = detector.detect(np.full((480, 640, 3), 90, np.uint8))
     assert face.score == pytest.approx(0.9) and box_iou(face.box, np.array([95, 15, 416, 400])) > 0.98
-    # Without eyes of its own a face is taken to be upright.
+    # Without eyes a face is assumed upright.
     assert face.eyes[0, 0] < face.eyes[1, 0] and Crop.of_detection(face).roll == 0
     assert detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
 
 
-def test_outputs_may_come_in_any_order_and_another_net_is_refused(tmp_path: Path) -> None:
+def test_output_order_is_free_and_other_nets_are_refused(tmp_path: Path) -> None:
     scores, distances = raw({(2, 22): (0.9, 2)})
     outputs = [each[None] for each in [*distances[::-1], *scores]]
     pixels = np.full((272, 160, 3), 90, np.uint8)

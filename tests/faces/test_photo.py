@@ -1,4 +1,4 @@
-"""Faces of photos: detectors, landmarks, masks, and what is refused."""
+"""Faces of photos: detectors, landmarks, masks, and refused photos."""
 
 import shutil
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_mirrored_photo_numbers_the_other_way_round(
         assert other.pose.yaw == pytest.approx(-face.pose.yaw, abs=4)
 
 
-def test_masks_cover_the_own_face_and_nothing_far_away(photo: Pixels, faces: tuple[MaskedFace, ...]) -> None:
+def test_masks_cover_own_face_only(photo: Pixels, faces: tuple[MaskedFace, ...]) -> None:
     for face, other in (faces, faces[::-1]):
         assert face.mask.shape == photo.shape[:2]
         outline = np.zeros(photo.shape[:2], np.uint8)
@@ -104,7 +104,7 @@ def test_a_small_face_is_refused_with_its_size(analyser: FaceAnalyser, photo: Pi
         analyser.find(small)
 
 
-def test_a_small_face_beside_a_large_one_is_left_out_and_said(analyser: FaceAnalyser, photo: Pixels) -> None:
+def test_small_face_is_dropped_with_message(analyser: FaceAnalyser, photo: Pixels) -> None:
     crowd = photo.copy()
     tiny = cv2.resize(photo[:, 620:960], None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     crowd[: tiny.shape[0], 470 : 470 + tiny.shape[1]] = tiny
@@ -114,16 +114,16 @@ def test_a_small_face_beside_a_large_one_is_left_out_and_said(analyser: FaceAnal
 
 
 def test_the_original_detector_finds_faces_too(models_dir: Path, two_person: Path, tmp_path: Path) -> None:
-    """A tiny network that sees one face, in the middle of the picture: so one is put there."""
+    """A tiny network finds one face in the middle of a picture, so a face is put there."""
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
     with pytest.raises(WeightsError, match="weights fetch face-nets"):
-        FaceAnalyser(folder, "original")
+        FaceAnalyser(FaceModels(folder), "original")
     (folder / "wan/adapter").mkdir(parents=True)
     write_tiny_detector(folder / "wan/adapter/face_det.onnx")
     pixels = load_photo(two_person).pixels
     left, top, right, bottom = FACES[0]
     column, row = (left + right) // 2, (top + bottom) // 2
     middle = np.ascontiguousarray(pixels[max(row - 160, 0) : row + 160, column - 160 : column + 160])
-    (face,) = FaceAnalyser(folder, "original").find(middle)
+    (face,) = FaceAnalyser(FaceModels(folder), "original").find(middle)
     assert box_iou(face.box, np.array([160 - 74, 160 - 98, 160 + 74, 160 + 98], np.float32)) > 0.5

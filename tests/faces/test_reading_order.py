@@ -23,7 +23,7 @@ def test_no_face_and_one_face() -> None:
 
 
 @pytest.mark.parametrize("higher", [-60.0, -30.0, 0.0, 30.0, 60.0])
-def test_two_people_of_whom_one_is_a_little_taller_stay_left_to_right(higher: float) -> None:
+def test_slightly_taller_neighbour_stays_in_row(higher: float) -> None:
     assert reading_order(boxes([(700, 300 + higher), (200, 300)])) == [1, 0]
 
 
@@ -31,7 +31,7 @@ def test_somebody_who_stands_clearly_above_comes_first() -> None:
     assert reading_order(boxes([(200, 450), (700, 300), (400, 460)])) == [1, 0, 2]
 
 
-def test_a_child_beside_a_parent_whose_face_is_larger() -> None:
+def test_child_next_to_larger_parent() -> None:
     assert reading_order(boxes([(600, 300), (200, 390)], [200.0, 100.0])) == [1, 0]
 
 
@@ -60,7 +60,7 @@ def grids(draw: st.DrawFn) -> tuple[list[Centre], list[int]]:
 
 
 @given(grids())
-def test_a_grid_with_jitter_is_read_row_by_row(grid: tuple[list[Centre], list[int]]) -> None:
+def test_jittered_grid_is_read_row_by_row(grid: tuple[list[Centre], list[int]]) -> None:
     centres, expected = grid
     assert reading_order(boxes(centres)) == expected
 

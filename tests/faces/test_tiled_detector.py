@@ -1,4 +1,4 @@
-"""Tiles cover a picture, no face falls between them, and pieces of faces are not taken for faces."""
+"""Tiles cover a picture; no face is missed between them, and parts of faces are not detected as faces."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def found(picture: Pixels) -> list[list[int]]:
     return sorted([round(float(value)) for value in d.box] for d in TiledDetector(SquareDetector()).detect(picture))
 
 
-def test_a_picture_of_everyday_size_is_searched_once_as_it_is() -> None:
+def test_ordinary_picture_is_searched_once() -> None:
     detector = SquareDetector()
     TiledDetector(detector).detect(np.zeros((900, 1600, 3), np.uint8))
     assert detector.shapes == [(900, 1600, 3)]
@@ -53,7 +53,7 @@ def test_every_tile_has_the_same_size() -> None:
 
 
 @pytest.mark.parametrize("size", [(4000, 3000), (8000, 2000), (2000, 1700), (12000, 800)])
-def test_squares_of_every_size_are_found_once_wherever_they_are(size: tuple[int, int]) -> None:
+def test_squares_of_any_size_and_place_found_once(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(size[0])
     for side in (52, 80, 150, 300, 600):
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""What is said about a track."""
+"""Warnings about a track."""
 
 from fractions import Fraction
 from pathlib import Path

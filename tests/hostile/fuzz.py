@@ -30,21 +30,21 @@ from tests.hostile.mutations import mutate
 from tests.hostile.seeds import CLIP, PHOTO, Seed, seeds
 
 LONGEST_SENTENCE = 700
-# So much of what is still a clip or sound is read: the limits for more have tests of their own.
+# How much of a clip or sound that still opens is read: the limits have their own tests.
 ROWS, BLOCKS = 60, 60
 SLOWEST_S = 35.0
 
 
 @dataclass
 class Report:
-    """What became of the files.
+    """Result of a fuzz run.
 
     Attributes:
         files, read, refused: how many.
         faults: a line for each file that was neither read nor refused in one sentence in time.
         slowest_s, slowest: the longest that a file took, and which.
         peak_mib: the largest resident memory of a child that decoded, or by how much this process grew at most.
-        requests: what the loopback server was asked; left: what stays behind when all is closed.
+        requests: requests to the loopback server; left: resources that are still open at the end.
         kinds: (read, refused) by kind and suffix.
     """
 
@@ -82,7 +82,7 @@ def fuzz(count: int, seed: int, local: bool = False, keep: Path | None = None) -
 def _one(
     number: int, seed: int, made: list[Seed], decoder: Decoder, folder: Path, report: Report, keep: Path | None
 ) -> None:
-    """Make a file, read it, and note what became of it."""
+    """Make a file, read it, and record the outcome."""
     rng = random.Random(f"{seed}:{number}")
     kind, suffix, content = made[number % len(made)]
     data = mutate(content, rng, [other for _, _, other in made])
@@ -117,7 +117,7 @@ def _one(
 
 
 def read(decoder: Decoder, kind: str, path: Path) -> None:
-    """Use the file as its kind is used."""
+    """Read the file as a photo, clip or sound."""
     if kind == PHOTO:
         decoder.photo(path)
         return
@@ -138,7 +138,7 @@ def read(decoder: Decoder, kind: str, path: Path) -> None:
 
 @contextmanager
 def recording_server() -> Iterator[tuple[str, list[str]]]:
-    """(address, what was asked) of a server on this machine."""
+    """(address, list of requests) of a server on this machine."""
     asked: list[str] = []
 
     class Counting(http.server.BaseHTTPRequestHandler):
@@ -161,7 +161,7 @@ def recording_server() -> Iterator[tuple[str, list[str]]]:
 
 
 def open_resources() -> Counter[str]:
-    """What this process has: open files by name, children, and names in the folders for temporary files."""
+    """Open files by name, child processes, and names in the folders for temporary files."""
     found: Counter[str] = Counter()
     for link in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").is_dir() else ():
         try:
@@ -182,7 +182,7 @@ def open_resources() -> Counter[str]:
 
 
 def _left(before: Counter[str]) -> list[str]:
-    """What is there now and was not before, when it had time to go."""
+    """Resources that were not open before and are still open after some time."""
     for _ in range(600):
         left = open_resources() - before
         if not left:
@@ -197,7 +197,7 @@ def _usage_mib(local: bool) -> int:
 
 
 def _peak_mib(decoder: Decoder, before: int) -> int:
-    """Of the children, living or ended; where this process decodes itself, by how much its own peak grew.
+    """Peak memory of the children, living or ended; where this process decodes itself, the growth of its peak.
 
     `before` is `_usage_mib` from before: what else the process or its children did does not count.
     """
@@ -213,7 +213,7 @@ def _peak_mib(decoder: Decoder, before: int) -> int:
 
 
 def main() -> int:
-    """The command line; returns 1 where something is wrong."""
+    """The command line; returns 1 where a file has a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Ways in which a file is damaged on purpose. Each takes the bytes and a random generator, and returns other bytes."""
+"""Mutations that damage a file. Each takes the bytes and a random generator, and returns other bytes."""
 
 import random
 import zlib

@@ -1,4 +1,4 @@
-"""Whole files of every kind that is read, made here: what the mutations begin with."""
+"""Seeds of the fuzzer: valid files of every kind that is read."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ Seed = tuple[str, str, bytes]
 
 
 def seeds(address: str) -> list[Seed]:
-    """Every seed. `address` is a server that must not be asked: some of the files name it."""
+    """Every seed. `address` is a server that must get no request: some of the files name it."""
     made = [*_photos(), *_clips(), *_sounds(), *_links(address)]
     if len(made) < 35:
         raise RuntimeError(f"only {len(made)} seeds could be made")
@@ -121,7 +121,7 @@ def _encoded(kind: str, makers: Iterator[tuple[str, Callable[[Path], Path]]]) ->
 
 
 def _links(address: str) -> Iterator[Seed]:
-    """Files that lead elsewhere: playlists, lists of parts, movies whose data is at an address."""
+    """Files that refer to others: playlists, lists of parts, movies whose data is at an address."""
     lists = {
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/a.ts\n#EXT-X-ENDLIST\n",
         "mpd": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><BaseURL>{address}/'

@@ -1,4 +1,4 @@
-"""The hostile files that were found outside: each has its right value, in this process and in a child."""
+"""Hostile files found outside: each gives its expected result, in this process and in a child."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -35,7 +35,7 @@ CLIPS = {
 
 @pytest.fixture(scope="module", params=[False, True], ids=["local", "sandbox"])
 def decoder(request: pytest.FixtureRequest) -> Iterator[Decoder]:
-    """Each of the two."""
+    """The decoder of this process and the sandbox decoder."""
     if not request.param:
         yield LocalDecoder(PUBLIC)
         return
@@ -45,7 +45,7 @@ def decoder(request: pytest.FixtureRequest) -> Iterator[Decoder]:
 
 @pytest.fixture(scope="module")
 def folder(repository: Path) -> Path:
-    """Where the files are; they are not ours to give away."""
+    """The folder of the files, which cannot be distributed."""
     place = repository.parent / "shared" / "cases" / "hostile"
     if not place.is_dir():
         pytest.skip("the hostile files of ../shared/cases are not on this machine")

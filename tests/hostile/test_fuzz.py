@@ -25,7 +25,7 @@ def test_damaged_files(count: int, local: bool) -> None:
 
 
 def test_whole_seeds_are_read_unless_they_lead_elsewhere(tmp_path: Path) -> None:
-    """The files that the mutations begin with are fine: what is refused is refused for its damage."""
+    """The seeds are valid, so that files are refused for their damage only."""
     elsewhere = {"m3u8", "mpd", "ffconcat", "sdp", "svg", "pls", "asx"}
     refused = []
     with recording_server() as (address, asked):
@@ -64,7 +64,7 @@ def test_the_counter_counts_and_no_decoder_asks_it(tmp_path: Path, sandbox: bool
         decoder.close()
 
 
-def test_the_same_seed_makes_the_same_files_and_every_mutation_changes_them() -> None:
+def test_seed_is_reproducible_and_mutations_change_files() -> None:
     data, others = bytes(range(256)) * 20, [b"other" * 300]
     assert mutate(data, random.Random("1:5"), others) == mutate(data, random.Random("1:5"), others)
     assert len({mutate(data, random.Random(f"1:{number}"), others) for number in range(100)}) == 100

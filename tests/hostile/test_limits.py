@@ -1,4 +1,4 @@
-"""What is refused before it is decoded: each rule with a file that breaks it and one that keeps it."""
+"""Limits that are checked before decoding: each with a file that breaks it and one that keeps it."""
 
 import io
 import os
@@ -26,7 +26,7 @@ from tests.hostile.seeds import picture
 
 
 def png(width: int, height: int, *extra: tuple[bytes, bytes], depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG whose pixels are not there; it needs no more to be judged."""
+    """A PNG without pixel data: its header is enough for the check."""
     head = (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     chunks = (head, *extra, (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -35,7 +35,7 @@ def png(width: int, height: int, *extra: tuple[bytes, bytes], depth: int = 8, co
 
 
 def many_scans(times: int) -> bytes:
-    """A progressive JPEG whose last pass comes so many times."""
+    """A progressive JPEG whose last scan is repeated `times` times."""
     buffer = io.BytesIO()
     Image.fromarray(quadrants()).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -99,9 +99,7 @@ def test_photos_refused_by_their_header(
     assert str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_an_avif_with_much_exif_is_refused_before_pillow_sees_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_avif_with_large_exif_is_refused_before_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.avif").write_bytes(avif(b"II*\0\x08\0\0\0\0\0" + bytes(150_000)))
     monkeypatch.setattr(Image, "open", None)
     with pytest.raises(MediaError, match="146 KiB of metadata"):
@@ -114,7 +112,7 @@ def test_photos_within_the_limits_are_read(tmp_path: Path) -> None:
         assert load_photo(tmp_path / name, PUBLIC).pixels.shape == (48, 64, 3)
 
 
-def test_only_the_first_picture_of_an_animation_is_looked_at(tmp_path: Path) -> None:
+def test_only_first_picture_of_animation_is_checked(tmp_path: Path) -> None:
     """A GIF that is cut off behind its first picture says that it moves, and is read."""
     data = gif(100, frames=40)
     (tmp_path / "a.gif").write_bytes(data[: len(data) // 8])
@@ -122,7 +120,7 @@ def test_only_the_first_picture_of_an_animation_is_looked_at(tmp_path: Path) -> 
     assert photo.pixels.shape == (48, 64, 3) and "first picture" in photo.messages[0]
 
 
-def test_a_photo_takes_the_memory_that_its_kind_needs(tmp_path: Path) -> None:
+def test_decoded_bytes_depend_on_mode(tmp_path: Path) -> None:
     """Three bands of a progressive JPEG are held as coefficients too: 10 bytes a pixel."""
     Image.fromarray(quadrants()).save(tmp_path / "a.jpg", progressive=True, subsampling=0)
     Image.fromarray(quadrants()).save(tmp_path / "b.jpg")
@@ -142,14 +140,14 @@ def test_files_are_refused_by_their_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     for act in (load_photo, probe_clip, sound_length_s):
         with pytest.raises(MediaError, match="it is a named pipe, not a regular file"):
             act(tmp_path / "a.png")
 
 
-def test_frames_are_refused_by_what_their_decoder_would_hold(tmp_path: Path) -> None:
+def test_frames_are_refused_by_decoder_memory(tmp_path: Path) -> None:
     deep = make_clip(tmp_path / "deep.mkv", [quadrants()] * 3, ClipSpec(pix_fmt="yuv444p10le"))
     plain = make_clip(tmp_path / "plain.mkv", [quadrants()] * 3)
     limits = replace(PUBLIC, decoded_bytes=64 * 48 * 6 * 4 - 1)
@@ -161,7 +159,7 @@ def test_frames_are_refused_by_what_their_decoder_would_hold(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("suffix", "codec"), [("wmv", "wmv2"), ("flv", "flv"), ("mkv", "ffv1"), ("y4m", "wrapped_avframe")]
 )
-def test_a_codec_that_is_not_listed_is_named(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_unlisted_codec_is_named(tmp_path: Path, suffix: str, codec: str) -> None:
     path = make_clip(tmp_path / f"a.{suffix}", [quadrants()] * 3, ClipSpec(codec, options=()))
     name = {"wrapped_avframe": "rawvideo"}.get(codec, codec)
     for act in (probe_clip, lambda path: next(read_clip(path))):
@@ -169,7 +167,7 @@ def test_a_codec_that_is_not_listed_is_named(tmp_path: Path, suffix: str, codec:
             act(path)
 
 
-def test_no_decoder_is_opened_for_a_codec_that_is_not_listed(tmp_path: Path) -> None:
+def test_unlisted_codec_opens_no_decoder(tmp_path: Path) -> None:
     path = make_clip(
         tmp_path / "a.mkv", [quadrants()] * 3, ClipSpec("ffv1", options=(), sound=tone(0.2), sound_codec="ac3")
     )
@@ -190,7 +188,7 @@ def test_listed_codecs_exist(tmp_path: Path) -> None:
     assert sum(name.startswith("pcm_") for name in containers.ALLOWED_CODECS) > 20
 
 
-def test_sound_of_a_codec_that_is_not_listed_gives_a_message(tmp_path: Path) -> None:
+def test_unlisted_sound_codec_gives_a_message(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mkv", [quadrants()] * 3, ClipSpec(sound=tone(0.2), sound_codec="ac3"))
     info = probe_clip(path)
     assert not info.has_sound and info.messages == ("the sound of a.mkv is ac3, which is not read: convert it to AAC",)
@@ -221,7 +219,7 @@ def test_few_frames_a_second_give_a_message(tmp_path: Path) -> None:
     assert probe_clip(make_clip(tmp_path / "a.mp4", [counting(i) for i in range(8)])).messages == ()
 
 
-def test_one_wild_stamp_does_not_make_a_clip_slow(tmp_path: Path) -> None:
+def test_one_wrong_time_stamp_does_not_make_a_clip_slow(tmp_path: Path) -> None:
     spec = ClipSpec("mpeg4", stamps=[*(40 * i for i in range(20)), 50_000], options=())
     path = make_clip(tmp_path / "wild.mkv", [counting(i) for i in range(21)], spec)
     assert probe_clip(path).messages == ()
@@ -234,7 +232,7 @@ def test_thousands_of_frames_in_a_moment_are_damage(tmp_path: Path) -> None:
         list(read_clip(path))
 
 
-def test_an_animation_of_too_many_pictures_does_not_drive(tmp_path: Path) -> None:
+def test_animation_with_too_many_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(gif(0, frames=12))
     limits = replace(PUBLIC, animation_frames=10)
     with pytest.raises(MediaError, match="an animation of more than 10 pictures"):
@@ -245,9 +243,7 @@ def test_an_animation_of_too_many_pictures_does_not_drive(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "avif"])
-def test_a_picture_that_moves_too_long_does_not_drive(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_animation_that_is_too_long_is_refused(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the number of its pictures before one is decoded, and by their times."""
     pictures = [Image.fromarray(picture(number)) for number in range(12)]
     path = tmp_path / f"a.{suffix}"
@@ -289,7 +285,7 @@ def refusing(error: Exception) -> Iterator[None]:
 @pytest.mark.parametrize(
     "error", [MemoryError(), av.error.MemoryError(12, "no memory"), RuntimeError("plugin"), KeyError("x")]
 )
-def test_whatever_a_photo_plugin_raises_is_one_sentence(
+def test_any_photo_plugin_exception_is_one_error(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(quadrants()).save(tmp_path / "a.png")
@@ -301,7 +297,7 @@ def test_whatever_a_photo_plugin_raises_is_one_sentence(
 @pytest.mark.parametrize(
     "error", [av.error.MemoryError(12, "x"), av.error.InvalidDataError(1, "x"), IndexError("x"), ValueError("x")]
 )
-def test_whatever_opening_a_clip_raises_is_one_sentence(
+def test_any_clip_opening_exception_is_one_error(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_clip(tmp_path / "a.mp4", [grey(1)] * 3)
@@ -310,7 +306,7 @@ def test_whatever_opening_a_clip_raises_is_one_sentence(
         probe_clip(path)
 
 
-def test_the_length_of_a_damaged_stream_is_counted_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_damaged_stream_length_counts_readable_packets(tmp_path: Path) -> None:
     """FFmpeg gives up in the middle of these; it did so while their length was counted."""
     for suffix, codec in (("nut", "libx264"), ("ivf", "libvpx-vp9")):
         path = make_clip(tmp_path / f"a.{suffix}", [picture(i) for i in range(20)], ClipSpec(codec, options=()))

@@ -1,4 +1,4 @@
-"""Our reader of orientations agrees with Pillow's, and takes no time where Pillow's takes for ever."""
+"""The orientation reader agrees with Pillow's and is fast where Pillow's takes quadratic time."""
 
 import io
 import struct

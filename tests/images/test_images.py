@@ -1,4 +1,4 @@
-"""Photos of every kind come out as upright sRGB on white; hostile ones do not come out."""
+"""Photos of every kind are read as upright sRGB on white; hostile ones are refused."""
 
 import struct
 import tempfile
@@ -103,7 +103,7 @@ def test_a_swapped_profile_changes_the_pixels(tmp_path: Path) -> None:
     assert corner[1] > 150 > corner[0]
 
 
-def test_an_animation_gives_its_first_picture_and_says_so(tmp_path: Path) -> None:
+def test_animation_uses_first_picture_with_message(tmp_path: Path) -> None:
     frames = [Image.fromarray(PICTURE), Image.fromarray(PICTURE[::-1].copy())]
     for suffix in ("gif", "webp"):
         frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])

@@ -1,4 +1,4 @@
-"""What is given in place of a file is named in one sentence."""
+"""An address, a folder, a request or a video in place of a photo is refused in one sentence."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JPEGs over the limit are read at a part of their size; other formats over it are refused."""
+"""JPEGs over the limit are read at a reduced size; other formats over it are refused."""
 
 import io
 from dataclasses import replace
@@ -34,9 +34,7 @@ def limited(**changes: int) -> Limits:
     (limited(pixels=80 * 60 - 1), (40, 30)),
     (limited(longest_side=300), (160, 120)),
 ])  # fmt: skip
-def test_a_large_jpeg_is_read_at_the_largest_part_within_the_limits(
-    tmp_path: Path, limits: Limits, size: tuple[int, int]
-) -> None:
+def test_large_jpeg_uses_largest_allowed_scale(tmp_path: Path, limits: Limits, size: tuple[int, int]) -> None:
     photo = load_photo(jpeg(tmp_path / "large.jpg"), limits)
     assert photo.pixels.shape == (size[1], size[0], 3)
     expected = np.asarray(Image.fromarray(PICTURE).resize(size))
@@ -47,7 +45,7 @@ def test_a_large_jpeg_is_read_at_the_largest_part_within_the_limits(
     assert len(said) == (size != (320, 240))
 
 
-def test_a_large_jpeg_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+def test_large_jpeg_follows_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = load_photo(jpeg(tmp_path / "a.jpg", exif=exif.tobytes()), limited(pixels=30_000))
@@ -61,20 +59,20 @@ def test_large_jpegs_of_other_colours_are_reduced_too(tmp_path: Path, mode: str)
     assert load_photo(tmp_path / "a.jpg", limited(pixels=30_000)).pixels.shape == (120, 160, 3)
 
 
-def test_what_no_part_brings_within_the_limits_is_refused(tmp_path: Path) -> None:
+def test_jpeg_too_large_at_every_scale_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"320 x 240, too large .* scale it down$"):
         load_photo(jpeg(tmp_path / "a.jpg"), limited(pixels=40 * 30 - 1))
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
-def test_other_formats_over_the_limit_are_refused_with_the_way_out(tmp_path: Path, suffix: str) -> None:
+def test_other_large_formats_are_refused_with_advice(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(PICTURE).save(tmp_path / f"a.{suffix}")
     with pytest.raises(MediaError, match="save it as a JPEG"):
         load_photo(tmp_path / f"a.{suffix}", limited(pixels=30_000))
 
 
 @pytest.mark.parametrize(("sampling", "held"), [("4:4:4", 6), ("4:2:0", 3)])
-def test_a_progressive_jpeg_counts_the_coefficients_of_its_full_size(tmp_path: Path, sampling: str, held: int) -> None:
+def test_progressive_jpeg_limit_counts_coefficients(tmp_path: Path, sampling: str, held: int) -> None:
     path = jpeg(tmp_path / "a.jpg", progressive=True, subsampling=sampling)
     needed = 320 * 240 * held + 160 * 120 * 4
     assert load_photo(path, limited(pixels=30_000, decoded_bytes=needed)).pixels.shape == (120, 160, 3)
@@ -84,7 +82,7 @@ def test_a_progressive_jpeg_counts_the_coefficients_of_its_full_size(tmp_path: P
     assert load_photo(ordinary, limited(pixels=30_000, decoded_bytes=160 * 120 * 4)).messages
 
 
-def test_a_phone_photo_of_several_pictures_gives_its_first(tmp_path: Path) -> None:
+def test_multi_picture_phone_photo_uses_first(tmp_path: Path) -> None:
     """Phones append a depth or gain map to the photo, in a format called MPO."""
     other = Image.fromarray(PICTURE[::-1].copy())
     Image.fromarray(PICTURE).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other], quality=95)
@@ -93,7 +91,7 @@ def test_a_phone_photo_of_several_pictures_gives_its_first(tmp_path: Path) -> No
 
 
 @given(st.integers(16, 400), st.integers(16, 400), st.integers(16, 90_000), st.integers(16, 400))
-def test_what_is_opened_within_reach_is_within_the_limits(width: int, height: int, pixels: int, side: int) -> None:
+def test_opened_jpeg_is_within_limits(width: int, height: int, pixels: int, side: int) -> None:
     buffer = io.BytesIO()
     Image.new("L", (width, height)).save(buffer, "JPEG")
     limits = limited(pixels=pixels, longest_side=side)

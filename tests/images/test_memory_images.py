@@ -1,4 +1,4 @@
-"""Pictures in memory become photos as files do."""
+"""Pictures in memory become the same photos as files."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_views_and_grey_and_transparency() -> None:
         np.array(None),
     ],
 )
-def test_another_array_is_refused_with_its_dtype_and_shape(array: np.ndarray) -> None:
+def test_invalid_array_error_names_dtype_and_shape(array: np.ndarray) -> None:
     with pytest.raises(RequestError) as caught:
         photo_in_memory(array, "portrait")
     assert str(caught.value) == (

@@ -68,7 +68,7 @@ def test_sixteen_bit_colour(tmp_path: Path) -> None:
     assert close(load_photo(sixteen_bit_rgb(tmp_path / "deep.tif", PICTURE)).pixels, most=0.1)
 
 
-def test_a_scan_of_several_pages_gives_the_first_and_says_so(tmp_path: Path) -> None:
+def test_multi_page_scan_uses_first_page_with_message(tmp_path: Path) -> None:
     others = [Image.fromarray(PICTURE[::-1].copy()) for _ in range(2)]
     Image.fromarray(PICTURE).save(tmp_path / "scan.tif", save_all=True, append_images=others)
     photo = load_photo(tmp_path / "scan.tif")

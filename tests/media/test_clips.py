@@ -1,4 +1,4 @@
-"""Clips of every make come out upright, at one exact rate, and close their files; broken ones say why."""
+"""Reading of clips: upright frames at one exact rate, closed files, and errors for broken ones."""
 
 import math
 import os
@@ -92,7 +92,7 @@ def test_trimming(ten: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "webm"])
-def test_a_far_start_is_sought_exactly(tmp_path: Path, suffix: str) -> None:
+def test_far_start_is_seeked_exactly(tmp_path: Path, suffix: str) -> None:
     codec, options = ("libvpx-vp9", (("deadline", "realtime"),)) if suffix == "webm" else ("libx264", LOSSLESS)
     frames = [grey(10 + 10 * (i // 10 % 20), 32, 32) for i in range(400)]
     path = make_clip(tmp_path / f"long.{suffix}", frames, ClipSpec(codec, options=(*options, ("g", "30"))))
@@ -125,7 +125,7 @@ def test_odd_sizes_pixel_aspect_and_max_side(tmp_path: Path) -> None:
     assert next(read_clip(turned, max_side=32)).shape == (32, 24, 3)
 
 
-def test_interlaced_frames_are_made_whole(tmp_path: Path) -> None:
+def test_interlaced_frames_are_deinterlaced(tmp_path: Path) -> None:
     """A bar that moves between the two fields leaves a comb unless it is deinterlaced."""
     frames = []
     for i in range(10):
@@ -235,7 +235,7 @@ def make_faststart(path: Path, frames: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_a_cut_off_clip_gives_what_it_holds_and_tells(tmp_path: Path, suffix: str) -> None:
+def test_truncated_clip_yields_its_frames_and_reports_damage(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 48, 64, 3), np.uint8)
     path = make_faststart(tmp_path / f"cut.{suffix}", noise)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -244,7 +244,7 @@ def test_a_cut_off_clip_gives_what_it_holds_and_tells(tmp_path: Path, suffix: st
     assert "cut off" in damage[0] and path.name in damage[0]
 
 
-def test_a_wild_time_stamp_does_not_ask_for_frames_without_end(tmp_path: Path) -> None:
+def test_wrong_time_stamp_bounds_frame_count(tmp_path: Path) -> None:
     stamps = [0, 40, 80, 900_000]
     path = make_clip(
         tmp_path / "wild.mkv",
@@ -266,7 +266,7 @@ def test_damage_in_the_middle_is_skipped(tmp_path: Path) -> None:
     assert len(list(read_clip(path))) >= 30
 
 
-def test_what_is_no_clip_says_so(tmp_path: Path, ten: Path) -> None:
+def test_non_clip_is_refused(tmp_path: Path, ten: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is a text\n" * 50)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\n{ten}\n#EXT-X-ENDLIST\n")
@@ -304,7 +304,7 @@ def test_browser_recordings_state_no_length(tmp_path: Path) -> None:
     assert len(list(read_clip(tmp_path / "webcam.webm"))) == 30
 
 
-def test_own_frames_are_those_that_were_encoded(ten: Path) -> None:
+def test_native_frames_equal_encoded_frames(ten: Path) -> None:
     frames = list(read_native_frames(ten))
     assert [begin for begin, _, _ in frames] == [Fraction(i, 25) for i in range(10)]
     assert [end for _, end, _ in frames] == [Fraction(i + 1, 25) for i in range(10)]
@@ -315,7 +315,7 @@ def test_own_frames_are_those_that_were_encoded(ten: Path) -> None:
     assert next(read_native_frames(ten, max_side=32))[2].shape == (24, 32, 3)
 
 
-def test_own_frames_go_on_far_into_a_clip(tmp_path: Path) -> None:
+def test_native_frames_resume_far_into_a_clip(tmp_path: Path) -> None:
     path = make_clip(
         tmp_path / "long.mp4", [grey(10 + 10 * (i // 10 % 20), 32, 32) for i in range(400)], ClipSpec(options=LOSSLESS)
     )
@@ -331,9 +331,7 @@ def test_own_frames_go_on_far_into_a_clip(tmp_path: Path) -> None:
     st.sampled_from([Fraction(32), Fraction(10)]),
     st.integers(0, 99),
 )
-def test_frames_that_are_passed_over_do_not_depend_on_where_reading_goes_on(
-    gaps: list[int], most: Fraction, stop: int
-) -> None:
+def test_skipped_frames_independent_of_start(gaps: list[int], most: Fraction, stop: int) -> None:
     stamps = [Fraction(sum(gaps[:i]), 1000) for i in range(len(gaps) + 1)]
     timed = list(zip(stamps, [*stamps[1:], stamps[-1] + Fraction(1, 25)], range(len(stamps)), strict=True))
     whole = [shown for shown in _limit_rate(iter(timed), None, most) if shown is not None]

@@ -1,4 +1,4 @@
-"""The side-by-side shows driving, source and result at one height, a frame of each for every output frame."""
+"""The side-by-side video: driving clips, source and result at one height, one frame of each for every output frame."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -44,7 +44,7 @@ def test_each_panel_moves_one_frame_at_a_time(tmp_path: Path) -> None:
     assert int(frames[0][34, third + 12].argmax()) == 0
 
 
-def test_drivers_stand_on_each_other_and_heights_are_capped(tmp_path: Path) -> None:
+def test_drivers_are_stacked_with_capped_heights(tmp_path: Path) -> None:
     big = np.full((800, 400, 3), 200, np.uint8)
     drivers = [Panel(f"face {i}", counted(3, []), column="driving") for i in (1, 2, 3)]
     side_by_side(tmp_path / "a.mp4", [*drivers, Panel("result", iter([big]))], Timeline(Fraction(25), 3))
@@ -55,7 +55,7 @@ def test_drivers_stand_on_each_other_and_heights_are_capped(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("drivers", [1, 3, 8, 12, 30])
-def test_any_number_of_drivers_has_room(tmp_path: Path, drivers: int) -> None:
+def test_layout_fits_any_number_of_drivers(tmp_path: Path, drivers: int) -> None:
     """Each driver shows its own grey, nowhere under another panel, and a badge in its colour."""
     levels = [40 + 6 * number for number in range(drivers)]
     panels = [
@@ -75,7 +75,7 @@ def test_any_number_of_drivers_has_room(tmp_path: Path, drivers: int) -> None:
     assert (frame == 255).all(axis=2).sum() >= 640 * 360
 
 
-def test_a_frame_that_comes_again_is_not_drawn_again_and_shows(tmp_path: Path) -> None:
+def test_repeated_frame_is_drawn_once(tmp_path: Path) -> None:
     held = grey(90)
     panels = [Panel("a", iter([held, held, grey(200), held])), Panel("b", iter([grey(20)]), column="driving")]
     side_by_side(tmp_path / "out", panels, Timeline(Fraction(25), 5))

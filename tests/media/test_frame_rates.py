@@ -1,4 +1,4 @@
-"""A clip's own rate is what its frames' times say, exact where it is constant."""
+"""A clip's own rate is measured from its frame times, and exact where it is constant."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_dropped_frames_do_not_make_a_rate_variable(tmp_path: Path) -> None:
     assert native_rate(path) == (Fraction(25), True)
 
 
-def test_a_clip_of_one_frame_has_the_rate_of_its_header(tmp_path: Path) -> None:
+def test_single_frame_clip_uses_header_rate(tmp_path: Path) -> None:
     assert native_rate(make_clip(tmp_path / "one.mp4", FRAMES[:1], ClipSpec(rate=Fraction(24)))) == (Fraction(24), True)
 
 

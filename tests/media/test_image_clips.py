@@ -1,4 +1,4 @@
-"""Pictures in place of clips: a still is one frame, an animation keeps its own times; content decides, not names."""
+"""Pictures as clips: a still is one frame, an animation keeps its own times; the content decides, not the name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,11 +78,11 @@ def test_the_rate_of_an_even_animation_is_exact(tmp_path: Path) -> None:
     assert uneven is not None and not uneven[1]
 
 
-def test_a_frame_without_a_duration_shows_as_in_browsers(tmp_path: Path) -> None:
+def test_missing_duration_uses_browser_default(tmp_path: Path) -> None:
     assert probe_clip(animation(tmp_path / "none.webp", [0] * 4, lossless=True)).duration_s == pytest.approx(0.4)
 
 
-def test_a_png_s_own_picture_is_not_part_of_its_animation(tmp_path: Path) -> None:
+def test_png_fallback_picture_is_excluded(tmp_path: Path) -> None:
     path = animation(tmp_path / "default.png", [40] * 5, default_image=True)
     assert [number_of(frame) for frame in read_clip(path)] == [1, 2, 3, 4]
 
@@ -105,7 +105,7 @@ def test_an_animation_of_too_many_frames_is_refused(tmp_path: Path) -> None:
     assert probe_clip(path, replace(PRIVATE, animation_frames=4)).duration_s == 0.16
 
 
-def test_motion_jpeg_is_a_video_and_a_photo_of_a_phone_is_not(tmp_path: Path) -> None:
+def test_motion_jpeg_is_a_video_phone_photo_is_not(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "raw.mjpeg", [counting(i) for i in range(5)], ClipSpec("mjpeg", "yuvj420p", options=()))
     assert not is_image(clip) and len(list(read_clip(clip))) == 5
     pictures = [Image.fromarray(quadrants()), Image.fromarray(quadrants(32, 24))]

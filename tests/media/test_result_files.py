@@ -30,7 +30,7 @@ def test_an_unknown_suffix_is_refused(name: str) -> None:
         output_paths(Path(name))
 
 
-def test_the_place_is_checked(tmp_path: Path) -> None:
+def test_output_place_is_checked(tmp_path: Path) -> None:
     video = tmp_path / "out.mp4"
     with pytest.raises(OutputError, match="does not exist"):
         check_output_paths(output_paths(tmp_path / "none" / "out.mp4"), [])
@@ -48,7 +48,7 @@ def test_the_place_is_checked(tmp_path: Path) -> None:
         check_output_paths(output_paths(tmp_path / "frames"), [])
 
 
-def test_the_workplace_goes_whatever_happens(tmp_path: Path) -> None:
+def test_staging_folder_is_always_removed(tmp_path: Path) -> None:
     paths = output_paths(tmp_path / "out.mp4")
     with pytest.raises(FaceError), staging_folder(paths) as folder:
         (folder / "half").write_text("x")
@@ -60,7 +60,7 @@ def test_the_workplace_goes_whatever_happens(tmp_path: Path) -> None:
         pass
 
 
-def test_a_result_takes_the_place_of_the_last_one_as_a_whole(tmp_path: Path) -> None:
+def test_result_replaces_previous_files_together(tmp_path: Path) -> None:
     paths = output_paths(tmp_path / "out.mp4")
     commit_outputs(_made(tmp_path / "first", paths, side=True), paths)
     assert _texts(paths) == ["first", "first", "first"]
@@ -70,7 +70,7 @@ def test_a_result_takes_the_place_of_the_last_one_as_a_whole(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_the_last_result_stays_where_the_new_one_fails(
+def test_previous_result_survives_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, links: bool
 ) -> None:
     paths = output_paths(tmp_path / "out.mp4")
@@ -95,7 +95,7 @@ def test_the_last_result_stays_where_the_new_one_fails(
     assert _texts(paths) == ["first", "first", "first"]
 
 
-def test_nothing_stays_of_a_first_result_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_first_result_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = output_paths(tmp_path / "out.mp4")
     made = _made(tmp_path / "made", paths, side=True)
     paths.request.mkdir()
@@ -105,7 +105,7 @@ def test_nothing_stays_of_a_first_result_that_fails(tmp_path: Path, monkeypatch:
     assert _texts(paths)[:2] == [None, None]
 
 
-def test_a_folder_of_frames_is_filled_by_one_run(tmp_path: Path) -> None:
+def test_frame_folder_accepts_one_run(tmp_path: Path) -> None:
     paths = output_paths(tmp_path / "frames")
     for name in ("first", "second"):
         made = tmp_path / name
@@ -140,7 +140,7 @@ def test_longer_names_are_refused() -> None:
         output_paths(Path("a" * 252 + ".mp4"))
 
 
-def test_a_default_name_that_is_there_gets_a_number(tmp_path: Path) -> None:
+def test_existing_default_name_gets_a_number(tmp_path: Path) -> None:
     video = tmp_path / "me.animated.mp4"
     assert free_path(video) == video
     video.touch()

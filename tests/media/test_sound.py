@@ -1,4 +1,4 @@
-"""The mix lies on the timeline to the sample, follows its clip's repeats, and is not distorted."""
+"""The mix is aligned with the timeline to the sample, follows its clip's repeats, and is not distorted."""
 
 import wave
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ GAINS = {
     "FL": (1, 0), "FR": (0, 1), "FC": (0.7071, 0.7071), "LFE": (0, 0),
     "BL": (0.7071, 0), "BR": (0, 0.7071), "SL": (0.7071, 0), "SR": (0, 0.7071),
 }  # fmt: skip
-"""ITU-R BS.775: what a channel gives to left and right."""
+"""ITU-R BS.775: the gain of a channel to left and right."""
 
 
 def distortion(mix: NDArray[np.float32], tones: Sequence[float]) -> float:
@@ -45,7 +45,7 @@ def level_of(mix: NDArray[np.float32], hertz: float) -> float:
 
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    """Half a second in which every sample tells its place, i / 48000: too quiet for the limiter."""
+    """Half a second in which sample i has the value i / 48000: too quiet for the limiter."""
     samples = np.repeat((np.arange(24_000, dtype=np.float32) / 48_000)[:, None], 2, axis=1)
     return make_sound(tmp_path / "ramp.wav", samples)
 
@@ -68,7 +68,7 @@ def test_a_start_is_exact_to_the_sample(ramp: Path) -> None:
 
 
 def test_a_loop_follows_the_pictures_not_the_sound(ramp: Path) -> None:
-    """Pictures of 1/3 s: each round begins at the nearest sample, for ever; pictures of 0.6 s leave a silence."""
+    """Frames of 1/3 s: each round begins at the nearest sample; frames of 0.6 s leave a silence."""
     mix = places(mixed(SoundSegment(ramp, 0.0, Fraction(1, 3), "loop"), seconds=20))
     for round_ in (1, 30, 59):
         assert mix[16_000 * round_ + 500] == 500
@@ -84,7 +84,7 @@ def test_pingpong_is_silent_on_its_way_back(ramp: Path) -> None:
     assert places(mix)[8 * 1920 + 500] == 500
 
 
-def test_one_frame_of_pingpong_and_a_tiny_loop_end(ramp: Path) -> None:
+def test_pingpong_of_one_frame_and_tiny_loop_terminate(ramp: Path) -> None:
     for fill in ("pingpong", "loop"):
         assert len(mixed(SoundSegment(ramp, 0.0, Fraction(1, 25), fill))) == SAMPLE_RATE
 
@@ -120,7 +120,7 @@ def test_the_length_is_exact(ramp: Path) -> None:
     assert mixed(seconds=1).shape == (SAMPLE_RATE, 2)
 
 
-def test_a_mix_stays_under_full_scale_and_what_is_quiet_is_the_sum(tmp_path: Path) -> None:
+def test_mix_is_limited_and_quiet_mix_is_the_sum(tmp_path: Path) -> None:
     paths = [make_sound(tmp_path / f"{i}.wav", tone(1, 440, 0.9)) for i in range(3)]
     mix = mixed(*(SoundSegment(path, 0.0, Fraction(1)) for path in paths))
     assert 0.88 < np.abs(mix).max() < 0.9
@@ -156,7 +156,7 @@ def test_every_layout_becomes_stereo_without_distortion(tmp_path: Path, layout: 
         assert np.abs(levels / levels.max() - gains[:, side] / loudest).max() < 0.005
 
 
-def test_sound_that_is_no_number_is_silence(tmp_path: Path) -> None:
+def test_nan_samples_are_silence(tmp_path: Path) -> None:
     samples = tone(1, 440, 0.4)
     samples[20_000:20_100] = np.nan
     samples[30_000:30_100] = np.inf
@@ -166,7 +166,7 @@ def test_sound_that_is_no_number_is_silence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["stereo", "5.1"])
-def test_a_mix_of_damaged_samples_that_are_far_too_loud_stays_finite(tmp_path: Path, layout: str) -> None:
+def test_mix_of_huge_damaged_samples_is_finite(tmp_path: Path, layout: str) -> None:
     samples = np.repeat(tone(3)[:, :1], av.AudioLayout(layout).nb_channels, axis=1)
     samples[20_000:20_010] = 3e38
     source = SoundSegment(make_sound(tmp_path / "damaged.wav", samples, layout=layout), 0.0, Fraction(3))
@@ -175,7 +175,7 @@ def test_a_mix_of_damaged_samples_that_are_far_too_loud_stays_finite(tmp_path: P
     assert np.abs(mix[96_000:140_000]).max() > 0.5  # a second and a half later it is as it was
 
 
-def test_clips_without_sound_are_silent_and_broken_ones_speak(tmp_path: Path) -> None:
+def test_silent_clip_is_silence_and_broken_clip_an_error(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "mute.mp4", [counting(i) for i in range(5)])
     assert not mixed(SoundSegment(clip, 0.0, Fraction(1, 5), "loop")).any()
     (tmp_path / "text.wav").write_text("no sound")
@@ -199,7 +199,7 @@ def test_compressed_sound_of_another_rate_stays_in_place(tmp_path: Path, suffix:
 
 
 def test_time_begins_with_the_first_picture(tmp_path: Path) -> None:
-    """Sound that starts 0.2 s before the pictures loses its head."""
+    """Sound that starts 0.2 s before the frames loses its first 0.2 s."""
     beep = tone(1, 300, 0.4)
     beep[: SAMPLE_RATE // 2] = 0
     spec = ClipSpec(

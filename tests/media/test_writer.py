@@ -1,4 +1,4 @@
-"""What is written can be read again: frames, colours, sound in sync; and nothing is left where it went wrong."""
+"""Written videos can be read again: frames, colours, sound in sync; a failure leaves nothing."""
 
 import subprocess
 import sys
@@ -135,7 +135,7 @@ def test_png_frames(tmp_path: Path) -> None:
         write(folder)
 
 
-def test_a_fast_gif_is_thinned_and_a_long_one_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_gif_drops_frames_and_long_gif_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "fast.gif", 60, Fraction(60))
     assert 0.9 < probe_clip(path).duration_s < 1.1
     monkeypatch.setattr("fantasyportrait.media.image_sinks._PALETTE_BYTES", 5 * 64 * 48 * 3)
@@ -162,7 +162,7 @@ def test_nothing_is_left_after_an_error(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_old_file_stays_until_new_file_is_complete(tmp_path: Path) -> None:
     path = write(tmp_path / "out.mp4", 3)
     before = path.read_bytes()
     with pytest.raises(RuntimeError), VideoWriter(path, SIZE, RATE) as writer:
@@ -210,8 +210,8 @@ except OutputError as error:
     ("out.mp4", 100_000, 30), ("out.mp4", 20_000, 3), ("out.mp4", 0, 30), ("out.webm", 100_000, 60),
     ("out.gif", 100_000, 30), ("frames", 50_000, 3),
 ])  # fmt: skip
-def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, name: str, limit: int, frames: int) -> None:
-    """A file limit stands for the full disk: the same error in the same call."""
+def test_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, name: str, limit: int, frames: int) -> None:
+    """A file size limit simulates the full disk: the same error in the same call."""
     command = [sys.executable, "-c", FULL, str(tmp_path / name), str(limit), str(frames)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Crops of known pictures: points land on their targets, at any place, size and roll, and mirrored."""
+"""Crops of known pictures: points map to their targets at any place, size and roll, and mirrored."""
 
 import cv2
 import numpy as np
@@ -36,12 +36,12 @@ def test_a_moved_face_is_moved_back(roll: float, scale: float, shift: float) -> 
     np.testing.assert_allclose(moved @ matrix[:, :2].T + matrix[:, 2], expected, atol=1e-6)
 
 
-def test_a_crop_at_whole_pixels_is_the_picture_itself() -> None:
+def test_crop_at_integer_pixels_is_exact() -> None:
     picture = noise(300, 400)
     np.testing.assert_array_equal(face_crop(picture, np.array([[1.0, 0, -30], [0, 1, -20]])), picture[20:244, 30:254])
 
 
-def test_a_crop_between_pixels_is_opencvs_within_its_rounding() -> None:
+def test_subpixel_crop_matches_opencv_within_rounding() -> None:
     picture = noise(300, 400)
     matrix = np.array([[1.1, 0.12, -90.3], [-0.12, 1.1, -25.8]])
     rough = cv2.warpAffine(picture, matrix, (224, 224), flags=cv2.INTER_CUBIC)
@@ -53,7 +53,7 @@ def test_outside_of_the_picture_is_black() -> None:
     assert crop[101:149, 101:149].min() == 200 and crop[:98].max() == 0 and crop[153:].max() == 0
 
 
-def test_the_encoder_sees_red_first_and_minus_one_to_one() -> None:
+def test_encoder_input_is_rgb_in_minus_1_to_1() -> None:
     crop = np.zeros((224, 224, 3), np.uint8)
     crop[..., 0] = 255
     planes = encoder_input(crop)
@@ -61,7 +61,7 @@ def test_the_encoder_sees_red_first_and_minus_one_to_one() -> None:
     assert planes[0].min() == 1 and planes[1:].max() == -1
 
 
-def test_the_landmark_net_sees_blue_first_and_zero_to_one() -> None:
+def test_landmark_input_is_bgr_in_0_to_1() -> None:
     picture = np.zeros((200, 200, 3), np.uint8)
     picture[..., 0] = 255
     planes = landmark_crop(picture, box_to_crop(np.array([50, 50, 150, 150])))
@@ -71,7 +71,7 @@ def test_the_landmark_net_sees_blue_first_and_zero_to_one() -> None:
 
 @settings(max_examples=30)
 @given(st.floats(-80, 80), st.floats(20, 900))
-def test_landmarks_of_a_turned_face_come_upright_and_back(roll: float, size: float) -> None:
+def test_rotated_landmarks_round_trip_through_crop(roll: float, size: float) -> None:
     upright = tiny_face().astype(np.float64)
     turn = cv2.getRotationMatrix2D((0.5, 0.5), -roll, size)
     face = upright @ turn[:, :2].T + turn[:, 2]
@@ -82,7 +82,7 @@ def test_landmarks_of_a_turned_face_come_upright_and_back(roll: float, size: flo
     np.testing.assert_allclose(to_image(crop, matrix), face, atol=1e-6)
 
 
-def test_a_mirrored_face_is_found_in_the_mirrored_picture() -> None:
+def test_mirrored_points_match_mirrored_picture() -> None:
     picture = noise(300, 400)
     five = FIVE + np.array([100, 50])
     mirror = np.ascontiguousarray(picture[:, ::-1])

@@ -1,4 +1,4 @@
-"""Built-in motions: shapes, seams, speed, and that each does what its name says."""
+"""Built-in motions: shapes, seamless loops, speed, and the movement of each name."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -53,7 +53,7 @@ def opening(points: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np
 
 
 def steps(motion: FaceMotion) -> NDArray[np.float64]:
-    """Longest way (T,) of any point to the next frame; the last one is the way back to the first."""
+    """Largest movement (T,) of any point to the next frame; the last one is that back to the first."""
     return np.linalg.norm(np.roll(motion.landmarks, -1, axis=0) - motion.landmarks, axis=2).max(axis=1)
 
 
@@ -80,16 +80,14 @@ def test_lids_and_lips_never_cross(name: str, canonical: CanonicalFace) -> None:
 
 @settings(max_examples=25)
 @given(st.sampled_from(sorted(BUILTIN_MOTIONS)), st.integers(8, 400), st.sampled_from([12, 24, 25, 30, 50, 60]))
-def test_any_length_and_rate_has_no_seam_and_no_jerk(
-    canonical: CanonicalFace, name: str, frames: int, rate: int
-) -> None:
+def test_any_length_and_rate_loops_smoothly(canonical: CanonicalFace, name: str, frames: int, rate: int) -> None:
     way = steps(builtin_motion(name, frames, Fraction(rate), canonical))
     assert way[-1] <= way[:-1].max() + 0.01
     assert way.max() < STEP_CM * 25 / min(rate, 25)
 
 
 @pytest.mark.parametrize("name", BUILTIN_MOTIONS)
-def test_the_same_seconds_look_the_same_at_every_rate(name: str, canonical: CanonicalFace) -> None:
+def test_motion_is_independent_of_rate(name: str, canonical: CanonicalFace) -> None:
     slow = builtin_motion(name, 90, RATE, canonical)
     fast = builtin_motion(name, 180, 2 * RATE, canonical)
     np.testing.assert_allclose(fast.landmarks[::2], slow.landmarks, atol=1e-4)
@@ -191,13 +189,13 @@ def _other_side(name: str) -> str:
     return name
 
 
-def test_unknown_names_and_empty_lengths_are_refused_in_words(canonical: CanonicalFace) -> None:
+def test_unknown_name_and_empty_length_are_refused(canonical: CanonicalFace) -> None:
     with pytest.raises(RequestError, match=r"'smil' \(did you mean smile\?\).*nod"):
         builtin_motion("smil", 10, RATE, canonical)
     with pytest.raises(RequestError, match="at least one frame"):
         builtin_motion("smile", 0, RATE, canonical)
 
 
-def test_every_built_in_motion_has_keys_and_one_line_about_it() -> None:
+def test_every_built_in_motion_has_keys_and_description() -> None:
     assert set(KEYFRAME_MOTIONS) == set(BUILTIN_MOTIONS) and len(BUILTIN_MOTIONS) >= 14
     assert all(about and "\n" not in about for about in BUILTIN_MOTIONS.values())

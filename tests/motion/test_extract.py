@@ -1,4 +1,4 @@
-"""Extraction: a row a frame, in order, whatever the batch; gaps filled and marked; mirrors; errors that help."""
+"""Extraction: a row a frame, in order, for any batch size; gaps filled and marked; mirrors; errors."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ Frames = list[np.ndarray]
 
 
 class PooledEncoder:
-    """A linear encoder: the crop in 16 x 16 tiles, their means spread over the features. Notes the batches it got."""
+    """A linear encoder: the means of 16 x 16 tiles of the crop, spread over the features. Records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
@@ -114,7 +114,7 @@ def test_a_frame_that_shows_twice_is_encoded_once(frames: Frames, track: Track) 
     assert len(code) == len(track) and len(np.unique(code.features, axis=0)) == 4
 
 
-def test_the_mesh_is_read_at_the_frames_own_time(frames: Frames, track: Track) -> None:
+def test_mesh_is_interpolated_at_frame_time(frames: Frames, track: Track) -> None:
     """A frame that was taken half a row later is cropped where the face was then."""
     way = np.arange(7)[:, None, None] * np.array([10, 0, 0])
     moving = replace(track, landmarks=(track.landmarks[:1] + way).astype(np.float32))
@@ -125,7 +125,7 @@ def test_the_mesh_is_read_at_the_frames_own_time(frames: Frames, track: Track) -
     assert np.abs(late.features[3] - there.features[3]).max() > 0.04
 
 
-def test_the_mirror_of_the_mirrored_clip_is_the_clip(canonical: CanonicalFace, frames: Frames, track: Track) -> None:
+def test_mirroring_twice_is_identity(canonical: CanonicalFace, frames: Frames, track: Track) -> None:
     mirrored = replace(track, landmarks=mirrored_points(track.landmarks, 640, canonical.mirror))
     flipped = [np.ascontiguousarray(pixels[:, ::-1]) for pixels in frames]
     plain, twice = extracted(frames, track), extracted(flipped, mirrored, mirror=True)
@@ -158,7 +158,7 @@ def test_frames_of_another_size_are_refused(frames: Frames, track: Track) -> Non
         extracted([pixels[::2, ::2] for pixels in frames], track)
 
 
-def test_a_face_that_is_never_seen_is_an_error(canonical: CanonicalFace, frames: Frames) -> None:
+def test_face_lost_in_every_frame_is_an_error(canonical: CanonicalFace, frames: Frames) -> None:
     with pytest.raises(FaceError, match="every frame"):
         extracted(frames, turned_track(canonical, YAWS, lost=tuple(range(7))))
 
@@ -191,7 +191,7 @@ def face_of(landmarks: np.ndarray, size: tuple[int, int]) -> Face:
     return Face(1, bounding_box(landmarks), landmarks, np.zeros(52, np.float32), HeadPose(0, 0, 0), 1.0)
 
 
-def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: Track) -> None:
+def test_portrait_code_is_one_row_at_any_size(frames: Frames, track: Track) -> None:
     landmarks = track.landmarks[6]
     small = encode_portrait(frames[0], face_of(landmarks, (640, 480)), mesh_nets())
     assert len(small) == 1 and small.valid.all()
@@ -201,7 +201,7 @@ def test_a_portrait_is_one_row_whatever_the_photos_size(frames: Frames, track: T
     np.testing.assert_allclose(small.features, encode_frames(frames[:1], landmarks[None], mesh_nets()).features)
 
 
-def test_a_portrait_that_the_nets_cannot_read_says_what_to_do(track: Track, tmp_path: Path) -> None:
+def test_unreadable_portrait_error_advises(track: Track, tmp_path: Path) -> None:
     nets = replace(mesh_nets(), alignment=tiny_landmark_net(tmp_path))
     with pytest.raises(FaceError, match="align by the mesh"):
         encode_portrait(np.zeros((480, 640, 3), np.uint8), face_of(track.landmarks[6], (640, 480)), nets)

@@ -1,4 +1,4 @@
-"""Face regions: growth with the driver, masks, and who has a pixel that two faces claim."""
+"""Face regions: growth with the driver, masks, and pixels that two faces claim."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ BOX = np.array([20.0, 30.0, 60.0, 80.0])
 STAYS = np.zeros(4)
 
 
-def test_excursion_is_a_share_of_the_first_box_and_limited() -> None:
+def test_excursion_is_relative_and_limited() -> None:
     boxes = np.array([[100, 100, 200, 300], [90, 100, 190, 310], [100, 20, 290, 300]], float)
     np.testing.assert_allclose(box_margins(boxes), [0.1, 0.25, 0.25, 0.05])
     np.testing.assert_allclose(box_margins(boxes, mirror=True), [0.25, 0.25, 0.1, 0.05])
@@ -39,7 +39,7 @@ def test_mask_grows_on_the_drivers_side_only() -> None:
 
 @given(st.permutations([1, 2, 3]))
 def test_the_nearer_face_has_the_pixel(order: list[int]) -> None:
-    """The larger one; but nobody vanishes: face 3 lies inside of both others, and keeps itself."""
+    """It is the larger face; but no face vanishes: face 3 lies inside of both others and keeps its region."""
     size = (40, 30)
     boxes = {1: [0, 0, 20, 20], 2: [10, 5, 30, 20], 3: [15, 10, 25, 15]}
     regions = [box_region(face, np.array(boxes[face], float), np.full(4, 0.1), size) for face in order]

@@ -65,12 +65,12 @@ def test_motion_is_measured_from_the_calmest_frame(track: Track, canonical: Cano
 
 
 @pytest.mark.parametrize("name", ["eyeBlink", "mouthSmile", "jawOpen", "browInnerUp"])
-def test_a_face_that_expresses_something_is_not_at_rest(name: str, track: Track, canonical: CanonicalFace) -> None:
+def test_expressive_face_is_not_neutral(name: str, track: Track, canonical: CanonicalFace) -> None:
     busy = scored(track, name, [0, 0, 0.9, 0, 0, 0])
     assert not measured_from(motion_from_track(busy, canonical, smoothing=0), CALM)
 
 
-def test_an_open_mouth_is_not_at_rest_whatever_the_scores_say(track: Track, canonical: CanonicalFace) -> None:
+def test_open_mouth_is_not_neutral(track: Track, canonical: CanonicalFace) -> None:
     points = track.landmarks.copy()
     points[CALM, [14, 17, 87, 317, 178, 402]] += [0, 20, 0]
     assert not measured_from(motion_from_track(replace(track, landmarks=points), canonical, smoothing=0), CALM)
@@ -84,7 +84,7 @@ def test_a_filled_row_is_never_the_rest(canonical: CanonicalFace, lost: set[int]
     assert measured_from(motion, calmest)
 
 
-def test_without_a_neutral_frame_the_best_one_is_relaxed(track: Track, canonical: CanonicalFace) -> None:
+def test_best_frame_is_relaxed_without_neutral_one(track: Track, canonical: CanonicalFace) -> None:
     laughing = scored(track, "mouthSmile", [0.9] * 6)
     motion = motion_from_track(laughing, canonical, smoothing=0)
     assert motion.neutral_blendshapes[BLENDSHAPE_NAMES.index("mouthSmileLeft")] == pytest.approx(0.25)

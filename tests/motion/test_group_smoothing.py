@@ -15,7 +15,7 @@ def test_every_landmark_is_in_one_group() -> None:
 
 
 @pytest.mark.parametrize("group", POINT_GROUPS)
-def test_the_setting_grows_with_movement_up_to_its_most(group: PointGroup) -> None:
+def test_setting_grows_with_movement_to_maximum(group: PointGroup) -> None:
     assert group.setting(0) == 0
     assert group.setting(group.slow) == pytest.approx(group.least)
     assert group.setting(group.slow / 2) == pytest.approx(group.least / 2)
@@ -29,7 +29,7 @@ def test_the_first_frame_and_a_still_face_stay() -> None:
         np.testing.assert_array_equal(smoother.smooth(face, SIZE), face.astype(np.float64))
 
 
-def test_jitter_is_damped_and_a_long_way_is_followed() -> None:
+def test_jitter_is_damped_and_movement_followed() -> None:
     random, face, smoother = np.random.default_rng(0), tiny_face().astype(np.float64) * SIZE, GroupSmoother()
     noisy = np.stack([smoother.smooth(face + random.normal(0, 0.3, face.shape), SIZE) for _ in range(60)])
     assert np.diff(noisy[5:], axis=0).std() < 0.2 * 0.3 * np.sqrt(2)

@@ -1,4 +1,4 @@
-"""Motion codes on disk: found again for the same clip, person, options and weights, made anew for any other."""
+"""Cached motion codes: found for the same clip, person, options and weights, computed for any other."""
 
 import shutil
 from dataclasses import replace
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fantasyportrait.core.digests import hash_file
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE
 from fantasyportrait.media.decoder import LocalDecoder
@@ -32,7 +33,7 @@ class CountingEncoder:
 @pytest.fixture
 def clip(tmp_path: Path) -> ClipSpan:
     """Eight greys, lighter from frame to frame."""
-    return ClipSpan(make_clip(tmp_path / "clip.mp4", [counting(i) for i in range(8)]))
+    return ClipSpan(hash_file(make_clip(tmp_path / "clip.mp4", [counting(i) for i in range(8)])))
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ def test_the_second_time_is_read_from_disk(clip: ClipSpan, track: Track, cache_d
     encoder = CountingEncoder()
     first = cached_motion(clip, track, MotionNets(encoder, "a"), cache_dir=cache_dir)
     assert len(first) == 8 and encoder.calls == 1
-    copy = replace(clip, path=Path(shutil.copy(clip.path, clip.path.with_name("another name.mp4"))))
+    path = clip.file.path
+    copy = replace(clip, file=hash_file(Path(shutil.copy(path, path.with_name("another name.mp4")))))
     told: list[tuple[int, int]] = []
     nets = MotionNets(encoder, "a", batch=3)
     second = cached_motion(copy, track, nets, cache_dir=cache_dir, progress=lambda *step: told.append(step))
@@ -72,13 +74,13 @@ def test_whatever_changes_the_features_makes_another_entry(clip: ClipSpan, track
     cached_motion(replace(clip, end_s=0.16), sized(made_track(4)), nets, cache_dir=cache_dir)
     cached_motion(replace(clip, start_s=0.16), sized(made_track(4)), nets, cache_dir=cache_dir)
     cached_motion(replace(clip, rate=Fraction(50)), sized(made_track(16)), nets, cache_dir=cache_dir)
-    make_clip(clip.path, [counting(i + 1) for i in range(8)])
-    cached_motion(clip, track, nets, cache_dir=cache_dir)
+    path = make_clip(clip.file.path, [counting(i + 1) for i in range(8)])
+    cached_motion(replace(clip, file=hash_file(path)), track, nets, cache_dir=cache_dir)
     assert encoder.calls == 8 == len(list((cache_dir / "motion_codes").iterdir()))
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "rows", "pickle"])
-def test_a_damaged_entry_is_made_anew(damage: str, clip: ClipSpan, track: Track, cache_dir: Path) -> None:
+def test_damaged_entry_is_recomputed(damage: str, clip: ClipSpan, track: Track, cache_dir: Path) -> None:
     encoder = CountingEncoder()
     nets = MotionNets(encoder, "a")
     first = cached_motion(clip, track, nets, cache_dir=cache_dir)
@@ -100,18 +102,31 @@ def test_a_damaged_entry_is_made_anew(damage: str, clip: ClipSpan, track: Track,
     assert encoder.calls == 2
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(clip: ClipSpan, track: Track, tmp_path: Path) -> None:
+def test_unwritable_cache_is_ignored(clip: ClipSpan, track: Track, tmp_path: Path) -> None:
     blocked = tmp_path / "a file, no folder"
     blocked.write_text("")
     assert len(cached_motion(clip, track, MotionNets(CountingEncoder(), "a"), cache_dir=blocked)) == 8
 
 
-def test_a_clip_longer_than_may_be_used_is_read_as_far_as_its_track(clip: ClipSpan, cache_dir: Path) -> None:
+def test_long_clip_is_read_as_far_as_its_track(clip: ClipSpan, cache_dir: Path) -> None:
     decoder = LocalDecoder(replace(PRIVATE, clip_length_s=0.2, track_rows=4))
     nets = MotionNets(CountingEncoder(), "a")
     assert len(cached_motion(clip, sized(made_track(4)), nets, cache_dir=cache_dir, decoder=decoder)) == 4
 
 
-def test_a_missing_clip_is_named(track: Track, cache_dir: Path, tmp_path: Path) -> None:
+def test_a_missing_clip_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4"):
-        cached_motion(ClipSpan(tmp_path / "gone.mp4"), track, MotionNets(CountingEncoder(), "a"), cache_dir=cache_dir)
+        ClipSpan(hash_file(tmp_path / "gone.mp4"))
+
+
+def test_a_clip_changed_while_it_is_encoded_is_refused_and_not_kept(
+    clip: ClipSpan, track: Track, cache_dir: Path
+) -> None:
+    class ChangingEncoder(CountingEncoder):
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            make_clip(clip.file.path, [counting(i + 1) for i in range(8)])
+            return super().__call__(crops)
+
+    with pytest.raises(MediaError, match=r"clip\.mp4 was changed while it was read"):
+        cached_motion(clip, track, MotionNets(ChangingEncoder(), "a"), cache_dir=cache_dir)
+    assert not list(cache_dir.glob("motion_codes/*"))

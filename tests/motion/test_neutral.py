@@ -1,4 +1,4 @@
-"""The relaxed face: open mouths shut, smiles undone, calm faces as they are."""
+"""The relaxed face: open mouths are shut, smiles removed, calm faces unchanged."""
 
 from pathlib import Path
 
@@ -72,16 +72,14 @@ def test_a_laughing_mouth_is_shut(
     assert gap(face, canonical) > 0.08 and abs(gap(calm, canonical)) < 0.06
     np.testing.assert_allclose(rest[SMILE], 0.25, atol=1e-6)
     assert 0 <= rest[JAW] < 0.15
-    # What is left is the mean face with a quarter of a smile, where the laughing one was.
+    # The result is the mean face with a quarter of a smile, at the place of the laughing one.
     wanted = acted(canonical, scored(0.25), turn)
     assert np.linalg.norm(calm - wanted, axis=1).mean() < 0.02 * SCALE * np.ptp(canonical.points[:, 0])
 
 
 @settings(max_examples=25)
 @given(turns, st.floats(0.1, 1))
-def test_the_jaw_closes_as_far_as_it_was_open(
-    canonical: CanonicalFace, turn: tuple[float, float, float], jaw: float
-) -> None:
+def test_jaw_closes_by_its_opening(canonical: CanonicalFace, turn: tuple[float, float, float], jaw: float) -> None:
     shut, opened = close_mouth(acted(canonical, scored(jaw=jaw), turn), canonical)
     assert opened == pytest.approx(jaw, abs=0.12)
     again, more = close_mouth(shut, canonical)

@@ -1,4 +1,4 @@
-"""The original pair's interface: outputs found by size, files that do not fit refused, a face followed and lost."""
+"""The original landmark network: outputs found by size, other files refused, a face followed and lost."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def test_the_face_is_lost_below_a_probability(probability: float, seen: bool, tm
     assert (net.read(GREY, BOX) is not None) == seen
 
 
-def test_a_file_that_is_missing_damaged_or_another_net_is_refused(tmp_path: Path) -> None:
+def test_missing_damaged_or_other_net_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     with pytest.raises(WeightsError, match="missing: fetch the model again"):
         PortraitLandmarkNet(path)
@@ -113,18 +113,18 @@ def test_the_mesh_gives_its_own_points(mesh: np.ndarray) -> None:
     assert MeshAligner().five_points(GREY, None) is None
 
 
-def test_the_nets_begin_at_the_mesh_and_go_on_from_there(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+def test_landmark_nets_start_at_mesh_and_continue(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
     aligner = LandmarkAligner(nets)
     first = aligner.five_points(GREY, mesh)
     reading = nets.read(GREY, bounding_box(mesh))
     assert first is not None and reading is not None
     np.testing.assert_array_equal(first, reading.points[FIVE_OF_222])
-    # The tiny net sees no movement: while the box still holds the face, it is found where it was.
+    # The tiny net measures no movement: while the box still holds the face, it is found where it was.
     followed = aligner.five_points(GREY, mesh + np.float32([20, 0, 0]))
     np.testing.assert_allclose(followed, first, atol=0.1)
 
 
-def test_a_face_that_left_is_looked_for_anew(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+def test_lost_landmarks_restart_at_mesh(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
     aligner = LandmarkAligner(nets)
     first = aligner.five_points(GREY, mesh)
     elsewhere = aligner.five_points(GREY, mesh - np.float32([220, 0, 0]))
@@ -132,7 +132,7 @@ def test_a_face_that_left_is_looked_for_anew(nets: PortraitLandmarkNet, mesh: np
     np.testing.assert_allclose(elsewhere, first - [220, 0], atol=0.1)
 
 
-def test_a_lost_face_begins_anew_unsmoothed(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
+def test_restarted_landmarks_are_unsmoothed(nets: PortraitLandmarkNet, mesh: np.ndarray) -> None:
     aligner = LandmarkAligner(nets)
     shifted = mesh + np.float32([20, 0, 0])
     aligner.five_points(GREY, mesh)

@@ -1,4 +1,4 @@
-"""Smoothing: jitter goes, movement stays, nothing lags."""
+"""Smoothing: removes jitter, keeps movement, has no lag."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_a_blink_keeps_its_height_and_its_frame(face: Points, half: int) -> None
     assert abs(curve[0]) < 0.1 * size and abs(curve[-1]) < 0.1 * size
 
 
-def test_a_step_is_full_height_and_where_it_was(face: Points) -> None:
+def test_step_keeps_height_and_place(face: Points) -> None:
     step = np.where(np.arange(60) < 30, 0.0, 0.1 * WIDTH)
     curve = path(smooth_landmarks(moved(face, step), 0.5)) - path(face[None])
     assert curve[50] - curve[10] > 0.97 * 0.1 * WIDTH
@@ -80,7 +80,7 @@ def test_a_step_is_full_height_and_where_it_was(face: Points) -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.05, 1))
-def test_backwards_is_the_same_and_size_does_not_matter(face: Points, seed: int, strength: float) -> None:
+def test_smoothing_is_time_symmetric_and_scale_invariant(face: Points, seed: int, strength: float) -> None:
     random = np.random.default_rng(seed)
     points = (face + np.cumsum(random.normal(0, 1, (15, 1, 3)), axis=0)).astype(np.float32)
     smooth = smooth_landmarks(points, strength)

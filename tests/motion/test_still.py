@@ -29,7 +29,7 @@ def _acting(canonical: CanonicalFace, name: str, weight: float) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("name", ["mouthSmile", "browInnerUp", "mouthPucker", "browDown", "mouthFrown", "eyeBlink"])
-def test_the_face_at_rest_has_the_expression_taken_out(canonical: CanonicalFace, name: str) -> None:
+def test_resting_face_has_no_expression(canonical: CanonicalFace, name: str) -> None:
     acted, scores = _acting(canonical, name, 0.95)
     neutral, _ = _acting(canonical, name, 0.0)
     calm, rest = without_expression(acted, scores, canonical)

@@ -21,6 +21,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.prompt_encoder import PromptEncoder
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import FaceMap, driven
 
@@ -34,10 +35,8 @@ def model(tiny_model: Path) -> WanModel:
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
-    faces, generator = [driven(1, 5), driven(2, 5)], torch.Generator().manual_seed(0)
-    return pipeline(
-        image, faces, places, num_frames=5, num_inference_steps=2, generator=generator, output_type="latent"
-    ).frames
+    faces, sampling = [driven(1, 5), driven(2, 5)], Sampling(num_inference_steps=2)
+    return pipeline(image, faces, places, num_frames=5, sampling=sampling, output_type="latent").frames
 
 
 def test_load_assembled_folder(model: WanModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from fantasyportrait.engines.wan_model import prepare_model
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline
 from fantasyportrait.pipelines.lora_step_cache import set_lora, set_step_cache
-from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
+from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.runtime.profiles import get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_lora
 from tests.factories_gguf import write_gguf
 from tests.pipelines.conftest import FaceMap, driven
@@ -50,10 +52,16 @@ def latents(image: Pixels, two_places: FaceMap) -> Latents:
     """What three steps make of two driven faces, two passes each, in a picture of half the size."""
     small, places = image[::2, ::2], two_places[::2, ::2]
 
-    def run(pipeline: FantasyPortraitPipeline, frames: int = 5, **changes: object) -> torch.Tensor:
-        faces, generator = [driven(1, frames), driven(2, frames)], torch.Generator().manual_seed(0)
-        given = {"num_frames": frames, "num_inference_steps": 3, "generator": generator, **changes}
-        return pipeline(small, faces, places, output_type="latent", **given).frames
+    def run(
+        pipeline: FantasyPortraitPipeline,
+        frames: int = 5,
+        cancel: CancelToken | None = None,
+        callback: StepCallback | None = None,
+        **options: Any,
+    ) -> torch.Tensor:
+        faces, sampling = [driven(1, frames), driven(2, frames)], Sampling(num_inference_steps=3, **options)
+        given = {"cancel": cancel, "callback_on_step_end": callback, "output_type": "latent"}
+        return pipeline(small, faces, places, frames, sampling, **given).frames
 
     return run
 
@@ -233,7 +241,7 @@ def test_step_cache_is_reset_between_videos(folder: Path, latents: Latents, tmp_
         return {}
 
     with pytest.raises(Cancelled):
-        latents(pipeline, cancel=token, callback_on_step_end=stop)
+        latents(pipeline, cancel=token, callback=stop)
     calls.clear()
     assert torch.equal(latents(pipeline), first) and len(calls) == 2
 

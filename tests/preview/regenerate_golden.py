@@ -1,4 +1,4 @@
-"""Draw the golden contact sheet anew: `python -m tests.preview.regenerate_golden`. Look at it before you commit it."""
+"""Draw the golden contact sheet: `python -m tests.preview.regenerate_golden`. Look at it before you commit it."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ class Scene:
         return np.stack(list(render(self.photo, driven, count, self.canonical)))
 
     def neighbourhood(self, face: MaskedFace) -> NDArray[np.bool_]:
-        """True (H, W) within 0.6 face heights of the face's head: farther no head travels."""
+        """Mask (H, W) of the pixels within 0.6 face heights of the head: no head moves farther."""
         radius = int(0.6 * np.ptp(face.landmarks[:, 1])) + 2
         box = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
         return cv2.dilate((face.mask > 0).astype(np.uint8), box) > 0
@@ -56,7 +56,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class FrameLandmarks:
-    """What the nets see of one face in T frames: points (T, 478, 3), scores (T, 52), angles (T, 3) in degrees."""
+    """Measurements of one face in T frames: points (T, 478, 3), scores (T, 52), angles (T, 3) in degrees."""
 
     points: NDArray[np.float32]
     scores: NDArray[np.float32]

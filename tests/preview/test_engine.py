@@ -1,4 +1,4 @@
-"""Frames: what moves, what must not, one at a time, in order of depth."""
+"""Frames of the preview engine: pixels that move, pixels that must not, laziness, depth order."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def acts(scene: Scene, *names: str, count: int = 12) -> list[DrivenFace[FaceMoti
 
 
 @pytest.mark.parametrize("name", BUILTIN_MOTIONS)
-def test_frames_have_the_photo_s_shape_and_leave_the_rest_alone(name: str, scene: Scene) -> None:
+def test_frames_keep_photo_shape_and_background(name: str, scene: Scene) -> None:
     frames = scene.frames(acts(scene, name, name, count=6), 6)
     assert frames.dtype == np.uint8 and frames.shape == (6, *scene.photo.shape)
     near = np.any([scene.neighbourhood(face) for face in scene.faces], axis=0)
@@ -71,7 +71,7 @@ def test_a_resting_motion_hardly_changes_the_photo(scene: Scene) -> None:
     assert away.mean() < 0.6 and np.percentile(away, 99) < 12
 
 
-def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
+def test_motion_of_face_2_does_not_change_face_1(scene: Scene) -> None:
     one, other = (scene.frames(acts(scene, "talk", name), 12) for name in ("laugh", "look_around"))
     alone = scene.frames([acts(scene, "talk", "talk")[0]], 12)
     far = ~scene.neighbourhood(scene.faces[1])
@@ -82,14 +82,14 @@ def test_another_motion_of_face_2_leaves_face_1_as_it_was(scene: Scene) -> None:
     np.testing.assert_array_equal(one[:, far], alone[:, far])
 
 
-def test_two_renders_are_equal_and_the_order_of_parts_does_not_matter(scene: Scene) -> None:
+def test_render_is_deterministic_and_order_independent(scene: Scene) -> None:
     driven = acts(scene, "sing", "wink")
     once = scene.frames(driven, 12)
     np.testing.assert_array_equal(once, scene.frames(driven, 12))
     np.testing.assert_array_equal(once, scene.frames(driven[::-1], 12))
 
 
-def test_the_photo_is_not_written_to_and_frames_are_their_own(scene: Scene) -> None:
+def test_photo_and_frames_do_not_share_memory(scene: Scene) -> None:
     before = scene.photo.copy()
     stream = render(scene.photo, acts(scene, "nod", "nod"), 3, scene.canonical)
     first = next(stream)
@@ -100,9 +100,7 @@ def test_the_photo_is_not_written_to_and_frames_are_their_own(scene: Scene) -> N
     assert second.any() and kept.any() and second is not first
 
 
-def test_frames_are_drawn_one_at_a_time_and_cancel_stops_before_the_next(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_are_lazy_and_cancellable(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     many = 20_000
     drawn: list[int] = []
     draw = engine._MovingHead.draw
@@ -170,7 +168,7 @@ def test_heads_over_the_photo_s_edge_are_drawn(corner: tuple[int, int], scene: S
         assert len(frames) == 8 and all(frame.shape == photo.shape for frame in frames)
 
 
-def test_a_head_cut_off_by_the_photo_s_edge_leaves_no_gap_there(scene: Scene) -> None:
+def test_cropped_head_leaves_no_gap_at_photo_edge(scene: Scene) -> None:
     left, top, right, bottom = scene.faces[0].box.astype(int)
     photo = np.ascontiguousarray(scene.photo[top - 8 : bottom + 15, left - 8 : right + 8])
     face = replace(
@@ -190,7 +188,7 @@ def test_neighbouring_frames_differ_little_and_evenly(name: str, scene: Scene) -
     near = scene.neighbourhood(scene.faces[0]) | scene.neighbourhood(scene.faces[1])
     change = np.abs(np.diff(frames[:, near], axis=0)).mean(axis=(1, 2))
     assert change.max() < {"idle": 1.5, "talk": 3.0, "shake": 6.0}[name]
-    # A flash is there and gone: one or two changes much larger than those before and after.
+    # A flash is one or two changes much larger than those before and after.
     around = np.maximum(change[:-3], change[3:]) + 0.1
     assert (np.minimum(change[1:-2], change[2:-1]) / around).max() < 4
     assert (change[1:-1] / (np.maximum(change[:-2], change[2:]) + 0.1)).max() < 3

@@ -1,4 +1,4 @@
-"""The looks of the built-in motions, against a sheet that somebody looked at."""
+"""Frames of the built-in motions against a contact sheet that was checked by eye."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Layers: holes filled smoothly, the plate the photo's own around the heads, heads cut out whole."""
+"""Layers: holes are filled smoothly, the background plate keeps the photo, heads are cut out whole."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_a_gradient_goes_on() -> None:
     assert mirrored[~inside].max() < 8 and mirrored[inside].mean() < 14
 
 
-def test_the_plate_is_the_photo_but_for_the_heads(scene: Scene, layers: list[HeadLayer]) -> None:
+def test_background_plate_changes_only_heads(scene: Scene, layers: list[HeadLayer]) -> None:
     plate = background_plate(scene.photo, layers)
     near = np.any([scene.neighbourhood(face) for face in scene.faces], axis=0)
     np.testing.assert_array_equal(plate[~near], scene.photo[~near])
@@ -77,7 +77,7 @@ def test_the_plate_is_the_photo_but_for_the_heads(scene: Scene, layers: list[Hea
     np.testing.assert_array_equal(only[far], scene.photo[far])
 
 
-def test_layers_hold_the_head_and_end_at_the_neck(scene: Scene, layers: list[HeadLayer]) -> None:
+def test_layers_hold_head_down_to_neck(scene: Scene, layers: list[HeadLayer]) -> None:
     for face, layer in zip(scene.faces, layers, strict=True):
         assert layer.alpha.shape == scene.photo.shape[:2] and layer.alpha.min() >= 0 and layer.alpha.max() <= 1
         assert (layer.alpha[~scene.neighbourhood(face)] == 0).all()
@@ -89,7 +89,7 @@ def test_layers_hold_the_head_and_end_at_the_neck(scene: Scene, layers: list[Hea
         assert rows.max() < bottom + 0.6 * np.ptp(face.landmarks[:, 1]), "the neck ends above the shoulders"
 
 
-def test_a_hole_is_filled_from_far_away_and_without_anything_known() -> None:
+def test_holes_are_filled_from_afar_or_with_mean() -> None:
     image = np.full((40, 200, 3), 120, np.uint8)
     known = np.zeros((40, 200), np.float32)
     assert np.allclose(fill_holes(image, known), 120, atol=0.1)

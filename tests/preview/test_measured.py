@@ -1,4 +1,4 @@
-"""The landmark net over the result sees what the motion played; a rendered clip drives another face."""
+"""The landmark network measures the played motion in the result; a rendered clip drives another face."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ ROWS = np.arange(0, COUNT, 2)
 
 @pytest.fixture(scope="module")
 def seen(scene: Scene) -> dict[str, list[FrameLandmarks]]:
-    """What the nets read in every other frame of a render of both faces, of motions by name."""
+    """Measurements in every second frame of renders of both faces, by motion."""
     found = {}
     for name in ("shake", "nod", "surprise", "yawn", "blink", "smile", "look_around"):
         driven = [DrivenFace(face, scene.motion(name, COUNT), rows=ROWS) for face in scene.faces]
@@ -73,7 +73,7 @@ def test_irises_look_where_played(seen: dict[str, list[FrameLandmarks]], scene: 
 
 @pytest.fixture(scope="module")
 def driver(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Track:
-    """The second person, made to yawn and turn, filmed and tracked."""
+    """A tracked clip of the second person, rendered with a yawn and a turn."""
     width, height = CLIP_SIZE
     yawn, shake = scene.motion("yawn", 60), scene.motion("shake", 60)
     face = scene.faces[1]

@@ -51,9 +51,7 @@ def test_affines_of_slivers_are_finite(source: NDArray[np.float64]) -> None:
 
 @settings(max_examples=40)
 @given(seeds, st.floats(0.3, 3), st.floats(-3, 3), st.floats(-40, 40))
-def test_a_partition_has_no_holes_and_its_map_is_the_affine(
-    seed: int, scale: float, angle: float, shift: float
-) -> None:
+def test_partition_has_no_holes_and_affine_map(seed: int, scale: float, angle: float, shift: float) -> None:
     target, triangles = grid(seed)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     map_x, map_y, numbers = triangle_map(target @ linear.T + shift, target, triangles, WINDOW)
@@ -75,7 +73,7 @@ def test_every_pixel_comes_from_inside_its_triangle(seed: int, other: int) -> No
         assert cv2.pointPolygonTest(triangle, place, True) > -1.5
 
 
-def test_nothing_is_drawn_where_no_triangle_is_and_later_ones_lie_on_top() -> None:
+def test_later_triangles_cover_and_rest_is_empty() -> None:
     target = np.array([[20, 30], [60, 30], [20, 70], [60, 70], [-90, 0], [-80, 0], [-80, 9]], np.float64)
     triangles = np.array([[4, 5, 6], [0, 1, 2], [1, 2, 0], [1, 3, 2]])
     map_x, map_y, numbers = triangle_map(target + 5, target, triangles, WINDOW)
@@ -97,7 +95,7 @@ def test_windows_lie_in_the_image_around_the_points(points: NDArray[np.float64],
 
 
 @given(seeds)
-def test_blend_is_exact_at_both_ends_and_between_them_elsewhere(seed: int) -> None:
+def test_blend_is_exact_at_alpha_0_and_1(seed: int) -> None:
     random = np.random.default_rng(seed)
     over, under = random.integers(0, 256, (2, 9, 13, 3), np.uint8)
     alpha = random.choice(np.array([0, 1, 0.25, 0.7], np.float32), (9, 13))
@@ -115,7 +113,7 @@ def test_polygon_masks_stay_within_0_and_1(points: NDArray[np.float64], feather:
     assert mask.min() >= 0 and mask.max() <= 1 + 1e-6
 
 
-def test_a_polygon_mask_is_full_inside_and_empty_outside() -> None:
+def test_polygon_mask_inside_and_outside() -> None:
     mask = polygon_mask(np.array([[30, 30], [70, 30], [70, 70], [30, 70]], np.float64), WINDOW, 2)
     assert mask[30, 40] > 0.999 and mask[2, 2] == 0 and 0.3 < mask[30, 20] < 0.7
 

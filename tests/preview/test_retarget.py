@@ -1,4 +1,4 @@
-"""Motions carried to portraits: known turns, switches, limits, mirrors, lips and lids."""
+"""Retargeting: known turns, switches, limits, mirrors, lips and lids."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def about_the_neck(rig: Rig, pitch: float, yaw: float, roll: float) -> Points:
     return (rig.landmarks - rig.pivot) @ rotation_matrix(pitch, yaw, roll).T + rig.pivot
 
 
-def test_a_driver_at_rest_leaves_the_portrait_as_it_is(rigs: list[Rig], canonical: CanonicalFace) -> None:
+def test_resting_driver_leaves_portrait_unchanged(rigs: list[Rig], canonical: CanonicalFace) -> None:
     motion = still_motion(canonical.points, canonical.points[None])
     for rig in rigs:
         still = rig.axes.width * 0.001
@@ -89,7 +89,7 @@ def test_a_rigid_driver_turns_the_head_without_expression(
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_turns_are_true_when_small_and_softly_limited_when_large(scene: Scene, axis: int) -> None:
+def test_turns_are_exact_when_small_and_limited_when_large(scene: Scene, axis: int) -> None:
     sizes = np.array([-80, -40, -20, -3, -1, 0, 1, 3, 20, 40, 80])
     angles = np.zeros((len(sizes), 3))
     angles[:, axis] = sizes
@@ -117,7 +117,7 @@ def test_a_turned_portrait_may_turn_less_far(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", ["nod", "talk", "wink"])
-def test_strength_0_is_still_and_2_is_twice_the_expression(name: str, rigs: list[Rig], scene: Scene) -> None:
+def test_strength_scales_expression(name: str, rigs: list[Rig], scene: Scene) -> None:
     motion = scene.motion(name, 30)
     for rig in rigs:
         none, one, two = (poses(rig, motion, scene.canonical, strength=float(s)) for s in (0, 1, 2))
@@ -161,7 +161,7 @@ def test_switched_off_regions_stay_with_the_head(name: str, rigs: list[Rig], sce
 
 @settings(max_examples=30)
 @given(small, small, small, st.floats(-0.03, 0.03))
-def test_a_face_driven_by_itself_in_absolute_mode_is_itself(
+def test_self_driven_absolute_face_is_unchanged(
     scene: Scene, pitch: float, yaw: float, roll: float, shift: float
 ) -> None:
     for face in scene.faces:
@@ -183,7 +183,7 @@ def test_absolute_mode_takes_the_driver_s_own_pose(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", ["wink", "shake", "think", "talk"])
-def test_a_mirrored_driver_on_a_mirrored_portrait_is_the_mirrored_result(name: str, scene: Scene) -> None:
+def test_mirrored_inputs_give_mirrored_result(name: str, scene: Scene) -> None:
     canonical, width = scene.canonical, SIZE[0]
     motion = scene.motion(name, 40)
     flipped = FaceMotion(
@@ -251,7 +251,7 @@ def test_a_gaze_moves_the_irises_both_ways(rigs: list[Rig], scene: Scene) -> Non
             assert moved.min() < -0.08 and moved.max() > 0.08
 
 
-def test_any_frame_may_be_asked_for_at_any_time(rigs: list[Rig], scene: Scene) -> None:
+def test_poses_are_available_in_any_order(rigs: list[Rig], scene: Scene) -> None:
     retarget = Retargeter(rigs[0], scene.motion("sing", 30), scene.canonical)
     once, _, again = (retarget.pose(frame) for frame in (11, 29, 11))
     np.testing.assert_array_equal(once.landmarks, again.landmarks)

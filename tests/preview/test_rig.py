@@ -1,4 +1,4 @@
-"""The rig: outline, rings, and how far from the face the head's movement reaches."""
+"""The rig: outline, rings, and the reach of the head's movement."""
 
 import cv2
 import numpy as np
@@ -37,14 +37,14 @@ def below(rig: Rig, heights: NDArray[np.float64], aside: float = 0.0) -> NDArray
     return head_share(place[:, 0], place[:, 1], rig.axes)
 
 
-def test_the_outline_lies_on_the_hull_and_follows_its_landmarks(rigs: list[Rig]) -> None:
+def test_outline_lies_on_hull_and_follows_landmarks(rigs: list[Rig]) -> None:
     for rig in rigs:
         assert np.abs(distances(hull_of(rig), rig.outline)).max() < 0.01
         np.testing.assert_allclose(rig.on_outline(rig.landmarks), rig.outline, atol=1e-9)
         np.testing.assert_allclose(rig.on_outline(rig.landmarks + 7), rig.outline + 7, atol=1e-9)
 
 
-def test_rings_lie_outside_one_after_another_and_end_at_rest(rigs: list[Rig]) -> None:
+def test_rings_are_nested_and_outermost_rests(rigs: list[Rig]) -> None:
     for rig in rigs:
         away = -distances(hull_of(rig), rig.rings).reshape(-1, len(rig.outline))
         assert away.min() > 0 and (np.diff(away, axis=0) > 0).all()
@@ -53,7 +53,7 @@ def test_rings_lie_outside_one_after_another_and_end_at_rest(rigs: list[Rig]) ->
         assert rig.expression_share.shape == rig.follow.shape and (np.diff(rig.expression_share) <= 0).all()
 
 
-def test_the_triangles_cover_head_and_surroundings_and_rest_as_they_are(rigs: list[Rig]) -> None:
+def test_triangles_cover_head_and_rest_in_place(rigs: list[Rig]) -> None:
     for rig in rigs:
         assert rig.points.shape == (478 + 1 + 48 + 288, 3)
         assert rig.triangles.min() >= 0 and rig.triangles.max() < len(rig.points) and 0 < rig.outer < len(rig.triangles)
@@ -72,7 +72,7 @@ def test_the_mouths_triangles_are_drawn_before_the_lips(rigs: list[Rig]) -> None
         assert inside.any() and not inside[np.count_nonzero(inside) :].any()
 
 
-def test_the_whole_face_follows_the_head_and_the_neck_s_base_does_not(rigs: list[Rig]) -> None:
+def test_head_share_is_1_on_face_and_0_at_neck_base(rigs: list[Rig]) -> None:
     for rig in rigs:
         upper = rig.landmarks[rig.axes.below_chin(rig.landmarks[:, 0], rig.landmarks[:, 1]) < -0.2]
         np.testing.assert_allclose(head_share(upper[:, 0], upper[:, 1], rig.axes), 1)

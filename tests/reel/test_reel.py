@@ -66,7 +66,7 @@ def near(colour: Sequence[int], expected: Sequence[int], most: int = 14) -> bool
     return max(abs(a - b) for a, b in zip(colour, expected, strict=True)) <= most
 
 
-def test_clips_of_any_size_and_rate_follow_one_another(clips: tuple[Path, ...], tmp_path: Path) -> None:
+def test_clips_of_any_size_and_rate_are_joined(clips: tuple[Path, ...], tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
     timeline = make_reel(Reel(clips, title="Three", fade_s=0.4), tmp_path / "reel.mp4", lambda *step: done.append(step))
     assert timeline.frames == 75 + 3 * 50 - 3 * 10 and done[-1] == (195, 195)
@@ -101,7 +101,7 @@ def test_every_frame_of_a_clip_is_shown_once(tmp_path: Path) -> None:
     assert [number_of(frame) for frame in frames_of(tmp_path / "reel.mp4")] == [*range(24)] * 2
 
 
-def test_the_sound_of_clips_fades_with_them_and_music_gives_way(clips: tuple[Path, ...], tmp_path: Path) -> None:
+def test_clip_sound_fades_and_music_is_lowered(clips: tuple[Path, ...], tmp_path: Path) -> None:
     music = make_sound(tmp_path / "music.wav", tone(1.0, 110, 0.5))
     reel = Reel(clips, title="Three", fade_s=0.4, music=SoundFile(music), music_volume=0.8)
     timeline = make_reel(reel, tmp_path / "reel.mp4")
@@ -133,13 +133,13 @@ def test_captions_and_titles_are_drawn(clips: tuple[Path, ...], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", ["webm", "gif"])
-def test_other_formats_come_out(clips: tuple[Path, ...], tmp_path: Path, suffix: str) -> None:
+def test_webm_and_gif_are_written(clips: tuple[Path, ...], tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"reel.{suffix}"
     make_reel(Reel(clips[:2], fade_s=0.2, rate=Fraction(10)), out)
     assert len(list(read_clip(out, Fraction(10)))) == 38
 
 
-def test_a_picture_stands_for_three_seconds(clips: tuple[Path, ...], tmp_path: Path) -> None:
+def test_picture_lasts_three_seconds(clips: tuple[Path, ...], tmp_path: Path) -> None:
     save_image(tmp_path / "face.png", plain(GREEN, 100, 100))
     assert make_reel(Reel((tmp_path / "face.png", clips[0]), fade_s=0), tmp_path / "reel.mp4").duration_s == 5
 
@@ -180,7 +180,7 @@ def test_captions_from_names_and_from_casts(clips: tuple[Path, ...], tmp_path: P
         ({"clips": (Path("no.mp4"),)}, MediaError, "no.mp4"),
     ],
 )
-def test_what_cannot_be_cut_is_said(
+def test_invalid_reels_are_refused(
     clips: tuple[Path, ...], tmp_path: Path, change: dict[str, object], kind: type[FantasyPortraitError], words: str
 ) -> None:
     before = sorted(tmp_path.iterdir())
@@ -189,7 +189,7 @@ def test_what_cannot_be_cut_is_said(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_place_that_cannot_be_written_is_said(clips: tuple[Path, ...], tmp_path: Path) -> None:
+def test_unwritable_output_is_an_error(clips: tuple[Path, ...], tmp_path: Path) -> None:
     for output, kind, words in (
         (tmp_path / "reel.avi", RequestError, "end it in .mp4, .webm or .gif"),
         (clips[0], RequestError, "overwrite its input"),
@@ -208,7 +208,7 @@ def test_without_moviepy_the_extra_is_named(
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0.1, 10)), max_size=4), st.floats(1, 30), st.floats(0, 1))
-def test_music_is_never_louder_than_asked_and_quiet_under_sound(
+def test_music_level_is_bounded_and_low_under_sound(
     spans: list[tuple[float, float]], duration_s: float, volume: float
 ) -> None:
     heard = [(begin, begin + length) for begin, length in spans]

@@ -8,6 +8,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.offload import apply_offload, resolve_device
 from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 from tests.pipelines.conftest import FaceMap, base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
@@ -19,7 +20,7 @@ pytestmark = [
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
-    faces, generator = [driven(1, 9), driven(2, 9)], torch.Generator().manual_seed(0)
+    faces, sampling = [driven(1, 9), driven(2, 9)], Sampling(num_inference_steps=3)
     seen = []
 
     def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
@@ -27,8 +28,8 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
         return {}
 
     out = pipeline(
-        image, faces, places, num_frames=9, num_inference_steps=3, generator=generator, output_type="latent",
-        callback_on_step_end=look,
+        image, faces, places, num_frames=9, sampling=sampling, output_type="latent",
+        callback_on_step_end=look, callback_on_step_end_tensor_inputs=["denoised"],
     ).frames  # fmt: skip
     assert len(seen) == 3
     return out.cpu()

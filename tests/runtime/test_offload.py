@@ -16,6 +16,7 @@ from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.offload import apply_offload, check_runtime_config, onloaded, resolve_device, resolve_dtype
 from fantasyportrait.runtime.profiles import Offload
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.schema.sampling import Sampling
 from tests.pipelines.conftest import FaceMap, base_folder, driven, image, pipeline, two_places
 
 __all__ = ["base_folder", "image", "pipeline", "two_places"]  # fixtures
@@ -24,9 +25,8 @@ CPU = torch.device("cpu")
 
 
 def frames(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> np.ndarray:
-    generator = torch.Generator().manual_seed(1)
     faces = [driven(1, 5), driven(2, 5)]
-    return pipeline(image, faces, places, num_frames=5, num_inference_steps=2, generator=generator).frames
+    return pipeline(image, faces, places, num_frames=5, sampling=Sampling(num_inference_steps=2, seed=1)).frames
 
 
 def size_of(module: torch.nn.Module) -> int:
@@ -112,7 +112,8 @@ def test_cancelled_offload_leaves_nothing_resident(
         return {}
 
     with pytest.raises((Cancelled, RuntimeError)):
-        pipeline(image, [driven(1, 5)], num_frames=5, num_inference_steps=3, callback_on_step_end=stop, cancel=token)
+        three = Sampling(num_inference_steps=3)
+        pipeline(image, [driven(1, 5)], None, 5, three, callback_on_step_end=stop, cancel=token)
     assert any("transformer" in stage for stage in resident) and not here
 
 

@@ -14,6 +14,7 @@ from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.runtime.offload import apply_offload
 from fantasyportrait.runtime.profiles import Offload
+from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.testing.tiny import tiny_transformer_config
 from tests.pipelines.conftest import base_folder, driven, image, pipeline
 
@@ -116,10 +117,8 @@ def longer(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return pipeline(
-        image, [driven(1, 5)], num_frames=5, num_inference_steps=2, generator=generator, output_type="latent"
-    ).frames
+    sampling = Sampling(num_inference_steps=2, seed=1)
+    return pipeline(image, [driven(1, 5)], num_frames=5, sampling=sampling, output_type="latent").frames
 
 
 @pytest.mark.parametrize("offload", ["stream", "disk"])

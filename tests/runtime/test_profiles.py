@@ -19,6 +19,7 @@ from fantasyportrait.runtime import quantization
 from fantasyportrait.runtime.profiles import PROFILES, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.events import Message
+from fantasyportrait.schema.sampling import Sampling
 from tests.pipelines.conftest import FaceMap, driven, image, two_places
 
 __all__ = ["image", "two_places"]  # fixtures
@@ -37,10 +38,8 @@ def load(files: ModelFiles, name: str, cache: Path) -> FantasyPortraitPipeline:
 
 
 def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.Tensor) -> torch.Tensor:
-    faces, generator = [driven(1, 5), driven(2, 5)], torch.Generator().manual_seed(0)
-    return pipeline(
-        image, faces, places, num_frames=5, num_inference_steps=2, generator=generator, output_type="latent"
-    ).frames
+    faces, sampling = [driven(1, 5), driven(2, 5)], Sampling(num_inference_steps=2)
+    return pipeline(image, faces, places, num_frames=5, sampling=sampling, output_type="latent").frames
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What children decode is what this process decodes, to the bit; what is wrong with a file is the same sentence."""
+"""The sandbox decoder returns the same bits and the same errors as the decoder of this process."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def test_photos(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None
     ours, theirs = LOCAL.photo(path), sandbox.photo(path)
     assert np.array_equal(ours.pixels, theirs.pixels)
     assert (ours.messages, ours.sha256) == (theirs.messages, theirs.sha256)
-    theirs.pixels[:] = 0  # an array of the caller's own
+    theirs.pixels[:] = 0  # an array that the caller owns
 
 
 def plain(folder: Path) -> Path:
@@ -157,7 +157,7 @@ def test_rates(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
 
 
 @pytest.mark.parametrize("make", [rotated_jpeg, transparent, deep_grey, avif])
-def test_a_still_picture_is_a_clip_of_one_row(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
+def test_still_picture_is_a_clip_of_one_row(sandbox: SandboxDecoder, tmp_path: Path, make: MakeFile) -> None:
     path = make(tmp_path)
     for decoder in (LOCAL, sandbox):
         info = decoder.probe(path)
@@ -188,7 +188,7 @@ def test_a_far_start_is_sought(sandbox: SandboxDecoder, tmp_path: Path) -> None:
     assert len(ours) == 25 and all(np.array_equal(a[1], b[1]) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_files_that_cannot_be_read_are_the_same_sentence(sandbox: SandboxDecoder, tmp_path: Path) -> None:
+def test_unreadable_files_raise_the_same_errors(sandbox: SandboxDecoder, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no clip\n" * 30)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "saved.mp4").write_text('{"schema": 2, "portrait": "a.png", "cast": []}')
@@ -228,7 +228,7 @@ def test_limits_are_those_of_the_decoder(tmp_path: Path) -> None:
         decoder.close()
 
 
-def test_a_clip_that_is_closed_early_leaves_its_child_to_the_next(sandbox: SandboxDecoder, tmp_path: Path) -> None:
+def test_clip_closed_early_frees_its_child(sandbox: SandboxDecoder, tmp_path: Path) -> None:
     path = plain(tmp_path)
     for _ in range(5):
         frames = sandbox.frames(path)

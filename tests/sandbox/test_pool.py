@@ -1,4 +1,4 @@
-"""A crash, a hang or a bomb in a child is one sentence; the pool heals, and nothing of it is left over."""
+"""A crash, a hang or a bomb in a child is one error; the pool recovers and leaves nothing behind."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def children() -> set[int]:
 
 
 def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
-    """The one that works; others may be about to be ready."""
+    """The child with a request under way; others may be starting."""
 
     def busy() -> set[DecoderProcess]:
         return decoder._pool._all.difference(decoder._pool._idle)
@@ -66,7 +66,7 @@ def busy_child(decoder: SandboxDecoder) -> DecoderProcess:
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether it becomes true in time."""
+    """Whether the condition becomes true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
@@ -76,7 +76,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
 
 
 @pytest.mark.parametrize(("signal_", "words"), [(signal.SIGSEGV, "crashed"), (signal.SIGSTOP, "took more than 3 s")])
-def test_a_child_that_dies_or_hangs_is_one_sentence(
+def test_dead_or_hanging_child_is_one_error(
     shared: SandboxDecoder, clip: Path, photo: Path, signal_: signal.Signals, words: str
 ) -> None:
     frames = shared.frames(clip)
@@ -93,9 +93,7 @@ def test_a_child_that_dies_or_hangs_is_one_sentence(
     assert wait_until(lambda: len(shared._pool._idle) == 2)
 
 
-def test_a_child_that_dies_while_it_waits_is_one_sentence_for_its_next_file(
-    shared: SandboxDecoder, photo: Path
-) -> None:
+def test_child_dying_idle_fails_only_its_next_file(shared: SandboxDecoder, photo: Path) -> None:
     assert wait_until(lambda: len(shared._pool._idle) == 2)
     for child in shared._pool._idle:
         os.kill(child.pid, signal.SIGKILL)
@@ -108,7 +106,7 @@ def test_a_child_that_dies_while_it_waits_is_one_sentence_for_its_next_file(
     assert read >= 2
 
 
-def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(shared: SandboxDecoder, photo: Path) -> None:
+def test_dead_idle_child_is_replaced(shared: SandboxDecoder, photo: Path) -> None:
     assert wait_until(lambda: len(shared._pool._idle) == 2)
     for child in shared._pool._idle:
         os.kill(child.pid, signal.SIGKILL)
@@ -117,7 +115,7 @@ def test_a_child_that_died_while_it_waited_costs_the_next_file_nothing(shared: S
     assert shared._pool._slots == len(shared._pool._all) == 1
 
 
-def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> None:
+def test_endless_work_is_stopped_by_cpu_limit(tmp_path: Path) -> None:
     Image.new("RGBA", (6300, 6300), (1, 2, 3, 4)).save(tmp_path / "large.png", compress_level=1)
     decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, warm=1, cpu_s=0))
     try:
@@ -130,7 +128,7 @@ def test_work_without_end_is_stopped_by_its_seconds_of_cpu(tmp_path: Path) -> No
 
 
 @LINUX
-def test_a_bomb_finds_no_memory(tmp_path: Path) -> None:
+def test_decompression_bomb_hits_memory_limit(tmp_path: Path) -> None:
     Image.new("L", (20_000, 20_000)).save(tmp_path / "bomb.png", compress_level=1)
     limits = replace(PUBLIC, pixels=10**9, longest_side=10**5, decoded_bytes=1 << 40)
     decoder = SandboxDecoder(limits, DecoderPool(limits, warm=1))
@@ -161,7 +159,7 @@ def test_a_child_has_no_environment_and_few_rights(shared: SandboxDecoder, clip:
 
 
 @LINUX
-def test_nothing_is_left_when_it_is_closed(photo: Path, clip: Path) -> None:
+def test_close_leaves_no_process_or_file(photo: Path, clip: Path) -> None:
     before = set(os.listdir("/proc/self/fd")), children(), set(os.listdir("/dev/shm"))
     decoder = SandboxDecoder(PUBLIC)
     decoder.photo(photo)
@@ -202,7 +200,7 @@ def test_a_photo_does_not_wait_for_clips(shared: SandboxDecoder, clip: Path, pho
     assert wait_until(lambda: len(shared._pool._all) <= 3)
 
 
-def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(clip: Path, photo: Path) -> None:
+def test_excess_clips_are_refused_but_not_photos(clip: Path, photo: Path) -> None:
     decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, max_processes=RESERVED_FOR_PHOTOS + 1))
     try:
         frames = decoder.frames(clip)
@@ -216,7 +214,7 @@ def test_more_clips_than_may_be_read_at_a_time_are_refused_and_photos_are_not(cl
         decoder.close()
 
 
-def test_no_more_children_wait_than_are_kept_warm(clip: Path) -> None:
+def test_idle_children_are_at_most_warm(clip: Path) -> None:
     decoder = SandboxDecoder(PUBLIC, DecoderPool(PUBLIC, warm=1))
     try:
         threads = [threading.Thread(target=lambda: next(decoder.frames(clip))) for _ in range(4)]
@@ -261,7 +259,7 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
         {},
     ],
 )
-def test_an_answer_that_cannot_be_right_ends_the_child(
+def test_invalid_photo_answer_ends_the_child(
     shared: SandboxDecoder, photo: Path, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
@@ -299,7 +297,7 @@ INFO = {
         ("sound_length_s", {"length_s": None}),
     ],
 )
-def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
+def test_invalid_clip_answer_ends_the_child(
     shared: SandboxDecoder, clip: Path, act: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DecoderProcess, "call", lambda *_: answer)
@@ -319,7 +317,7 @@ def test_an_answer_about_a_clip_that_cannot_be_right_ends_the_child(
         ("native_frames", {"begin": "0"}),
     ],
 )
-def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
+def test_invalid_frame_time_ends_child_and_frees_slot(
     shared: SandboxDecoder, clip: Path, act: str, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = DecoderProcess.call
@@ -337,7 +335,7 @@ def test_a_frame_whose_time_cannot_be_right_ends_the_child_and_frees_its_place(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_sound_that_cannot_be_right_ends_the_child(
+def test_invalid_sound_answer_ends_the_child(
     shared: SandboxDecoder, tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = make_sound(tmp_path / "a.wav", tone(0.5))
@@ -348,7 +346,7 @@ def test_sound_that_cannot_be_right_ends_the_child(
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memory files")
-def test_an_open_file_beside_what_is_no_message_is_closed() -> None:
+def test_descriptor_with_invalid_message_is_closed() -> None:
     import socket
 
     from fantasyportrait.sandbox.channel import ChannelClosed, SocketChannel
@@ -363,7 +361,7 @@ def test_an_open_file_beside_what_is_no_message_is_closed() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\1{", b"\0\0\0\4null"])
-def test_bytes_that_are_no_message_end_the_child(data: bytes) -> None:
+def test_invalid_message_bytes_end_the_child(data: bytes) -> None:
     import socket
 
     from fantasyportrait.sandbox.channel import ChannelClosed, SocketChannel
@@ -377,7 +375,7 @@ def test_bytes_that_are_no_message_end_the_child(data: bytes) -> None:
     ours.close()
 
 
-def test_a_program_ends_while_clips_are_open(clip: Path) -> None:
+def test_exit_with_open_clips(clip: Path) -> None:
     """Also while children are being started."""
     code = (
         "import pathlib; from fantasyportrait.sandbox.decoder import SandboxDecoder\n"

@@ -23,7 +23,7 @@ def test_motion_code_features_are_groups_in_order() -> None:
 
 
 @pytest.mark.parametrize("name", [*FEATURE_GROUPS, "valid"])
-def test_motion_code_refuses_group_shape_or_type(name: str) -> None:
+def test_invalid_group_shape_or_dtype_is_refused(name: str) -> None:
     code = made_code(3)
     parts = {part: getattr(code, part) for part in [*FEATURE_GROUPS, "valid"]}
     with pytest.raises(ValueError, match="expected"):

@@ -5,7 +5,7 @@ import pickle
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,8 +18,9 @@ from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.regions import Regions
-from fantasyportrait.schema.request import FILLS, AnimationRequest, from_json
+from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.schema.sound_file import SoundFile, parse_sound_file
+from fantasyportrait.schema.timeline import FillMode
 
 SIMPLE = AnimationRequest(Path("photo.png"), (Role(1, ClipSource(Path("a.mp4"))),))
 
@@ -48,7 +49,7 @@ requests = st.builds(
     engine=st.sampled_from(["preview", "wan"]),
     duration=st.sampled_from(["longest", "shortest"]) | st.floats(0.01, 1000) | st.integers(1, 1000),
     rate=st.fractions(1, 120, max_denominator=1001),
-    fill=st.sampled_from(FILLS),
+    fill=st.sampled_from(get_args(FillMode)),
     absolute=st.booleans(),
     smoothing=st.floats(0, 1),
     sound=st.sampled_from(["auto", "mix", "none"]) | st.builds(SoundFile, paths, seconds).map(str),
@@ -315,7 +316,7 @@ def test_embedded_request_uses_file_names_only(tmp_path: Path) -> None:
         writer.write(np.zeros((16, 16, 3), np.uint8))
     loaded = load_request(tmp_path / "a.mp4")
     assert loaded.portrait == tmp_path / "passwd" and loaded.sound_file == tmp_path / "secret.wav"
-    with pytest.raises(RequestError, match="was made from passwd, which does not lie beside it"):
+    with pytest.raises(RequestError, match="was made from passwd, which is not in its folder"):
         check_embedded(loaded, tmp_path / "a.mp4")
     assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()
 

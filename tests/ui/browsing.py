@@ -89,7 +89,7 @@ def set_steps(page: Any, steps: int) -> None:
 
     Settings that were opened in the same blink do not listen yet, so it is typed until the slider moves and stays.
     """
-    number, slider = "#steps input[type=number]", "#steps input[type=range]"
+    number, slider = (f"#option-num-inference-steps input[type={kind}]" for kind in ("number", "range"))
     for _ in range(TRIES):
         page.fill(number, str(steps))
         page.press(number, "Tab")

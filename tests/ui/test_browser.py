@@ -140,8 +140,8 @@ def test_engine_settings_survive_another_photo(wan_page: Any, mirrored: Path) ->
     wan_page.wait_for_selector("#face-2")
     assert wan_page.is_checked("#engine input[value=preview]") and not wan_page.is_visible("#wan")
     choose_wan(wan_page, steps=12)
-    wan_page.fill("#seed input", "77")
-    wan_page.fill("#prompt textarea", "two people sing")
+    wan_page.fill("#option-seed input", "77")
+    wan_page.fill("#option-prompt textarea", "two people sing")
     choose(wan_page, 2, "Left to the model")
     wan_page.wait_for_selector("#face-2 .panel-free >> text=The model moves this face")
     assert not wan_page.is_visible("#face-2 .panel-adjust") and wan_page.is_visible("#face-1 .panel-adjust")
@@ -152,9 +152,9 @@ def test_engine_settings_survive_another_photo(wan_page: Any, mirrored: Path) ->
     wait_for_other_cards(wan_page, before)
     wan_page.wait_for_selector("#face-1 input[value=free]:checked", state="attached")
     wan_page.wait_for_selector("#face-2 input[value=free]:checked", state="attached")
-    assert wan_page.input_value("#steps input[type=number]") == "12"
-    assert wan_page.input_value("#seed input") == "77"
-    assert wan_page.input_value("#prompt textarea") == "two people sing"
+    assert wan_page.input_value("#option-num-inference-steps input[type=number]") == "12"
+    assert wan_page.input_value("#option-seed input") == "77"
+    assert wan_page.input_value("#option-prompt textarea") == "two people sing"
     assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_visible("#wan")
 
     # With nothing but faces left to the model the preview would stand still, and says so.
@@ -207,7 +207,7 @@ def test_page_fits_screen_width(wan_page: Any) -> None:
     wan_page.wait_for_selector("#face-2")
     wan_page.click("#engine label:has-text('Wan')")
     wan_page.click("#wan button >> nth=0")
-    wan_page.wait_for_selector("#prompt textarea")
+    wan_page.wait_for_selector("#option-prompt textarea")
     right = "cards => cards.map(card => card.getBoundingClientRect().right)"
     for width in (390, 820, 1280):
         wan_page.set_viewport_size({"width": width, "height": 844})

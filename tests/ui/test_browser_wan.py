@@ -32,7 +32,7 @@ from ui.engine_values import tradeoff
 pytestmark = pytest.mark.browser
 
 RUN_MS = 4 * WAIT_MS
-PLACES = ("#steps input[type=number]", "#guidance-ends input[type=number]")
+PLACES = tuple(f"#option-{name} input[type=number]" for name in ("num-inference-steps", "portrait-guidance-end"))
 SAMPLING = re.compile(r"Sampling: step (\d+) of (\d+)")
 
 
@@ -80,7 +80,8 @@ def contents(video: Path) -> tuple[int, tuple[int, int], float]:
 
 def chosen(page: Any) -> tuple[str, str, str, str, str]:
     """Preset, steps, end of portrait guidance, LoRA, step cache."""
-    boxes = [page.get_attribute(f"#{name} input:checked", "value") for name in ("preset", "lora", "step-cache")]
+    radios = ("preset", "option-lora", "option-step-cache")
+    boxes = [page.get_attribute(f"#{name} input:checked", "value") for name in radios]
     return boxes[0], *(page.input_value(place) for place in PLACES), *boxes[1:]
 
 
@@ -143,8 +144,8 @@ def test_stop_while_sampling_keeps_settings(
     show_photo(wan_page, photos[0])
     give_clip(wan_page, clips["one"])
     choose_wan(wan_page, steps=60)
-    wan_page.fill("#seed input", "77")
-    wan_page.fill("#prompt textarea", "two people talk")
+    wan_page.fill("#option-seed input", "77")
+    wan_page.fill("#option-prompt textarea", "two people talk")
     set_seconds(wan_page, 0.8)  # so that it takes long enough to be stopped on a quick machine
     record_states(wan_page)
     wan_page.click("#animate")
@@ -157,7 +158,7 @@ def test_stop_while_sampling_keeps_settings(
     shown = ("#stop", "#progress progress", "#preview-image img", "#result video")
     assert not [place for place in shown if wan_page.is_visible(place)]
     assert wan_page.is_checked("#engine input[value=wan]") and wan_page.is_checked("#length input[value=seconds]")
-    chosen = ("#steps input[type=number]", "#seed input", "#prompt textarea", "#seconds input")
+    chosen = (PLACES[0], "#option-seed input", "#option-prompt textarea", "#seconds input")
     assert [wan_page.input_value(place) for place in chosen] == ["60", "77", "two people talk", "0.8"]
     assert wan_page.is_checked("#face-1 input[value=clip]") and wan_page.is_visible("#face-1 >> text=shows one person")
     assert wan_page.is_checked("#face-2 input[value=free]")
@@ -216,7 +217,7 @@ def test_preset_sets_its_widgets(wan_page: Any) -> None:
     assert tradeoff("faithful") in wan_page.inner_text("#preset")
     choose_preset(wan_page, "Draft")
     assert chosen(wan_page) == ("draft", "4", "50", "lightx2v", "none")
-    wan_page.click("#steps button")  # the slider's own way back
+    wan_page.click("#option-num-inference-steps button")  # the slider's own way back
     wan_page.wait_for_selector("#preset input[value=custom]:checked")
     assert chosen(wan_page)[1] == "30"
     choose_preset(wan_page, "Balanced")
@@ -227,7 +228,7 @@ def test_preset_sets_its_widgets(wan_page: Any) -> None:
     assert chosen(wan_page) == ("custom", "24", "60", "none", "first-block")
     set_steps(wan_page, 20)
     wan_page.wait_for_selector("#preset input[value=balanced]:checked")
-    wan_page.click("#lora label:has-text('lightx2v')")
+    wan_page.click("#option-lora label:has-text('lightx2v')")
     wan_page.wait_for_selector("#preset input[value=custom]:checked")
     choose_preset(wan_page, "Faithful")
     assert chosen(wan_page) == ("faithful", "30", "100", "none", "none")

@@ -10,18 +10,18 @@ from fantasyportrait.schema.regions import REGION_NAMES
 from ui.card_state import CardState, ClipAnalysis, SessionPhoto, save_cards
 from ui.form import CLIP, FREE, MOTION, STILL
 
-RAW = [
-    CLIP,
-    {"path": "uploads/a.mp4", "size": 3},
-    2,
-    None,
-    "nod",
-    1.5,
-    ["head"],
-    True,
-    ClipAnalysis("found", (1, 2)),
-    ClipAnalysis(),
-]
+RAW = {
+    "kind": CLIP,
+    "clip": {"path": "uploads/a.mp4", "size": 3},
+    "person": 2,
+    "webcam": None,
+    "motion": "nod",
+    "strength": 1.5,
+    "regions": ["head"],
+    "mirror": True,
+    "clip_analysis": ClipAnalysis("found", (1, 2)),
+    "webcam_analysis": ClipAnalysis(),
+}
 
 
 def authorize(upload: Any) -> Path:
@@ -35,32 +35,31 @@ def shut(_upload: object) -> Path:
 
 
 def test_card_values_survive_another_photo() -> None:
-    (card,) = save_cards(RAW, None, authorize)
+    (card,) = save_cards([RAW], None, authorize)
     assert card == CardState(CLIP, "uploads/a.mp4", 2, None, "nod", 1.5, ("head",), True, ClipAnalysis("found", (1, 2)))
 
 
 def test_card_state_keeps_missing_faces() -> None:
     before = SessionPhoto("", ("", "", ""), (CardState(), CardState(), CardState(MOTION, motion="sing")))
-    kept = save_cards([*RAW, *RAW], before, authorize)
+    kept = save_cards([RAW, RAW], before, authorize)
     assert [card.kind for card in kept] == [CLIP, CLIP, MOTION]
 
 
 def test_card_state_keeps_free_face() -> None:
-    (card,) = save_cards([FREE, *RAW[1:]], None, authorize)
+    (card,) = save_cards([{**RAW, "kind": FREE}], None, authorize)
     assert SessionPhoto("photo.png", ("",), (card,)).card(1).kind == FREE
 
 
 def test_card_state_drops_refused_file() -> None:
-    (card,) = save_cards([CLIP, {"path": "/a.mp4"}, 0, {"path": "/b.mp4"}, *RAW[4:]], None, shut)
+    (card,) = save_cards([{**RAW, "clip": {"path": "/a.mp4"}, "webcam": {"path": "/b.mp4"}}], None, shut)
     assert card.clip is None and card.webcam is None and card.motion == "nod"
 
 
 @pytest.mark.parametrize("forged", [{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}, ["x"], {}])
 def test_card_state_drops_values_outside_choices(forged: object) -> None:
     """A description of a file would be drawn into the next card, and its file sent with it."""
-    (card,) = save_cards(
-        [forged, None, forged, None, forged, forged, forged, forged, ClipAnalysis(), ClipAnalysis()], None, authorize
-    )
+    names = ("kind", "person", "motion", "strength", "regions", "mirror")
+    (card,) = save_cards([dict.fromkeys(names, forged)], None, authorize)
     assert card == CardState(regions=card.regions) and set(card.regions) <= set(REGION_NAMES)
 
 
@@ -70,4 +69,4 @@ def test_new_face_defaults_to_still() -> None:
 
 def test_card_state_is_hashable() -> None:
     """gradio compares states by their hash."""
-    assert hash(SessionPhoto("photo.png", ("",), save_cards(RAW, None, authorize)))
+    assert hash(SessionPhoto("photo.png", ("",), save_cards([RAW], None, authorize)))

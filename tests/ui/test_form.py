@@ -7,7 +7,7 @@ import pytest
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource
-from fantasyportrait.schema.presets import get_preset, match_preset
+from fantasyportrait.schema.presets import PRESET_FIELDS, get_preset, match_preset
 from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import from_json
 from fantasyportrait.schema.sampling import Sampling
@@ -15,14 +15,13 @@ from tests.ui.factories import card, engine, options
 from ui.engine_values import (
     CUSTOM,
     PRESET_CHOICES,
-    PRESET_FIELDS,
     PREVIEW,
-    EngineValues,
     preset_shown,
     preset_values,
     tradeoff,
 )
-from ui.form import CLIP, ENGINE_DEFAULT, FREE, STILL, WEBCAM, build_request, build_role, portable, private_paths
+from ui.form import CLIP, FREE, STILL, WEBCAM, build_request, build_role, portable, private_paths
+from ui.option_values import AUTOMATIC
 
 PHOTO = Path("uploads/1f/photo.png")
 
@@ -112,8 +111,10 @@ MODEL = "/srv/models/some-model"
 
 
 def test_wan_request_uses_settings_and_server_model() -> None:
-    chosen = engine(prompt="a choir", guidance_begins=10, guidance_ends=60, region="head", alignment="mesh")
-    request = build_request(PHOTO, {1: card()}, options(absolute=ENGINE_DEFAULT), chosen, MODEL)
+    chosen = engine(
+        prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, region="head", alignment="mesh"
+    )
+    request = build_request(PHOTO, {1: card()}, options(absolute=AUTOMATIC) | chosen, MODEL)
     assert request.engine == "wan" and request.absolute is None
     assert request.sampling == Sampling(
         MODEL,
@@ -129,7 +130,7 @@ def test_wan_request_uses_settings_and_server_model() -> None:
 
 def test_preview_request_ignores_wan_settings() -> None:
     request = build_request(
-        PHOTO, {1: card()}, options(), engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL
+        PHOTO, {1: card()}, options() | engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL
     )
     assert request.engine == "preview" and request.sampling == Sampling()
 
@@ -150,9 +151,9 @@ def test_preview_request_ignores_wan_settings() -> None:
         ({"negative_prompt": None}, "negative_prompt"),
         ({"region": "../mask.png"}, "region"),
         ({"alignment": "other"}, "alignment"),
-        ({"guidance_begins": 101}, "portrait guidance begins at 101"),
-        ({"guidance_ends": "all"}, "portrait guidance ends at 'all'"),
-        ({"guidance_begins": 80, "guidance_ends": 20}, "portrait_guidance_end"),
+        ({"portrait_guidance_start": 101}, "portrait_guidance_start is 101"),
+        ({"portrait_guidance_end": "all"}, "portrait_guidance_end is 'all'"),
+        ({"portrait_guidance_start": 80, "portrait_guidance_end": 20}, "portrait_guidance_end"),
         ({"lora": "../lora.safetensors"}, "lora is"),
         ({"step_cache": "all"}, "step_cache"),
         ({"cache_threshold": 0}, "cache_threshold"),
@@ -160,7 +161,7 @@ def test_preview_request_ignores_wan_settings() -> None:
 )
 def test_form_refuses_wan_setting_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        build_request(PHOTO, {1: card()}, options(), engine(**changes), MODEL)
+        build_request(PHOTO, {1: card()}, options() | engine(**changes), MODEL)
 
 
 @pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
@@ -168,12 +169,12 @@ def test_preset_equals_its_widget_values(name: str) -> None:
     """It sets the widgets, they are recognized as it, and the request gets what it is made of."""
     chosen = preset_values(name)
     assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
-    sampling = build_request(PHOTO, {1: card()}, options(), engine(**chosen), MODEL).sampling
+    sampling = build_request(PHOTO, {1: card()}, options() | engine(**chosen), MODEL).sampling
     assert match_preset(sampling) == name and tradeoff(name) == get_preset(name).tradeoff
-    for field in ("num_inference_steps", "guidance_ends", "lora"):
+    for field in ("num_inference_steps", "portrait_guidance_end", "lora"):
         other = {
             "num_inference_steps": 7,
-            "guidance_ends": 35,
+            "portrait_guidance_end": 35,
             "lora": "none" if chosen["lora"] != "none" else "lightx2v",
         }
         assert preset_shown({**chosen, field: other[field]}) == CUSTOM
@@ -181,43 +182,36 @@ def test_preset_equals_its_widget_values(name: str) -> None:
 
 def test_custom_settings_match_no_preset() -> None:
     assert preset_values(CUSTOM) == {} and "below" in tradeoff(CUSTOM)
-    typed = {**preset_values("faithful"), "num_inference_steps": None, "guidance_begins": "x"}
+    typed = {**preset_values("faithful"), "num_inference_steps": None, "portrait_guidance_start": "x"}
     assert preset_shown(typed) == CUSTOM
 
 
-def test_widget_order_equals_value_order() -> None:
-    pytest.importorskip("gradio")
-    from ui.components.engine import EngineWidgets
-
-    assert list(EngineWidgets.__dataclass_fields__) == list(EngineValues.__dataclass_fields__)
-
-
 def test_wan_length_limit_is_one_minute() -> None:
-    assert build_request(PHOTO, {1: card()}, options(seconds=60), engine(), MODEL).duration == 60
+    assert build_request(PHOTO, {1: card()}, options(seconds=60) | engine(), MODEL).duration == 60
     with pytest.raises(RequestError, match="the length is 61: give a number of seconds up to 60 with Wan"):
-        build_request(PHOTO, {1: card()}, options(seconds=61), engine(), MODEL)
-    assert build_request(PHOTO, {1: card()}, options(seconds=61), engine(engine=PREVIEW), MODEL).duration == 61
+        build_request(PHOTO, {1: card()}, options(seconds=61) | engine(), MODEL)
+    assert build_request(PHOTO, {1: card()}, options(seconds=61) | engine(engine=PREVIEW), MODEL).duration == 61
 
 
 def test_form_without_model_refuses_wan() -> None:
     with pytest.raises(RequestError, match="engine is 'wan': choose preview"):
-        build_request(PHOTO, {1: card()}, options(), engine())
+        build_request(PHOTO, {1: card()}, options() | engine())
     with pytest.raises(RequestError, match="face 1 plays 'free': choose one of clip, webcam, motion, still$"):
         build_request(PHOTO, {1: card(kind=FREE), 2: card()}, options())
 
 
 def test_form_accepts_free_face() -> None:
     cards = {1: card(kind=FREE)}
-    assert build_request(PHOTO, cards, options(), engine(), MODEL).cast[0].source == FreeSource()
+    assert build_request(PHOTO, cards, options() | engine(), MODEL).cast[0].source == FreeSource()
     with pytest.raises(RequestError, match="the preview keeps a face still that is left to the model"):
-        build_request(PHOTO, cards, options(), engine(engine=PREVIEW), MODEL)
-    both = build_request(PHOTO, {**cards, 2: card()}, options(), engine(engine=PREVIEW), MODEL)
+        build_request(PHOTO, cards, options() | engine(engine=PREVIEW), MODEL)
+    both = build_request(PHOTO, {**cards, 2: card()}, options() | engine(engine=PREVIEW), MODEL)
     assert both.cast[0].source == FreeSource()
 
 
 def test_saved_request_hides_model_folder() -> None:
-    request = build_request(PHOTO, {1: card()}, options(), engine(), MODEL)
+    request = build_request(PHOTO, {1: card()}, options() | engine(), MODEL)
     assert "srv" not in portable(request) and from_json(portable(request)).sampling.model == "./some-model"
     assert Path(MODEL) in private_paths(request)
-    named = build_request(PHOTO, {1: card()}, options(), engine(), "wan-480p")
+    named = build_request(PHOTO, {1: card()}, options() | engine(), "wan-480p")
     assert from_json(portable(named)).sampling.model == "wan-480p" and private_paths(named) == [PHOTO]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.service.factories import one_person
-from tests.ui.factories import card, options, values
+from tests.ui.factories import card, options
 from tests.ui.serving import Served
 from tests.ui.visitor import META, Visitor
 from ui.form import CLIP, WEBCAM
@@ -150,7 +150,7 @@ def test_animate_accepts_own_uploads_only(
     before, answers = set(app.results.rglob("*.mp4")), set()
     for path in (str(clips["one"]), str(clips["two"]), str(tmp_path / "none.mp4"), "/dev/zero", "/proc/self/fd/0"):
         for description in ({"path": path, "meta": META}, {"path": path}):
-            answer = visitor.animate(*values(options()), *values(card(kind=kind, **{kind: description})))
+            answer = visitor.animate(**options(), **vars(card(kind=kind, **{kind: description})))
             assert answer["success"] and 'role="alert"' in str(answer["data"][2])
             answers.add(str(answer["data"][2]))
     assert len(answers) == 1 and "The clip of face 1 cannot be used: this file is not here" in answers.pop()
@@ -164,8 +164,7 @@ def test_kept_card_file_is_not_sent_back(app: Served, photo: Path, tmp_path: Pat
     secret = tmp_path / "secret.txt"
     secret.write_text("secret", encoding="utf-8")
     for forged in ({"path": str(secret), "meta": META}, {"path": str(secret)}):
-        kept = [forged, forged, forged, forged, forged, forged, forged, forged, None, None]
-        drawn = someone.send_photo_at(someone.upload(photo), *kept)
+        drawn = someone.send_photo_at(someone.upload(photo), **dict.fromkeys(vars(card()), forged))
         assert "secret" not in str(drawn) + str(someone.draw())
         served = [path for path in app.results.parent.rglob("secret.txt") if path != secret]
         assert served == []

@@ -19,13 +19,12 @@ from fantasyportrait.service.animator import Animator
 from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import JobQueue
 from tests.factories_media import grey, make_clip
-from tests.ui.factories import card, engine, options, values
+from tests.ui.factories import card, engine, options
 from ui import strings
 from ui.card_state import SessionPhoto
 from ui.components.result import render_result
 from ui.components.run import AnimateHandlers, render_run
-from ui.engine_values import EngineValues
-from ui.form import CLIP, FREE, STILL, CardValues, OptionValues
+from ui.form import CLIP, FREE, STILL, CardValues
 from ui.sessions import SessionManager
 from ui.uploads import UploadRegistry
 
@@ -42,11 +41,11 @@ def runner(tmp_path: Path, models_dir: Path) -> AnimateHandlers:
 
 
 def work(
-    runner: AnimateHandlers, photo: Path, *cards: CardValues, job: str = "", given: OptionValues | None = None
+    runner: AnimateHandlers, photo: Path, *cards: CardValues, job: str = "", given: dict[str, Any] | None = None
 ) -> Iterator[dict[Any, Any]]:
     """The updates of a run over a photo with as many faces as cards; without more options it lasts 0.2 s."""
-    data = [value for item in (given or options(seconds=0.2), *cards) for value in values(item)]
-    return runner.work(VISITOR, SessionPhoto(str(photo), ("",) * len(cards)), job, *data)
+    shown = SessionPhoto(str(photo), ("",) * len(cards))
+    return runner.work(VISITOR, shown, job, given or options(seconds=0.2), [vars(card) for card in cards])
 
 
 def results(runner: AnimateHandlers) -> list[Path]:
@@ -227,11 +226,10 @@ def wan_runner(tmp_path: Path, models_dir: Path) -> AnimateHandlers:
 
 
 def wan_work(
-    runner: AnimateHandlers, photo: Path, *items: OptionValues | EngineValues | CardValues, job: str = ""
+    runner: AnimateHandlers, photo: Path, given: dict[str, Any], *cards: CardValues, job: str = ""
 ) -> Iterator[dict[Any, Any]]:
     """The updates of a run over a photo of two people."""
-    data = [value for item in items for value in values(item)]
-    return runner.work(VISITOR, SessionPhoto(str(photo), ("", "")), job, *data)
+    return work(runner, photo, *cards, given=given, job=job)
 
 
 def test_wan_runner_shows_steps_and_preview_images(
@@ -250,7 +248,7 @@ def test_wan_runner_shows_steps_and_preview_images(
         yield events.Failed(WeightsError(f"{model}/transformer is missing: fetch the model again"))
 
     monkeypatch.setattr(wan_runner.sessions.animator, "events", event_stream)
-    items = (options(), engine(), card(kind=FREE), card())
+    items = (options() | engine(), card(kind=FREE), card())
     updates = list(wan_work(wan_runner, two_person, *items))
     assert asked[0].engine == "wan" and (asked[0].sampling.model, asked[0].sampling.num_inference_steps) == (model, 8)
     said = "".join(str(update.get(wan_runner.widgets.progress, "")) for update in updates)
@@ -265,7 +263,7 @@ def test_wan_runner_shows_steps_and_preview_images(
 def test_wan_runner_reports_missing_model(wan_runner: AnimateHandlers, two_person: Path) -> None:
     model = Path(str(wan_runner.sessions.model))
     model.mkdir(parents=True)
-    last = list(wan_work(wan_runner, two_person, options(), engine(), card(), card()))[-1]
+    last = list(wan_work(wan_runner, two_person, options() | engine(), card(), card()))[-1]
     said = last[wan_runner.widgets.message]
     assert re.fullmatch(r'<p class="error-message" role="alert">[A-Z][^<]+[^.]\.</p>', said) and ". " not in said
     assert "some-model" in said and str(model.parent) not in said
@@ -283,7 +281,7 @@ def test_wan_runner_refuses_long_clip_early(
 ) -> None:
     monkeypatch.setattr("ui.form.MAX_WAN_DURATION_S", 0.5)
     wan_runner.sessions.uploads.register([str(clip)])
-    items = (options(length="longest"), engine(), card(kind=CLIP, clip=str(clip)), card())
+    items = (options(length="longest") | engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
     assert "The longest clip says that it lasts 1 s, and Wan makes at most 0.5 s" in message
@@ -307,7 +305,7 @@ def test_wan_runner_cancels_while_measuring_clips(wan_runner: AnimateHandlers, t
     job = wan_runner.begin(VISITOR)[wan_runner.widgets.job]
     wan_runner.sessions.stop("me")
     wan_runner.sessions.uploads.register([str(clip)])
-    items = (options(length="shortest"), engine(), card(kind=CLIP, clip=str(clip)), card())
+    items = (options(length="shortest") | engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items, job=job))[-1]
     assert "Stopped" in last[wan_runner.widgets.message] and not results(wan_runner)
 

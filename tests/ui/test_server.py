@@ -7,7 +7,7 @@ import pytest
 
 from app import main
 from tests.service.factories import one_person
-from tests.ui.factories import card, engine, options, values
+from tests.ui.factories import card, engine, options
 from tests.ui.serving import Served
 from tests.ui.visitor import Visitor
 from ui.settings import Settings
@@ -25,12 +25,12 @@ def test_server_separates_results_of_visitors(app: Served, small: Path) -> None:
     first.send_photo(small)
     second.send_photo(small)
     shown = [
-        visitor.result(visitor.animate(*values(options()), *values(card(motion=motion))))
+        visitor.result(visitor.animate(**options(), **vars(card(motion=motion))))
         for visitor, motion in ((first, "nod"), (second, "shake"))
     ]
     assert len(set(shown)) == 2
     assert all(first.fetch(path).status_code == 200 for path in shown)
-    assert "There is no photo yet" in str(third.animate(*values(options())))
+    assert "There is no photo yet" in str(third.animate(**options()))
     sessions = set(app.results.glob("*")) - before
     assert len(sessions) == 2 and not any(v.session in str(path) for v in (first, second) for path in sessions)
     assert all(len(list(folder.glob("*/*.mp4"))) == 1 for folder in sessions)
@@ -54,7 +54,7 @@ def test_server_refuses_values_out_of_range(
     app: Served, visitor: Visitor, option: dict[str, object], face: dict[str, object]
 ) -> None:
     before = list(app.results.rglob("*.mp4"))
-    answer = visitor.animate(*values(options(**option)), *values(card(**face)))
+    answer = visitor.animate(**options(**option), **vars(card(**face)))
     assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
     assert list(app.results.rglob("*.mp4")) == before
 
@@ -68,14 +68,14 @@ def test_server_refuses_values_out_of_range(
         {"portrait_guidance_scale": 99},
         {"prompt": "x" * 5000},
         {"region": "/etc/hostname"},
-        {"guidance_begins": 90, "guidance_ends": 10},
+        {"portrait_guidance_start": 90, "portrait_guidance_end": 10},
     ],
 )
 def test_server_refuses_wan_values_out_of_range(
     wan_app: Served, wan_visitor: Visitor, changes: dict[str, object]
 ) -> None:
     before = list(wan_app.results.rglob("*.mp4"))
-    answer = wan_visitor.animate(*values(options()), *values(engine(**changes)), *values(card()))
+    answer = wan_visitor.animate(**options(), **engine(**changes), **vars(card()))
     assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
     assert list(wan_app.results.rglob("*.mp4")) == before
 
@@ -104,7 +104,7 @@ def wan_visitor(wan_app: Served, small: Path) -> Visitor:
 def test_server_refuses_its_own_files(app: Served, two_person: Path) -> None:
     someone = Visitor(app.address)
     assert not someone.send_photo_at(str(two_person))["success"]
-    assert "There is no photo yet" in str(someone.animate(*values(options())))
+    assert "There is no photo yet" in str(someone.animate(**options()))
     assert someone.fetch("/etc/hostname").status_code == 403
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.core.locked_folder import WORK_PREFIX
-from tests.ui.factories import card, options, values
+from tests.ui.factories import card, options
 from tests.ui.serving import free_port, wait_for
 from tests.ui.visitor import Visitor
 from ui.temp_folder import VARIABLE, upload_folder
@@ -115,11 +115,11 @@ def test_terminated_app_stops_its_work(tmp_path: Path, repository: Path, two_per
     with app(tmp_path, repository) as (process, address):
         visitor = Visitor(address)
         visitor.send_photo(two_person)
-        given = [*values(options(seconds=600)), *values(card()), *values(card())]
+        given = {**options(seconds=600), **vars(card())}
 
         def work() -> None:
             with suppress(httpx.HTTPError):
-                visitor.animate(*given)
+                visitor.animate(**given)
 
         threading.Thread(target=work, daemon=True).start()
         while not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*")):

@@ -9,6 +9,16 @@ import httpx
 
 TIMEOUT_S = 60
 META = {"_type": "gradio.FileData"}
+CARD_LABELS = {
+    "Driving clip": "clip",
+    "Who drives": "person",
+    "Webcam": "webcam",
+    "Motion": "motion",
+    "Strength": "strength",
+    "What follows": "regions",
+    "Swap the driver's left and right": "mirror",
+}
+"""The names of a card's values by the labels of its widgets; the first choice, the kind, has no label."""
 
 
 class Visitor:
@@ -40,24 +50,22 @@ class Visitor:
         with path.open("rb") as file:
             return str(self._http.post("/upload", files={"files": file}).json()[0])
 
-    def send_photo_at(self, stored: str, *cards: Any) -> dict[str, Any]:
-        """Name a file of the server as the photo, with these values of the cards before, and draw the cards."""
-        return self.send("photo", {"path": stored, "orig_name": "photo.png", "meta": META}, *cards)
+    def send_photo_at(self, stored: str, **card: Any) -> dict[str, Any]:
+        """Name a file of the server as the photo, with these values of the card before, and draw the cards."""
+        return self.send("photo", {"path": stored, "orig_name": "photo.png", "meta": META}, **card)
 
-    def send(self, component: str, value: object, *cards: Any) -> dict[str, Any]:
+    def send(self, component: str, value: object, **card: Any) -> dict[str, Any]:
         """Have the listener of a component (photo, clip or webcam) look at any value; returns the last message."""
         listener = self._listener(component, "stop_recording" if component == "webcam" else "upload")
-        rest = [*([None] if component == "photo" else []), *cards]
-        data = [value, *rest, *[None] * (len(listener["inputs"]) - 1 - len(rest))]
-        answer = self.call(listener["id"], data)
+        answer = self.call(listener["id"], self._data(listener, {component: value, **card}))
         if component == "photo":
             self.draw()
         return answer
 
-    def animate(self, *values: Any) -> dict[str, Any]:
-        """Run Animate's second half with these values of the options and cards; returns the last message."""
+    def animate(self, **values: Any) -> dict[str, Any]:
+        """Run Animate's second half with these values of the options and the card; returns the last message."""
         listener = next(item for item in self._listeners if item["targets"][0][1] == "then")
-        return self.call(listener["id"], [None, None, *values])
+        return self.call(listener["id"], self._data(listener, values))
 
     def call(self, listener: int, data: list[Any]) -> dict[str, Any]:
         """Call a listener through the queue; returns the last message."""
@@ -89,9 +97,23 @@ class Visitor:
         """What the server says that programs may call."""
         return dict(self._http.get("/info").json())
 
+    def _data(self, listener: dict[str, Any], values: dict[str, Any]) -> list[Any]:
+        """The values in the order of the listener's inputs, None where there is no value."""
+        names = [_name(self._components[number]) for number in listener["inputs"]]
+        assert set(values) <= set(names), f"{set(values) - set(names)} is no input"
+        return [values.get(name) for name in names]
+
     def _listener(self, place: str, event: str) -> dict[str, Any]:
         ids = {number for number, item in self._components.items() if _stands_for(item["props"], place)}
         return next(item for item in self._listeners if any(t[0] in ids and t[1] == event for t in item["targets"]))
+
+
+def _name(component: dict[str, Any]) -> str:
+    """The name of the value of a component."""
+    props = component["props"]
+    if props.get("elem_id"):
+        return str(props["elem_id"]).removeprefix("option-").replace("-", "_")
+    return CARD_LABELS.get(props.get("label"), "kind" if component["type"] == "radio" else component["type"])
 
 
 def _stands_for(props: dict[str, Any], place: str) -> bool:

@@ -1,4 +1,4 @@
-"""A hub on this machine: the real library talks to it over HTTP. It can break connections, lie and refuse."""
+"""A local hub for the real library over HTTP. It can break connections, send wrong files and refuse."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ LFS_FROM = 64
 
 @dataclass
 class FakeHub:
-    """Repositories of files, what goes wrong, and what was asked."""
+    """Repositories of files, simulated faults, and the recorded requests."""
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     lies: dict[str, bytes] = field(default_factory=dict)
-    """What is sent for a path instead of what is listed."""
+    """Content that is sent for a path instead of the listed one."""
     cut_after: int | None = None
     """Break every connection after so many bytes of a file."""
     refuse: int | None = None

@@ -15,7 +15,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def tiny_networks() -> WanNetworkSpecs:
-    """What the tiny networks expect."""
+    """The specs of the tiny networks."""
 
     def network(model: torch.nn.Module) -> NetworkSpec:
         shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Base and adapter become one folder that diffusers loads; it is made once, whole or not at all."""
+"""Assembly of base and adapter into one folder that diffusers loads: made once, whole or not at all."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_where_links_are_forbidden_files_are_copied(
     assert copied.read_bytes() == (sources.base / "transformer" / SHARD).read_bytes()
 
 
-def test_it_is_made_once_and_anew_when_a_source_changes(
+def test_folder_is_remade_only_when_a_source_changes(
     sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
 ) -> None:
     out = assemble(sources, networks, tmp_path / "out")
@@ -150,9 +150,7 @@ def test_a_folder_of_somebody_else_is_left_alone(sources: WanPaths, networks: Wa
     assert (assemble(sources, networks, tmp_path / "empty") / MANIFEST).is_file()
 
 
-def test_a_base_of_another_size_is_refused_by_its_tensors(
-    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
-) -> None:
+def test_base_of_other_size_is_refused(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     path = sources.base / "transformer" / SHARD
     state = load_file(path)
     lost = state.pop("blocks.0.attn1.to_q.bias")
@@ -166,9 +164,7 @@ def test_a_base_of_another_size_is_refused_by_its_tensors(
     assert "of another shape: proj_out.bias (3,) instead of (64,)" in said
 
 
-def test_the_norm_that_stock_repositories_carry_unread_is_no_fault(
-    sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path
-) -> None:
+def test_unused_stock_norm_is_accepted(sources: WanPaths, networks: WanNetworkSpecs, tmp_path: Path) -> None:
     path = sources.base / "transformer" / SHARD
     save_file({**load_file(path), "blocks.0.attn2.norm_added_q.weight": torch.ones(64)}, path)
     out = assemble(sources, networks, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""A GGUF file is looked into before it is loaded."""
+"""A GGUF file is checked before it is loaded."""
 
 import sys
 from pathlib import Path

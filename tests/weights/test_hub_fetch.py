@@ -60,7 +60,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     server.server_close()
 
 
-def test_only_the_wanted_files_come_and_are_written_down(hub: FakeHub, tmp_path: Path) -> None:
+def test_only_listed_files_are_fetched_and_recorded(hub: FakeHub, tmp_path: Path) -> None:
     said: list[str] = []
     assert fetch_hub(["base"], tmp_path, said.append) == (tmp_path / "wan/base", tmp_path / "wan/adapter")
     base = tmp_path / "wan/base"
@@ -72,7 +72,7 @@ def test_only_the_wanted_files_come_and_are_written_down(hub: FakeHub, tmp_path:
     assert hub_state(ROWS[0], tmp_path, read=True).state == "ok"
 
 
-def test_size_place_and_free_space_are_said_before_the_first_byte(hub: FakeHub, tmp_path: Path) -> None:
+def test_size_target_and_free_space_are_reported_first(hub: FakeHub, tmp_path: Path) -> None:
     asked_before = []
     said: list[str] = []
 
@@ -87,9 +87,7 @@ def test_size_place_and_free_space_are_said_before_the_first_byte(hub: FakeHub, 
     assert said[1] == "adapter: file 1 of 2, adapter.ckpt (0.0 MB)"
 
 
-def test_what_does_not_fit_is_refused_before_the_first_byte(
-    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_download_is_refused_first(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Usage = namedtuple("Usage", "total used free")
     size = sum(len(FILES[name]) for name in FILES if name != "README.md") + 5100
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(size, 0, size - 1))
@@ -100,7 +98,7 @@ def test_what_does_not_fit_is_refused_before_the_first_byte(
     fetch_hub(["base"], tmp_path / "models")
 
 
-def test_what_is_there_is_not_fetched_again_and_needs_no_hub(hub: FakeHub, tmp_path: Path) -> None:
+def test_complete_download_needs_no_hub(hub: FakeHub, tmp_path: Path) -> None:
     fetch_hub(["adapter"], tmp_path)
     hub.refuse, count, said = 500, len(hub.asked), []
     fetch_hub(["adapter"], tmp_path, said.append)
@@ -108,14 +106,14 @@ def test_what_is_there_is_not_fetched_again_and_needs_no_hub(hub: FakeHub, tmp_p
     assert said == [f"adapter is in {tmp_path / 'wan/adapter'} (commit 0123456789ab): reading its files to be sure"]
 
 
-def test_a_row_is_served_by_a_larger_one_of_the_same_repository(hub: FakeHub, tmp_path: Path) -> None:
+def test_row_is_covered_by_larger_row_of_repository(hub: FakeHub, tmp_path: Path) -> None:
     fetch_hub(["base"], tmp_path)
     assert [hub_state(row, tmp_path).state for row in ROWS] == ["ok"] * 4
     (tmp_path / "wan/base/transformer/a.safetensors").unlink()
     assert [hub_state(row, tmp_path).state for row in ROWS[:2]] == ["wrong", "ok"]
 
 
-def test_a_smaller_row_does_not_serve_a_larger_one(hub: FakeHub, tmp_path: Path) -> None:
+def test_smaller_row_does_not_cover_larger_row(hub: FakeHub, tmp_path: Path) -> None:
     fetch_hub(["nets", "around"], tmp_path)
     assert [hub_state(row, tmp_path).state for row in ROWS] == ["missing", "ok", "missing", "ok"]
     hub.asked.clear()
@@ -123,7 +121,7 @@ def test_a_smaller_row_does_not_serve_a_larger_one(hub: FakeHub, tmp_path: Path)
     assert sorted(set(hub.paths())) == ["adapter.ckpt", "transformer/a.safetensors"]
 
 
-def test_a_broken_connection_is_taken_up_where_it_stopped(hub: FakeHub, tmp_path: Path) -> None:
+def test_broken_connection_is_resumed(hub: FakeHub, tmp_path: Path) -> None:
     hub.cut_after = 4000
     (folder,) = fetch_hub(["adapter"], tmp_path)
     assert (folder / "adapter.ckpt").read_bytes() == ADAPTER["adapter.ckpt"]
@@ -147,14 +145,14 @@ def test_after_a_stop_finished_files_are_kept(hub: FakeHub, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "content"), [("adapter.ckpt", SHARD[1:5001]), ("net.onnx", b"o" * 100), ("model_index.json", b"[]")]
 )
-def test_a_file_that_is_not_the_listed_one_is_deleted(hub: FakeHub, tmp_path: Path, name: str, content: bytes) -> None:
+def test_file_with_wrong_digest_is_deleted(hub: FakeHub, tmp_path: Path, name: str, content: bytes) -> None:
     hub.lies[name] = content
     with pytest.raises(WeightsError, match=f"{name} as it arrived .* was deleted"):
         fetch_hub(["base"], tmp_path)
     assert not list(tmp_path.rglob(name))
 
 
-def test_a_damaged_file_is_noticed_and_fetched_anew(hub: FakeHub, tmp_path: Path) -> None:
+def test_damaged_file_is_fetched_again(hub: FakeHub, tmp_path: Path) -> None:
     (folder,) = fetch_hub(["adapter"], tmp_path)
     (folder / "adapter.ckpt").write_bytes(ADAPTER["adapter.ckpt"][::-1])
     assert hub_state(ROWS[2], tmp_path).state == "ok"  # only reading it tells
@@ -174,16 +172,14 @@ def test_a_damaged_file_is_noticed_and_fetched_anew(hub: FakeHub, tmp_path: Path
     ("status", "words"),
     [(401, "no longer, or not for you"), (403, "accept it there and set HF_TOKEN"), (404, "no longer"), (500, "500")],
 )
-def test_a_hub_that_refuses_is_one_sentence(hub: FakeHub, tmp_path: Path, status: int, words: str) -> None:
+def test_hub_refusal_is_one_sentence(hub: FakeHub, tmp_path: Path, status: int, words: str) -> None:
     hub.refuse = status
     with pytest.raises(WeightsError, match=words) as caught:
         fetch_hub(["adapter"], tmp_path)
     assert "\n" not in str(caught.value) and "team/adapter" in str(caught.value)
 
 
-def test_a_hub_that_does_not_answer_is_one_sentence(
-    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_hub_is_one_sentence(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(WeightsError, match="cannot be fetched .*run the command again when the network is there"):
         fetch_hub(["adapter"], tmp_path)
@@ -195,14 +191,14 @@ def test_a_file_that_left_the_repository_is_named(hub: FakeHub, tmp_path: Path) 
         fetch_hub(["adapter"], tmp_path)
 
 
-def test_a_path_that_leads_out_of_the_folder_is_refused(hub: FakeHub, tmp_path: Path) -> None:
+def test_path_outside_folder_is_refused(hub: FakeHub, tmp_path: Path) -> None:
     hub.repositories["team/base"]["vae/../../../evil.safetensors"] = b"x"
     with pytest.raises(WeightsError, match="leads out of the models folder"):
         fetch_hub(["base"], tmp_path)
     assert not hub.paths()
 
 
-def test_the_token_comes_from_the_environment_and_is_never_said(
+def test_token_comes_from_environment_and_is_not_printed(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = tmp_path / "token"
@@ -250,7 +246,7 @@ def test_a_pinned_commit_is_served_by_no_other(hub: FakeHub, tmp_path: Path) -> 
     assert hub_state(pinned, tmp_path).state == "partial"
 
 
-def test_an_unknown_name_is_refused_before_anything_is_fetched(hub: FakeHub, tmp_path: Path) -> None:
+def test_unknown_name_is_refused_before_fetching(hub: FakeHub, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="'wan-9000'.*face_landmarks.*nets"):
         fetch_named(["nets", "wan-9000"], tmp_path)
     assert not hub.asked

@@ -1,4 +1,4 @@
-"""Every original key has one name of ours and comes back from it; nothing else has one."""
+"""Every original key maps to one key of ours and back; other keys do not map."""
 
 import pytest
 

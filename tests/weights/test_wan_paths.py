@@ -1,4 +1,4 @@
-"""A name or a folder stands for the engine's files, or the error says what is missing and how to get it."""
+"""Paths of the engine's files by name or folder; the error names what is missing and how to get it."""
 
 import json
 import shutil
@@ -128,7 +128,7 @@ LORA = "loras/Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors"
 
 
 @pytest.mark.parametrize("model", ["wan-720p", "gguf-q4"])
-def test_the_lora_of_a_name_is_the_fetched_one(tmp_path: Path, model: str) -> None:
+def test_lora_of_a_catalog_name(tmp_path: Path, model: str) -> None:
     with pytest.raises(WeightsError, match="lightx2v is not in .*run  fantasyportrait weights fetch lightx2v"):
         wan_lora(model, "lightx2v", tmp_path)
     file = tmp_path / "wan/lora" / LORA
@@ -137,7 +137,7 @@ def test_the_lora_of_a_name_is_the_fetched_one(tmp_path: Path, model: str) -> No
     assert wan_lora(model, "lightx2v", tmp_path) == file
 
 
-def test_a_folder_has_a_lora_of_its_own(tmp_path: Path) -> None:
+def test_lora_of_a_model_folder(tmp_path: Path) -> None:
     """The fetched one need not fit it."""
     (tmp_path / "models/wan/lora/loras").mkdir(parents=True)
     (tmp_path / "models/wan/lora" / LORA).touch()

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.cast import Role
+from fantasyportrait.schema.options import get_option
 from fantasyportrait.service.listing import Listing, list_clip
 from ui import form, html_snippets, strings
 from ui.card_state import CardState, ClipAnalysis, SessionPhoto
+from ui.components.option_widget import Widgets, option_widget
 from ui.sessions import SessionManager
 
 PICTURE_SIDE = 480
@@ -21,26 +25,26 @@ Key = Callable[[str], tuple[str | int, ...]]
 
 @dataclass(frozen=True)
 class CardWidgets:
-    """The widgets of one card: eight as in `form.CardValues`, and with the last two as in `cast.CardState`."""
+    """The widgets of one card, by the names of `card_state.CardState`."""
 
     kind: gr.Radio
     clip: gr.Video
     person: gr.Radio
     webcam: gr.Video
     motion: gr.Dropdown
-    strength: gr.Slider
+    strength: Component
     regions: gr.CheckboxGroup
-    mirror: gr.Checkbox
+    mirror: Component
     clip_analysis: gr.State
     webcam_analysis: gr.State
 
-    def inputs(self) -> list[Any]:
-        """What a request is made of."""
-        return self.state_widgets()[: len(fields(form.CardValues))]
+    def inputs(self) -> Widgets:
+        """The widgets that a request is made of."""
+        return {each.name: getattr(self, each.name) for each in fields(form.CardValues)}
 
-    def state_widgets(self) -> list[Any]:
-        """What the card of the next photo begins with."""
-        return [getattr(self, widget.name) for widget in fields(self)]
+    def state_widgets(self) -> Widgets:
+        """The widgets that the card of the next photo begins with."""
+        return {each.name: getattr(self, each.name) for each in fields(CardState)}
 
 
 def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> CardWidgets:
@@ -68,22 +72,12 @@ def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> 
         if sessions.model is not None:
             gr.HTML(html_snippets.message_html(strings.FREE), elem_classes="panel-free", key=key("free"))
         with gr.Accordion("Adjust", open=False, elem_classes="panel-adjust", key=key("adjust")):
-            strength = gr.Slider(
-                0, 2, kept.strength, step=0.05, label="Strength", interactive=True, key=key("strength")
-            )
+            strength = option_widget(get_option(Role, "strength"), kept.strength, key("strength"))
             regions = gr.CheckboxGroup(
                 form.REGIONS, value=list(kept.regions), label="What follows", interactive=True, key=key("regions")
             )
-            mirror = gr.Checkbox(
-                kept.mirror, label="Mirror: swap the driver's left and right", interactive=True, key=key("mirror")
-            )
+            mirror = option_widget(get_option(Role, "mirror"), kept.mirror, key("mirror"))
     return CardWidgets(kind, clip, person, webcam, motion, strength, regions, mirror, clip_analysis, webcam_analysis)
-
-
-def card_values(values: tuple[object, ...], faces: int) -> dict[int, form.CardValues]:
-    """The values of all cards, as they come from `inputs`, by face."""
-    width = len(fields(form.CardValues))
-    return {face: form.CardValues(*values[(face - 1) * width : face * width]) for face in range(1, faces + 1)}
 
 
 def _clip_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.Radio, gr.State]:
@@ -93,18 +87,14 @@ def _clip_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr
             interactive=True, key=key("clip"),
         )  # fmt: skip
         status = gr.HTML(kept.clip_analysis.html, key=key("clip status"))
-        seen = gr.State(kept.clip_analysis)
+        analysis = gr.State(kept.clip_analysis)
         people = kept.clip_analysis.people
         person = gr.Radio(
             _people(people), value=kept.person, label="Who drives", visible=len(people) > 1, interactive=True,
             key=key("person"),
         )  # fmt: skip
-
-    def chooser(found: ClipAnalysis) -> Any:
-        return gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
-
-    _bind_check(clip, clip.upload, [status, seen, person], sessions, chooser)
-    return clip, person, seen
+    _bind_check(clip, clip.upload, (status, analysis, person), sessions)
+    return clip, person, analysis
 
 
 def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[gr.Video, gr.State]:
@@ -115,9 +105,9 @@ def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[
             webcam_options=gr.WebcamOptions(mirror=False), interactive=True, key=key("webcam"),
         )  # fmt: skip
         status = gr.HTML(kept.webcam_analysis.html, key=key("webcam status"))
-        seen = gr.State(kept.webcam_analysis)
-    _bind_check(webcam, webcam.stop_recording, [status, seen], sessions)
-    return webcam, seen
+        analysis = gr.State(kept.webcam_analysis)
+    _bind_check(webcam, webcam.stop_recording, (status, analysis, None), sessions)
+    return webcam, analysis
 
 
 def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
@@ -128,25 +118,28 @@ def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
 def _bind_check(
     video: gr.Video,
     arrives: Any,
-    outputs: list[Any],
+    shows: tuple[gr.HTML, gr.State, gr.Radio | None],
     sessions: SessionManager,
-    chooser: Callable[[ClipAnalysis], Any] | None = None,
 ) -> None:
     """Look at a clip as soon as it is there; say who is in it, or why it cannot drive."""
 
-    def updates(found: ClipAnalysis) -> list[Any]:
-        return [found.html, found, *([] if chooser is None else [chooser(found)])]
+    status, analysis, person = shows
 
-    def check(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
+    def updates(found: ClipAnalysis) -> dict[Any, Any]:
+        people = gr.update(choices=_people(found.people), value=0, visible=len(found.people) > 1)
+        return {status: found.html, analysis: found, **({} if person is None else {person: people})}
+
+    def check(request: gr.Request, path: str | None) -> Iterator[dict[Any, Any]]:
         for found in _analyse_clip(sessions, request.session_hash or "", path):
             yield updates(found)
 
-    def forget() -> list[Any]:
+    def forget() -> dict[Any, Any]:
         return updates(ClipAnalysis())
 
+    outputs = [status, analysis, *([] if person is None else [person])]
     arrives(
         check, video, outputs, api_visibility="private", concurrency_id="analysis", show_progress="minimal",
-        show_progress_on=outputs[0],
+        show_progress_on=status,
     )  # fmt: skip
     video.clear(forget, None, outputs, api_visibility="private", queue=False)
 

@@ -14,10 +14,12 @@ from fantasyportrait.faces.annotate import annotate
 from ui import form, html_snippets, strings
 from ui.card_state import CardState, SessionPhoto, save_cards
 from ui.components.card import CardWidgets
+from ui.components.option_widget import named_values
 from ui.sessions import SessionManager
 
 # The page shows the photo no larger; thumbnails are cut from the photo as it was read.
 SHOWN_SIDE = 1280
+Updates = dict[Any, Any]
 EXAMPLE_CARDS = (CardState(form.MOTION, motion="talk"), CardState(form.MOTION, motion="laugh"))
 
 
@@ -46,30 +48,33 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
 
     What the cards hold is handed on to the cards of the next photo.
     """
+    finder = _FaceFinder(widgets, sessions)
     shown = [widgets.image, widgets.message, widgets.portrait]
-    chosen = [widget for card in cards for widget in card.state_widgets()]
+    chosen = [card.state_widgets() for card in cards]
+    inputs: set[Any] = {widgets.portrait, *(widget for card in chosen for widget in card.values())}
 
-    def upload(request: gr.Request, payload: object, before: SessionPhoto | None, *values: Any) -> tuple[Any, ...]:
-        session = request.session_hash or ""
+    def upload(request: gr.Request, values: dict[Any, Any]) -> Updates:
+        session, before = request.session_hash or "", values[widgets.portrait]
         try:
-            path = sessions.uploads.authorize(session, payload)
+            path = sessions.uploads.authorize(session, values[widgets.image])
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return _find_faces(sessions, path, before, kept(session, values, before))
+        return finder.updates(path, before, kept(session, values))
 
-    def clear(request: gr.Request, before: SessionPhoto | None, *values: Any) -> tuple[str, SessionPhoto | None]:
-        cards = kept(request.session_hash or "", values, before)
-        return "", replace(before, path="", cards=cards) if before else None
+    def clear(request: gr.Request, values: dict[Any, Any]) -> Updates:
+        before, cards = values[widgets.portrait], kept(request.session_hash or "", values)
+        return {widgets.message: "", widgets.portrait: replace(before, path="", cards=cards) if before else None}
 
-    def kept(session: str, values: Sequence[Any], before: SessionPhoto | None) -> tuple[CardState, ...]:
-        return save_cards(values, before, partial(sessions.uploads.authorize, session))
+    def kept(session: str, values: dict[Any, Any]) -> tuple[CardState, ...]:
+        named = [named_values(card, values) for card in chosen]
+        return save_cards(named, values[widgets.portrait], partial(sessions.uploads.authorize, session))
 
-    def example(before: SessionPhoto | None) -> tuple[Any, ...]:
+    def example(before: SessionPhoto | None) -> Updates:
         try:
             path = example_photo()
         except FantasyPortraitError:
-            return gr.skip(), html_snippets.error_html("the example picture is not installed: upload a photo"), before
-        return _find_faces(sessions, path, before, EXAMPLE_CARDS, example=True)
+            return {widgets.message: html_snippets.error_html("the example picture is not installed: upload a photo")}
+        return finder.updates(path, before, EXAMPLE_CARDS, example=True)
 
     # Neither `input` nor `change`: they also come when the picture with the boxes is put in the photo's place.
     # Not preprocessed: gradio would open the photo with the first decoder that fits, before our loader can judge it.
@@ -79,39 +84,45 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
         "concurrency_id": "analysis",
         "show_progress_on": widgets.image,
     }
-    widgets.image.upload(
-        upload, [widgets.image, widgets.portrait, *chosen], shown, preprocess=False, key="upload", **options
-    )
-    widgets.image.clear(clear, [widgets.portrait, *chosen], shown[1:], preprocess=False, key="clear", **options)
+    widgets.image.upload(upload, {widgets.image, *inputs}, shown, preprocess=False, key="upload", **options)
+    widgets.image.clear(clear, inputs, [widgets.message, widgets.portrait], preprocess=False, key="clear", **options)
     widgets.example.click(example, widgets.portrait, shown, key="example", **options)
 
 
-def _find_faces(
-    sessions: SessionManager,
-    path: Path,
-    before: SessionPhoto | None,
-    cards: tuple[CardState, ...],
-    example: bool = False,
-) -> tuple[Any, ...]:
-    """(picture with boxes, message, portrait)."""
-    try:
-        photo, faces = sessions.animator.inputs.faces(path)
-    except FantasyPortraitError as error:
-        refused = html_snippets.error_with_messages(error, [path])
-        return _boxes(sessions, before), refused, replace(before, cards=cards) if before else None
-    thumbnails = tuple(html_snippets.thumbnail(photo.pixels, face.box) for face in faces)
-    messages = html_snippets.message_list([strings.hide_paths(message, [path]) for message in photo.messages])
-    message = html_snippets.message_html(strings.count_faces(len(faces))) + messages
-    edition = (before.edition if before else 0) + example
-    return annotate(photo.pixels, faces, SHOWN_SIDE), message, SessionPhoto(str(path), thumbnails, cards, edition)
+@dataclass(frozen=True)
+class _FaceFinder:
+    """Finds the faces of a photo for the page."""
 
+    widgets: PhotoWidgets
+    sessions: SessionManager
 
-def _boxes(sessions: SessionManager, portrait: SessionPhoto | None) -> Any:
-    """The picture of a portrait that was fine before; None if it is not there any more."""
-    if portrait is None or not portrait.path:
-        return None
-    try:
-        photo, faces = sessions.animator.inputs.faces(Path(portrait.path))
-    except FantasyPortraitError:
-        return None
-    return annotate(photo.pixels, faces, SHOWN_SIDE)
+    def updates(
+        self, path: Path, before: SessionPhoto | None, cards: tuple[CardState, ...], example: bool = False
+    ) -> Updates:
+        """The picture with boxes, the message and the portrait; where the photo cannot be used, those of `before`."""
+        try:
+            photo, faces = self.sessions.animator.inputs.faces(path)
+        except FantasyPortraitError as error:
+            return {
+                self.widgets.image: self._boxes(before),
+                self.widgets.message: html_snippets.error_with_messages(error, [path]),
+                self.widgets.portrait: replace(before, cards=cards) if before else None,
+            }
+        thumbnails = tuple(html_snippets.thumbnail(photo.pixels, face.box) for face in faces)
+        messages = html_snippets.message_list([strings.hide_paths(message, [path]) for message in photo.messages])
+        edition = (before.edition if before else 0) + example
+        return {
+            self.widgets.image: annotate(photo.pixels, faces, SHOWN_SIDE),
+            self.widgets.message: html_snippets.message_html(strings.count_faces(len(faces))) + messages,
+            self.widgets.portrait: SessionPhoto(str(path), thumbnails, cards, edition),
+        }
+
+    def _boxes(self, portrait: SessionPhoto | None) -> Any:
+        """The picture of a portrait that was fine before; None if it is not there any more."""
+        if portrait is None or not portrait.path:
+            return None
+        try:
+            photo, faces = self.sessions.animator.inputs.faces(Path(portrait.path))
+        except FantasyPortraitError:
+            return None
+        return annotate(photo.pixels, faces, SHOWN_SIDE)

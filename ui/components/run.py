@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from fantasyportrait.service.animate_job import animate_job
 from fantasyportrait.weights.store import models_dir
 from ui import form, html_snippets, strings
 from ui.card_state import SessionPhoto
-from ui.components.card import CardWidgets, card_values
+from ui.components.option_widget import Widgets, named_values
 from ui.components.result import ResultWidgets, show_result
-from ui.engine_values import WAN, EngineValues
+from ui.engine_values import WAN
 from ui.length_limits import check_reported_length, check_tracked_length
+from ui.option_values import Values
 from ui.sessions import SessionManager
 
 PREVIEW_IMAGE_SIDE = 360
@@ -71,25 +72,27 @@ def bind_stop(widgets: RunWidgets, sessions: SessionManager) -> None:
 def bind_run(
     widgets: RunWidgets,
     portrait: gr.State,
-    chosen: list[Any],
-    cards: list[CardWidgets],
+    chosen: Widgets,
+    cards: Sequence[Widgets],
     result: ResultWidgets,
     sessions: SessionManager,
 ) -> None:
     """Animate: first a job that Stop can end while it still waits for its turn, then the work itself.
 
-    `chosen` are the widgets of the options and, where there is a choice, of the engine.
+    `chosen` are the widgets of the options and, where there is a choice, of the engine; `cards` those of each face.
     """
     runner = AnimateHandlers(widgets, result, sessions)
-    inputs = [portrait, widgets.job, *chosen]
-    for card in cards:
-        inputs += card.inputs()
+
+    def work(request: gr.Request, values: dict[Any, Any]) -> Iterator[Updates]:
+        faces = [named_values(card, values) for card in cards]
+        yield from runner.work(request, values[portrait], values[widgets.job], named_values(chosen, values), faces)
+
     # The keys keep a run alive while the cards are drawn anew for another photo.
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     begun = widgets.animate.click(runner.begin, None, widgets.outputs(), queue=False, key="begin", **hidden)
     worked = begun.then(
-        runner.work,
-        inputs,
+        work,
+        {portrait, widgets.job, *chosen.values(), *(widget for card in cards for widget in card.values())},
         [*widgets.outputs(), *result.outputs()],
         concurrency_id="work",
         concurrency_limit=MAX_QUEUED_JOBS,
@@ -130,12 +133,17 @@ class AnimateHandlers:
         """The update of the Animate button that makes it ready for the next run."""
         return gr.update(interactive=True)
 
-    def work(self, request: gr.Request, portrait: SessionPhoto | None, job: str, *values: object) -> Iterator[Updates]:
-        """Run the job and yield what changes on the page; at the end of every run nothing on it is under way."""
+    def work(
+        self, request: gr.Request, portrait: SessionPhoto | None, job: str, options: Values, cards: Sequence[Values]
+    ) -> Iterator[Updates]:
+        """Run the job of these options and cards; yields what changes on the page, which shows no work at the end."""
         session = request.session_hash or ""
         job = job if self.sessions.token(session, job) else self.sessions.open_job(session)
         try:
-            yield from self._events(session, job, portrait, values)
+            if portrait is None or not portrait.path:
+                yield self._reset_page(html_snippets.error_html(strings.NO_PHOTO))
+                return
+            yield from self._events(session, job, self._request(session, portrait, options, cards))
         except FantasyPortraitError as error:
             yield self._reset_page(html_snippets.error_with_messages(error, _paths(portrait)))
         except Exception:
@@ -144,13 +152,7 @@ class AnimateHandlers:
         finally:
             self.sessions.close_job(session, job)
 
-    def _events(
-        self, session: str, job: str, portrait: SessionPhoto | None, values: tuple[object, ...]
-    ) -> Iterator[Updates]:
-        if portrait is None or not portrait.path:
-            yield self._reset_page(html_snippets.error_html(strings.NO_PHOTO))
-            return
-        request = self._request(session, portrait, values)
+    def _events(self, session: str, job: str, request: AnimationRequest) -> Iterator[Updates]:
         token = self.sessions.token(session, job) or CancelToken()
         try:
             yield from self._run(session, request, token)
@@ -200,19 +202,17 @@ class AnimateHandlers:
             if not done:
                 self.sessions.discard(output)
 
-    def _request(self, session: str, portrait: SessionPhoto, values: tuple[object, ...]) -> AnimationRequest:
-        """The request from the values of the options, the engine where there is a choice, and the cards.
+    def _request(
+        self, session: str, portrait: SessionPhoto, options: Values, cards: Sequence[Mapping[str, Any]]
+    ) -> AnimationRequest:
+        """The request from the values of the page.
 
         Raises `RequestError`, also for a clip that this session did not upload.
         """
-        first = len(fields(form.OptionValues))
-        second = first + (len(fields(EngineValues)) if self.sessions.model is not None else 0)
-        engine = EngineValues(*values[first:second]) if second > first else None
-        cards = card_values(values[second:], len(portrait.thumbnails))
         authorize = partial(self.sessions.uploads.authorize, session)
-        cards = {face: form.authorize_files(face, card, authorize) for face, card in cards.items()}
-        options = form.OptionValues(*values[:first])
-        return form.build_request(Path(portrait.path), cards, options, engine, self.sessions.model)
+        shown = enumerate(cards[: len(portrait.thumbnails)], start=1)
+        faces = {face: form.authorize_files(face, form.CardValues(**card), authorize) for face, card in shown}
+        return form.build_request(Path(portrait.path), faces, options, self.sessions.model)
 
     def _shown(self, event: events.Event, request: AnimationRequest, said: list[str]) -> Iterator[Updates]:
         """What an event changes on the page; `said` keeps the sentences of the run so far."""

@@ -1,10 +1,12 @@
 """The input files of a request: check that they can be read, record their sha256, report files that changed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.errors import MediaError
-from fantasyportrait.core.files import file_sha256, open_regular
+from fantasyportrait.core.files import open_regular
 from fantasyportrait.images.input_checks import check_file
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.portrait import portrait_name
@@ -27,15 +29,9 @@ def check_input_file(path: Path, what: str) -> None:
         raise MediaError(f"{path} cannot be read ({error.strerror or error}): give a file") from error
 
 
-def clip_sha256(path: Path) -> str:
-    """The clip's sha256 in hexadecimal; `MediaError` where it cannot be read."""
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
-
-
-def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[AnimationRequest, list[str]]:
+def add_input_digests(
+    request: AnimationRequest, portrait_sha256: str, clips: Mapping[Path, HashedFile]
+) -> tuple[AnimationRequest, list[str]]:
     """The request with the digests of its portrait and clips, and a message for each file that has changed."""
     messages = []
 
@@ -44,14 +40,11 @@ def add_input_digests(request: AnimationRequest, portrait_sha256: str) -> tuple[
             messages.append(f"{path} has changed since this request was made, so the result will differ")
         return now
 
-    known: dict[Path, str] = {}
     cast = []
     for role in request.cast:
         source = role.source
         if isinstance(source, ClipSource):
-            if source.path not in known:
-                known[source.path] = clip_sha256(source.path)
-            digest = compare(source.path, source.sha256, known[source.path])
+            digest = compare(source.path, source.sha256, clips[source.path].sha256)
             role = replace(role, source=replace(source, sha256=digest))
         cast.append(role)
     portrait = compare(portrait_name(request.portrait), request.portrait_sha256, portrait_sha256)
