@@ -1,4 +1,4 @@
-"""Every bad input: a clear sentence, its exit code, and nothing half-written."""
+"""Every bad input gives a clear error, its exit code and no partial output."""
 
 import os
 import signal
@@ -85,7 +85,7 @@ def _no_face_clip(inputs: Inputs, folder: Path) -> list[str]:
 
 
 def _wrong_model(inputs: Inputs, folder: Path) -> list[str]:
-    """A models folder whose file is wrong, on a machine that cannot fetch another."""
+    """A models folder with a wrong file, on a machine without network."""
     (folder / "models").mkdir()
     for path in _models():
         data = path.read_bytes()
@@ -200,7 +200,7 @@ def test_animate_full_disk_leaves_no_output(inputs: Inputs, tmp_path: Path) -> N
 def test_animate_interrupted_leaves_no_output(
     inputs: Inputs, tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
-    """By Ctrl-C, or by whatever ends processes, such as torchrun."""
+    """Interrupted by Ctrl-C or by SIGTERM, as torchrun sends it."""
     seconds = "60" if moment == "rendering" else "3"
     words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

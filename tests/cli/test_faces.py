@@ -1,4 +1,4 @@
-"""`fantasyportrait faces PHOTO`: pixels of the file, reading order, and messages that come with a refusal too."""
+"""`fantasyportrait faces PHOTO`: boxes in pixels of the file, reading order, and messages, also of a refused photo."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_faces_are_numbered_row_by_row(command: Command, inputs: Inputs, tmp_pat
 
 
 def test_faces_refusal_includes_messages(command: Command, inputs: Inputs, tmp_path: Path) -> None:
-    """That the photo shows fewer faces than were cast is explained by what was left out of it."""
+    """Messages about skipped faces explain why the photo shows fewer faces than the cast."""
     photo = load_photo(inputs.pair).pixels
     crowd = np.vstack([photo, np.full((120, photo.shape[1], 3), 120, np.uint8)])
     tiny = resize(photo, (160, 90))

@@ -1,4 +1,4 @@
-"""Help worth reading, and light."""
+"""Help texts, and that printing them imports no heavy package."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_module_help_imports_no_heavy_package() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-def test_help_of_commands_loads_no_engine_and_no_app() -> None:
+def test_command_help_imports_no_engine_or_app() -> None:
     """Their flags come from dataclasses, which import neither torch nor gradio."""
     code = (
         "import sys; from fantasyportrait.cli.main import main; "
@@ -66,7 +66,7 @@ def test_invalid_usage_exits_with_2(command: Command, words: list[str]) -> None:
     ],
 )
 def test_empty_path_is_refused(command: Command, words: list[str], which: str) -> None:
-    """As a path it would be the current folder."""
+    """An empty text as a path would be the current folder."""
     outcome = command(*words)
     assert (outcome.code, outcome.err) == (2, f"error: {which} is an empty text: give a value, or leave it out\n")
 

@@ -54,7 +54,7 @@ def test_machine_estimates_missing_model_as_original(command: Command, tmp_path:
 def test_machine_estimates_planned_window_size(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With memory that was named; the machine itself is neither measured nor asked."""
+    """With given memory; the machine itself is not measured."""
     placements = []
 
     class Planner:

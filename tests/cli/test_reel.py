@@ -1,4 +1,4 @@
-"""The command that cuts reels: its flags, its sentences, its exit codes."""
+"""The reel command: flags, messages, exit codes."""
 
 from fractions import Fraction
 from pathlib import Path

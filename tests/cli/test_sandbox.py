@@ -1,4 +1,4 @@
-"""With --sandbox files are decoded in children, and come out the same."""
+"""With --sandbox files are decoded in child processes, with equal results."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""However and whenever the command line is ended: one sentence at most, the signal's exit code, nothing left."""
+"""A command ended by a signal at any time: at most one sentence, the signal's exit code, no files left."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ sys.exit(main.main())
 
 
 def started(photo: Path, folder: Path, moment: str, seconds: str = "60") -> "subprocess.Popen[str]":
-    """`animate` in a process of its own, at the moment when its log begins a line so."""
+    """`animate` in a process of its own, once its log has a line with this beginning."""
     words = ["animate", str(photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
     job = subprocess.Popen(
         [sys.executable, "-c", PATIENT, *words],
@@ -86,7 +86,7 @@ def test_next_run_removes_files_of_killed_run(inputs: Inputs, tmp_path: Path) ->
 
 
 def test_ignored_signal_stays_ignored(inputs: Inputs, tmp_path: Path) -> None:
-    """As under nohup."""
+    """An ignored signal, as under nohup, does not stop the command."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         job = started(inputs.photo, tmp_path, "rendering", "0.2")
@@ -133,15 +133,15 @@ def test_next_signal_ends_slow_cleanup() -> None:
 
 
 def test_interrupt_lost_in_destructor_is_raised_again() -> None:
-    """Python only prints what is raised in a destructor."""
+    """Python only prints an exception of a destructor, so the interrupt must be raised again."""
 
-    class Swallows:
+    class InterruptedDestructor:
         def __del__(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
 
     with handle_signals(False) as interrupts, pytest.raises(KeyboardInterrupt):
-        Swallows()
+        InterruptedDestructor()
         time.sleep(60)
     assert interrupts.code == 143
 
@@ -156,11 +156,11 @@ def test_handle_signals_restores_handlers() -> None:
     assert handlers() == before
     seen: list[list[object]] = []
 
-    def elsewhere() -> None:
+    def in_other_thread() -> None:
         with handle_signals(True):
             seen.append(handlers())
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=in_other_thread)
     thread.start()
     thread.join()
     assert seen == [before]

@@ -1,4 +1,4 @@
-"""A name that does not exist is a wrong request: exit code 2, and the name that was probably meant."""
+"""An unknown name is a wrong request: exit code 2, and the closest known name is suggested."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ def fetched(tmp_path: Path, models_dir: Path) -> Path:
 
 
 def row(out: str, name: str) -> list[str]:
-    """The words of the line that begins with `name`."""
+    """The columns of the line that begins with `name`."""
     (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
     return line.split()
 

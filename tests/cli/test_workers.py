@@ -81,7 +81,7 @@ def test_lost_cluster_is_reported_once_and_rejoined(
         (("worker-1",), ("worker-2",)),
     ]
 
-    class Tended:
+    class LostPool:
         def replace_dead(self) -> object:
             if not answers:
                 raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def test_lost_cluster_is_reported_once_and_rejoined(
     monkeypatch.setattr(ray_cluster, "rejoin", joined.append)
     monkeypatch.setattr(workers, "MONITOR_INTERVAL_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        workers._monitor(Tended(), "ray://first:10001")
+        workers._monitor(LostPool(), "ray://first:10001")
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "note: away",
@@ -135,7 +135,7 @@ def test_workers_serve_other_process_until_interrupted(two_person: Path, tmp_pat
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
-    """The lines of its output up to `last`; fails where they do not come."""
+    """The lines of its output up to `last`; fails if `last` does not come."""
     lines: queue.Queue[str] = queue.Queue()
     stream = process.stdout
     assert stream is not None

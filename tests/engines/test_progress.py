@@ -1,4 +1,4 @@
-"""Time left, and not too many events."""
+"""The estimate of the time left, and the rate of progress events."""
 
 import pytest
 

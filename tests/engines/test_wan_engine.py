@@ -138,7 +138,7 @@ def test_wan_saved_request_reproduces_frames(animator: Animator, job: Job, tmp_p
 
 
 def three_people(two_person: Path, path: Path) -> Path:
-    """The bundled picture with its left half once more at the right."""
+    """The bundled picture with its left half repeated at the right."""
     pixels = load_photo(two_person).pixels
     save_image(path, np.concatenate([pixels, pixels[:, : pixels.shape[1] // 2]], axis=1))
     return path
@@ -147,7 +147,7 @@ def three_people(two_person: Path, path: Path) -> Path:
 def test_wan_drives_one_face_and_three(
     animator: Animator, job: Job, inputs: Inputs, two_person: Path, tmp_path: Path, sampled: list[np.ndarray]
 ) -> None:
-    """Each of three by its own clip, motion, or nothing; changing one changes the video, most of all at its face."""
+    """Each of three faces has a clip, a motion or nothing; a change of one driver changes its face most."""
     _, one = run(animator, job(Role(1, ClipSource(inputs.talking)), photo=inputs.photo), tmp_path / "one")
     assert len(one) == 5
     photo = three_people(two_person, tmp_path / "three.png")
@@ -278,7 +278,7 @@ def test_wan_failed_writer_unlocks_engine(animator: Animator, job: Job, tmp_path
 
 
 def test_wan_missing_model_is_refused_before_tracking(animator: Animator, job: Job, tmp_path: Path) -> None:
-    """Said before any clip is tracked."""
+    """The error comes before any clip is tracked."""
     seen: list[Event] = []
     with pytest.raises(WeightsError, match=r"weights fetch wan-720p"):
         animator.animate(job(model="wan-720p"), tmp_path / "out.mp4", on_event=seen.append)
@@ -349,7 +349,7 @@ def test_wan_frees_model_before_loading_next(
 
 
 def test_wan_padding_frames_hold_last_frame() -> None:
-    """They share a latent frame with the last real ones, and would show in it."""
+    """Padding frames share a latent frame with the last real ones, so their content affects these."""
     np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
     np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
 
@@ -357,7 +357,7 @@ def test_wan_padding_frames_hold_last_frame() -> None:
 def test_wan_built_in_motion_is_relative_to_rest(
     animator: Animator, job: Job, tmp_path: Path, inputs: Inputs, sampled: list[np.ndarray]
 ) -> None:
-    """Unless the request says absolute: the bundled portrait's own look is not taken over."""
+    """Unless the request is absolute, the expression of the bundled portrait is not transferred."""
     role = Role(1, BuiltinSource("talk"))
     made = [
         run(animator, job(role, absolute=absolute), tmp_path / str(absolute))[1] for absolute in (None, False, True)

@@ -1,4 +1,4 @@
-"""Two processes share one forward pass, and the border between them cuts a latent frame in two."""
+"""Two processes share one forward pass; their border splits a latent frame."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def test_motion_networks_stay_float32_in_half_precision(tmp_path: Path) -> None:
 
 
 def test_motion_encoder_batch_equals_single_crops(tmp_path: Path) -> None:
-    """Without torch in sight; a batch gives what single crops give."""
+    """NumPy in, NumPy out; a batch equals single crops."""
     model = tiny_encoder()
     model.save_pretrained(tmp_path)
     encode = CropEncoder(tmp_path)

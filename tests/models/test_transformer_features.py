@@ -1,4 +1,4 @@
-"""What diffusers can do with a transformer, it can do with ours, motion included."""
+"""The features of diffusers' transformers work with ours, motion included."""
 
 import copy
 from collections.abc import Callable

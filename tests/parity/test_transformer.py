@@ -32,7 +32,7 @@ def case(cases: Cases) -> Arrays:
 
 
 def context(case: Arrays, text: str = "text") -> dict[str, torch.Tensor]:
-    """What the transformer is told besides motion."""
+    """The transformer's inputs besides motion."""
     rows = torch.from_numpy(case[text])
     return {
         "encoder_hidden_states": functional.pad(rows, (0, 0, 0, 512 - len(rows)))[None],

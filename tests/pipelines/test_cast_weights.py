@@ -1,4 +1,4 @@
-"""The copy of a transformer that is mapped: nothing half done stays beside it."""
+"""The memory-mapped copy of a transformer: no partial copy is left."""
 
 from pathlib import Path
 
@@ -24,19 +24,19 @@ def make(folder: Path, cancel: CancelToken | None = None) -> Path:
 
 
 def test_cast_weights_cancels_between_shards(folder: Path) -> None:
-    class Third(CancelToken):
-        asked = 0
+    class CancelAtThirdCheck(CancelToken):
+        checks = 0
 
         def check(self) -> None:
-            self.asked += 1
-            if self.asked == 3:
+            self.checks += 1
+            if self.checks == 3:
                 self.cancel()
             super().check()
 
-    token = Third()
+    token = CancelAtThirdCheck()
     with pytest.raises(Cancelled):
         make(folder, token)
-    assert token.asked == 3 and [path.name for path in folder.parent.iterdir()] == ["transformer"]
+    assert token.checks == 3 and [path.name for path in folder.parent.iterdir()] == ["transformer"]
     assert len(list(make(folder).glob("*.safetensors"))) == len(list(folder.glob("*.safetensors"))) > 3
 
 

@@ -1,4 +1,4 @@
-"""From a folder to a pipeline: assembled, quantized, by `from_pretrained`; and the empty prompt's row."""
+"""Loading a pipeline from a folder: assembled, quantized, by `from_pretrained`; and prompt embeds."""
 
 import shutil
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_precision_applies_to_transformer_only(
 def test_from_pretrained_save_round_trip(
     model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
 ) -> None:
-    """The package's own names are where diffusers looks for its classes."""
+    """The package exports its classes under the names that diffusers looks up."""
     loaded = fantasyportrait.FantasyPortraitPipeline.from_pretrained(model.folder)
     loaded.set_progress_bar_config(disable=True)
     expected = latents(loaded, image, two_places)
@@ -141,7 +141,7 @@ def rows(base_folder: Path, tmp_path: Path) -> PromptEncoder:
 @torch.no_grad()
 @pytest.mark.parametrize(("prompt", "count"), [("", 1), ("people talk and smile", 5), ("  people  ", 2)])
 def test_prompt_embeds_equal_stock_pipeline(base_folder: Path, rows: PromptEncoder, prompt: str, count: int) -> None:
-    """What the stock pipeline makes of the prompt, padding left out, to the precision of bfloat16."""
+    """The prompt embeds of the stock pipeline without padding, to the precision of bfloat16."""
     found = rows(prompt)
     stock = WanImageToVideoPipeline.from_pretrained(base_folder)
     stock.text_encoder.to(torch.bfloat16)
@@ -182,7 +182,7 @@ def test_prompt_embeds_refuse_damaged_encoder_files(base_folder: Path, tmp_path:
 
 
 def test_prompt_embeds_load_encoder_layer_by_layer(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer is on the meta device but while it works."""
+    """Every layer is on the meta device except while it runs."""
     held: list[float] = []
     real, linear = UMT5EncoderModel.from_pretrained, torch.nn.functional.linear
     models = []

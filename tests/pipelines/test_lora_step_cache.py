@@ -1,4 +1,4 @@
-"""The LoRA for few steps and the step cache: what they change, what they leave out, and that nothing of them stays."""
+"""The step-distilled LoRA and the step cache: what they change, what they skip, and that they are removed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +67,7 @@ def latents(image: Pixels, two_places: FaceMap) -> Latents:
 
 
 def load(folder: Path, cache: Path, name: str = "resident", precision: str = "float32") -> FantasyPortraitPipeline:
-    """A pipeline as the profile says; on the CPU where that needs help."""
+    """A pipeline loaded with the profile, on the CPU."""
     runtime_config = RuntimeConfig(device="cpu", precision=precision)
     if name == "sequential":
         pipeline = load_pipeline(ModelFiles(folder), runtime_config, get_profile("resident"), cache)
@@ -108,7 +108,7 @@ def test_lora_adds_matrices_and_biases(folder: Path, lora: Path, latents: Latent
 def test_lora_works_with_every_profile(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """On weights of any kind, offloaded in any way, it does what it does to plain ones; off, nothing is left of it."""
+    """With any dtype and offload mode a LoRA acts as on plain weights; switched off, it leaves no trace."""
     # diffusers refuses bitsandbytes without a GPU; its layers compute on a CPU too.
     monkeypatch.setattr(BnB4BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
     exact = load(folder, tmp_path)
@@ -202,7 +202,7 @@ def test_failed_lora_load_leaves_no_lora(
 
 
 def whole_passes(pipeline: FantasyPortraitPipeline) -> list[int]:
-    """Gets an item whenever the last block computes."""
+    """A list that gets an item whenever the last block runs."""
     calls: list[int] = []
     pipeline.transformer.blocks[-1].attn1.register_forward_hook(lambda *_: calls.append(1))
     return calls
@@ -210,7 +210,7 @@ def whole_passes(pipeline: FantasyPortraitPipeline) -> list[int]:
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_step_cache_skips_blocks_per_pass(folder: Path, latents: Latents, tmp_path: Path, batch: bool) -> None:
-    """At the largest threshold each pass of each window is computed once, and never takes over another's."""
+    """At the largest threshold each pass of each window is computed once, and never reuses that of another."""
     pipeline = load(folder, tmp_path)
     calls = whole_passes(pipeline)
     given = {"frames": 101, "max_window_frames": 81, "batch_passes": batch}
@@ -228,7 +228,7 @@ def test_step_cache_skips_blocks_per_pass(folder: Path, latents: Latents, tmp_pa
 
 
 def test_step_cache_is_reset_between_videos(folder: Path, latents: Latents, tmp_path: Path) -> None:
-    """Not even by one that was stopped in the middle."""
+    """Also after a video that was cancelled."""
     pipeline = load(folder, tmp_path)
     set_step_cache(pipeline, "first-block", 1.0)
     calls = whole_passes(pipeline)
@@ -249,7 +249,7 @@ def test_step_cache_is_reset_between_videos(folder: Path, latents: Latents, tmp_
 def test_step_cache_does_not_load_skipped_blocks(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a LoRA had its offloading set up anew."""
+    """Also where offload was set up again for a LoRA."""
     pipeline = load(folder, tmp_path, "stream")
     set_step_cache(pipeline, "first-block", 1.0)
     set_lora(pipeline, lora)
@@ -267,7 +267,7 @@ def test_step_cache_does_not_load_skipped_blocks(
 
 
 def test_step_cache_wraps_streamed_blocks_after_first_pass(folder: Path, tmp_path: Path) -> None:
-    """In the first pass diffusers takes the hooks away that note the blocks' order, and whatever lies around them."""
+    """In the first pass diffusers removes the hooks that record the block order, and every wrapper around them."""
     pipeline = load(folder, tmp_path)
     first, noted = pipeline.transformer.blocks[0], []
     set_step_cache(pipeline, "first-block")

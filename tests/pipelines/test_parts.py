@@ -100,7 +100,7 @@ def test_token_windows_keep_frame_order(k: int, tokens: int, channels: int) -> N
 
 @given(st.integers(1, 5), st.integers(1, 5), st.data())
 def test_token_labels_choose_largest_face(rows: int, columns: int, data: st.DataObject) -> None:
-    """Any face pixels of a token make it a face's; the one with most pixels; and only faces that touch it."""
+    """A token with face pixels belongs to the face with most pixels in it."""
     seed = data.draw(st.integers(0, 10**6))
     generator = torch.Generator().manual_seed(seed)
     blocks = torch.randint(0, 4, (4 * rows, 4 * columns), generator=generator)
@@ -120,7 +120,7 @@ def test_token_labels_choose_largest_face(rows: int, columns: int, data: st.Data
 
 
 def test_token_labels_keep_occluded_face() -> None:
-    """Four columns of face 2 beside face 1's, in tokens of which face 1 has more: it gets its best one, once."""
+    """Face 2 has fewer pixels than face 1 in each of its tokens: it still gets one, where it has most."""
     places = np.zeros((48, 48), np.int32)
     places[:, :44] = 1
     places[10:40, 44:] = 2
@@ -144,7 +144,7 @@ def test_token_labels_refuse_size_off_grid() -> None:
 
 @torch.no_grad()
 def test_disabled_groups_are_masked_not_zeroed() -> None:
-    """Their tokens stay as they are and nobody may attend to them; the filling zeros of the first frame stay."""
+    """Tokens of disabled groups keep their values and are masked; the zero padding of the first frame stays."""
     adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face = driven(1, 9)
     whole = motion_conditioning(adapter, [face], labels)

@@ -1,4 +1,4 @@
-"""The pipeline end to end at tiny size: what it makes, what it refuses, what it never loads."""
+"""The pipeline end to end at tiny size: outputs, refused arguments, components that are never loaded."""
 
 from dataclasses import fields, replace
 
@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 
 def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None, **changes: object) -> Pixels:
-    """The frames or latents; fields of `Sampling` among the changes go there."""
+    """The frames or latents; changes that are fields of `Sampling` go into it."""
     options = {field.name for field in fields(Sampling)}
     sampling = Sampling(**{"num_inference_steps": 2, "seed": 5} | {k: v for k, v in changes.items() if k in options})
     given = {"driven": [driven(1, 9), driven(2, 9)], "num_frames": 9}
@@ -75,7 +75,7 @@ def test_motion_changes_latents_at_its_face(
 
 
 def test_pipeline_without_driven_faces_equals_base_model(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
-    """Portrait guidance has nothing to guide: one pass a step, and the frames of p = 1."""
+    """Portrait guidance has no effect: one pass a step, and the frames of p = 1."""
     calls = []
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     free = run(pipeline, image, None, driven=[], output_type="latent")
@@ -140,7 +140,7 @@ def test_clip_encodes_whole_image_once(pipeline: FantasyPortraitPipeline, image:
 def test_callback_can_change_latents(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     seen, seen_keys = [], []
 
-    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+    def on_step_end(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
         seen_keys[:] = given
         picture = pipe.preview_image(given["denoised"])
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
@@ -151,7 +151,7 @@ def test_callback_can_change_latents(pipeline: FantasyPortraitPipeline, image: P
         image,
         None,
         driven=[driven(1, 9)],
-        callback_on_step_end=look,
+        callback_on_step_end=on_step_end,
         callback_on_step_end_tensor_inputs=["latents", "denoised"],
         output_type="latent",
     )
@@ -296,7 +296,7 @@ def test_pipeline_refuses_invalid_images(pipeline: FantasyPortraitPipeline, imag
 
 
 def test_last_step_prediction_equals_result(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
-    """Without noise left, what a step points to is what it makes."""
+    """At the last step no noise is left, so the predicted clean latents equal the result."""
     last = {}
     pipeline(
         image, [driven(1, 5)], num_frames=5, sampling=Sampling(num_inference_steps=3), output_type="latent",
@@ -309,7 +309,7 @@ def test_last_step_prediction_equals_result(pipeline: FantasyPortraitPipeline, i
 def test_windowed_video_keeps_portrait_colours(
     pipeline: FantasyPortraitPipeline, image: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those made in windows; one pass gives the original numbers."""
+    """Colours are corrected in windows only; one pass gives the original values."""
     matched, image = [], image[::2, ::2]
     real = FantasyPortraitPipeline.decode
     monkeypatch.setattr(

@@ -146,7 +146,7 @@ def test_encode_out_of_memory_continues_in_tiles() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("offloaded", [False, True])
 def test_vae_on_cpu_gives_same_frames(offloaded: bool) -> None:
-    """Also of one whose layers have their weights only while they work; and that one stays as it is."""
+    """Also for an offloaded VAE, which stays offloaded."""
     vae = tiny_vae(seed=3)
     latents = torch.randn(1, 16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     expected = np.concatenate(list(decode_stream(vae, latents)))

@@ -1,4 +1,4 @@
-"""Peaks and times: held against bytes that are counted by hand, and against what must always hold."""
+"""Peaks and times against bytes that are counted by hand, and as properties."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def test_estimate_peak_equals_counted_bytes(name: str, weights: float, work: flo
 
 
 def test_estimate_includes_step_cache_and_lora_memory() -> None:
-    """The cache for every pass of every window; the LoRA where the layers are that it is for."""
+    """The step cache counts for every pass of every window, the LoRA where its layers are."""
     kept = replace(AROUND, activations=replace(NEED, windows=3, cached=G // 4))
     lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=5 * G))
     for name, share in (("model-offload", 1.0), ("stream", 2 / 10)):
@@ -67,7 +67,7 @@ def test_estimate_adds_lora_overhead_memory() -> None:
 
 
 def test_estimate_suggestions_name_memory_costs() -> None:
-    """Each choice of the job that makes the need larger is named, and none that does not."""
+    """The suggestions name each option that raises the peak, and no other."""
     small = replace(AROUND, machine=replace(GPU, vram_gib=6))
 
     def suggestions(around: CostInputs, name: str = "stream") -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def test_estimate_shared_memory_holds_all_weights() -> None:
 
 
 def test_estimate_time_is_work_over_throughput() -> None:
-    """A pass is 1 s of bare arithmetic, 1.6 s as the aim has it; the transformer crosses the link in 3 s, or 6."""
+    """A pass is 1 s of arithmetic, 1.6 s at the assumed efficiency; the transformer crosses the link in 3 or 6 s."""
     steps = {name: estimate(get_profile(name), AROUND).step_s for name in ("resident", "stream", "sequential")}
     assert steps["resident"] == pytest.approx(2 * 1.6)
     assert steps["stream"] == pytest.approx(2 * 3 + 2 * (3 / 10 + 2))
@@ -129,7 +129,7 @@ def test_estimate_tiles_large_frames() -> None:
 
 
 def test_estimate_peak_includes_clip_that_fits() -> None:
-    """Its visit, 16 GiB of weights and 6 of work, is the peak; where that does not fit, the next phase is."""
+    """CLIP (16 GiB of weights, 6 of work) is the peak; where it does not fit, the next phase is."""
     needs = replace(NEED, image=Cost(6 * G, 0))
     for vram, peak in ((80, 16 + 6 * (1 + FRAGMENTATION)), (20, 14 + 4 * (1 + FRAGMENTATION))):
         around = replace(AROUND, machine=replace(GPU, vram_gib=vram), activations=needs)

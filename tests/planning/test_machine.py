@@ -29,7 +29,7 @@ def test_measure_machine_cpu_has_shared_memory() -> None:
 def test_measure_machine_respects_container_limit(
     tmp_path: Path, folder: str, limit: str, usage: str, cache: str
 ) -> None:
-    """Of 3 MiB, 2 are taken, half a MiB of that by the page cache, which is given back."""
+    """Of 3 MiB, 2 are in use, half a MiB of that by the page cache, which can be reclaimed."""
     group = tmp_path / folder
     group.mkdir(exist_ok=True)
     (group / limit).write_text(f"{3 << 20}\n")

@@ -1,4 +1,4 @@
-"""What is counted from configs: the original figures, and the real modules at tiny size."""
+"""Costs that are counted from configs: the original figures, and the real modules at tiny size."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_meta_networks_original_parameter_counts(original: MetaNetworks) -> None
 def test_meta_networks_original_work_and_peak(
     original: MetaNetworks, job: Workload, tflop: float, peak_gib: float
 ) -> None:
-    """A forward pass's work, and its peak: eleven times the tokens in bfloat16, and what a pass is given."""
+    """Work and peak of a forward pass: eleven times the tokens in bfloat16, plus the inputs."""
     found = original.activations(job).forward
     assert found.flop / 1e12 == pytest.approx(tflop, rel=2e-3)
     tokens = 21 * (job.height // 16) * (job.width // 16) * 5120 * 2
@@ -94,7 +94,7 @@ def test_traced_bytes_equal_loaded_tiny_model(tiny: Path, precision: str) -> Non
 
 
 def test_decode_estimate_extrapolates_tile_count(tiny: Path) -> None:
-    """Against the same decoding traced with all of its tiles."""
+    """The estimate is compared with decoding that is traced with all tiles."""
     networks = MetaNetworks(read_configs(tiny), torch.float32)
     job = Workload(640, 448, 81)
     found = networks.activations(job).decode_tiled

@@ -40,7 +40,7 @@ def test_meta_tracing_counts_matmul_and_convolution_work() -> None:
 
 
 def test_meta_tracing_counts_repeated_shapes() -> None:
-    """Twice the same operators: new tensors each time, while what works in place makes none."""
+    """Repeated operators allocate new tensors each time; in-place operators allocate none."""
     with meta_tensors():
         given = new(256, KIB)
 

@@ -74,7 +74,7 @@ def test_planner_plans_or_refuses_named_profile(make: Make) -> None:
 def test_planner_reports_full_disk_for_cast_weights(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy of the transformer that streaming maps; where it has been made, no room is needed."""
+    """Streaming maps a copy of the transformer; where the copy exists, no disk space is needed."""
     folder = tmp_path / "model"
     for part in ("transformer", "motion_adapter", "vae", "image_encoder"):
         (folder / part).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The profile for a machine and a job, at the original sizes: 30 machines, what is said, and what must always hold."""
+"""Profile selection at the original sizes: 30 machines, messages, and properties."""
 
 import json
 from collections.abc import Callable
@@ -143,7 +143,7 @@ def test_select_profile_takes_requested_profile_that_fits(around: Around) -> Non
 
 
 def test_select_profile_trusts_given_memory(around: Around) -> None:
-    """What was refused for want of memory is taken where the user says that it is there, and less is kept to."""
+    """A profile refused for lack of memory is selected with more given memory; a smaller given amount is respected."""
     found = gpu(23, 57)
     assert (
         select_profile(estimate_profiles(around(found.with_memory(None, 62), USUAL)), "stream").profile.name == "stream"
@@ -153,7 +153,7 @@ def test_select_profile_trusts_given_memory(around: Around) -> None:
 
 
 def test_select_profile_reports_full_disk(around: Around) -> None:
-    """Both that make a copy of the transformer need room for it, unless memory is what they lack."""
+    """Both profiles that copy the transformer need disk space; too little memory is reported first."""
     full = replace(gpu(11, 40), disk_gib=20)
     found = {each.profile.name: each for each in estimate_profiles(around(full, SMALL))}
     assert found["stream-disk"].lacks_disk and "32 GiB of the disk" in found["stream-disk"].reason
@@ -167,7 +167,7 @@ def test_select_profile_reports_full_disk(around: Around) -> None:
 
 
 def test_select_profile_compile_uses_compilable_profiles(around: Around) -> None:
-    """At first, and when memory runs out."""
+    """At the first selection and when falling back."""
     cost_inputs = around(gpu(23, 60), USUAL)
     found = estimate_profiles(cost_inputs, compiled=True)
     names = {each.profile.name for each in found if each.possible}
@@ -194,7 +194,7 @@ def test_select_profile_gguf_model_uses_gguf_profiles(around: Around) -> None:
 
 
 def test_lower_profile_takes_clearly_less_memory(around: Around) -> None:
-    """From the largest down: each with less memory than the last, until nothing is lower."""
+    """Falling back step by step takes less memory each time, until no lower profile is left."""
     found = estimate_profiles(around(gpu(78, 120, (9, 0)), USUAL))
     current: Estimate | None = select_profile(found)
     seen = []
@@ -221,7 +221,7 @@ def test_select_profile_prefers_exact_weights(around: Around) -> None:
 def test_more_memory_never_slows_chosen_profile(
     around: Around, vram: float, ram: float, more: float, where: str
 ) -> None:
-    """But for the little that exact weights may cost."""
+    """Except for the small cost that exact weights may have."""
     small = gpu(vram, ram)
     large = gpu(vram + more, ram) if where == "vram" else gpu(vram, ram + more)
     before, after = (select_profile(estimate_profiles(around(each, SMALL))) for each in (small, large))

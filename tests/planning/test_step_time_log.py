@@ -1,4 +1,4 @@
-"""Times of past runs: kept, bounded, and never in the way."""
+"""Times of past runs are kept and bounded; a broken log never stops a run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ SIZE = 10**6
 
 @pytest.fixture
 def log(tmp_path: Path) -> StepTimeLog:
-    """A log in a folder that is not there yet."""
+    """A log in a folder that does not exist yet."""
     return StepTimeLog(tmp_path / "cache" / "speeds.json")
 
 

@@ -1,4 +1,4 @@
-"""Which kernel computes attention: what is wrong is left out and said, and nobody else's changes."""
+"""The choice of the attention kernel: a wrong kernel is disabled with a message, and other modules keep theirs."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a kernel of ours where diffusers looks for one: native attention, changed, slower by a clock of its own."""
+    """Register a fake kernel with diffusers: native attention with changed output and simulated time."""
     now_s = [0.0]
     monkeypatch.setattr(attention, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
     native = _AttentionBackendRegistry._backends[AttentionBackendName.NATIVE]
@@ -84,7 +84,7 @@ def _fails(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
 def test_incorrect_attention_kernel_is_disabled_and_reported(
     install: Install, caplog: pytest.LogCaptureFixture, change: Change, why: str, name: AttentionBackendName
 ) -> None:
-    """Also with the wide tolerance of a kernel that rounds to 8 bits."""
+    """Also with the wider tolerance for kernels that round to 8 bits."""
     install(name, change)
     caplog.set_level("INFO", "fantasyportrait.runtime.attention")
     choice = choose(name.value)

@@ -1,4 +1,4 @@
-"""The benchmarks run, with a tiny model on the CPU: a GPU's figures come from the very same code."""
+"""The benchmarks run with a tiny model on the CPU, by the code that measures GPUs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""On a GPU: every way of offloading gives the CPU's frames, and sequential offload holds almost nothing there."""
+"""On a GPU: every offload mode gives the CPU's frames, and sequential offload takes little GPU memory."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
     faces, sampling = [driven(1, 9), driven(2, 9)], Sampling(num_inference_steps=3)
     seen = []
 
-    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+    def on_step_end(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
         seen.append(pipe.preview_image(given["denoised"]))
         return {}
 
     out = pipeline(
         image, faces, places, num_frames=9, sampling=sampling, output_type="latent",
-        callback_on_step_end=look, callback_on_step_end_tensor_inputs=["denoised"],
+        callback_on_step_end=on_step_end, callback_on_step_end_tensor_inputs=["denoised"],
     ).frames  # fmt: skip
     assert len(seen) == 3
     return out.cpu()

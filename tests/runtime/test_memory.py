@@ -1,4 +1,4 @@
-"""Memory that runs out is known by its words too, since torch does not always say it with its own class."""
+"""Out-of-memory errors are recognized by class and by message, since torch does not always use its own class."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Where a pipeline computes: the ways of offloading, what is resident when, and what is refused."""
+"""Offload modes: which component is resident when, and what is refused."""
 
 import sys
 from pathlib import Path
@@ -208,7 +208,7 @@ def test_clip_stays_on_host_without_offload(pipeline: FantasyPortraitPipeline) -
 def test_gpu_visit_requires_free_memory(
     monkeypatch: pytest.MonkeyPatch, room: float, device: str, moves: list[str]
 ) -> None:
-    """For the weights and a tenth; whatever happens on the way, the visitor is home afterwards."""
+    """Needs memory for the weights plus a tenth; the module is moved back also after an error."""
     module, seen = torch.nn.Linear(10, 10, bias=False), []
     monkeypatch.setattr(module, "to", lambda device: seen.append(str(device)))
     monkeypatch.setattr("fantasyportrait.runtime.offload.free_device_bytes", lambda device: room * 400)

@@ -1,4 +1,4 @@
-"""Who of a process group does what, and what is refused before anything is shared."""
+"""The process group: how passes are assigned, and what is refused before work is shared."""
 
 import pytest
 import torch
@@ -110,7 +110,7 @@ def test_context_parallel_refuses_uneven_heads_and_cpu() -> None:
 def test_local_world_size_defaults_to_all_processes(
     monkeypatch: pytest.MonkeyPatch, local: dict[str, str], expected: tuple[int, int]
 ) -> None:
-    """Without a word of torchrun's all of them."""
+    """Without LOCAL_WORLD_SIZE all processes count as local."""
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", **local}.items():
         monkeypatch.setenv(name, value)

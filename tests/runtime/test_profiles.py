@@ -1,4 +1,4 @@
-"""The table of profiles on real classes at tiny size: in which numbers weights are held, and that videos come out."""
+"""The profiles on real classes at tiny size: dtypes of the weights, and that each renders a video."""
 
 import shutil
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_profile_names_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cast_weights_equal_loaded_weights_and_are_cached(files: ModelFiles, tmp_path: Path) -> None:
-    """Written shard by shard, each number in the precision that loading would give it."""
+    """Cast weights are written shard by shard, each tensor in the dtype that loading would give it."""
     messages: list[Message] = []
     shutil.rmtree(files.folder / "transformer-bfloat16", ignore_errors=True)
     for _ in range(2):

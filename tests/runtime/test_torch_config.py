@@ -1,4 +1,4 @@
-"""Settings that are the process's, and compiled blocks: with what they go together, and with what not."""
+"""Torch's global settings and compiled blocks: supported and refused combinations."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +62,7 @@ def test_torch_settings_keep_user_values() -> None:
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """No graph of another test."""
+    """Reset dynamo, so that no graph of another test is left."""
     dynamo.reset()
     counters.clear()
     yield
@@ -70,7 +70,7 @@ def fresh() -> Iterator[None]:
 
 
 def model() -> Model:
-    """Four blocks: more than there are graphs."""
+    """Four blocks: more than the graphs that are compiled."""
     torch.manual_seed(0)
     return Model(
         num_attention_heads=4, attention_head_dim=16, text_dim=TEXT_DIM, freq_dim=32, ffn_dim=128, num_layers=LAYERS,
@@ -112,7 +112,7 @@ def _flex(made: Model) -> None:
 @pytest.mark.parametrize("added", [(_offload, _cache), (_lora, _flex)], ids=["around", "inside"])
 @pytest.mark.usefixtures("fresh")
 def test_compiled_blocks_equal_eager(added: Sequence[Callable[[Model], None]]) -> None:
-    """One graph for all blocks and each kind of pass, whatever comes around them or into them later."""
+    """One graph for all blocks and each kind of pass, also with offload, LoRA or step cache."""
     plain, compiled = model(), model()
     compile_blocks(compiled, "eager")
     for each, add in itertools.product((plain, compiled), added):
@@ -169,7 +169,7 @@ def test_compile_on_gpu_requires_compiler(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("fresh")
 def test_layerwise_cast_layers_fail_to_compile() -> None:
-    """Why fp8 is refused; when this fails it may be allowed."""
+    """The reason why fp8 is refused; if this test fails, it can be allowed."""
     made = model()
     compile_blocks(made, "eager")
     made.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""A driven face is checked when it is made, and says which row of its motion each frame plays."""
+"""A driven face is checked when it is made, and maps each frame to a row of its motion."""
 
 import numpy as np
 import pytest

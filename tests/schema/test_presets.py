@@ -1,4 +1,4 @@
-"""Draft, Balanced, Faithful: what they set, what they say, and that they run."""
+"""The presets Draft, Balanced, Faithful: their values, their descriptions, and that they render."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_preset_is_recognized_by_its_values() -> None:
 
 
 def test_request_without_preset_fields_loads_old_sampling() -> None:
-    """Saved when there were no presets: it samples as it did."""
+    """A request that was saved before presets existed samples as before."""
     request = AnimationRequest(Path("photo.png"), (Role(1, BuiltinSource("nod")),), engine="wan")
     data = json.loads(request.to_json())
     for name in ("lora", "step_cache", "cache_threshold"):
@@ -89,7 +89,7 @@ def frames(animator: Animator, request: AnimationRequest, place: Path) -> list[b
 def test_preset_renders_with_stated_passes(
     animator: Animator, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With as many passes as it says; what one leaves behind, LoRA or cache, does not reach the next."""
+    """With the stated number of passes; LoRA and step cache of one preset do not affect the next."""
     calls: list[int] = []
     real = FantasyPortraitPipeline.denoise
 
@@ -114,7 +114,7 @@ def test_preset_renders_with_stated_passes(
 
 
 def test_missing_lora_is_refused_early(animator: Animator, job: Job, tmp_path: Path) -> None:
-    """Said before anything slow."""
+    """The error comes before any slow work."""
     seen: list[object] = []
     folder = tmp_path / "model"
     shutil.copytree(job().sampling.model, folder, ignore=shutil.ignore_patterns("lora", "assembled-*"))

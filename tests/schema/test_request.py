@@ -1,4 +1,4 @@
-"""The request: its rules, and its way through JSON."""
+"""The request: its rules and its JSON form."""
 
 import json
 import pickle
@@ -298,7 +298,7 @@ def test_unreadable_request_is_refused(tmp_path: Path, content: bytes | None) ->
 
 
 def test_saved_request_paths_are_relative_upwards(tmp_path: Path) -> None:
-    """So a whole tree can move, and a link to its folder does no harm."""
+    """A whole folder tree can be moved or linked."""
     (tmp_path / "tree" / "results").mkdir(parents=True)
     request = replace(SIMPLE, portrait=tmp_path / "tree" / "photos" / "a.png")
     request.save(tmp_path / "tree" / "results" / "out.mp4.request.json")

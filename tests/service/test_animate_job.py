@@ -1,4 +1,4 @@
-"""Requests as jobs: what a worker's setup gives, what `run` refuses, and the request that is saved with the result."""
+"""Requests as jobs: the worker setup, what `run` refuses, and the request that is saved with the result."""
 
 from collections.abc import Iterator
 from pathlib import Path

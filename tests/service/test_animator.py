@@ -1,4 +1,4 @@
-"""The whole way on real faces: events, results, cancelling."""
+"""The animator end to end on real faces: events, results, cancelling."""
 
 import re
 import threading
@@ -239,7 +239,7 @@ def test_small_uncast_face_gives_no_message(animator: Animator, inputs: Inputs, 
 
 
 def test_refused_request_carries_photo_messages(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    """What happened to the photo before says why a face cannot be cast."""
+    """Messages about the photo explain why a face cannot be cast."""
     photo = load_photo(inputs.pair).pixels
     save_image(tmp_path / "turned.png", np.ascontiguousarray(np.rot90(photo)))
     request = AnimationRequest(tmp_path / "turned.png", (Role(7, None),), duration=1)
@@ -323,7 +323,7 @@ def test_preview_images_come_about_twice_a_second(inputs: Inputs, animator: Anim
 def test_insightface_detector_reports_its_licence(
     package: ModuleType, animator: Animator, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever chooses that detector reads that its models are not for commercial use."""
+    """A message states that the models of this detector are not for commercial use."""
     boxes = np.array([[228, 110, 375, 305], [697, 140, 885, 330]], np.float32)
     found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
     monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)

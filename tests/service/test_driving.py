@@ -115,7 +115,7 @@ def test_result_length_counts_delays_not_pictures() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 200), st.booleans()), min_size=1, max_size=5))
 def test_build_timeline_longest_and_shortest_lengths(clips: list[tuple[float, int, bool]]) -> None:
-    """Every moving clip ends within the longest; a row past its delay is played in the shortest."""
+    """ "longest" is the latest end of a moving clip, "shortest" the earliest one."""
     made = [
         _still(face) if still else _clip(face, replace(B, delay_s=delay_s), frames)
         for face, (delay_s, frames, still) in enumerate(clips, 1)
@@ -147,7 +147,7 @@ def test_picture_driver_has_no_range_or_short_message() -> None:
 
 
 def test_person_sizes_are_pixels_of_file() -> None:
-    """Tracked at 640 px of 1280: a face of 60 px is one of 120 px in the file."""
+    """A face of 60 px, tracked at 640 of 1280 px, has 120 px in the file."""
     clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), _track(1, 90, side=60))
     assert any(
         "only 120 px large: use a closer clip (160 px or more)" in message for message in clip_messages(clip, RATE)
@@ -218,14 +218,14 @@ def test_sound_track_follows_request() -> None:
     clips = [_clip(1, A, 40), _clip(2, B, 90, has_sound=False), _clip(3, cast[2].source, 40)]  # type: ignore[arg-type]
     timeline = Timeline(RATE, 90)
 
-    def heard(sound: str) -> list[Path]:
+    def sound_files(sound: str) -> list[Path]:
         sources, messages = sound_sources(replace(request, sound=sound), clips, timeline)
         assert bool(messages) == (sound == "face:2")
         return [source.path for source in sources]
 
-    assert heard("auto") == heard("mix") == heard("face:1") == [A.path]
-    assert heard("none") == heard("face:2") == []
-    assert heard("file:song.mp3") == [Path("song.mp3")]
+    assert sound_files("auto") == sound_files("mix") == sound_files("face:1") == [A.path]
+    assert sound_files("none") == sound_files("face:2") == []
+    assert sound_files("file:song.mp3") == [Path("song.mp3")]
     source = sound_sources(request, clips, timeline)[0][0]
     assert (source.start_s, source.length_s, source.fill, source.frame_s) == (2.0, 40 / RATE, "pingpong", 1 / RATE)
     song = sound_sources(replace(request, sound="file:song.mp3"), clips, timeline)[0][0]

@@ -1,4 +1,4 @@
-"""What `faces` takes for a photo and what for a clip: the content decides, then the name."""
+"""How `faces` tells photos from clips: by content first, then by suffix."""
 
 import io
 from pathlib import Path

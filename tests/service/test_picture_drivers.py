@@ -29,7 +29,7 @@ def animator(models_dir: Path) -> Animator:
 
 @pytest.fixture(scope="module")
 def yawning(animator: Animator, two_person: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of somebody whose mouth stands open: a frame of a built-in motion."""
+    """A picture of a person with an open mouth: a frame of a built-in motion."""
     folder = tmp_path_factory.mktemp("yawning")
     photo = one_person(two_person, folder / "photo.png", height=400)
     request = AnimationRequest(photo, (Role(1, BuiltinSource("yawn")),), duration=4.0, side_by_side=False)
@@ -97,7 +97,7 @@ def test_animated_webp_drives_like_its_clip(animator: Animator, inputs: Inputs, 
 
 
 def test_delayed_clip_holds_first_frame_and_delays_sound(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    """A speaks, then B: B's face stands still at its first frame until then, and so does its sound."""
+    """B speaks after A: until then B's face holds its first frame and its sound is silent."""
     late = ClipSource(inputs.talking, delay_s=0.5)
     cast = (Role(1, BuiltinSource("nod")), Role(2, late))
     request = AnimationRequest(inputs.pair, cast, rate=Fraction(20), max_side=512)

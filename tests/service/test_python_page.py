@@ -1,4 +1,4 @@
-"""The code of docs/python.md, of the README's section, and of the notebook runs as it stands, from top to bottom."""
+"""The code of docs/python.md, of the README's section and of the notebook runs unchanged."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A clip's frames in the side-by-side video lie on the same rows as its motion."""
+"""The side-by-side video shows the clip frames that belong to the motion rows in use."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -86,7 +86,7 @@ def chosen(page: Any) -> tuple[str, str, str, str, str]:
 
 
 def choose_preset(page: Any, name: str) -> None:
-    """Choose it and wait until it says what it gives up; settings just opened do not listen yet."""
+    """Choose it and wait for its description; settings just opened do not react yet."""
     for attempt in range(WAIT_MS // POLL_MS):
         if attempt % 10 == 0:
             page.click(f"#preset label:has-text('{name}')")
@@ -115,8 +115,8 @@ def test_wan_app_animates_uploaded_photo(
     assert {strings.STAGES["model"], strings.STAGES["sample"], strings.STAGES["render"]} <= set(stages)
     steps = [(int(found[1]), row) for row in noted if (found := SAMPLING.match(row.text))]
     assert len({step for step, _ in steps}) >= 2 and all("of 4" in row.text for _, row in steps)
-    looks = {row.look for _, row in steps} - {""}
-    assert len(looks) >= 2 and all(look.startswith("data:image/jpeg") for look in looks)
+    images = {row.preview_image for _, row in steps} - {""}
+    assert len(images) >= 2 and all(image.startswith("data:image/jpeg") for image in images)
 
     result = wan_page.evaluate(PLAYS, "#result")
     assert result["moved"] and result["error"] is None and (result["width"], result["height"]) == (720, 96)
@@ -149,7 +149,7 @@ def test_stop_while_sampling_keeps_settings(
     set_seconds(wan_page, 0.8)  # so that it takes long enough to be stopped on a quick machine
     record_states(wan_page)
     wan_page.click("#animate")
-    wait_for_state(wan_page, "Sampling: step", look=True, timeout_ms=RUN_MS)
+    wait_for_state(wan_page, "Sampling: step", with_image=True, timeout_ms=RUN_MS)
     # At once: a click waits for two frames of the page, which may be busy until the end of the work.
     wan_page.dispatch_event("#stop", "click")
     wan_page.wait_for_selector("#message >> text=Stopped: nothing was made", timeout=RUN_MS)

@@ -1,4 +1,4 @@
-"""What was chosen survives another photo."""
+"""The values of face cards survive another photo."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def authorize(upload: Any) -> Path:
     return Path(upload["path"])
 
 
-def shut(_upload: object) -> Path:
+def refuse(_upload: object) -> Path:
     """Authorizes no file."""
     raise RequestError("no")
 
@@ -51,7 +51,7 @@ def test_card_state_keeps_free_face() -> None:
 
 
 def test_card_state_drops_refused_file() -> None:
-    (card,) = save_cards([{**RAW, "clip": {"path": "/a.mp4"}, "webcam": {"path": "/b.mp4"}}], None, shut)
+    (card,) = save_cards([{**RAW, "clip": {"path": "/a.mp4"}, "webcam": {"path": "/b.mp4"}}], None, refuse)
     assert card.clip is None and card.webcam is None and card.motion == "nod"
 
 

@@ -1,4 +1,4 @@
-"""What is chosen on the page becomes the request, and nothing else does."""
+"""The form's values become the request."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No value that a client sends makes the server open a file but an upload of the same session."""
+"""The server opens only files that the same session uploaded, for any value that a client sends."""
 
 import os
 import socket
@@ -31,15 +31,15 @@ def photo(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def visitor(app: Served, photo: Path) -> Visitor:
-    """A visitor with a photo, and so with a card."""
+    """A visitor with a photo and its face card."""
     someone = Visitor(app.address)
     someone.send_photo(photo)
     return someone
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server, and what it was asked for."""
+def requested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and the paths that were requested from it."""
     paths: list[str] = []
 
     class Counter(BaseHTTPRequestHandler):
@@ -120,14 +120,14 @@ def odd_descriptions(path: object) -> list[Any]:
 
 
 def test_components_open_own_uploads_only(
-    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], asked: tuple[str, list[str]], tmp_path: Path
+    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], requested: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    """By any component, and in the same words whether there is such a file or not."""
+    """By any component, with the same message whether the file exists or not."""
     other = Visitor(app.address)
     (tmp_path / "other.png").write_bytes(photo.read_bytes() + b"another file")
     others = other.upload(tmp_path / "other.png")
     assert "1 face found" in str(other.send_photo_at(others))
-    address, requests = asked
+    address, requests = requested
     own = visitor.upload(clips["one"])
     known = forms(tmp_path, photo, clips["one"], others, own, address)
     values = [(what, value) for what, path in known.items() for value in descriptions(path)]
@@ -146,7 +146,7 @@ def test_components_open_own_uploads_only(
 def test_animate_accepts_own_uploads_only(
     app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
-    """Two files that are there and one that is not get the same answer."""
+    """Existing and missing files get the same answer."""
     before, answers = set(app.results.rglob("*.mp4")), set()
     for path in (str(clips["one"]), str(clips["two"]), str(tmp_path / "none.mp4"), "/dev/zero", "/proc/self/fd/0"):
         for description in ({"path": path, "meta": META}, {"path": path}):

@@ -19,17 +19,17 @@ RATE = 25  # as make_clip writes, and as a request is made
 
 
 class Tracker:
-    """Finds one person in every clip, on so many frames, and notes which clips it was given."""
+    """A fake tracker that finds one person in every clip and records the clips."""
 
     decoder = LocalDecoder()
 
     def __init__(self, frames: int) -> None:
-        self.asked: list[Path] = []
+        self.clips: list[Path] = []
         self._track = range(frames)
 
     def tracks(self, clip: Path, *_: object, **__: object) -> Sequence[Sequence[int]]:
         """The frames of the one person."""
-        self.asked.append(clip)
+        self.clips.append(clip)
         return (self._track,)
 
 
@@ -55,7 +55,7 @@ def test_length_limit_refuses_long_clip_before_tracking(lengths: dict[float, Pat
     tracker = Tracker(10)
     with pytest.raises(RequestError, match="the longest clip says that it lasts 1.2 s, and Wan makes at most 1 s"):
         check(tracker, list(lengths.values()))
-    assert not tracker.asked
+    assert not tracker.clips
 
 
 def test_length_limit_refuses_clip_longer_than_its_header(lengths: dict[float, Path]) -> None:
@@ -66,7 +66,7 @@ def test_length_limit_refuses_clip_longer_than_its_header(lengths: dict[float, P
 def test_length_limit_accepts_short_clips(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
     check(tracker, list(lengths.values()), "shortest")
-    assert tracker.asked == list(lengths.values())
+    assert tracker.clips == list(lengths.values())
     check(tracker, [lengths[1.2]], end_s=0.8)
     check(tracker, [])
 
@@ -80,4 +80,4 @@ def test_length_limit_counts_delays(lengths: dict[float, Path], tmp_path: Path) 
         check(Tracker(10), [lengths[0.4]], delay_s=0.8)
     tracker = Tracker(10)
     check(tracker, [tmp_path / "face.png", lengths[0.4]], delay_s=0.5)
-    assert tracker.asked == [lengths[0.4]]
+    assert tracker.clips == [lengths[0.4]]

@@ -81,7 +81,7 @@ def test_runner_cancelled_while_queued_does_nothing(runner: AnimateHandlers, two
 
 
 def test_runner_shows_queue_position(runner: AnimateHandlers, two_person: Path) -> None:
-    """One worker: the first works, the others stand in line, and the last is told when it is next."""
+    """With one worker, the first job runs, the others are queued, and their position is updated."""
     first, second, third = (work(runner, two_person, card(), card()) for _ in range(3))
     next(first)
     assert "In the queue: next" in next(second)[runner.widgets.progress]
@@ -93,7 +93,7 @@ def test_runner_shows_queue_position(runner: AnimateHandlers, two_person: Path) 
 
 
 def wait_for_endings() -> None:
-    """Until the work of those who have gone has ended."""
+    """Wait until the jobs of visitors who left have ended."""
     for thread in threading.enumerate():
         if thread.name == "fantasyportrait-ending":
             thread.join(60)
@@ -108,7 +108,7 @@ def test_leaving_visitor_stops_work(runner: AnimateHandlers, two_person: Path) -
 
 
 class SlowToStop:
-    """A worker that is told to stop and stays in the midst of a step until `released`."""
+    """A worker that is cancelled and stays within a step until `released`."""
 
     name = "slow"
 
@@ -180,7 +180,7 @@ def test_runner_logs_unexpected_error_and_continues(
 def shown(
     runner: AnimateHandlers, photo: Path, event_stream: list[events.Event], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """What the message says, update by update, while these things happen."""
+    """The message text of each update while these events come."""
     monkeypatch.setattr(runner.sessions.animator, "events", lambda *_: (event for event in event_stream))
     updates = work(runner, photo, card(), card())
     return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
@@ -236,10 +236,10 @@ def test_wan_runner_shows_steps_and_preview_images(
     wan_runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = str(wan_runner.sessions.model)
-    asked: list[AnimationRequest] = []
+    requests: list[AnimationRequest] = []
 
     def event_stream(request: AnimationRequest, *_: object) -> Iterator[events.Event]:
-        asked.append(request)
+        requests.append(request)
         yield events.Stage("model")
         yield events.Stage("motion")
         yield events.Stage("sample")
@@ -250,7 +250,10 @@ def test_wan_runner_shows_steps_and_preview_images(
     monkeypatch.setattr(wan_runner.sessions.animator, "events", event_stream)
     items = (options() | engine(), card(kind=FREE), card())
     updates = list(wan_work(wan_runner, two_person, *items))
-    assert asked[0].engine == "wan" and (asked[0].sampling.model, asked[0].sampling.num_inference_steps) == (model, 8)
+    assert requests[0].engine == "wan" and (requests[0].sampling.model, requests[0].sampling.num_inference_steps) == (
+        model,
+        8,
+    )
     said = "".join(str(update.get(wan_runner.widgets.progress, "")) for update in updates)
     assert all(strings.STAGES[name] in said for name in ("model", "motion", "sample"))
     assert "Sampling: step 3 of 8, about 65 s left" in said

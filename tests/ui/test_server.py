@@ -1,4 +1,4 @@
-"""What the server gives to whom, asked without a browser: no value and no name that a client sends is trusted."""
+"""The server without a browser: no value and no file name from a client is trusted."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sessions do not know of each other, work can be stopped, results expire."""
+"""Sessions are separate, jobs can be stopped, results expire."""
 
 import os
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_session_results_have_own_folder(sessions: SessionManager) -> None:
 
 
 def test_session_logs_folder_it_cannot_remove(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever discards has an error of their own to tell."""
+    """The caller reports its own error, so this one is logged."""
     output = sessions.new_result("me")
     output.parent.rmdir()
     sessions.discard(output)
@@ -74,7 +74,7 @@ def test_old_result_expires_in_active_session(sessions: SessionManager) -> None:
 
 
 def test_unfinished_result_does_not_expire(tmp_path: Path) -> None:
-    """A long line, or a long video: its folder is older than any result may become."""
+    """A queued or running job may be older than the expiry time."""
     sessions = SessionManager(tmp_path, expiry_s=60.0)
     output = sessions.new_result("one")
     places = (output.parent, output.parent.parent)

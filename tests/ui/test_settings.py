@@ -1,4 +1,4 @@
-"""Who decides what visitors may upload, and where it is decoded."""
+"""The limits on uploads, and where uploads are decoded."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the page says of a step."""
+"""The text of a progress step."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What visitors upload goes with the app, or when the next one starts."""
+"""The folder of uploads is removed when the app ends or the next one starts."""
 
 import os
 import signal
@@ -87,7 +87,7 @@ def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[byte
 def test_temp_folder_is_removed_at_exit_or_next_start(
     base: Path, tmp_path: Path, repository: Path, two_person: Path
 ) -> None:
-    """By a signal, or at the start of another app; that of an app that runs stays."""
+    """By a signal, or at the start of another app; the folder of a running app stays."""
 
     def photos() -> list[Path]:
         return list(base.rglob("two_people.png"))

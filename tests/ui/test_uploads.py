@@ -26,7 +26,7 @@ def stored(registry: UploadRegistry, name: str = "a.png", size: int = 100) -> st
 
 
 def refused(registry: UploadRegistry, session: str, given: object) -> bool:
-    """True if the registry refuses it in its own words."""
+    """True if the registry raises its own error."""
     try:
         registry.authorize(session, given)
     except RequestError as error:

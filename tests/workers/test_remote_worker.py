@@ -131,11 +131,11 @@ def test_worker_ignoring_cancel_is_killed(
 ) -> None:
     go = CancelToken()
 
-    def deaf(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
+    def ignoring_cancel(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
         wait_for(lambda: go.cancelled)
         yield events.Cancelled()
 
-    monkeypatch.setattr(Animator, "events", deaf)
+    monkeypatch.setattr(Animator, "events", ignoring_cancel)
     far, ended = worker(actor, stop_timeout_s=0.3)
     token = CancelToken()
     token.cancel()
