@@ -22,7 +22,7 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `fantasyportrait` with the given words."""
+    """Run `fantasyportrait` with the given arguments."""
 
     def run(*words: object) -> Outcome:
         code = main([str(word) for word in words])

@@ -21,7 +21,7 @@ def _streams(path: Path) -> tuple[int, int, int, bool]:
         return video.width, video.height, count, bool(container.streams.audio)
 
 
-def test_the_example_of_the_help(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_runs_the_help_example(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     outcome = command(
         "animate", inputs.pair, "--cast", f"1={inputs.talking}", "--cast", f"2={inputs.nodding_pair}#person=2",
@@ -39,7 +39,7 @@ def test_the_example_of_the_help(command: Command, inputs: Inputs, tmp_path: Pat
     ]
 
 
-def test_a_saved_request_runs_again_and_flags_change_it(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_reruns_saved_request_with_changed_flags(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     photo = tmp_path / "me.png"
     photo.write_bytes(inputs.photo.read_bytes())
     first = command("animate", photo, "--cast", "1=motion:wink", "--duration", "0.2", "-o", tmp_path / "a.mp4")
@@ -56,7 +56,7 @@ def test_a_saved_request_runs_again_and_flags_change_it(command: Command, inputs
     assert f"note: {photo} has changed since this request was made" in changed.out
 
 
-def test_the_default_output_lies_here(
+def test_animate_default_output_is_in_current_folder(
     command: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -65,7 +65,7 @@ def test_the_default_output_lies_here(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.animated.mp4", "one.animated.mp4.request.json"]
 
 
-def test_a_default_name_does_not_replace_the_last_result(
+def test_animate_default_output_keeps_previous_result(
     command: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_a_default_name_does_not_replace_the_last_result(
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.mp4.request.json"))) == 3
 
 
-def test_results_of_one_stem_are_apart(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_outputs_with_same_stem_stay_separate(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     words = ("animate", inputs.photo, "--cast", "1=motion:nod", "--duration", "0.08")
     assert command(*words, "-o", tmp_path / "take.mp4").code == 0
     assert command(*words, "--fps", "50", "--no-side-by-side", "-o", tmp_path / "take.webm").code == 0
@@ -92,9 +92,7 @@ def test_results_of_one_stem_are_apart(command: Command, inputs: Inputs, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm", "frames"])
-def test_a_video_carries_its_request_without_places(
-    command: Command, inputs: Inputs, tmp_path: Path, name: str
-) -> None:
+def test_video_embeds_request_without_folders(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
     home, away = tmp_path / "the_home_of_somebody", tmp_path / "away"
     home.mkdir()
     away.mkdir()
@@ -121,7 +119,7 @@ def test_a_video_carries_its_request_without_places(
     assert all(one.read_bytes() == other.read_bytes() for one, other in pairs)
 
 
-def test_a_video_of_another_program_carries_no_request(command: Command, tmp_path: Path) -> None:
+def test_animate_refuses_video_without_request(command: Command, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", [grey(0)] * 2)
     outcome = command("animate", "--request", clip)
     assert outcome.code == 2 and "clip.mp4 carries no request" in outcome.err
@@ -132,7 +130,7 @@ def test_a_video_of_another_program_carries_no_request(command: Command, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["out.webm", "out.gif", "frames"])
-def test_other_formats(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
+def test_animate_writes_each_output_format(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
     outcome = command("animate", inputs.photo, "--cast", "1=motion:nod", "--duration", "0.2", "-o", tmp_path / name)
     assert outcome.code == 0, outcome.err
     if name == "frames":
@@ -143,7 +141,7 @@ def test_other_formats(command: Command, inputs: Inputs, tmp_path: Path, name: s
     assert _streams(side)[2] == 5
 
 
-def test_faces_of_a_photo(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_faces_lists_faces_of_photo(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     outcome = command("faces", inputs.pair, "--json", "-o", tmp_path / "boxes.png")
     assert outcome.code == 0, outcome.err
     data = json.loads(outcome.out)
@@ -156,7 +154,7 @@ def test_faces_of_a_photo(command: Command, inputs: Inputs, tmp_path: Path) -> N
     assert "face 2: x " in command("faces", inputs.pair).out
 
 
-def test_persons_of_a_clip(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_faces_lists_persons_of_clip(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     outcome = command("faces", inputs.nodding_pair, "-o", tmp_path / "boxes.png")
     assert outcome.code == 0, outcome.err
     assert "person 2: x " in outcome.out
@@ -165,7 +163,7 @@ def test_persons_of_a_clip(command: Command, inputs: Inputs, tmp_path: Path) -> 
     assert load_photo(tmp_path / "boxes.png").pixels.shape == (540, 960, 3)
 
 
-def test_persons_of_a_part_of_a_clip(command: Command, inputs: Inputs) -> None:
+def test_faces_lists_persons_of_clip_range(command: Command, inputs: Inputs) -> None:
     outcome = command("faces", inputs.nodding_pair, "--start", "0.4", "--end", "0.8", "--json")
     assert outcome.code == 0, outcome.err
     persons = json.loads(outcome.out)["persons"]
@@ -180,7 +178,7 @@ def test_persons_of_a_part_of_a_clip(command: Command, inputs: Inputs) -> None:
     assert wrong.code == 2 and "is a photo: leave them out" in wrong.err
 
 
-def test_a_motion_is_rendered(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_motions_render_writes_video(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     out = tmp_path / "kiss.mp4"
     outcome = command("motions", "render", "kiss", "-o", out, "--duration", "0.2", "--photo", inputs.photo)
     assert outcome.code == 0, outcome.err

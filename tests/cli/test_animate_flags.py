@@ -1,4 +1,4 @@
-"""Flags become a request; beside a saved request they change what they name and nothing else."""
+"""Flags of `animate` become a request; with a saved request, a flag overrides only its own field."""
 
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ SAMPLING = Sampling(
 )  # fmt: skip
 
 
-class Asked:
-    """What `animate` would have run, and on which machine."""
+class RunRecorder:
+    """Records the request and the runtime config that `animate` would run."""
 
     def __init__(self) -> None:
         self.requests: list[AnimationRequest] = []
@@ -48,47 +48,49 @@ class Asked:
         team: object,
         sandbox: bool,
     ) -> events.Result:
-        """Note the request instead of running it."""
+        """Record the request instead of running it."""
         self.requests.append(request)
         self.machines.append(machine)
         return events.Result(output, None, output, (), 1, 0.04)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Requests are noted, not run."""
-    asked = Asked()
-    monkeypatch.setattr(display, "animate_with_progress", asked.run)
-    return asked
+def recorded(monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
+    """Record requests instead of running them."""
+    recorded = RunRecorder()
+    monkeypatch.setattr(display, "animate_with_progress", recorded.run)
+    return recorded
 
 
 def saved_request(folder: Path, **changes: Any) -> Path:
-    """A request saved beside a photo that nobody reads here."""
+    """A request saved next to a photo that no test reads."""
     cast = (parse_role("1=motion:nod"),)
     AnimationRequest(folder / "photo.png", cast, engine="wan", sampling=SAMPLING, **changes).save(folder / "a.json")
     return folder / "a.json"
 
 
-def test_every_flag_of_wan_reaches_the_request(command: Command, asked: Asked) -> None:
+def test_animate_flags_of_wan_reach_request(command: Command, recorded: RunRecorder) -> None:
     outcome = command(
         "animate", "p.png", "--cast", "1=motion:nod", "--cast", "2=free", *WAN, *ALL_OF_WAN,
         "--detector", "insightface", "--absolute", "--max-side", "640",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    (request,) = asked.requests
+    (request,) = recorded.requests
     assert request.engine == "wan" and request.sampling == SAMPLING and request.detector == "insightface"
     assert (request.absolute, request.max_side) == (True, 640)
     assert request.cast[1].source == FreeSource()
 
 
-def test_what_is_not_given_is_left_to_the_engine(command: Command, asked: Asked) -> None:
+def test_animate_missing_flags_keep_engine_defaults(command: Command, recorded: RunRecorder) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN).code == 0
-    assert asked.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
-    assert asked.machines == [RuntimeConfig()]
+    assert recorded.requests == [AnimationRequest(Path("p.png"), (parse_role("1=motion:nod"),), engine="wan")]
+    assert recorded.machines == [RuntimeConfig()]
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_animate_request_excludes_machine_flags(
+    command: Command, recorded: RunRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As torchrun has it with one process.
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -97,8 +99,8 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
         "--parallel", "context", "--vram-gib", "8", "--ram-gib", "30.5",
     )  # fmt: skip
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *machine).code == 0
-    assert asked.machines == [RuntimeConfig("cpu", "stream", "float32", "auto", True, "context", 8, 30.5)]
-    assert not {"stream", "context"} & set(asked.requests[0].to_json().split('"'))
+    assert recorded.machines == [RuntimeConfig("cpu", "stream", "float32", "auto", True, "context", 8, 30.5)]
+    assert not {"stream", "context"} & set(recorded.requests[0].to_json().split('"'))
 
 
 @pytest.mark.parametrize(
@@ -111,12 +113,12 @@ def test_the_machine_is_no_part_of_the_request(command: Command, asked: Asked, m
         ((), {}),
     ],
 )
-def test_beside_a_saved_request_only_what_is_given_changes(
-    command: Command, asked: Asked, tmp_path: Path, flags: tuple[str, ...], changes: dict[str, Any]
+def test_animate_flags_override_saved_request_fields_only(
+    command: Command, recorded: RunRecorder, tmp_path: Path, flags: tuple[str, ...], changes: dict[str, Any]
 ) -> None:
     path = saved_request(tmp_path, max_side=640)
     assert command("animate", "--request", path, *flags).code == 0
-    before, after = load_request(path), asked.requests[0]
+    before, after = load_request(path), recorded.requests[0]
     assert after.sampling == Sampling(**{**vars(before.sampling), **changes})
     assert after.max_side == 640 and after.cast == before.cast and after.engine == "wan"
 
@@ -137,34 +139,34 @@ def test_beside_a_saved_request_only_what_is_given_changes(
         ((), Sampling()),
     ],
 )
-def test_a_preset_sets_fields_and_single_flags_go_before(
-    command: Command, asked: Asked, flags: tuple[str, ...], expected: Sampling
+def test_animate_single_flags_override_preset(
+    command: Command, recorded: RunRecorder, flags: tuple[str, ...], expected: Sampling
 ) -> None:
     assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags).code == 0
-    assert asked.requests[0].sampling == expected
+    assert recorded.requests[0].sampling == expected
 
 
-def test_a_preset_beside_a_saved_request_leaves_the_rest(command: Command, asked: Asked, tmp_path: Path) -> None:
+def test_animate_preset_keeps_other_saved_fields(command: Command, recorded: RunRecorder, tmp_path: Path) -> None:
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--preset", "faithful").code == 0
-    after = asked.requests[0].sampling
+    after = recorded.requests[0].sampling
     assert (after.num_inference_steps, after.lora, after.step_cache, after.guidance_scale) == (30, "none", "none", 1.0)
     assert (after.seed, after.prompt, after.face_mask, after.max_window_frames) == (7, "two singers", "head", 81)
 
 
-def test_the_engine_of_a_saved_request_can_be_another(command: Command, asked: Asked, tmp_path: Path) -> None:
+def test_animate_engine_flag_overrides_saved_engine(command: Command, recorded: RunRecorder, tmp_path: Path) -> None:
     path = saved_request(tmp_path)
     assert command("animate", "--request", path, "--engine", "preview").code == 0
-    assert asked.requests[0].engine == "preview" and asked.requests[0].sampling == SAMPLING
+    assert recorded.requests[0].engine == "preview" and recorded.requests[0].sampling == SAMPLING
 
 
-def test_a_model_folder_becomes_absolute_and_a_name_stays(
-    command: Command, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_animate_model_folder_becomes_absolute_path(
+    command: Command, recorded: RunRecorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for model in ("./tiny", "wan-480p"):
         assert command("animate", "p.png", "--cast", "1=motion:nod", *WAN, "--model", model).code == 0
-    folder, name = (request.sampling for request in asked.requests)
+    folder, name = (request.sampling for request in recorded.requests)
     assert folder.model_folder == tmp_path.resolve() / "tiny"
     assert name.model == "wan-480p" and name.model_folder is None
 
@@ -187,24 +189,22 @@ def test_a_model_folder_becomes_absolute_and_a_name_stays(
         (("--detector", "eyes"), "detector is 'eyes'"),
     ],
 )
-def test_a_wrong_value_is_said_in_a_sentence(
-    command: Command, asked: Asked, flags: tuple[str, ...], words: str
+def test_animate_reports_invalid_value(
+    command: Command, recorded: RunRecorder, flags: tuple[str, ...], words: str
 ) -> None:
     outcome = command("animate", "p.png", "--cast", "1=motion:nod", *WAN, *flags)
     assert outcome.code == RequestError.exit_code and words in " ".join(outcome.err.split())
-    assert not asked.requests
+    assert not recorded.requests
 
 
-def test_flags_of_wan_beside_the_preview_are_pointed_out(command: Command, asked: Asked) -> None:
+def test_animate_preview_reports_wan_only_flags(command: Command, recorded: RunRecorder) -> None:
     plain = command("animate", "p.png", "--cast", "1=motion:nod")
     seeded = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4")
     wan = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4", *WAN)
     assert "add --engine wan" in seeded.err and "note" not in plain.err + wan.err
 
 
-def test_steps_of_the_sampler_are_lines_of_the_log(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_animate_logs_sampling_steps(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def event_stream(animator: Animator, request: AnimationRequest, output: Path) -> Any:
         yield events.Stage("model")
         yield events.Stage("sample")
@@ -220,7 +220,7 @@ def test_steps_of_the_sampler_are_lines_of_the_log(
     ]  # fmt: skip
 
 
-def test_the_app_gets_its_model_from_its_flags(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_command_passes_model_flags(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     ui = pytest.importorskip("ui.app")
     served: list[Any] = []
     monkeypatch.setattr(ui, "launch", served.append)

@@ -1,4 +1,4 @@
-"""Every bad input: a clear sentence, its exit code, and nothing half-written."""
+"""Every bad input gives a clear error, its exit code and no partial output."""
 
 import os
 import signal
@@ -85,7 +85,7 @@ def _no_face_clip(inputs: Inputs, folder: Path) -> list[str]:
 
 
 def _wrong_model(inputs: Inputs, folder: Path) -> list[str]:
-    """A models folder whose file is wrong, on a machine that cannot fetch another."""
+    """A models folder with a wrong file, on a machine without network."""
     (folder / "models").mkdir()
     for path in _models():
         data = path.read_bytes()
@@ -140,7 +140,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_sentence_a_code_and_nothing_written(
+def test_bad_input_gives_error_code_and_no_output(
     command: Command, inputs: Inputs, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, code, words = CASES[case]
@@ -164,7 +164,7 @@ def _offline(*_: object) -> bytes:
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_a_very_short_clip_works_with_a_warning(command: Command, inputs: Inputs, tmp_path: Path, frames: int) -> None:
+def test_animate_warns_of_very_short_clip(command: Command, inputs: Inputs, tmp_path: Path, frames: int) -> None:
     cast = f"1={inputs.talking}#end={frames / 25}"
     outcome = command("animate", inputs.photo, "--cast", cast, "-o", tmp_path / "out.mp4")
     assert outcome.code == 0, outcome.err
@@ -172,7 +172,7 @@ def test_a_very_short_clip_works_with_a_warning(command: Command, inputs: Inputs
     assert (tmp_path / "out.mp4").stat().st_size > 0
 
 
-def test_a_truncated_clip_is_used_as_far_as_it_goes(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_uses_readable_part_of_truncated_clip(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     data = inputs.talking.read_bytes()
     (tmp_path / CLIP).write_bytes(data[: len(data) * 7 // 10])
     outcome = command("animate", inputs.photo, "--cast", f"1={tmp_path / CLIP}", "-o", tmp_path / "out.mp4")
@@ -181,7 +181,7 @@ def test_a_truncated_clip_is_used_as_far_as_it_goes(command: Command, inputs: In
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
-def test_a_disk_that_is_full(inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_full_disk_leaves_no_output(inputs: Inputs, tmp_path: Path) -> None:
     import resource
 
     def limit() -> None:
@@ -197,8 +197,10 @@ def test_a_disk_that_is_full(inputs: Inputs, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 @pytest.mark.parametrize(("moment", "number"), [("rendering", signal.SIGTERM), ("finishing", signal.SIGINT)])
-def test_who_is_stopped_leaves_nothing(inputs: Inputs, tmp_path: Path, moment: str, number: signal.Signals) -> None:
-    """By Ctrl-C, or by whatever ends processes, such as torchrun."""
+def test_animate_interrupted_leaves_no_output(
+    inputs: Inputs, tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    """Interrupted by Ctrl-C or by SIGTERM, as torchrun sends it."""
     seconds = "60" if moment == "rendering" else "3"
     words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,4 +1,4 @@
-"""What the terminal shows of the events of a run, in plain lines."""
+"""The plain lines that the terminal shows for the events of a run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,10 @@ from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
 
 
-def test_messages_are_shown_at_once_or_with_the_result(
+def test_display_shows_kept_messages_with_result(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Kept messages of the stages before the model are shown with the result only, those of the model at once too."""
+    """Kept messages of earlier stages are shown with the result only; those of the model stage also at once."""
     video, request = tmp_path / "out.mp4", AnimationRequest("a.png", [Role(1, BuiltinSource("nod"))])
     result = events.Result(video, None, video, ("the photo was resized", "one profile lower"), 4, 0.16)
 

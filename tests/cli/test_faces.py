@@ -1,4 +1,4 @@
-"""`fantasyportrait faces PHOTO`: pixels of the file, reading order, and messages that come with a refusal too."""
+"""`fantasyportrait faces PHOTO`: boxes in pixels of the file, reading order, and messages, also of a refused photo."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.cli.conftest import Command
 from tests.conftest import Inputs
 
 
-def test_boxes_are_pixels_of_the_file(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_faces_boxes_are_pixels_of_file(command: Command, inputs: Inputs, tmp_path: Path) -> None:
     photo = load_photo(inputs.pair).pixels
     height, width = photo.shape[:2]
     save_image(tmp_path / "large.png", resize(photo, (width * 4, height * 4)))
@@ -31,8 +31,8 @@ def test_faces_are_numbered_row_by_row(command: Command, inputs: Inputs, tmp_pat
     assert max(middles[0][1], middles[1][1]) < photo.shape[0] < min(middles[2][1], middles[3][1])
 
 
-def test_a_refusal_comes_with_the_messages(command: Command, inputs: Inputs, tmp_path: Path) -> None:
-    """That the photo shows fewer faces than were cast is explained by what was left out of it."""
+def test_faces_refusal_includes_messages(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    """Messages about skipped faces explain why the photo shows fewer faces than the cast."""
     photo = load_photo(inputs.pair).pixels
     crowd = np.vstack([photo, np.full((120, photo.shape[1], 3), 120, np.uint8)])
     tiny = resize(photo, (160, 90))
@@ -45,7 +45,7 @@ def test_a_refusal_comes_with_the_messages(command: Command, inputs: Inputs, tmp
     assert "note: 2 of 4 faces are under 50 px and were left out" in before
 
 
-def test_a_photo_without_faces_says_what_was_noticed(command: Command, tmp_path: Path) -> None:
+def test_faces_without_faces_reports_messages(command: Command, tmp_path: Path) -> None:
     wall = np.full((200, 200, 4), 90, np.uint8)
     Image.fromarray(wall).save(tmp_path / "wall.png")
     outcome = command("faces", tmp_path / "wall.png")
@@ -54,7 +54,7 @@ def test_a_photo_without_faces_says_what_was_noticed(command: Command, tmp_path:
     assert outcome.err.splitlines()[1].startswith("error:") and "no face was found" in outcome.err
 
 
-def test_the_picture_with_boxes_never_replaces_the_photo(command: Command, tmp_path: Path) -> None:
+def test_faces_box_image_never_replaces_photo(command: Command, tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "photo.png")
     (tmp_path / "link.png").symlink_to("photo.png")
     before = (tmp_path / "photo.png").read_bytes()

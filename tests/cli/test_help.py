@@ -1,4 +1,4 @@
-"""Help worth reading, and light."""
+"""Help texts, and that printing them imports no heavy package."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_help(command: Command, words: list[str], expected: str) -> None:
     assert expected in outcome.out
 
 
-def test_help_as_a_module_is_light() -> None:
+def test_module_help_imports_no_heavy_package() -> None:
     code = (
         "import sys; from fantasyportrait.cli.main import main; main(['--help']); "
         "print([name for name in ('torch', 'gradio', 'cv2', 'av', 'numpy') if name in sys.modules])"
@@ -37,7 +37,7 @@ def test_help_as_a_module_is_light() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-def test_help_of_commands_loads_no_engine_and_no_app() -> None:
+def test_command_help_imports_no_engine_or_app() -> None:
     """Their flags come from dataclasses, which import neither torch nor gradio."""
     code = (
         "import sys; from fantasyportrait.cli.main import main; "
@@ -49,7 +49,7 @@ def test_help_of_commands_loads_no_engine_and_no_app() -> None:
 
 
 @pytest.mark.parametrize("words", [["animate", "--cats", "1=a"], ["dance"], ["app", "--port", "0"]])
-def test_wrong_usage_is_2(command: Command, words: list[str]) -> None:
+def test_invalid_usage_exits_with_2(command: Command, words: list[str]) -> None:
     outcome = command(*words)
     assert outcome.code == 2
     assert outcome.err
@@ -65,13 +65,13 @@ def test_wrong_usage_is_2(command: Command, words: list[str]) -> None:
         (["faces", ""], "an argument"),
     ],
 )
-def test_an_empty_text_is_no_path(command: Command, words: list[str], which: str) -> None:
-    """As a path it would be the current folder."""
+def test_empty_path_is_refused(command: Command, words: list[str], which: str) -> None:
+    """An empty text as a path would be the current folder."""
     outcome = command(*words)
     assert (outcome.code, outcome.err) == (2, f"error: {which} is an empty text: give a value, or leave it out\n")
 
 
-def test_a_text_that_ends_in_an_equals_sign_is_not_empty(command: Command) -> None:
+def test_value_ending_in_equals_sign_is_accepted(command: Command) -> None:
     outcome = command("reel", "nothing.mp4", "--title=E=")
     assert "--title=E is an empty text" not in outcome.err and "nothing.mp4" in outcome.err
 
@@ -80,7 +80,7 @@ def test_version(command: Command) -> None:
     assert command("--version").out.strip()
 
 
-def test_a_bug_is_a_sentence_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def bug() -> None:
         raise ZeroDivisionError("the bug")
 

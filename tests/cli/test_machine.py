@@ -18,7 +18,7 @@ from tests.cli.conftest import Command
 TINY_JOB = ("--size", "96x64", "--frames", "9", "--device", "cpu")
 
 
-def test_every_profile_has_a_row_and_one_is_chosen(command: Command, tiny_model: Path) -> None:
+def test_machine_lists_every_profile_and_chooses_one(command: Command, tiny_model: Path) -> None:
     done = command("machine", "--model", tiny_model.as_posix(), *TINY_JOB, "--faces", "2")
     lines = done.out.splitlines()
     rows = [line for line in lines if line[2:].split(" ")[0] in PROFILE_NAMES]
@@ -29,7 +29,9 @@ def test_every_profile_has_a_row_and_one_is_chosen(command: Command, tiny_model:
     assert done.err == ""
 
 
-def test_json_and_presets(command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_json_estimates_depend_on_preset(
+    command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Both times are of one speed: what is measured on a busy machine differs from one command to the next.
     monkeypatch.setattr(
         "fantasyportrait.planning.planner.measure_throughput", lambda *_: Throughput(0.1, float("inf"), 10)
@@ -43,16 +45,16 @@ def test_json_and_presets(command: Command, tiny_model: Path, monkeypatch: pytes
     assert draft["fits"] and draft["total_s"] < faithful["total_s"]
 
 
-def test_a_model_that_is_not_here_is_reckoned_as_original(command: Command, tmp_path: Path) -> None:
+def test_machine_estimates_missing_model_as_original(command: Command, tmp_path: Path) -> None:
     done = command("machine", "--models-dir", tmp_path, "--device", "cpu", "--frames", "17", "--size", "64x64")
     assert done.code == 0 and "note: figures are the original model's" in done.out
     assert "weights fetch wan-720p" in done.out
 
 
-def test_rows_are_of_the_windows_that_a_request_gets(
+def test_machine_estimates_planned_window_size(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With memory that was named; the machine itself is neither measured nor asked."""
+    """With given memory; the machine itself is not measured."""
     placements = []
 
     class Planner:
@@ -86,6 +88,6 @@ def test_rows_are_of_the_windows_that_a_request_gets(
         (("--ram-gib", "nan"), "ram_gib is nan: give a number of GiB above 0"),
     ],
 )
-def test_what_makes_no_sense_is_said(command: Command, words: tuple[str, ...], text: str) -> None:
+def test_machine_refuses_invalid_arguments(command: Command, words: tuple[str, ...], text: str) -> None:
     done = command("machine", *words)
     assert done.code != 0 and text in done.err

@@ -1,4 +1,4 @@
-"""An option in one place: a field that is added to the schema is a flag, and every field overrides a saved request."""
+"""A field that is added to the schema is a flag, and every flag overrides its field of a saved request."""
 
 import json
 import re
@@ -21,21 +21,21 @@ from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from tests.cli.conftest import Command
-from tests.cli.test_animate_flags import SAMPLING, Asked, saved_request
+from tests.cli.test_animate_flags import SAMPLING, RunRecorder, saved_request
 from tests.extended import extended_request, extended_sampling
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Requests are noted, not run."""
-    asked = Asked()
-    monkeypatch.setattr(display, "animate_with_progress", asked.run)
-    return asked
+def recorded(monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
+    """Record requests instead of running them."""
+    recorded = RunRecorder()
+    monkeypatch.setattr(display, "animate_with_progress", recorded.run)
+    return recorded
 
 
 @pytest.fixture
 def _extended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Request and sampling with a field more, in the place of the real ones."""
+    """Replace request and sampling by subclasses with one more field."""
     sampling = extended_sampling()
     monkeypatch.setattr(request_module, "AnimationRequest", extended_request(sampling))
     for module in (request_module, sampling_module):
@@ -43,16 +43,16 @@ def _extended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_extended")
-def test_a_new_field_is_a_flag_and_in_the_json(command: Command, asked: Asked) -> None:
+def test_new_field_becomes_flag_and_json_key(command: Command, recorded: RunRecorder) -> None:
     help_text = " ".join(command("animate", "--help").out.split())
     assert "--glow <float> How much the faces glow. [default: 0.25]" in help_text
     assert "--grain none|film [wan] Kind of grain. [default: none]" in help_text
     assert "| `glow` | `--glow` | a number from 0 to 1 | 0.25 |" in reference() and "| Grain |" in reference()
     words = ("animate", "p.png", "--cast", "1=motion:nod", "--engine", "wan")
     assert command(*words, "--glow", "0.5", "--grain", "film").code == 0
-    text = asked.requests[0].to_json()
+    text = recorded.requests[0].to_json()
     assert json.loads(text)["glow"] == 0.5 and json.loads(text)["sampling"]["grain"] == "film"
-    assert request_module.from_json(text) == asked.requests[0]
+    assert request_module.from_json(text) == recorded.requests[0]
     assert command(*words, "--glow", "2").err == "error: glow is 2.0: give a number from 0 to 1\n"
     assert command(*words, "--grain", "flim").err.startswith("error: grain is 'flim' (did you mean film?)")
 
@@ -89,8 +89,8 @@ OVERRIDES: dict[str, tuple[tuple[str, ...], Any]] = {
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
-def test_a_flag_overrides_one_field_of_a_saved_request(
-    command: Command, asked: Asked, tmp_path: Path, name: str
+def test_flag_overrides_one_saved_request_field(
+    command: Command, recorded: RunRecorder, tmp_path: Path, name: str
 ) -> None:
     path = saved_request(
         tmp_path, duration=1.5, rate=24, fill="pingpong", absolute=True, smoothing=0.25, sound="mix", max_side=640,
@@ -99,7 +99,7 @@ def test_a_flag_overrides_one_field_of_a_saved_request(
     words, value = OVERRIDES[name]
     done = command("animate", "--request", path, *words)
     assert done.code == 0, done.err
-    before, after = load_request(path), asked.requests[0]
+    before, after = load_request(path), recorded.requests[0]
     if name in vars(SAMPLING):
         assert getattr(SAMPLING, name) != value
         assert after == replace(before, sampling=replace(before.sampling, **{name: value}))
@@ -108,23 +108,23 @@ def test_a_flag_overrides_one_field_of_a_saved_request(
         assert after == replace(before, **{name: value})
 
 
-def test_every_field_with_a_flag_is_overridden_above() -> None:
+def test_override_cases_cover_every_flag() -> None:
     flags = {option.name for owner in (AnimationRequest, Sampling) for option in options_of(owner) if option.flag != ""}
     assert flags == set(OVERRIDES) - {"portrait_guidance_start", "portrait_guidance_end"}
     others = {each.name for owner in (AnimationRequest, Sampling) for each in fields(owner)} - set(OVERRIDES)
     assert others == {"portrait", "cast", "sampling", "portrait_sha256"}
 
 
-def test_photo_and_cast_override_those_of_a_saved_request(command: Command, asked: Asked, tmp_path: Path) -> None:
+def test_photo_and_cast_override_saved_request(command: Command, recorded: RunRecorder, tmp_path: Path) -> None:
     path = saved_request(tmp_path, portrait_sha256="0" * 64)
     assert command("animate", "--request", path, "--cast", "1=motion:smile", "--cast", "2=still").code == 0
     assert command("animate", "other.png", "--request", path).code == 0
-    before, (recast, other) = load_request(path), asked.requests
+    before, (recast, other) = load_request(path), recorded.requests
     assert recast == replace(before, cast=(parse_role("1=motion:smile"), parse_role("2=still")))
     assert other == replace(before, portrait=Path("other.png"), portrait_sha256=None)
 
 
-def test_help_names_every_key_of_a_role(command: Command) -> None:
+def test_cast_help_names_every_role_key(command: Command) -> None:
     keys = EPILOG[EPILOG.index("keys ") : EPILOG.index("A face that")]
     for owner in (Role, ClipSource, Regions):
         for option in options_of(owner):
@@ -132,7 +132,7 @@ def test_help_names_every_key_of_a_role(command: Command) -> None:
     assert keys.splitlines()[0] in command("animate", "--help").out
 
 
-def test_the_reference_page_is_up_to_date(repository: Path) -> None:
+def test_reference_page_is_up_to_date(repository: Path) -> None:
     page = (repository / "docs" / "reference.md").read_text(encoding="utf-8")
     assert page == reference(), "run  make docs"
     for owner in (AnimationRequest, Sampling, RuntimeConfig, Role, ClipSource, Regions):

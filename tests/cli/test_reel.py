@@ -1,4 +1,4 @@
-"""The command that cuts reels: its flags, its sentences, its exit codes."""
+"""The reel command: flags, messages, exit codes."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ def clips(tmp_path: Path) -> list[str]:
     return [str(wide), str(tall)]
 
 
-def test_flags_make_a_reel(command: Command, clips: list[str], tmp_path: Path) -> None:
+def test_reel_command_builds_reel_from_flags(command: Command, clips: list[str], tmp_path: Path) -> None:
     out = tmp_path / "reel.mp4"
     flags = ["--title", "Two", "--subtitle", "takes", "--caption", "one", "--caption", "", "--fade", "0.2"]
     done = command("reel", *clips, *flags, "--size", "128x96", "--fps", "30", "-o", str(out))
@@ -40,14 +40,16 @@ def test_flags_make_a_reel(command: Command, clips: list[str], tmp_path: Path) -
         (["-o", "reel.avi"], "end it in .mp4, .webm or .gif"),
     ],
 )
-def test_a_wrong_flag_is_said(command: Command, clips: list[str], tmp_path: Path, flags: list[str], words: str) -> None:
+def test_reel_command_refuses_invalid_flag(
+    command: Command, clips: list[str], tmp_path: Path, flags: list[str], words: str
+) -> None:
     before = sorted(tmp_path.iterdir())
     done = command("reel", *clips, "-o", str(tmp_path / "reel.mp4"), *flags)
     assert done.code == 2 and words in done.err and "Traceback" not in done.err
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_clip_that_cannot_be_read_is_named(command: Command, clips: list[str], tmp_path: Path) -> None:
+def test_reel_command_names_unreadable_clip(command: Command, clips: list[str], tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     done = command("reel", clips[0], str(tmp_path / "text.mp4"), "-o", str(tmp_path / "reel.mp4"))
     assert done.code == 3 and "text.mp4" in done.err

@@ -1,4 +1,4 @@
-"""With --sandbox files are decoded in children, and come out the same."""
+"""With --sandbox files are decoded in child processes, with equal results."""
 
 from pathlib import Path
 
@@ -9,7 +9,9 @@ from fantasyportrait.images.images import load_photo
 from tests.factories_media import ClipSpec, counting, make_clip
 
 
-def test_faces_in_a_child_are_the_same(two_person: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sandbox_faces_equal_direct_faces(
+    two_person: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = []
     for flags in ([], ["--sandbox"]):
         assert main(["faces", str(two_person), "--json", *flags]) == 0
@@ -17,7 +19,7 @@ def test_faces_in_a_child_are_the_same(two_person: Path, models_dir: Path, capsy
     assert said[0] == said[1]
 
 
-def test_a_video_in_children_is_the_same(two_person: Path, models_dir: Path, tmp_path: Path) -> None:
+def test_sandbox_video_equals_direct_video(two_person: Path, models_dir: Path, tmp_path: Path) -> None:
     for folder, flags in (("here", []), ("there", ["--sandbox"])):
         place = tmp_path / folder / "out"
         place.parent.mkdir()
@@ -30,7 +32,7 @@ def test_a_video_in_children_is_the_same(two_person: Path, models_dir: Path, tmp
 
 
 @pytest.mark.parametrize("flags", [[], ["--sandbox"]])
-def test_a_clip_that_is_refused_ends_with_code_3(
+def test_sandbox_refused_clip_exits_with_3(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = ClipSpec("mpeg4", stamps=[59_000 * i for i in range(12)], options=())

@@ -14,7 +14,7 @@ def test_motions_list(command: Command) -> None:
     assert any(line.startswith("smile ") for line in lines)
 
 
-def test_weights_list_says_licence_and_place(command: Command, models_dir: Path) -> None:
+def test_weights_list_shows_licence_and_path(command: Command, models_dir: Path) -> None:
     outcome = command("weights", "list")
     assert outcome.code == 0
     assert str(models_dir) in outcome.out
@@ -40,7 +40,7 @@ def test_weights_fetch(command: Command, models_dir: Path) -> None:
     assert unknown.code == 2 and "did you mean face_geometry?" in unknown.err
 
 
-def test_the_app_says_what_it_needs(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_command_names_missing_package(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     outcome = command("app")
     assert outcome.code == 6

@@ -1,4 +1,4 @@
-"""However and whenever the command line is ended: one sentence at most, the signal's exit code, nothing left."""
+"""A command ended by a signal at any time: at most one sentence, the signal's exit code, no files left."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ sys.exit(main.main())
 
 
 def started(photo: Path, folder: Path, moment: str, seconds: str = "60") -> "subprocess.Popen[str]":
-    """`animate` in a process of its own, at the moment when its log begins a line so."""
+    """`animate` in a process of its own, once its log has a line with this beginning."""
     words = ["animate", str(photo), "--cast", "1=motion:laugh", "--duration", seconds, "-o", "o.mp4"]
     job = subprocess.Popen(
         [sys.executable, "-c", PATIENT, *words],
@@ -61,7 +61,7 @@ def started(photo: Path, folder: Path, moment: str, seconds: str = "60") -> "sub
 @pytest.mark.parametrize(
     ("name", "gaps_s"), [("SIGINT", [0.0]), ("SIGINT", [0.05, 0.05]), ("SIGTERM", [0.05]), ("SIGHUP", [0.05])]
 )
-def test_signals_that_come_twice_are_one_wish(inputs: Inputs, tmp_path: Path, name: str, gaps_s: list[float]) -> None:
+def test_repeated_signal_stops_once(inputs: Inputs, tmp_path: Path, name: str, gaps_s: list[float]) -> None:
     number = signal.Signals[name]
     with started(inputs.photo, tmp_path, "rendering") as job:
         job.send_signal(number)
@@ -74,7 +74,7 @@ def test_signals_that_come_twice_are_one_wish(inputs: Inputs, tmp_path: Path, na
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_goes_at_the_next(inputs: Inputs, tmp_path: Path) -> None:
+def test_next_run_removes_files_of_killed_run(inputs: Inputs, tmp_path: Path) -> None:
     with started(inputs.photo, tmp_path, "rendering") as job:
         while not list(tmp_path.glob(".fantasyportrait-*/o.mp4*")) and not list(tmp_path.glob(".fant*/.fant*/o.mp4")):
             time.sleep(0.05)
@@ -85,8 +85,8 @@ def test_what_a_killed_run_left_goes_at_the_next(inputs: Inputs, tmp_path: Path)
     assert names == ["o.mp4", "o.mp4.request.json", "o.mp4.side-by-side.mp4"]
 
 
-def test_a_signal_that_was_ignored_stays_so(inputs: Inputs, tmp_path: Path) -> None:
-    """As under nohup."""
+def test_ignored_signal_stays_ignored(inputs: Inputs, tmp_path: Path) -> None:
+    """An ignored signal, as under nohup, does not stop the command."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         job = started(inputs.photo, tmp_path, "rendering", "0.2")
@@ -104,7 +104,7 @@ def test_a_signal_that_was_ignored_stays_so(inputs: Inputs, tmp_path: Path) -> N
         ("av", "SIGINT"),
     ],
 )  # fmt: skip
-def test_a_signal_while_packages_are_loaded(inputs: Inputs, tmp_path: Path, module: str, name: str) -> None:
+def test_signal_during_imports_stops_cleanly(inputs: Inputs, tmp_path: Path, module: str, name: str) -> None:
     words = ["animate", str(inputs.photo), "--cast", "1=motion:laugh", "-o", str(tmp_path / "o.mp4")]
     command = [sys.executable, "-c", INTERRUPTED_IMPORT, module, name, *words]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -112,7 +112,7 @@ def test_a_signal_while_packages_are_loaded(inputs: Inputs, tmp_path: Path, modu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_takes_too_long_to_clean_up_is_ended_by_the_next_signal() -> None:
+def test_next_signal_ends_slow_cleanup() -> None:
     code = (
         "import os, signal, time\n"
         "from fantasyportrait.cli.signals import handle_signals\n"
@@ -132,21 +132,21 @@ def test_what_takes_too_long_to_clean_up_is_ended_by_the_next_signal() -> None:
     assert (job.returncode, errors) == (130, "")
 
 
-def test_an_interruption_that_nobody_could_catch_comes_again() -> None:
-    """Python only prints what is raised in a destructor."""
+def test_interrupt_lost_in_destructor_is_raised_again() -> None:
+    """Python only prints an exception of a destructor, so the interrupt must be raised again."""
 
-    class Swallows:
+    class InterruptedDestructor:
         def __del__(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
 
     with handle_signals(False) as interrupts, pytest.raises(KeyboardInterrupt):
-        Swallows()
+        InterruptedDestructor()
         time.sleep(60)
     assert interrupts.code == 143
 
 
-def test_all_is_as_before_afterwards() -> None:
+def test_handle_signals_restores_handlers() -> None:
     def handlers() -> list[object]:
         return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
@@ -156,11 +156,11 @@ def test_all_is_as_before_afterwards() -> None:
     assert handlers() == before
     seen: list[list[object]] = []
 
-    def elsewhere() -> None:
+    def in_other_thread() -> None:
         with handle_signals(True):
             seen.append(handlers())
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=in_other_thread)
     thread.start()
     thread.join()
     assert seen == [before]

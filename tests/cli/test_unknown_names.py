@@ -1,4 +1,4 @@
-"""A name that does not exist is a wrong request: exit code 2, and the name that was probably meant."""
+"""An unknown name is a wrong request: exit code 2, and the closest known name is suggested."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", ANIMATE)
-def test_an_unknown_name_of_animate(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
+def test_animate_suggests_name_for_unknown_one(command: Command, inputs: Inputs, tmp_path: Path, name: str) -> None:
     flags, meant = ANIMATE[name]
     outcome = command("animate", inputs.photo, *flags, "-o", tmp_path / "o.mp4")
     _is_refused(outcome.code, outcome.err, meant)
@@ -45,7 +45,7 @@ def test_an_unknown_name_of_animate(command: Command, inputs: Inputs, tmp_path: 
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_an_unknown_name_of_another_command(command: Command, name: str) -> None:
+def test_other_commands_suggest_name_for_unknown_one(command: Command, name: str) -> None:
     words, meant = OTHERS[name]
     outcome = command(*words)
     _is_refused(outcome.code, outcome.err, meant)

@@ -29,14 +29,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
-    """`fantasyportrait` with these words, in this folder."""
+    """Run `fantasyportrait` with these arguments in this folder."""
     command = [*PYTHON, *map(str, words)]
     return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, subprocess.CompletedProcess[str]]":
-    """The folder of a tiny model made by the command, and what the command said."""
+    """The folder of a tiny model made by the command, and the command's output."""
     folder = tmp_path_factory.mktemp("made")
     done = run(folder, "weights", "make-tiny", "tiny")
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def frames_of(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_make_tiny_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_make_tiny_prints_only_its_folder(made: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = made
     assert done.stdout == "tiny\n" and {path.name for path in folder.iterdir()} >= {"adapter", "base"}
     assert done.stderr == ""
@@ -58,7 +58,7 @@ def test_make_tiny_says_where_it_is_and_no_more(made: "tuple[Path, subprocess.Co
 def first(
     made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs
 ) -> "tuple[Path, subprocess.CompletedProcess[str]]":
-    """The folder of a first video, and what the command said."""
+    """The folder of a first video, and the command's output."""
     folder = made[0].parent
     done = run(
         folder, "animate", inputs.pair,
@@ -70,7 +70,7 @@ def first(
     return folder, done
 
 
-def test_from_a_tiny_model_to_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+def test_wan_animate_writes_frames(first: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
     folder, done = first
     assert done.returncode == 0, done.stderr
     frames = frames_of(folder / "first")
@@ -90,7 +90,7 @@ def test_from_a_tiny_model_to_frames(first: "tuple[Path, subprocess.CompletedPro
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_while_sampling_leaves_nothing(
+def test_wan_interrupted_while_sampling_leaves_no_output(
     made: "tuple[Path, subprocess.CompletedProcess[str]]", inputs: Inputs, tmp_path: Path
 ) -> None:
     model, _ = made
@@ -117,10 +117,10 @@ def test_ctrl_c_while_sampling_leaves_nothing(
 
 
 @pytest.mark.torchrun
-def test_two_processes_of_torchrun_make_the_same_frames_again(
+def test_wan_torchrun_reproduces_single_process_frames(
     first: "tuple[Path, subprocess.CompletedProcess[str]]",
 ) -> None:
-    """From the saved request. The second process sees neither photo nor output, and both end by themselves."""
+    """Two processes run the saved request; the second sees neither photo nor output, and both exit by themselves."""
     folder, _ = first
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "fantasyportrait")
     words = ("animate", "--request", "first.request.json", "--no-side-by-side", "--device", "cpu", "-o", "shared")

@@ -32,12 +32,12 @@ def fetched(tmp_path: Path, models_dir: Path) -> Path:
 
 
 def row(out: str, name: str) -> list[str]:
-    """The words of the line that begins with `name`."""
+    """The columns of the line that begins with `name`."""
     (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
     return line.split()
 
 
-def test_list_says_size_state_licence_and_place(command: Command, fetched: Path) -> None:
+def test_weights_list_shows_size_state_licence_path(command: Command, fetched: Path) -> None:
     out = command("weights", "list", "--models-dir", fetched).out
     assert row(out, "wan-720p") == [
         *("wan-720p", "90.10", "GB", "missing", "Apache-2.0", "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers")
@@ -46,14 +46,14 @@ def test_list_says_size_state_licence_and_place(command: Command, fetched: Path)
     assert row(out, "centerface")[3] == "ok"
 
 
-def test_verify_reads_what_was_fetched_and_needs_nothing_else(command: Command, fetched: Path) -> None:
+def test_weights_verify_checks_only_fetched_files(command: Command, fetched: Path) -> None:
     outcome = command("weights", "verify", "--models-dir", fetched)
     assert (outcome.code, outcome.err) == (0, "")
     assert f"ok       {fetched / 'wan/lora'}  (lightx2v)" in outcome.out
     assert "wan-720p" not in outcome.out
 
 
-def test_verify_finds_a_damaged_file(command: Command, fetched: Path) -> None:
+def test_weights_verify_finds_damaged_file(command: Command, fetched: Path) -> None:
     (fetched / "wan/lora" / LORA).write_bytes(b"loro")
     outcome = command("weights", "verify", "--models-dir", fetched)
     assert outcome.code == 5
@@ -62,32 +62,32 @@ def test_verify_finds_a_damaged_file(command: Command, fetched: Path) -> None:
     assert outcome.err == f"error: model files are missing or wrong: run  {advice}\n"
 
 
-def test_fetch_without_a_name_brings_the_small_models_only(command: Command, fetched: Path) -> None:
+def test_weights_fetch_default_is_small_models(command: Command, fetched: Path) -> None:
     outcome = command("weights", "fetch", "--models-dir", fetched)
     assert outcome.code == 0
     assert {Path(line).parent for line in outcome.out.splitlines()} == {fetched}
 
 
-def test_fetch_of_what_is_there_needs_no_network(command: Command, fetched: Path) -> None:
+def test_weights_fetch_of_present_files_is_offline(command: Command, fetched: Path) -> None:
     outcome = command("weights", "fetch", "lightx2v", "--models-dir", fetched)
     assert (outcome.code, outcome.out) == (0, f"{fetched / 'wan/lora'}\n")
     assert outcome.err == f"lightx2v is in {fetched / 'wan/lora'} (commit ffffffffffff): reading its files to be sure\n"
 
 
-def test_fetch_offline_is_a_sentence(command: Command, tmp_path: Path) -> None:
+def test_weights_fetch_offline_reports_error(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     outcome = command("weights", "fetch", "wan-720p", "--models-dir", tmp_path)
     assert outcome.code == 5
     assert "HF_HUB_OFFLINE" in outcome.err and outcome.err.count("\n") == 1
 
 
-def test_fetch_of_an_unknown_name_lists_the_known_ones(command: Command) -> None:
+def test_weights_fetch_unknown_name_lists_known_names(command: Command) -> None:
     outcome = command("weights", "fetch", "wan-8k")
     assert outcome.code == 2
     assert "face_landmarks" in outcome.err and "gguf-q4" in outcome.err
 
 
-def test_make_tiny_hands_its_folder_to_the_service(
+def test_make_tiny_passes_folder_to_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made: list[Path] = []

@@ -41,13 +41,13 @@ def silent_port() -> socket.socket:
     return listening
 
 
-def test_help_shows_the_commands_for_several_machines(command: Command) -> None:
+def test_workers_help_shows_multi_machine_commands(command: Command) -> None:
     outcome = command("workers", "--help")
     assert outcome.code == 0 and "ray start --head" in outcome.out and "--gpus-per-worker" in outcome.out
 
 
 @pytest.mark.ray
-def test_an_address_without_a_cluster_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_without_cluster_is_one_error(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Joining may say "token" there, for the whole process: a cluster that a later test begins must not find it.
     monkeypatch.setenv(ray_cluster.AUTH_ENV, "")
     monkeypatch.delenv(ray_cluster.AUTH_ENV)
@@ -62,7 +62,7 @@ def test_an_address_without_a_cluster_is_one_sentence(command: Command, monkeypa
         ray_cluster.join(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=1.0)
 
 
-def test_settings_are_checked_before_a_cluster_starts(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_settings_are_checked_before_cluster_starts(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "join", lambda *_: pytest.fail("a cluster was begun"))
     outcome = command("workers", "--profile", "moon")
     assert outcome.code == 2 and "profile is 'moon'" in outcome.err
@@ -70,7 +70,7 @@ def test_settings_are_checked_before_a_cluster_starts(command: Command, monkeypa
     assert outcome.code == 2 and "--device is mps: leave out one" in outcome.err
 
 
-def test_a_lost_cluster_is_reported_once_and_joined_again(
+def test_lost_cluster_is_reported_once_and_rejoined(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers: list[object] = [
@@ -81,7 +81,7 @@ def test_a_lost_cluster_is_reported_once_and_joined_again(
         (("worker-1",), ("worker-2",)),
     ]
 
-    class Tended:
+    class LostPool:
         def replace_dead(self) -> object:
             if not answers:
                 raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def test_a_lost_cluster_is_reported_once_and_joined_again(
     monkeypatch.setattr(ray_cluster, "rejoin", joined.append)
     monkeypatch.setattr(workers, "MONITOR_INTERVAL_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        workers._monitor(Tended(), "ray://first:10001")
+        workers._monitor(LostPool(), "ray://first:10001")
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "note: away",
@@ -105,7 +105,7 @@ def test_a_lost_cluster_is_reported_once_and_joined_again(
 
 
 @pytest.mark.ray
-def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: Path, models_dir: Path) -> None:
+def test_workers_serve_other_process_until_interrupted(two_person: Path, tmp_path: Path, models_dir: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     before = kept()
     command = [
@@ -135,7 +135,7 @@ def test_workers_serve_another_process_until_ctrl_c(two_person: Path, tmp_path: 
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
-    """The lines of its output up to `last`; fails where they do not come."""
+    """The lines of its output up to `last`; fails if `last` does not come."""
     lines: queue.Queue[str] = queue.Queue()
     stream = process.stdout
     assert stream is not None

@@ -1,4 +1,4 @@
-"""Time left, and not too many events."""
+"""The estimate of the time left, and the rate of progress events."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from fantasyportrait.engines.progress import Progress
 from fantasyportrait.schema.events import Event, Step
 
 
-def test_the_time_left_follows_the_rate_so_far() -> None:
+def test_time_left_follows_measured_rate() -> None:
     now = [0.0]
     seen: list[Event] = []
     progress = Progress(seen.append, "render", 100, clock=lambda: now[0])
@@ -21,14 +21,14 @@ def test_the_time_left_follows_the_rate_so_far() -> None:
     assert (steps[-1].done, steps[-1].remaining_s) == (100, 0)
 
 
-def test_more_than_expected_is_not_more_than_all() -> None:
+def test_progress_never_exceeds_total() -> None:
     seen: list[Event] = []
     Progress(seen.append, "driving", 0).update(7)
     assert isinstance(seen[0], Step)
     assert (seen[0].done, seen[0].total) == (1, 1)
 
 
-def test_preparations_before_the_first_step_are_not_counted_for_ever() -> None:
+def test_time_left_excludes_preparation_after_first_step() -> None:
     """Ten seconds until the first step, then one a second: after the second step eight are left, not forty."""
     now = [0.0]
     seen: list[Event] = []

@@ -107,7 +107,7 @@ def changes_at_faces(animator: Animator, photo: Path, one: np.ndarray, other: np
     return [float(change[top:bottom, left:right].mean()) for left, top, right, bottom in corners]
 
 
-def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_drives_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -> None:
     request = job(side_by_side=True, duration=0.4)
     result, frames = run(animator, request, tmp_path / "out.mp4")
     assert result.frames == len(frames) == 10
@@ -123,7 +123,7 @@ def test_two_people_by_two_clips(animator: Animator, job: Job, tmp_path: Path) -
     assert saved.sampling == request.sampling and saved.engine == "wan"
 
 
-def test_the_same_seed_gives_the_same_frames(animator: Animator, job: Job, tmp_path: Path, known: Known) -> None:
+def test_same_seed_gives_same_frames(animator: Animator, job: Job, tmp_path: Path, known: Known) -> None:
     first = frames_of(animator, job(), tmp_path / "a", known)
     _, again = run(animator, job(), tmp_path / "b")
     _, other = run(animator, job(seed=1), tmp_path / "c")
@@ -131,23 +131,23 @@ def test_the_same_seed_gives_the_same_frames(animator: Animator, job: Job, tmp_p
     assert (first != other).mean() > 0.5
 
 
-def test_a_saved_request_makes_the_same_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_saved_request_reproduces_frames(animator: Animator, job: Job, tmp_path: Path) -> None:
     result, frames = run(animator, job(), tmp_path / "a")
     _, again = run(animator, load_request(result.request), tmp_path / "b")
     np.testing.assert_array_equal(frames, again)
 
 
 def three_people(two_person: Path, path: Path) -> Path:
-    """The bundled picture with its left half once more at the right."""
+    """The bundled picture with its left half repeated at the right."""
     pixels = load_photo(two_person).pixels
     save_image(path, np.concatenate([pixels, pixels[:, : pixels.shape[1] // 2]], axis=1))
     return path
 
 
-def test_one_face_and_three(
+def test_wan_drives_one_face_and_three(
     animator: Animator, job: Job, inputs: Inputs, two_person: Path, tmp_path: Path, sampled: list[np.ndarray]
 ) -> None:
-    """Each of three by its own clip, motion, or nothing; changing one changes the video, most of all at its face."""
+    """Each of three faces has a clip, a motion or nothing; a change of one driver changes its face most."""
     _, one = run(animator, job(Role(1, ClipSource(inputs.talking)), photo=inputs.photo), tmp_path / "one")
     assert len(one) == 5
     photo = three_people(two_person, tmp_path / "three.png")
@@ -171,7 +171,7 @@ def test_one_face_and_three(
             assert middle > 5 * max(left, right), f"{name} and {other} differ elsewhere"
 
 
-def test_everybody_free_or_still(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_all_faces_free_or_still(animator: Animator, job: Job, tmp_path: Path) -> None:
     _, free = run(animator, job(Role(1, FreeSource()), Role(2, FreeSource())), tmp_path / "free")
     _, still = run(animator, job(Role(1, None), Role(2, None)), tmp_path / "still")
     assert free.shape == still.shape and (free != still).any()
@@ -189,7 +189,7 @@ def test_everybody_free_or_still(animator: Animator, job: Job, tmp_path: Path) -
     ],
     ids=["face mask", "alignment", "relative", "text", "no portrait guidance", "guidance on a part"],
 )
-def test_every_option_reaches_the_frames(
+def test_wan_options_change_frames(
     animator: Animator, job: Job, tmp_path: Path, known: Known, changes: dict[str, object]
 ) -> None:
     plain = frames_of(animator, job(), tmp_path / "plain", known)
@@ -197,7 +197,7 @@ def test_every_option_reaches_the_frames(
     assert (plain != changed).any()
 
 
-def test_regions_by_segment_anything(job: Job, models_dir: Path, tmp_path: Path) -> None:
+def test_wan_uses_segment_anything_masks(job: Job, models_dir: Path, tmp_path: Path) -> None:
     """From the folder `sam` of the models folder; here a tiny model, so its masks are noise, but they reach the
     frames."""
     folder = tmp_path / "models"
@@ -209,13 +209,13 @@ def test_regions_by_segment_anything(job: Job, models_dir: Path, tmp_path: Path)
     assert segmented.shape == boxes.shape and (segmented != boxes).any()
 
 
-def test_batched_passes_make_the_same_frames(animator: Animator, job: Job, tmp_path: Path, known: Known) -> None:
+def test_wan_batched_passes_give_same_frames(animator: Animator, job: Job, tmp_path: Path, known: Known) -> None:
     separate = frames_of(animator, job(), tmp_path / "separate", known)
     _, batched = run(animator, job(batch_passes=True), tmp_path / "batched")
     assert np.abs(separate.astype(int) - batched).max() <= 2
 
 
-def test_a_roles_options_reach_its_own_face(
+def test_wan_role_options_change_own_face(
     animator: Animator, job: Job, inputs: Inputs, tmp_path: Path, sampled: list[np.ndarray]
 ) -> None:
     talk = Role(1, ClipSource(inputs.talking))
@@ -226,7 +226,7 @@ def test_a_roles_options_reach_its_own_face(
         assert (plain != changed).any() and first > 10 * second, options
 
 
-def test_201_frames_through_windows(animator: Animator, job: Job, inputs: Inputs, tmp_path: Path) -> None:
+def test_wan_renders_201_frames_in_windows(animator: Animator, job: Job, inputs: Inputs, tmp_path: Path) -> None:
     request = job(
         Role(1, ClipSource(inputs.talking)),
         duration=201 / 25,
@@ -240,7 +240,7 @@ def test_201_frames_through_windows(animator: Animator, job: Job, inputs: Inputs
     assert not probe_clip(result.video).has_sound
 
 
-def test_stages_come_in_order_with_looks(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_stages_are_ordered_with_preview_images(animator: Animator, job: Job, tmp_path: Path) -> None:
     seen: list[Event] = []
     animator.animate(job(num_inference_steps=3), tmp_path / "out.mp4", on_event=seen.append)
     stages = [event.name for event in seen if isinstance(event, events.Stage)]
@@ -251,7 +251,7 @@ def test_stages_come_in_order_with_looks(animator: Animator, job: Job, tmp_path:
     assert looks == [(80 // 8 * 4, 128 // 8 * 4, 3)] * 3
 
 
-def test_cancel_while_sampling_leaves_nothing(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_cancel_while_sampling_leaves_no_output(animator: Animator, job: Job, tmp_path: Path) -> None:
     token = CancelToken()
 
     def on_event(event: Event) -> None:
@@ -264,7 +264,7 @@ def test_cancel_while_sampling_leaves_nothing(animator: Animator, job: Job, tmp_
     run(animator, job(), tmp_path / "next.mp4")
 
 
-def test_a_writer_that_fails_lets_the_next_request_in(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_failed_writer_unlocks_engine(animator: Animator, job: Job, tmp_path: Path) -> None:
     """An error in the middle of the frames must not leave the engine locked."""
     failing = tmp_path / "out.mp4"
 
@@ -277,8 +277,8 @@ def test_a_writer_that_fails_lets_the_next_request_in(animator: Animator, job: J
     run(animator, job(), tmp_path / "next.mp4")
 
 
-def test_a_model_that_is_not_there(animator: Animator, job: Job, tmp_path: Path) -> None:
-    """Said before any clip is tracked."""
+def test_wan_missing_model_is_refused_before_tracking(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """The error comes before any clip is tracked."""
     seen: list[Event] = []
     with pytest.raises(WeightsError, match=r"weights fetch wan-720p"):
         animator.animate(job(model="wan-720p"), tmp_path / "out.mp4", on_event=seen.append)
@@ -292,17 +292,17 @@ def test_a_model_that_is_not_there(animator: Animator, job: Job, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_preview_engine_plays_the_same_request(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_preview_engine_renders_wan_request(animator: Animator, job: Job, tmp_path: Path) -> None:
     _, frames = run(animator, replace(job(), engine="preview", max_side=640), tmp_path / "out.mp4")
     assert len(frames) == 5
 
 
 @pytest.mark.parametrize(("frames", "sampled"), [(1, 5), (5, 5), (6, 9), (80, 81), (81, 81), (100, 101)])
-def test_frames_are_rounded_up(frames: int, sampled: int) -> None:
+def test_wan_frame_count_is_rounded_up(frames: int, sampled: int) -> None:
     assert sampled_frames(frames) == sampled
 
 
-def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> None:
+def test_wan_waiting_request_can_be_cancelled(animator: Animator, job: Job, tmp_path: Path) -> None:
     """While another one renders, a request waits with its model stage begun, and can be cancelled."""
     engine, seen, token = animator.engine("wan"), [], CancelToken()
     engine._lock.acquire()
@@ -327,7 +327,9 @@ def test_requests_take_turns(animator: Animator, job: Job, tmp_path: Path) -> No
     run(animator, job(), tmp_path / "next.mp4")
 
 
-def test_one_model_at_a_time(job: Job, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wan_frees_model_before_loading_next(
+    job: Job, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first model is gone before the second is loaded."""
     shutil.copytree(tiny_model, tmp_path / "other", ignore=shutil.ignore_patterns("assembled-*"))
     loaded, alive = [], []
@@ -346,16 +348,16 @@ def test_one_model_at_a_time(job: Job, tiny_model: Path, tmp_path: Path, monkeyp
     assert alive == [0, 0] and len(loaded) == 2
 
 
-def test_spare_frames_hold_the_end() -> None:
-    """They share a latent frame with the last real ones, and would show in it."""
+def test_wan_padding_frames_hold_last_frame() -> None:
+    """Padding frames share a latent frame with the last real ones, so their content affects these."""
     np.testing.assert_array_equal(_padded(np.array([0, 1, 2]), 5), [0, 1, 2, 2, 2])
     np.testing.assert_array_equal(_padded(np.array([0, 1]), 2), [0, 1])
 
 
-def test_a_built_in_motion_is_measured_from_rest(
+def test_wan_built_in_motion_is_relative_to_rest(
     animator: Animator, job: Job, tmp_path: Path, inputs: Inputs, sampled: list[np.ndarray]
 ) -> None:
-    """Unless the request says absolute: the bundled portrait's own look is not taken over."""
+    """Unless the request is absolute, the expression of the bundled portrait is not transferred."""
     role = Role(1, BuiltinSource("talk"))
     made = [
         run(animator, job(role, absolute=absolute), tmp_path / str(absolute))[1] for absolute in (None, False, True)
@@ -365,7 +367,7 @@ def test_a_built_in_motion_is_measured_from_rest(
     assert (made[0] != made[2]).any() and first > 10 * second
 
 
-def test_smoothing_is_the_meshs(job: Job, tiny_model: Path) -> None:
+def test_wan_smoothing_applies_to_mesh_alignment(job: Job, tiny_model: Path) -> None:
     loader = MotionNetLoader(prepare_model(tiny_model.as_posix()))
     keys = [
         loader.motion_nets(job(alignment=alignment, smoothing=smoothing)).key

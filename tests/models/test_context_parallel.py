@@ -1,4 +1,4 @@
-"""Two processes share one forward pass, and the border between them cuts a latent frame in two."""
+"""Two processes share one forward pass; their border splits a latent frame."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def _work(rank: int, folder: str) -> None:
 
 
 @pytest.mark.torchrun
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
+def test_context_parallel_forward_equals_single_process(tmp_path: Path) -> None:
     frames, rows, columns = GRID
     share = frames * rows * columns // WORLD
     assert share % (rows * columns), "the border must lie inside a latent frame"

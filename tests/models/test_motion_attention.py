@@ -55,7 +55,7 @@ def branch(model: FantasyPortraitTransformer3DModel, motion: torch.Tensor, mask:
     ]  # fmt: skip
 
 
-def test_without_motion_it_is_stock_wan_bit_for_bit(model: FantasyPortraitTransformer3DModel) -> None:
+def test_transformer_without_motion_equals_stock_wan(model: FantasyPortraitTransformer3DModel) -> None:
     inputs, motion = tiny_inputs(), tiny_motion(1)
     expected = stock_twin(model)(**inputs).sample
     assert torch.equal(model(**inputs).sample, expected)
@@ -64,7 +64,7 @@ def test_without_motion_it_is_stock_wan_bit_for_bit(model: FantasyPortraitTransf
     assert (model(**inputs, motion_hidden_states=motion).sample != expected).any(dim=1).all()
 
 
-def test_a_scale_for_each_sample_equals_single_passes(model: FantasyPortraitTransformer3DModel) -> None:
+def test_per_sample_motion_scale_equals_single_passes(model: FantasyPortraitTransformer3DModel) -> None:
     motion = tiny_motion(1)
     both = model(
         **tiny_inputs(batch=2), motion_hidden_states=motion.expand(2, -1, -1, -1), motion_scale=torch.tensor([1.0, 0.0])
@@ -75,7 +75,7 @@ def test_a_scale_for_each_sample_equals_single_passes(model: FantasyPortraitTran
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DModel, count: int) -> None:
+def test_face_tokens_attend_to_own_motion_only(model: FantasyPortraitTransformer3DModel, count: int) -> None:
     """In every block: another face's motion changes nothing at a face's tokens, its own does, each changes the
     background.
 
@@ -103,7 +103,7 @@ def test_a_face_hears_only_its_own_motion(model: FantasyPortraitTransformer3DMod
             assert (old[place == 0] != new[place == 0]).any(dim=1).all()
 
 
-def test_the_public_rule_fails_for_three_faces() -> None:
+def test_public_mask_rule_fails_for_three_faces() -> None:
     """The public code's rule, written out: face 2 attends to clips 1 and 3, but not its own."""
     own = torch.eye(3, dtype=torch.bool)
     negated_and_reversed = ~own.flip(1)
@@ -114,7 +114,7 @@ def test_the_public_rule_fails_for_three_faces() -> None:
     assert torch.equal(ours, own)
 
 
-def test_a_frame_hears_only_its_own_window(model: FantasyPortraitTransformer3DModel) -> None:
+def test_frame_tokens_attend_to_own_window_only(model: FantasyPortraitTransformer3DModel) -> None:
     mask, motion = key_mask(tiny_labels(2), [1, 2]), tiny_motion(2)
     later = motion.clone()
     later[:, 1] += 1.0
@@ -124,7 +124,7 @@ def test_a_frame_hears_only_its_own_window(model: FantasyPortraitTransformer3DMo
         assert same[:tokens].all() and same[2 * tokens :].all() and not same[tokens : 2 * tokens].any()
 
 
-def test_a_free_face_gets_exactly_nothing(model: FantasyPortraitTransformer3DModel) -> None:
+def test_free_face_gets_zero_motion(model: FantasyPortraitTransformer3DModel) -> None:
     """Its tokens come out as without the branch, and nothing is NaN."""
     labels = tiny_labels(3)
     mask, motion = key_mask(labels, [1, 3]), tiny_motion(2)
@@ -136,13 +136,13 @@ def test_a_free_face_gets_exactly_nothing(model: FantasyPortraitTransformer3DMod
         assert (old[place == 1] != new[place == 1]).any(dim=1).all()
 
 
-def test_nobody_listening_is_stock_wan(model: FantasyPortraitTransformer3DModel) -> None:
+def test_empty_motion_mask_equals_stock_wan(model: FantasyPortraitTransformer3DModel) -> None:
     nobody = torch.zeros(1, 1, GRID[1] * GRID[2], WINDOW, dtype=torch.bool)
     out = model(**tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=nobody).sample
     assert torch.equal(out, model(**tiny_inputs()).sample)
 
 
-def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
+def test_motion_branch_always_uses_mask_safe_backend(
     model: FantasyPortraitTransformer3DModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flash and Sage refuse a query-dependent mask, varlen backends merge it: the branch must not follow them."""
@@ -164,12 +164,12 @@ def test_the_branch_is_masked_on_a_safe_backend_whatever_the_model_uses(
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 97, 32), (1, 3, 97, 31), (2, 3, 97, 32)])
-def test_motion_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel, shape: tuple[int, ...]) -> None:
+def test_transformer_refuses_motion_shape(model: FantasyPortraitTransformer3DModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="the latents ask for"):
         model(**tiny_inputs(), motion_hidden_states=torch.zeros(shape))
 
 
-def test_a_mask_that_does_not_fit_is_refused(model: FantasyPortraitTransformer3DModel) -> None:
+def test_transformer_refuses_mask_shape(model: FantasyPortraitTransformer3DModel) -> None:
     with pytest.raises(ValueError, match="must broadcast"):
         model(
             **tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=torch.ones(1, 1, 5, 97).bool()

@@ -21,7 +21,9 @@ SMALL = {"motion_dim": 32, "dim": 32, "num_layers": 1, "num_heads": 2, "head_dim
     [((), 4), ((("mouth", 16), ("emotion", 4)), 24), (tuple((name, 4) for name in FEATURE_GROUPS), 20)],
     ids=["none", "emotion and mouth", "all"],
 )
-def test_what_is_augmented_is_a_config(augmented: tuple[tuple[str, int], ...], tokens: int, tmp_path: Path) -> None:
+def test_adapter_config_sets_augmented_groups(
+    augmented: tuple[tuple[str, int], ...], tokens: int, tmp_path: Path
+) -> None:
     """The paper's ablations: a token for each group, and those that the augmented groups add."""
     model = MotionAdapter(augmented=augmented, **SMALL).eval()
     features = torch.randn(2, 9, 554)
@@ -34,7 +36,7 @@ def test_what_is_augmented_is_a_config(augmented: tuple[tuple[str, int], ...], t
 
 
 @torch.no_grad()
-def test_each_group_changes_its_own_tokens_only() -> None:
+def test_adapter_group_changes_own_tokens_only() -> None:
     model = tiny_adapter()
     features = torch.randn(1, 5, 554)
     plain = model.frame_tokens(features)
@@ -46,7 +48,7 @@ def test_each_group_changes_its_own_tokens_only() -> None:
         assert moved == [group == name for group in model.token_groups]
 
 
-def test_an_unknown_group_is_refused() -> None:
+def test_adapter_refuses_unknown_group() -> None:
     with pytest.raises(ValueError, match="names 'nose'"):
         MotionAdapter(augmented=(("nose", 4),), **SMALL)
     with pytest.raises(ValueError, match="554 are needed"):
@@ -55,15 +57,15 @@ def test_an_unknown_group_is_refused() -> None:
         tiny_adapter()(torch.zeros(1, 6, 554))
 
 
-def test_it_stays_in_float32_when_loaded_in_half_precision(tmp_path: Path) -> None:
+def test_motion_networks_stay_float32_in_half_precision(tmp_path: Path) -> None:
     for model, kind in ((tiny_adapter(), MotionAdapter), (tiny_encoder(), MotionEncoder)):
         model.save_pretrained(tmp_path)
         again = kind.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
         assert {weight.dtype for weight in again.parameters()} == {torch.float32}
 
 
-def test_crops_in_features_out(tmp_path: Path) -> None:
-    """Without torch in sight; a batch gives what single crops give."""
+def test_motion_encoder_batch_equals_single_crops(tmp_path: Path) -> None:
+    """NumPy in, NumPy out; a batch equals single crops."""
     model = tiny_encoder()
     model.save_pretrained(tmp_path)
     encode = CropEncoder(tmp_path)
@@ -78,7 +80,7 @@ def test_crops_in_features_out(tmp_path: Path) -> None:
         MotionEncoder(feature_dims=(6, 6, 30, 100))
 
 
-def test_original_shapes_are_the_defaults() -> None:
+def test_default_configs_have_original_shapes() -> None:
     """80 attention tensors belong to the transformer; here the original counts, in millions."""
 
     def millions(shapes: dict[str, tuple[int, ...]]) -> float:

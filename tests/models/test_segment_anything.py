@@ -21,13 +21,13 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(48, 80), (120, 90), (64, 64)])
-def test_masks_have_the_size_of_the_picture(sam: SamModel, shape: tuple[int, int]) -> None:
+def test_sam_masks_have_image_size(sam: SamModel, shape: tuple[int, int]) -> None:
     boxes = [np.array([4, 4, 20, 30], np.float32), np.array([30, 8, 44, 40], np.float32)]
     masks = segment(sam, picture(*shape), boxes)
     assert masks.shape == (2, *shape) and masks.dtype == np.bool_
 
 
-def test_the_box_decides(sam: SamModel) -> None:
+def test_sam_mask_depends_on_box(sam: SamModel) -> None:
     boxes = [np.array(box, np.float32) for box in ([2, 2, 20, 20], [40, 30, 60, 62])]
     one, other = (segment(sam, picture(64, 64), [box])[0] for box in boxes)
     assert (one != other).any()
@@ -35,7 +35,7 @@ def test_the_box_decides(sam: SamModel) -> None:
     np.testing.assert_array_equal(segment(sam, picture(64, 64), boxes[::-1]), [other, one])
 
 
-def test_the_mask_that_the_model_believes_in_is_taken(sam: SamModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sam_returns_highest_scored_mask(sam: SamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three constant masks with known scores: only the best one is everywhere positive."""
     real = SamModel.forward
 
@@ -49,7 +49,7 @@ def test_the_mask_that_the_model_believes_in_is_taken(sam: SamModel, monkeypatch
     assert segment(sam, picture(64, 64), [np.array([2, 2, 20, 20], np.float32)]).all()
 
 
-def test_a_saved_model_is_loaded(sam: SamModel, tmp_path: Path) -> None:
+def test_sam_loads_saved_model(sam: SamModel, tmp_path: Path) -> None:
     sam.save_pretrained(tmp_path)
     box = [np.array([2, 2, 20, 20], np.float32)]
     np.testing.assert_array_equal(

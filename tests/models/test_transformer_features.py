@@ -1,4 +1,4 @@
-"""What diffusers can do with a transformer, it can do with ours, motion included."""
+"""The features of diffusers' transformers work with ours, motion included."""
 
 import copy
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def output(model: Model, **changes: torch.Tensor) -> torch.Tensor:
     return model(**{**arguments(), **changes}).sample
 
 
-def test_save_and_load(model: Model, tmp_path: Path) -> None:
+def test_transformer_save_and_load(model: Model, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     again = Model.from_pretrained(tmp_path)
     assert again.config.num_layers == len(again.blocks) == 2
@@ -49,7 +49,7 @@ def test_save_and_load(model: Model, tmp_path: Path) -> None:
     torch.testing.assert_close(output(again), output(model), atol=1e-5, rtol=1e-5)  # memory is aligned otherwise
 
 
-def test_gradient_checkpointing_gives_the_same_gradients(model: Model) -> None:
+def test_gradient_checkpointing_gives_same_gradients(model: Model) -> None:
     checked = copy.deepcopy(model)
     checked.enable_gradient_checkpointing()
     for each in (model, checked):
@@ -67,14 +67,14 @@ def test_repeated_blocks_compile_into_one_graph(model: Model) -> None:
 
 
 @pytest.mark.parametrize("way", ["block_level", "leaf_level"])
-def test_group_offload(model: Model, way: str) -> None:
+def test_group_offload_gives_same_output(model: Model, way: str) -> None:
     expected = output(model)
     blocks = {"num_blocks_per_group": 1} if way == "block_level" else {}
     apply_group_offloading(model, onload_device=torch.device("cpu"), offload_type=way, **blocks)
     assert torch.equal(output(model), expected)
 
 
-def test_group_offload_to_disk(model: Model, tmp_path: Path) -> None:
+def test_group_offload_to_disk_gives_same_output(model: Model, tmp_path: Path) -> None:
     expected = output(model)
     apply_group_offloading(
         model,
@@ -87,7 +87,7 @@ def test_group_offload_to_disk(model: Model, tmp_path: Path) -> None:
     assert any(tmp_path.iterdir())
 
 
-def test_layerwise_casting_leaves_the_motion_projections_alone(model: Model) -> None:
+def test_layerwise_casting_skips_motion_projections(model: Model) -> None:
     expected = output(model)
     model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
     kept = {name for name, weight in model.named_parameters() if weight.dtype == torch.float32}
@@ -97,7 +97,7 @@ def test_layerwise_casting_leaves_the_motion_projections_alone(model: Model) -> 
     assert 0 < difference.abs().mean() < 0.2 * expected.abs().mean()
 
 
-def test_lora_on_motion_and_text(model: Model) -> None:
+def test_lora_targets_motion_and_text_attention(model: Model) -> None:
     before = output(model)
     model.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v_motion"], init_lora_weights=False))
     changed = output(model)

@@ -44,7 +44,7 @@ class Cases:
         return data
 
     def weights(self, part: str) -> dict[str, NDArray[np.generic]]:
-        """Every tensor of `dit`, `adapter` or `motion_encoder` under its published key."""
+        """Every tensor of `dit`, `adapter` or `motion_encoder` under its original key."""
         return {key: self._fill(key, shape, kind) for key, shape, kind in self.json("keys")[part]}  # type: ignore[arg-type]
 
     def normal(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

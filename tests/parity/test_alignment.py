@@ -13,13 +13,13 @@ from fantasyportrait.motion.alignment import (
 from tests.parity.cases import Cases
 
 
-def test_the_five_point_similarity(cases: Cases) -> None:
+def test_five_point_similarity_equals_public_code(cases: Cases) -> None:
     case = cases.arrays("alignment")
     matrix = five_point_matrix(case["landmarks"][FIVE_OF_222])
     np.testing.assert_allclose(matrix, case["similarity_5pt"][:2], rtol=0, atol=1e-9)
 
 
-def test_the_encoders_crop(cases: Cases) -> None:
+def test_encoder_crop_equals_public_code(cases: Cases) -> None:
     """Only values that lie half way between two grey levels may be rounded the other way."""
     case = cases.arrays("alignment")
     crop = face_crop(case["frame_bgr"][..., ::-1], five_point_matrix(case["landmarks"][FIVE_OF_222]))
@@ -28,12 +28,12 @@ def test_the_encoders_crop(cases: Cases) -> None:
     np.testing.assert_allclose(encoder_input(crop).mean(axis=(1, 2)), case["crop_tensor_mean"], atol=1e-5)
 
 
-def test_box_to_the_landmark_nets_crop(cases: Cases) -> None:
+def test_landmark_crop_from_box_equals_public_code(cases: Cases) -> None:
     case = cases.arrays("alignment")
     np.testing.assert_allclose(box_to_crop(case["box"]), case["box_to_crop"], rtol=0, atol=1e-9)
 
 
-def test_landmarks_to_the_landmark_nets_crop(cases: Cases) -> None:
+def test_landmark_crop_from_landmarks_equals_public_code(cases: Cases) -> None:
     case = cases.arrays("alignment")
     names = [name for name in case if name.startswith("points_to_crop_")]
     assert names

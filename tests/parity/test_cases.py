@@ -27,7 +27,7 @@ def test_environment_names_another_set(tmp_path: Path, monkeypatch: pytest.Monke
         Cases.from_environment()
 
 
-def test_empty_folder_fails_and_does_not_skip(tmp_path: Path, repository: Path) -> None:
+def test_empty_cases_folder_fails_and_does_not_skip(tmp_path: Path, repository: Path) -> None:
     """In a run of its own: the outcome that counts is the one that pytest reports."""
     files = ["tests/parity/test_smoothing.py", "tests/weights/test_key_mapping.py"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "smoothed or listed_keys", *files]

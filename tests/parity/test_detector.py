@@ -6,7 +6,7 @@ from fantasyportrait.faces.original_detector import STRIDES, decode, letterbox, 
 from tests.parity.cases import Cases
 
 
-def test_the_nets_input(cases: Cases) -> None:
+def test_detector_input_equals_public_code(cases: Cases) -> None:
     case = cases.arrays("detector")
     rgb = case["image_bgr"][..., ::-1]
     matrix = letterbox(*rgb.shape[:2])
@@ -14,7 +14,7 @@ def test_the_nets_input(cases: Cases) -> None:
     np.testing.assert_allclose(net_input(rgb, matrix)[..., ::8, ::8], case["network_input_subsampled"], atol=1e-6)
 
 
-def test_the_boxes(cases: Cases) -> None:
+def test_detector_boxes_equal_public_code(cases: Cases) -> None:
     case = cases.arrays("detector")
     every = range(len(STRIDES))
     scores = [case[f"raw_scores_{index}"] for index in every]

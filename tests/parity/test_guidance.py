@@ -25,7 +25,7 @@ def pipeline(adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DMo
     return made
 
 
-def test_sigmas_and_timesteps(cases: Cases, pipeline: FantasyPortraitPipeline) -> None:
+def test_sigmas_and_timesteps_equal_public_code(cases: Cases, pipeline: FantasyPortraitPipeline) -> None:
     case = cases.arrays("guidance")
     lengths = [int(key.rsplit("_", 1)[1]) for key in case if key.startswith("sigmas_")]
     assert lengths
@@ -38,7 +38,9 @@ def test_sigmas_and_timesteps(cases: Cases, pipeline: FantasyPortraitPipeline) -
 
 @pytest.mark.parametrize("batch_passes", [False, True], ids=["separate", "batched"])
 @torch.no_grad()
-def test_trajectories(cases: Cases, pipeline: FantasyPortraitPipeline, batch_passes: bool) -> None:
+def test_guidance_trajectories_equal_public_code(
+    cases: Cases, pipeline: FantasyPortraitPipeline, batch_passes: bool
+) -> None:
     case, inputs = cases.arrays("guidance"), cases.arrays("transformer")
     motion = motion_of(pipeline.motion_adapter, driven(inputs, 2), box_labels(inputs))
     told = context(inputs)

@@ -14,7 +14,7 @@ def by_size(arrays: dict[str, np.ndarray], stem: str) -> list[int]:
 
 
 @torch.no_grad()
-def test_adapter(cases: Cases, adapter: MotionAdapter) -> None:
+def test_adapter_equals_public_code(cases: Cases, adapter: MotionAdapter) -> None:
     case = cases.arrays("adapter")
     lengths = by_size(case, "features")
     assert lengths
@@ -25,7 +25,7 @@ def test_adapter(cases: Cases, adapter: MotionAdapter) -> None:
         np.testing.assert_allclose(adapter(features)[..., ::8], case[f"windows_{length}"], atol=2e-5)
 
 
-def test_token_windows(cases: Cases) -> None:
+def test_token_windows_equal_public_code(cases: Cases) -> None:
     """The first and last token of each window, counted in the flat row of tokens, which begin at 1 here."""
     for frames, spans in cases.json("token_windows").items():
         count = 24 * int(frames)
@@ -38,7 +38,7 @@ def test_token_windows(cases: Cases) -> None:
 
 
 @torch.no_grad()
-def test_motion_encoder(cases: Cases) -> None:
+def test_motion_encoder_equals_public_code(cases: Cases) -> None:
     case = cases.arrays("motion_encoder")
     crops = np.clip(cases.normal("input:crop", (len(case["mouth"]), 3, 224, 224)), -1, 1).astype(np.float32)
     features = encoder_of(cases)(torch.from_numpy(crops)).numpy()

@@ -6,7 +6,7 @@ from fantasyportrait.motion.group_smoothing import GroupSmoother
 from tests.parity.cases import Cases
 
 
-def test_smoothed_landmarks(cases: Cases) -> None:
+def test_smoothed_landmarks_equal_public_code(cases: Cases) -> None:
     case = cases.arrays("smoothing")
     smoother = GroupSmoother()
     smoothed = [smoother.smooth(row, float(case["face_size"])) for row in case["raw"]]

@@ -32,7 +32,7 @@ def case(cases: Cases) -> Arrays:
 
 
 def context(case: Arrays, text: str = "text") -> dict[str, torch.Tensor]:
-    """What the transformer is told besides motion."""
+    """The transformer's inputs besides motion."""
     rows = torch.from_numpy(case[text])
     return {
         "encoder_hidden_states": functional.pad(rows, (0, 0, 0, 512 - len(rows)))[None],
@@ -88,7 +88,9 @@ def alone(case: Arrays) -> torch.Tensor:
     return torch.ones([side // 2 for side in case["latents"].shape[-2:]], dtype=torch.long)
 
 
-def test_one_face(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+def test_velocity_of_one_face_equals_public_code(
+    case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel
+) -> None:
     motion = motion_of(adapter, driven(case, 1), alone(case))
     assert motion.mask is None
     timesteps = [int(key.rsplit("_t", 1)[1]) for key in case if key.startswith("one_face_t")]
@@ -98,7 +100,9 @@ def test_one_face(case: Arrays, adapter: MotionAdapter, transformer: FantasyPort
         np.testing.assert_allclose(out, case[f"one_face_t{timestep}"], atol=TOLERANCE)
 
 
-def test_motion_scale(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+def test_velocity_with_motion_scale_equals_public_code(
+    case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel
+) -> None:
     motion = motion_of(adapter, driven(case, 1), alone(case))
     names = [key for key in case if key.startswith("one_face_scale_")]
     assert names
@@ -109,24 +113,28 @@ def test_motion_scale(case: Arrays, adapter: MotionAdapter, transformer: Fantasy
     np.testing.assert_allclose(velocity(transformer, case, None, 700), case["scale_0"], atol=TOLERANCE)
 
 
-def test_grown_boxes(case: Arrays) -> None:
+def test_grown_boxes_equal_public_code(case: Arrays) -> None:
     pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
     grown = [expanded_box(box, box_margins(driver)) for box, driver in pairs]
     np.testing.assert_array_equal(grown, case["two_faces_grown_boxes"])
 
 
-def test_who_listens_to_whom(case: Arrays) -> None:
+def test_face_attention_mask_equals_public_code(case: Arrays) -> None:
     attends = face_attention_mask(box_labels(case), [1, 2]).numpy()
     for frame in case["two_faces_listens_to"]:
         np.testing.assert_array_equal(attends, frame)
 
 
-def test_two_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+def test_velocity_of_two_faces_equals_public_code(
+    case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel
+) -> None:
     motion = motion_of(adapter, driven(case, 2), box_labels(case))
     np.testing.assert_allclose(velocity(transformer, case, motion, 700), case["two_faces"], atol=TOLERANCE)
 
 
-def test_three_faces(case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel) -> None:
+def test_velocity_of_three_faces_equals_case(
+    case: Arrays, adapter: MotionAdapter, transformer: FantasyPortraitTransformer3DModel
+) -> None:
     if "three_faces" not in case:
         pytest.skip("this set of cases has no three faces")
     labels = torch.from_numpy(np.asarray(case["three_faces_labels"], np.int64))

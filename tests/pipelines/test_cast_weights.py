@@ -1,4 +1,4 @@
-"""The copy of a transformer that is mapped: nothing half done stays beside it."""
+"""The memory-mapped copy of a transformer: no partial copy is left."""
 
 from pathlib import Path
 
@@ -23,24 +23,24 @@ def make(folder: Path, cancel: CancelToken | None = None) -> Path:
     return cast_folder(folder, torch.bfloat16, lambda _: None, cancel)
 
 
-def test_it_stops_between_two_shards(folder: Path) -> None:
-    class Third(CancelToken):
-        asked = 0
+def test_cast_weights_cancels_between_shards(folder: Path) -> None:
+    class CancelAtThirdCheck(CancelToken):
+        checks = 0
 
         def check(self) -> None:
-            self.asked += 1
-            if self.asked == 3:
+            self.checks += 1
+            if self.checks == 3:
                 self.cancel()
             super().check()
 
-    token = Third()
+    token = CancelAtThirdCheck()
     with pytest.raises(Cancelled):
         make(folder, token)
-    assert token.asked == 3 and [path.name for path in folder.parent.iterdir()] == ["transformer"]
+    assert token.checks == 3 and [path.name for path in folder.parent.iterdir()] == ["transformer"]
     assert len(list(make(folder).glob("*.safetensors"))) == len(list(folder.glob("*.safetensors"))) > 3
 
 
-def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(folder: Path) -> None:
+def test_cast_weights_removes_only_stale_copies(folder: Path) -> None:
     left = folder.with_name(f"{WORK_PREFIX}0123456789ab")
     (left / "transformer-bfloat16").mkdir(parents=True)
     for name in ("owner.lock", "transformer-bfloat16/shard"):

@@ -1,4 +1,4 @@
-"""From a folder to a pipeline: assembled, quantized, by `from_pretrained`; and the empty prompt's row."""
+"""Loading a pipeline from a folder: assembled, quantized, by `from_pretrained`; and prompt embeds."""
 
 import shutil
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
     return pipeline(image, faces, places, num_frames=5, sampling=sampling, output_type="latent").frames
 
 
-def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
+def test_load_assembled_folder(model: WanModel, tmp_path: Path) -> None:
     pipeline = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     assert pipeline.text_encoder is None and pipeline.encode_prompt("").shape == (1, 512, 32)
     assert not [name for name, weight in pipeline.transformer.named_parameters() if weight.is_meta]
@@ -51,7 +51,7 @@ def test_an_assembled_folder(model: WanModel, tmp_path: Path) -> None:
     assert pipeline.scheduler.config.shift == 5.0
 
 
-def test_precision_is_the_transformers_only(
+def test_precision_applies_to_transformer_only(
     model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
 ) -> None:
     pipeline = load_pipeline(
@@ -66,8 +66,10 @@ def test_precision_is_the_transformers_only(
     assert 0 < (rough - exact).abs().mean() < 0.05
 
 
-def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path) -> None:
-    """The package's own names are where diffusers looks for its classes."""
+def test_from_pretrained_save_round_trip(
+    model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
+) -> None:
+    """The package exports its classes under the names that diffusers looks up."""
     loaded = fantasyportrait.FantasyPortraitPipeline.from_pretrained(model.folder)
     loaded.set_progress_bar_config(disable=True)
     expected = latents(loaded, image, two_places)
@@ -79,7 +81,7 @@ def test_from_pretrained_and_back(model: WanModel, image: np.ndarray, two_places
         fantasyportrait.Nothing  # noqa: B018
 
 
-def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path) -> None:
+def test_load_gguf_transformer(model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path) -> None:
     """GGUF in original Wan names; motion attention stays as it is, nothing is left on the meta device."""
     plain = load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path)
     state = plain.transformer.state_dict()
@@ -94,7 +96,7 @@ def test_a_quantized_transformer(model: WanModel, image: np.ndarray, two_places:
     assert 0 < difference.abs().mean() < 0.05
 
 
-def test_a_step_distilled_lora_in_the_hubs_layout(
+def test_load_lora_in_original_wan_names(
     model: WanModel, image: np.ndarray, two_places: FaceMap, tmp_path: Path
 ) -> None:
     """Original Wan names, as lightx2v's file has them; switching it off gives the old numbers back."""
@@ -115,7 +117,7 @@ def test_a_step_distilled_lora_in_the_hubs_layout(
     torch.testing.assert_close(latents(pipeline, image, two_places), before, atol=1e-4, rtol=0)
 
 
-def test_a_gguf_file_that_is_not_the_model(model: WanModel, tmp_path: Path) -> None:
+def test_load_gguf_reports_mismatched_tensors(model: WanModel, tmp_path: Path) -> None:
     """A missing, an extra and a misshapen tensor are named, before anything is built."""
     state = dict(load_pipeline(ModelFiles(model.folder), CPU, RESIDENT, tmp_path).transformer.state_dict())
     third = {key.replace("blocks.1.", "blocks.2."): value for key, value in state.items()}
@@ -138,8 +140,8 @@ def rows(base_folder: Path, tmp_path: Path) -> PromptEncoder:
 
 @torch.no_grad()
 @pytest.mark.parametrize(("prompt", "count"), [("", 1), ("people talk and smile", 5), ("  people  ", 2)])
-def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptEncoder, prompt: str, count: int) -> None:
-    """What the stock pipeline makes of the prompt, padding left out, to the precision of bfloat16."""
+def test_prompt_embeds_equal_stock_pipeline(base_folder: Path, rows: PromptEncoder, prompt: str, count: int) -> None:
+    """The prompt embeds of the stock pipeline without padding, to the precision of bfloat16."""
     found = rows(prompt)
     stock = WanImageToVideoPipeline.from_pretrained(base_folder)
     stock.text_encoder.to(torch.bfloat16)
@@ -149,13 +151,13 @@ def test_rows_are_the_text_encoders(base_folder: Path, rows: PromptEncoder, prom
     assert not states[count:].any()
 
 
-def test_prompts_are_cleaned_and_cut(rows: PromptEncoder) -> None:
+def test_prompt_is_cleaned_and_truncated(rows: PromptEncoder) -> None:
     """As the stock pipeline does: entities and doubled spaces, and no more rows than the transformer takes."""
     assert torch.equal(rows("people&nbsp;  talk"), rows("people talk"))
     assert rows("people " * 700).shape == (512, 32)
 
 
-def test_rows_are_computed_once(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompt_embeds_are_cached(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     first = rows("")
 
     def never(*_: object, **__: object) -> Callable[..., object]:
@@ -168,7 +170,7 @@ def test_rows_are_computed_once(rows: PromptEncoder, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["text_encoder/model.safetensors", "tokenizer/tokenizer.json"])
-def test_other_files_give_other_rows_and_damaged_ones_a_sentence(base_folder: Path, tmp_path: Path, name: str) -> None:
+def test_prompt_embeds_refuse_damaged_encoder_files(base_folder: Path, tmp_path: Path, name: str) -> None:
     base = tmp_path / "base"
     shutil.copytree(base_folder, base)
     rows = PromptEncoder(base / "text_encoder", base / "tokenizer", tmp_path)
@@ -179,8 +181,8 @@ def test_other_files_give_other_rows_and_damaged_ones_a_sentence(base_folder: Pa
         rows("people talk")
 
 
-def test_rows_never_hold_the_whole_text_encoder(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer is on the meta device but while it works."""
+def test_prompt_embeds_load_encoder_layer_by_layer(rows: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layer is on the meta device except while it runs."""
     held: list[float] = []
     real, linear = UMT5EncoderModel.from_pretrained, torch.nn.functional.linear
     models = []
@@ -200,6 +202,6 @@ def test_rows_never_hold_the_whole_text_encoder(rows: PromptEncoder, monkeypatch
     assert held and max(held) < 0.25
 
 
-def test_a_base_without_text_encoder_is_told(tmp_path: Path) -> None:
+def test_missing_text_encoder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="even the empty prompt needs them once"):
         PromptEncoder(tmp_path, tmp_path, tmp_path / "cache")("")

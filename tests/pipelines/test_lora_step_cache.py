@@ -1,4 +1,4 @@
-"""The LoRA for few steps and the step cache: what they change, what they leave out, and that nothing of them stays."""
+"""The step-distilled LoRA and the step cache: what they change, what they skip, and that they are removed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +67,7 @@ def latents(image: Pixels, two_places: FaceMap) -> Latents:
 
 
 def load(folder: Path, cache: Path, name: str = "resident", precision: str = "float32") -> FantasyPortraitPipeline:
-    """A pipeline as the profile says; on the CPU where that needs help."""
+    """A pipeline loaded with the profile, on the CPU."""
     runtime_config = RuntimeConfig(device="cpu", precision=precision)
     if name == "sequential":
         pipeline = load_pipeline(ModelFiles(folder), runtime_config, get_profile("resident"), cache)
@@ -94,7 +94,7 @@ def add_by_hand(transformer: FantasyPortraitTransformer3DModel, tensors: dict[st
         linear.bias.data += tensors[f"diffusion_model.{name}.diff_b"]
 
 
-def test_a_lora_adds_its_matrices_and_biases(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
+def test_lora_adds_matrices_and_biases(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
     pipeline, by_hand = load(folder, tmp_path), load(folder, tmp_path)
     add_by_hand(by_hand.transformer, tiny_lora())
     plain = latents(pipeline)
@@ -105,10 +105,10 @@ def test_a_lora_adds_its_matrices_and_biases(folder: Path, lora: Path, latents: 
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_lora_with_every_profile(
+def test_lora_works_with_every_profile(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """On weights of any kind, offloaded in any way, it does what it does to plain ones; off, nothing is left of it."""
+    """With any dtype and offload mode a LoRA acts as on plain weights; switched off, it leaves no trace."""
     # diffusers refuses bitsandbytes without a GPU; its layers compute on a CPU too.
     monkeypatch.setattr(BnB4BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
     exact = load(folder, tmp_path)
@@ -131,7 +131,7 @@ def test_a_lora_with_every_profile(
     assert torch.equal(latents(pipeline), on)
 
 
-def test_a_lora_is_loaded_once_and_replaced_by_another(
+def test_lora_is_loaded_once_and_replaced(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file(tiny_lora(seed=1, rank=2), tmp_path / "other.safetensors")
@@ -154,7 +154,7 @@ def test_a_lora_is_loaded_once_and_replaced_by_another(
     assert torch.equal(latents(pipeline), latents(other)) and not torch.equal(latents(pipeline), first)
 
 
-def test_a_file_that_does_not_fit_changes_nothing(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
+def test_mismatched_lora_changes_no_weight(folder: Path, lora: Path, latents: Latents, tmp_path: Path) -> None:
     key = "diffusion_model.blocks.1.ffn.0.lora_down.weight"
     tensors = tiny_lora()
     third = {name.replace("blocks.1.", "blocks.2."): tensor.clone() for name, tensor in tensors.items()}
@@ -178,7 +178,7 @@ def test_a_file_that_does_not_fit_changes_nothing(folder: Path, lora: Path, late
     assert torch.equal(latents(pipeline), on)
 
 
-def test_half_a_lora_is_not_taken_for_a_whole_one(
+def test_failed_lora_load_leaves_no_lora(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = load(folder, tmp_path)
@@ -202,17 +202,15 @@ def test_half_a_lora_is_not_taken_for_a_whole_one(
 
 
 def whole_passes(pipeline: FantasyPortraitPipeline) -> list[int]:
-    """Gets an item whenever the last block computes."""
+    """A list that gets an item whenever the last block runs."""
     calls: list[int] = []
     pipeline.transformer.blocks[-1].attn1.register_forward_hook(lambda *_: calls.append(1))
     return calls
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_the_cache_leaves_out_blocks_but_never_mixes(
-    folder: Path, latents: Latents, tmp_path: Path, batch: bool
-) -> None:
-    """At the largest threshold each pass of each window is computed once, and never takes over another's."""
+def test_step_cache_skips_blocks_per_pass(folder: Path, latents: Latents, tmp_path: Path, batch: bool) -> None:
+    """At the largest threshold each pass of each window is computed once, and never reuses that of another."""
     pipeline = load(folder, tmp_path)
     calls = whole_passes(pipeline)
     given = {"frames": 101, "max_window_frames": 81, "batch_passes": batch}
@@ -229,8 +227,8 @@ def test_the_cache_leaves_out_blocks_but_never_mixes(
     assert torch.equal(latents(pipeline, **given), plain) and not pipeline.transformer.is_cache_enabled
 
 
-def test_nothing_is_kept_for_the_next_video(folder: Path, latents: Latents, tmp_path: Path) -> None:
-    """Not even by one that was stopped in the middle."""
+def test_step_cache_is_reset_between_videos(folder: Path, latents: Latents, tmp_path: Path) -> None:
+    """Also after a video that was cancelled."""
     pipeline = load(folder, tmp_path)
     set_step_cache(pipeline, "first-block", 1.0)
     calls = whole_passes(pipeline)
@@ -248,10 +246,10 @@ def test_nothing_is_kept_for_the_next_video(folder: Path, latents: Latents, tmp_
     assert torch.equal(latents(pipeline), first) and len(calls) == 2
 
 
-def test_blocks_that_are_left_out_are_not_brought_to_the_device(
+def test_step_cache_does_not_load_skipped_blocks(
     folder: Path, lora: Path, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a LoRA had its offloading set up anew."""
+    """Also where offload was set up again for a LoRA."""
     pipeline = load(folder, tmp_path, "stream")
     set_step_cache(pipeline, "first-block", 1.0)
     set_lora(pipeline, lora)
@@ -268,8 +266,8 @@ def test_blocks_that_are_left_out_are_not_brought_to_the_device(
     assert sum(brought) == 2
 
 
-def test_streamed_blocks_are_run_once_before_the_cache_lies_around_them(folder: Path, tmp_path: Path) -> None:
-    """In the first pass diffusers takes the hooks away that note the blocks' order, and whatever lies around them."""
+def test_step_cache_wraps_streamed_blocks_after_first_pass(folder: Path, tmp_path: Path) -> None:
+    """In the first pass diffusers removes the hooks that record the block order, and every wrapper around them."""
     pipeline = load(folder, tmp_path)
     first, noted = pipeline.transformer.blocks[0], []
     set_step_cache(pipeline, "first-block")

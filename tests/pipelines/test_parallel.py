@@ -1,4 +1,4 @@
-"""Processes that share a job give what one gives, stop together, and none waits for one that is gone."""
+"""A process group gives the latents of one process, stops together, and does not wait for a lost process."""
 
 import os
 import socket
@@ -88,7 +88,7 @@ def load(order: LoadCommand, process_group: ProcessGroup) -> FantasyPortraitPipe
 
 
 def _join(rank: int, size: int, port: int, parallel: str) -> ProcessGroup:
-    """What torchrun does for a process of its own."""
+    """Join the process group with the environment that torchrun sets."""
     torch.set_num_threads(1)
     # diffusers asks how many accelerators there are, and divides by the number.
     torch.accelerator.device_count = lambda: 1
@@ -155,7 +155,7 @@ def _lead(process_group: ProcessGroup, folder: str, mode: ParallelMode, jobs: di
 
 
 def _lose(pipeline: FantasyPortraitPipeline, process_group: ProcessGroup, given_up: Path) -> list[str]:
-    """What rank 0 meets when the other one hangs, and later when it dies."""
+    """Rank 0 while the other rank hangs, and after it dies."""
     errors = []
     process_group.broadcast_object(LAST)
     for patience in (timedelta(seconds=1), timedelta(minutes=1)):
@@ -192,7 +192,7 @@ def _work(rank: int, size: int, port: int, folder: str, mode: ParallelMode, jobs
 
 @pytest.fixture(scope="module")
 def folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The assembled tiny model, and its prompt's rows, which every process would read otherwise."""
+    """The assembled tiny model with cached prompt embeds, which every process would compute otherwise."""
     place = tmp_path_factory.mktemp("process_group")
     (place / "model").symlink_to(prepare_model(tiny_model.as_posix()).folder)
     pipeline = load(_order(str(place), "cfg"), ProcessGroup(0, 1, CPU))
@@ -208,10 +208,10 @@ def _port() -> int:
 
 @pytest.mark.torchrun
 @pytest.mark.parametrize(("mode", "size", "jobs"), [("cfg", 2, PASSES_JOBS), ("context", 4, TOKENS_JOBS)])
-def test_a_team_gives_what_one_process_gives(
+def test_process_group_latents_equal_single_process(
     folder: Path, mode: ParallelMode, size: int, jobs: dict[str, VideoJob]
 ) -> None:
-    """Bit for bit where passes are shared; where tokens are, with blocks that are fetched one by one."""
+    """CFG parallel is bit-equal; context parallel is tested with streamed blocks."""
     start_processes(_work, (size, _port(), str(folder), mode, jobs), size)
     out = torch.load(folder / "0.pt")
     assert out["cancelled after"] == 1 and out["cancelled at once"]
@@ -230,17 +230,17 @@ def test_a_team_gives_what_one_process_gives(
         assert all(torch.equal(mine, out[name][0]) for mine, name in zip(done, (*jobs, "again"), strict=True))
 
 
-def test_how_many_passes_a_request_has_at_most() -> None:
+def test_max_passes_of_request() -> None:
     three = Sampling(**THREE)
     assert max_passes(Sampling()) == 2
     assert max_passes(three) == 3 and max_passes(three, motion=False) == 2
     assert resolve_mode("auto", 2, max_passes(Sampling(portrait_guidance_scale=1))) == "context"
 
 
-def test_motion_waits_where_it_is_reached_soonest(
+def test_prepare_windows_pins_motion_of_several_windows(
     monkeypatch: pytest.MonkeyPatch, pipeline: FantasyPortraitPipeline
 ) -> None:
-    """Of one window on the device; of several in pinned memory, in the transformer's numbers."""
+    """Motion of one window is on the device; that of several in pinned memory, in the transformer's dtype."""
     one = job(frames=97, height=32, max_window_frames=81)
     faces = [replace(face, regions=Regions()) for face in one.faces]
     with torch.no_grad():

@@ -22,7 +22,7 @@ from tests.pipelines.conftest import driven
 
 
 @given(st.integers(1, 300), st.integers(2, 30), st.data())
-def test_windows_cover_everything_and_weights_sum_to_one(latents: int, window: int, data: st.DataObject) -> None:
+def test_windows_cover_all_frames_with_unit_weights(latents: int, window: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(1, window - 1))
     windows = time_windows(latents, window, overlap)
     weights = blend_weights(windows)
@@ -36,7 +36,7 @@ def test_windows_cover_everything_and_weights_sum_to_one(latents: int, window: i
         assert weight[0] == 0, "a later window's own first frame is the portrait"
 
 
-def test_a_window_knows_its_frames() -> None:
+def test_time_windows_frame_ranges() -> None:
     first, second, third = time_windows(51, 21, 5)
     assert (first.start, second.start, third.start) == (0, 15, 30)
     assert first.frames == slice(0, 81) and second.frames == slice(60, 141) and third.frames == slice(120, 201)
@@ -45,7 +45,7 @@ def test_a_window_knows_its_frames() -> None:
 
 
 @pytest.mark.parametrize("overlap", [0, 21])
-def test_windows_that_cannot_overlap_are_refused(overlap: int) -> None:
+def test_windows_refuse_invalid_overlap(overlap: int) -> None:
     with pytest.raises(ValueError, match="overlap"):
         time_windows(51, 21, overlap)
 
@@ -61,7 +61,7 @@ def guided(sampling: Sampling, motion: bool = True) -> float:
     return sum(VELOCITIES[each.motion, each.negative] * each.weight for each in step_passes(sampling, 0, motion))
 
 
-def test_the_four_original_cases() -> None:
+def test_guidance_equals_four_original_cases() -> None:
     v_m, v_0, v_u, v_n = 2.0, 3.0, 5.0, 7.0
     assert guided(scales(1, 4)) == pytest.approx(v_0 + 4 * (v_m - v_0))
     assert guided(scales(5, 4)) == pytest.approx(v_u + 5 * (v_0 - v_u) + 4 * (v_m - v_0))
@@ -70,7 +70,7 @@ def test_the_four_original_cases() -> None:
     assert guided(scales(5, 4), motion=False) == pytest.approx(v_u + 5 * (v_0 - v_u))
 
 
-def test_passes_are_counted() -> None:
+def test_guidance_counts_passes_of_each_step() -> None:
     half = scales(1, 4, 4, portrait_guidance_start=0.25, portrait_guidance_end=0.5)
     assert [len(step_passes(half, step)) for step in range(4)] == [1, 2, 1, 1] and total_passes(half) == 5
     assert [len(step_passes(scales(5, 4, 2), step)) for step in range(2)] == [3, 3]
@@ -86,7 +86,7 @@ def test_passes_are_counted() -> None:
 
 
 @given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 3))
-def test_token_windows_keep_order(k: int, tokens: int, channels: int) -> None:
+def test_token_windows_keep_frame_order(k: int, tokens: int, channels: int) -> None:
     """Latent frame i: the last token of frame 4i - 4, then frames 4i - 3 to 4i; frame 0: its tokens, then filling."""
     frames = 4 * k + 1
     video = torch.arange(1.0, frames * tokens * channels + 1).reshape(1, frames, tokens, channels)
@@ -99,8 +99,8 @@ def test_token_windows_keep_order(k: int, tokens: int, channels: int) -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.data())
-def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) -> None:
-    """Any face pixels of a token make it a face's; the one with most pixels; and only faces that touch it."""
+def test_token_labels_choose_largest_face(rows: int, columns: int, data: st.DataObject) -> None:
+    """A token with face pixels belongs to the face with most pixels in it."""
     seed = data.draw(st.integers(0, 10**6))
     generator = torch.Generator().manual_seed(seed)
     blocks = torch.randint(0, 4, (4 * rows, 4 * columns), generator=generator)
@@ -119,8 +119,8 @@ def test_each_token_has_one_owner(rows: int, columns: int, data: st.DataObject) 
     assert (attends.sum(dim=1)[labels.flatten() > 0] == 1).all() and attends[labels.flatten() == 0].all()
 
 
-def test_a_face_that_peeps_out_keeps_a_token() -> None:
-    """Four columns of face 2 beside face 1's, in tokens of which face 1 has more: it gets its best one, once."""
+def test_token_labels_keep_occluded_face() -> None:
+    """Face 2 has fewer pixels than face 1 in each of its tokens: it still gets one, where it has most."""
     places = np.zeros((48, 48), np.int32)
     places[:, :44] = 1
     places[10:40, 44:] = 2
@@ -131,20 +131,20 @@ def test_a_face_that_peeps_out_keeps_a_token() -> None:
     assert token_labels(swallowed).tolist() == [[1]], "one token cannot be two faces'"
 
 
-def test_one_pixel_of_a_face_makes_the_token_its_own() -> None:
+def test_token_labels_count_one_face_pixel() -> None:
     places = np.zeros((32, 32), np.int32)
     places[16, 16] = 2
     assert token_labels(places).tolist() == [[0, 0], [0, 2]]
 
 
-def test_a_face_map_off_the_grid_is_refused() -> None:
+def test_token_labels_refuse_size_off_grid() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         token_labels(np.zeros((20, 32), np.int32))
 
 
 @torch.no_grad()
-def test_switched_off_groups_are_masked_not_zeroed() -> None:
-    """Their tokens stay as they are and nobody may attend to them; the filling zeros of the first frame stay."""
+def test_disabled_groups_are_masked_not_zeroed() -> None:
+    """Tokens of disabled groups keep their values and are masked; the zero padding of the first frame stays."""
     adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face = driven(1, 9)
     whole = motion_conditioning(adapter, [face], labels)
@@ -158,7 +158,7 @@ def test_switched_off_groups_are_masked_not_zeroed() -> None:
 
 
 @torch.no_grad()
-def test_a_frame_plays_its_row_of_the_motion() -> None:
+def test_motion_windows_follow_frame_rows() -> None:
     adapter, labels = tiny_adapter(), torch.tensor([[1, 1]])
     face, rows = driven(1, 7), np.array([6, 0, 3, 3, 1, 5, 2, 4, 6])
     played = motion_conditioning(adapter, [replace(face, rows=rows)], labels)
@@ -168,7 +168,7 @@ def test_a_frame_plays_its_row_of_the_motion() -> None:
 
 
 @torch.no_grad()
-def test_a_face_without_a_motion_is_left_to_the_model() -> None:
+def test_motion_conditioning_skips_face_without_motion() -> None:
     adapter, labels = tiny_adapter(), torch.tensor([[1, 2]])
     free = DrivenFace(driven(2, 9).face)
     alone, both = (motion_conditioning(adapter, faces, labels) for faces in ([driven(1, 9)], [driven(1, 9), free]))
@@ -182,7 +182,7 @@ def test_faces_of_different_length_are_refused() -> None:
         motion_conditioning(tiny_adapter(), [driven(1, 9), driven(2, 5)], torch.tensor([[1, 2]]))
 
 
-def test_colour_returns_to_the_portrait() -> None:
+def test_colour_correction_matches_portrait() -> None:
     generator = torch.Generator().manual_seed(0)
     portrait = torch.randint(60, 200, (32, 32, 3), generator=generator).numpy().astype("uint8")
     match = ColourMatch(portrait)

@@ -1,4 +1,4 @@
-"""The pipeline end to end at tiny size: what it makes, what it refuses, what it never loads."""
+"""The pipeline end to end at tiny size: outputs, refused arguments, components that are never loaded."""
 
 from dataclasses import fields, replace
 
@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 
 def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None, **changes: object) -> Pixels:
-    """The frames or latents; fields of `Sampling` among the changes go there."""
+    """The frames or latents; changes that are fields of `Sampling` go into it."""
     options = {field.name for field in fields(Sampling)}
     sampling = Sampling(**{"num_inference_steps": 2, "seed": 5} | {k: v for k, v in changes.items() if k in options})
     given = {"driven": [driven(1, 9), driven(2, 9)], "num_frames": 9}
@@ -29,7 +29,7 @@ def run(pipeline: FantasyPortraitPipeline, image: Pixels, places: FaceMap | None
     return pipeline(image, face_map=places, sampling=sampling, **given).frames
 
 
-def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
+def test_pipeline_returns_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
     frames = run(pipeline, image, two_places)
     assert frames.shape == (1, 9, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
     assert frames.std() > 1
@@ -39,7 +39,7 @@ def test_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: Fa
 
 
 @pytest.mark.parametrize(("text", "portrait"), [(1, 4), (5, 4), (1, 1), (5, 1)])
-def test_batched_passes_equal_separate_ones(
+def test_batched_passes_equal_separate_passes(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, text: float, portrait: float
 ) -> None:
     scales = {"guidance_scale": text, "portrait_guidance_scale": portrait}
@@ -49,7 +49,9 @@ def test_batched_passes_equal_separate_ones(
     torch.testing.assert_close(batched, separate, atol=1e-4, rtol=0)
 
 
-def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
+def test_motion_changes_latents_at_its_face(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
+) -> None:
     def latents(**changes: object) -> torch.Tensor:
         return run(pipeline, image, two_places, output_type="latent", **changes)
 
@@ -72,8 +74,8 @@ def test_motion_reaches_the_video(pipeline: FantasyPortraitPipeline, image: Pixe
     assert 0 < max(moved[:2]) < moved[2]
 
 
-def test_without_driven_faces_it_is_the_base_model(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
-    """Portrait guidance has nothing to guide: one pass a step, and the frames of p = 1."""
+def test_pipeline_without_driven_faces_equals_base_model(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    """Portrait guidance has no effect: one pass a step, and the frames of p = 1."""
     calls = []
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     free = run(pipeline, image, None, driven=[], output_type="latent")
@@ -81,7 +83,7 @@ def test_without_driven_faces_it_is_the_base_model(pipeline: FantasyPortraitPipe
     assert torch.equal(free, run(pipeline, image, None, driven=[], portrait_guidance_scale=1, output_type="latent"))
 
 
-def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_guidance_applies_to_its_fraction_of_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     calls = []
     pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     given = {"driven": [driven(1, 9)], "num_inference_steps": 4, "output_type": "latent"}
@@ -89,7 +91,7 @@ def test_guidance_works_on_its_share_of_the_steps(pipeline: FantasyPortraitPipel
     assert len(calls) == 2 + 2 + 1 + 1
 
 
-def test_prompts_need_no_text_encoder_where_their_rows_are_given(
+def test_given_prompt_embeds_need_no_text_encoder(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with_encoder = run(pipeline, image, two_places, output_type="latent")
@@ -103,7 +105,7 @@ def test_prompts_need_no_text_encoder_where_their_rows_are_given(
     assert asked == [""]
 
 
-def test_a_prompt_and_a_negative_prompt_are_read(
+def test_prompt_and_negative_prompt_change_latents(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     def latents(**changes: object) -> torch.Tensor:
@@ -121,7 +123,7 @@ def test_a_prompt_and_a_negative_prompt_are_read(
     assert torch.equal(unread, run(pipeline, image, two_places, output_type="latent"))
 
 
-def test_clip_sees_the_whole_image_and_once(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_clip_encodes_whole_image_once(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     """The stock processor would cut the sides off: here a change at the very edge reaches the features."""
     edge = image.copy()
     edge[:, :8] = 255
@@ -135,10 +137,10 @@ def test_clip_sees_the_whole_image_and_once(pipeline: FantasyPortraitPipeline, i
     assert len(calls) == 2
 
 
-def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_callback_can_change_latents(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     seen, seen_keys = [], []
 
-    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+    def on_step_end(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
         seen_keys[:] = given
         picture = pipe.preview_image(given["denoised"])
         seen.append((step, float(timestep), picture.shape, picture.dtype, given["latents"].dtype))
@@ -149,7 +151,7 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
         image,
         None,
         driven=[driven(1, 9)],
-        callback_on_step_end=look,
+        callback_on_step_end=on_step_end,
         callback_on_step_end_tensor_inputs=["latents", "denoised"],
         output_type="latent",
     )
@@ -159,7 +161,7 @@ def test_callback_sees_latents_and_may_change_them(pipeline: FantasyPortraitPipe
     assert not out.any()
 
 
-def test_a_callback_changes_prompt_embeds_for_the_later_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_callback_changes_prompt_embeds_of_later_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     given = {"driven": [driven(1, 9)], "num_inference_steps": 3, "guidance_scale": 3, "output_type": "latent"}
     names = ["prompt_embeds", "negative_prompt_embeds"]
 
@@ -181,7 +183,7 @@ def test_a_callback_changes_prompt_embeds_for_the_later_steps(pipeline: FantasyP
     assert torch.equal(changed[0], plain[0]) and not torch.equal(changed[1], plain[1])
 
 
-def test_a_callback_interrupts_the_remaining_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_callback_interrupts_remaining_steps(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     seen: list[torch.Tensor] = []
 
     def stop(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
@@ -209,13 +211,15 @@ def test_cancel_stops_between_passes(pipeline: FantasyPortraitPipeline, image: P
     assert len(calls) == 1
 
 
-def test_stream_decodes_when_asked(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_stream_decodes_lazily(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     chunks = run(pipeline, image, None, driven=[driven(1, 9)], output_type="stream")
     counts = [len(chunk) for chunk in chunks]
     assert counts == [1, 4, 4]
 
 
-def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
+def test_pipeline_windows_cover_201_frames(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
+) -> None:
     faces = [driven(1, 201), driven(2, 201)]
     lengths = []
     pipeline.transformer.register_forward_pre_hook(
@@ -239,14 +243,14 @@ def test_windows_cover_201_frames(pipeline: FantasyPortraitPipeline, image: Pixe
         ({"latents": torch.zeros(1, 16, 2, 8, 12)}, "is needed"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_pipeline_refuses_invalid_arguments(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, changes: dict, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         run(pipeline, image, two_places, **changes)
 
 
-def test_a_face_that_is_not_on_the_map_is_refused(
+def test_pipeline_refuses_face_missing_from_map(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
 ) -> None:
     with pytest.raises(RequestError, match="face 3 is driven but others cover it"):
@@ -254,7 +258,7 @@ def test_a_face_that_is_not_on_the_map_is_refused(
 
 
 @pytest.mark.parametrize("config", [PyramidAttentionBroadcastConfig, FasterCacheConfig])
-def test_caches_that_mix_passes_are_refused(
+def test_pipeline_refuses_caches_that_mix_passes(
     pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap, config: type
 ) -> None:
     def timestep() -> int:
@@ -267,7 +271,9 @@ def test_caches_that_mix_passes_are_refused(
             run(pipeline, image, two_places, batch_passes=batch)
 
 
-def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap) -> None:
+def test_attention_mask_is_shared_by_all_frames(
+    pipeline: FantasyPortraitPipeline, image: Pixels, two_places: FaceMap
+) -> None:
     """A mask for each latent frame only where groups are off."""
     from fantasyportrait.pipelines.motion_conditioning import motion_conditioning, token_labels
 
@@ -280,7 +286,7 @@ def test_one_mask_for_all_frames(pipeline: FantasyPortraitPipeline, image: Pixel
     assert whole.mask.shape[:2] == (1, 1) and off.mask.shape[:2] == (1, 5)
 
 
-def test_images_that_do_not_fit_are_refused(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+def test_pipeline_refuses_invalid_images(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         run(pipeline, image[:60], None)
     with pytest.raises(ValueError, match="uint8"):
@@ -289,8 +295,8 @@ def test_images_that_do_not_fit_are_refused(pipeline: FantasyPortraitPipeline, i
         run(pipeline, image, None)
 
 
-def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
-    """Without noise left, what a step points to is what it makes."""
+def test_last_step_prediction_equals_result(pipeline: FantasyPortraitPipeline, image: Pixels) -> None:
+    """At the last step no noise is left, so the predicted clean latents equal the result."""
     last = {}
     pipeline(
         image, [driven(1, 5)], num_frames=5, sampling=Sampling(num_inference_steps=3), output_type="latent",
@@ -300,10 +306,10 @@ def test_the_last_step_points_to_the_result(pipeline: FantasyPortraitPipeline, i
     torch.testing.assert_close(last["denoised"], last["latents"])
 
 
-def test_long_videos_keep_the_portraits_colours(
+def test_windowed_video_keeps_portrait_colours(
     pipeline: FantasyPortraitPipeline, image: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those made in windows; one pass gives the original numbers."""
+    """Colours are corrected in windows only; one pass gives the original values."""
     matched, image = [], image[::2, ::2]
     real = FantasyPortraitPipeline.decode
     monkeypatch.setattr(

@@ -26,7 +26,7 @@ def whole(vae: AutoencoderKLWan, latents: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def test_stream_equals_decode(vae: AutoencoderKLWan) -> None:
+def test_stream_decode_equals_vae_decode(vae: AutoencoderKLWan) -> None:
     latents = torch.randn(1, 16, 4, 6, 8, generator=torch.Generator().manual_seed(0))
     chunks = list(decode_stream(vae, latents))
     assert [len(chunk) for chunk in chunks] == [1, 4, 4, 4]
@@ -34,7 +34,7 @@ def test_stream_equals_decode(vae: AutoencoderKLWan) -> None:
 
 
 @torch.no_grad()
-def test_tiles_are_blended_without_seams() -> None:
+def test_tiled_decode_has_no_seams() -> None:
     """Against the untiled frames: close everywhere, and no step at a tile's border."""
     vae = tiny_vae()
     coarse = torch.randn(1, 16, 2, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def test_tiles_are_blended_without_seams() -> None:
 
 
 @torch.no_grad()
-def test_a_chunk_is_freed_before_the_next_but_one_is_made(vae: AutoencoderKLWan) -> None:
+def test_stream_decode_frees_previous_chunks(vae: AutoencoderKLWan) -> None:
     """The VAE's own decode holds every frame; here at most the chunk given away last is alive."""
     made: list[weakref.ref[torch.Tensor]] = []
     handle = vae.decoder.register_forward_hook(lambda module, args, out: made.append(weakref.ref(out)))
@@ -62,7 +62,7 @@ def test_a_chunk_is_freed_before_the_next_but_one_is_made(vae: AutoencoderKLWan)
 
 
 @torch.no_grad()
-def test_encoding_is_normalised(vae: AutoencoderKLWan) -> None:
+def test_encode_normalises_latents(vae: AutoencoderKLWan) -> None:
     video = torch.rand(1, 3, 5, 32, 48) * 2 - 1
     latents = encode_video(vae, video)
     mean, std = (torch.tensor(v).view(1, -1, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
@@ -70,9 +70,7 @@ def test_encoding_is_normalised(vae: AutoencoderKLWan) -> None:
     assert latents.shape == (1, 16, 2, 4, 6)
 
 
-def test_preview_map_recovers_colours_that_the_latents_carry(
-    vae: AutoencoderKLWan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fitted_preview_map_recovers_latent_colours(vae: AutoencoderKLWan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A random VAE's latents carry no colours, so here they are a linear mixture of them: the map must undo it."""
     mix = torch.randn(3, 16, generator=torch.Generator().manual_seed(3))
 
@@ -88,7 +86,7 @@ def test_preview_map_recovers_colours_that_the_latents_carry(
 
 
 @torch.no_grad()
-def test_memory_that_runs_out_in_the_middle_asks_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream_decode_out_of_memory_continues_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third latent frame does not fit: decoding goes on in tiles, and no frame is lost or given twice."""
     vae = tiny_vae()
     latents = torch.randn(1, 16, 4, 6, 8, generator=torch.Generator().manual_seed(0))
@@ -109,7 +107,7 @@ def test_memory_that_runs_out_in_the_middle_asks_for_tiles(monkeypatch: pytest.M
 
 
 @torch.no_grad()
-def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiled_decode_out_of_memory_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("no room")
 
@@ -125,7 +123,7 @@ def test_memory_that_runs_out_in_tiles_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 @torch.no_grad()
-def test_encoding_without_room_goes_on_in_small_tiles() -> None:
+def test_encode_out_of_memory_continues_in_tiles() -> None:
     vae, video = tiny_vae(), torch.rand(1, 3, 5, 160, 160, generator=torch.Generator().manual_seed(0))
     sides: list[int] = []
 
@@ -147,8 +145,8 @@ def test_encoding_without_room_goes_on_in_small_tiles() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("offloaded", [False, True])
-def test_a_vae_on_the_host_has_the_same_numbers(offloaded: bool) -> None:
-    """Also of one whose layers have their weights only while they work; and that one stays as it is."""
+def test_vae_on_cpu_gives_same_frames(offloaded: bool) -> None:
+    """Also for an offloaded VAE, which stays offloaded."""
     vae = tiny_vae(seed=3)
     latents = torch.randn(1, 16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     expected = np.concatenate(list(decode_stream(vae, latents)))

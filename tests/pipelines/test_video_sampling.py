@@ -1,4 +1,4 @@
-"""The pipeline behind arrays: memory that runs out while sampling, and what is told."""
+"""Sampling to arrays: out of memory while sampling or decoding, and the messages."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from fantasyportrait.testing.tiny_faces import tiny_driven_face
 
 @pytest.fixture(scope="module")
 def rgb_factors(base_folder: Path) -> torch.Tensor:
-    """The map for looks at the latents, whose fitting takes as long as the rest of a test."""
+    """The latent-to-RGB map of preview images, fitted once since fitting is slow."""
     return fit_rgb_factors(AutoencoderKLWan.from_pretrained(base_folder / "vae"))
 
 
 @pytest.fixture(autouse=True)
 def fitted(pipeline: FantasyPortraitPipeline, rgb_factors: torch.Tensor) -> None:
-    """The pipeline has made a look before."""
+    """A pipeline whose latent-to-RGB map is fitted already."""
     pipeline._rgb_factors = rgb_factors
 
 
 @pytest.fixture
 def another(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
-    """The same numbers in modules of their own."""
+    """A copy of the pipeline with equal weights."""
     parts = {name: copy.deepcopy(part) for name, part in pipeline.components.items()}
     made = FantasyPortraitPipeline(**parts)
     made._rgb_factors = pipeline._rgb_factors
@@ -62,7 +62,7 @@ def guided_job(steps: int, batch_passes: bool = False) -> VideoJob:
 
 
 def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
-    """A GPU on which so many latent frames fit."""
+    """Simulate a GPU on which this many latent frames fit."""
 
     def full(module: torch.nn.Module, args: tuple, kwargs: dict[str, torch.Tensor]) -> None:
         if kwargs["hidden_states"].shape[2] > latents:
@@ -73,7 +73,7 @@ def limit(pipeline: FantasyPortraitPipeline, latents: int) -> None:
 
 @dataclass
 class Steps:
-    """Provides pipelines, the first of which is in use."""
+    """A pipeline provider; the first pipeline is in use."""
 
     pipelines: list[FantasyPortraitPipeline]
 
@@ -94,7 +94,7 @@ def sample(pipeline: FantasyPortraitPipeline, given: VideoJob, messages: list[Me
     return np.concatenate(list(sample_video(source, given, lambda *_: None, messages.append, CancelToken())))
 
 
-def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortraitPipeline) -> None:
+def test_sampling_splits_oversized_job_into_windows(pipeline: FantasyPortraitPipeline) -> None:
     messages: list[Message] = []
     expected = sample(pipeline, job(85, max_window_frames=81), messages)
     assert not messages
@@ -105,7 +105,7 @@ def test_what_does_not_fit_in_one_pass_is_made_in_windows(pipeline: FantasyPortr
 
 
 @pytest.mark.parametrize("frames", [33, 85])
-def test_what_does_not_fit_at_all_is_said(pipeline: FantasyPortraitPipeline, frames: int) -> None:
+def test_sampling_reports_job_that_never_fits(pipeline: FantasyPortraitPipeline, frames: int) -> None:
     limit(pipeline, 5)
     with pytest.raises(RequestError, match=rf"{min(frames, 81)} frames of 48 x 32 do not fit") as caught:
         sample(pipeline, job(frames), [])
@@ -125,7 +125,7 @@ def full_at(module: torch.nn.Module, numbers: set[int]) -> list[int]:
     return calls
 
 
-def test_sampling_goes_on_from_the_last_finished_step(
+def test_sampling_resumes_from_last_finished_step(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     """Two passes a step: one call each. Memory runs out in the third step; the second pipeline makes the rest."""
@@ -140,7 +140,7 @@ def test_sampling_goes_on_from_the_last_finished_step(
     assert (len(first), len(second)) == (6, 4) and done == [1, 2, 3, 4] and messages == [Message("one lower")]
 
 
-def test_passes_are_separated_before_anything_is_loaded_anew(
+def test_sampling_separates_passes_before_falling_back(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline
 ) -> None:
     given, messages = guided_job(3), []
@@ -156,8 +156,8 @@ def test_passes_are_separated_before_anything_is_loaded_anew(
     assert message.text == "a step's passes do not fit into memory together: they are made one by one, from step 2 on"
 
 
-def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPipeline) -> None:
-    """Here it is on the CPU already."""
+def test_decode_out_of_memory_in_small_tiles_raises(pipeline: FantasyPortraitPipeline) -> None:
+    """The VAE is on the CPU already, so there is no further fallback."""
     # Frames 0 to 4, then no room; in tiles (here one), and in small ones, no room at once.
     full_at(pipeline.vae.decoder, {3, 4, 5})
     with pytest.raises(RequestError, match="48 x 32 cannot be decoded in the memory"):
@@ -166,10 +166,8 @@ def test_a_decoder_without_room_even_in_small_tiles(pipeline: FantasyPortraitPip
 
 
 @pytest.mark.parametrize("error", [Cancelled(), OutputError("the disk is full")])
-def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
-    pipeline: FantasyPortraitPipeline, error: Exception
-) -> None:
-    """By then the old one is gone."""
+def test_failed_fall_back_reports_its_cause(pipeline: FantasyPortraitPipeline, error: Exception) -> None:
+    """The error of the fallback is raised, though the old pipeline is gone."""
 
     class Broken(Steps):
         def fall_back(self, on_message: MessageCallback) -> bool:
@@ -184,13 +182,13 @@ def test_why_no_other_pipeline_could_be_loaded_is_what_is_said(
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device counts as one, though it is the CPU."""
+    """Treat the CPU as a GPU."""
     monkeypatch.setattr(video_sampling, "get_module_execution_device", lambda module: torch.device("meta"))
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeline) -> None:
-    """The frames that were given are not given again, and nothing is sampled anew."""
+def test_decode_falls_back_to_cpu(pipeline: FantasyPortraitPipeline) -> None:
+    """No frame is yielded twice and nothing is sampled again."""
     given, messages = job(9), []
     expected = sample(pipeline, given, messages)
     full_at(pipeline.vae.decoder, set(range(2, 100)))  # after the first frame
@@ -202,7 +200,7 @@ def test_what_the_gpu_cannot_decode_the_cpu_does(pipeline: FantasyPortraitPipeli
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-def test_a_cpu_without_room_for_a_frame_is_said(
+def test_cpu_decode_out_of_memory_is_reported(
     pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -216,10 +214,10 @@ def test_a_cpu_without_room_for_a_frame_is_said(
 
 
 @pytest.mark.parametrize("encode", [True, False])
-def test_tiles_that_are_planned_are_used_from_the_start(
+def test_planned_tiles_are_used_from_start(
     pipeline: FantasyPortraitPipeline, another: FantasyPortraitPipeline, encode: bool
 ) -> None:
-    """By every pipeline of the job: some drivers take the host's memory where they should say that there is none."""
+    """By every pipeline of the job: some drivers spill to host memory instead of raising out of memory."""
     seen: list[tuple[str, bool]] = []
     for each in (pipeline, another):
         for name in ("encoder", "decoder"):
@@ -233,7 +231,7 @@ def test_tiles_that_are_planned_are_used_from_the_start(
     assert not pipeline.vae.use_tiling and not another.vae.use_tiling
 
 
-def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipeline) -> None:
+def test_tiling_is_reset_for_next_video(pipeline: FantasyPortraitPipeline) -> None:
     calls = []
 
     def full_once(module: torch.nn.Module, args: tuple) -> None:
@@ -246,7 +244,7 @@ def test_tiles_of_one_video_are_not_the_next_ones(pipeline: FantasyPortraitPipel
     assert len(calls) > 3 and not pipeline.vae.use_tiling
 
 
-def test_looks_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
+def test_preview_images_come_with_every_step(pipeline: FantasyPortraitPipeline) -> None:
     seen: list[tuple[int, tuple[int, ...]]] = []
     pipeline._rgb_factors = None
     chunks = sample_video(

@@ -1,4 +1,4 @@
-"""Peaks and times: held against bytes that are counted by hand, and against what must always hold."""
+"""Peaks and times against bytes that are counted by hand, and as properties."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ AROUND = CostInputs(GPU, THROUGHPUT, MODEL, NEED, Workload(512, 512, 81, samplin
         ("sequential", 0.125, 4, 16, 16),
     ],
 )
-def test_peaks_are_the_counted_bytes(name: str, weights: float, work: float, host: float, load: float) -> None:
+def test_estimate_peak_equals_counted_bytes(name: str, weights: float, work: float, host: float, load: float) -> None:
     found = estimate(get_profile(name), AROUND)
     assert found.vram_gib == pytest.approx(weights + work * (1 + FRAGMENTATION) + KERNELS_GIB, abs=1e-6)
     assert found.ram_gib == pytest.approx(host + HOST_OVERHEAD_GIB) and found.load_gib == pytest.approx(
@@ -43,8 +43,8 @@ def test_peaks_are_the_counted_bytes(name: str, weights: float, work: float, hos
     )
 
 
-def test_a_cache_and_a_lora_take_their_part() -> None:
-    """The cache for every pass of every window; the LoRA where the layers are that it is for."""
+def test_estimate_includes_step_cache_and_lora_memory() -> None:
+    """The step cache counts for every pass of every window, the LoRA where its layers are."""
     kept = replace(AROUND, activations=replace(NEED, windows=3, cached=G // 4))
     lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=5 * G))
     for name, share in (("model-offload", 1.0), ("stream", 2 / 10)):
@@ -54,7 +54,7 @@ def test_a_cache_and_a_lora_take_their_part() -> None:
         assert added.ram_gib - plain.ram_gib == pytest.approx(5)
 
 
-def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
+def test_estimate_adds_lora_overhead_memory() -> None:
     lora = replace(AROUND, job=replace(AROUND.job, lora_bytes=1))
     for batch, peak in ((False, 3), (True, 5)):
         plain, added = (
@@ -66,8 +66,8 @@ def test_a_loras_own_tensors_are_a_tenth_of_a_pass() -> None:
         assert added - plain == pytest.approx(LORA_OVERHEAD * peak * (1 + FRAGMENTATION), abs=1e-6)
 
 
-def test_what_helps_is_in_the_peak() -> None:
-    """Each choice of the job that makes the need larger is named, and none that does not."""
+def test_estimate_suggestions_name_memory_costs() -> None:
+    """The suggestions name each option that raises the peak, and no other."""
     small = replace(AROUND, machine=replace(GPU, vram_gib=6))
 
     def suggestions(around: CostInputs, name: str = "stream") -> tuple[str, ...]:
@@ -86,14 +86,14 @@ def test_what_helps_is_in_the_peak() -> None:
     assert suggestions(replace(poor, model_size=replace(MODEL, gguf=9 * G))) == ()
 
 
-def test_one_memory_holds_everything_wherever_it_waits() -> None:
+def test_estimate_shared_memory_holds_all_weights() -> None:
     shared = replace(AROUND, machine=Machine("mps", "mps", "one", 60, 60))
     peaks = {estimate(get_profile(name), shared).vram_gib for name in ("resident", "model-offload", "stream")}
     assert peaks == {16 + 4 * (1 + FRAGMENTATION) + HOST_OVERHEAD_GIB}
 
 
-def test_times_are_work_over_rates() -> None:
-    """A pass is 1 s of bare arithmetic, 1.6 s as the aim has it; the transformer crosses the link in 3 s, or 6."""
+def test_estimate_time_is_work_over_throughput() -> None:
+    """A pass is 1 s of arithmetic, 1.6 s at the assumed efficiency; the transformer crosses the link in 3 or 6 s."""
     steps = {name: estimate(get_profile(name), AROUND).step_s for name in ("resident", "stream", "sequential")}
     assert steps["resident"] == pytest.approx(2 * 1.6)
     assert steps["stream"] == pytest.approx(2 * 3 + 2 * (3 / 10 + 2))
@@ -105,20 +105,20 @@ def test_times_are_work_over_rates() -> None:
     assert estimate(get_profile("resident"), windows).step_s == pytest.approx(3 * steps["resident"])
 
 
-def test_a_mapped_file_is_read_from_the_disk_where_memory_is_short() -> None:
+def test_estimate_mapped_weights_read_from_disk() -> None:
     poor = replace(AROUND, machine=replace(GPU, ram_gib=16))
     rich, short = (estimate(get_profile("stream-disk"), each).step_s for each in (AROUND, poor))
     assert short - rich == pytest.approx(2 * (12 / DISK_GIB_S - 12 / 2.0))
 
 
-def test_past_runs_correct_times_alone() -> None:
+def test_estimate_past_runs_correct_only_time() -> None:
     plain = estimate(get_profile("resident"), AROUND)
     found = estimate(get_profile("resident"), AROUND, correction=TimeCorrection(1.5, measured=True))
     assert found.step_s == pytest.approx(1.5 * plain.step_s) and found.raw_step_s == plain.step_s
     assert found.vram_gib == plain.vram_gib and found.measured and not plain.measured
 
 
-def test_tiles_are_taken_where_the_picture_does_not_fit() -> None:
+def test_estimate_tiles_large_frames() -> None:
     tiled = replace(NEED, decode=Cost(40 * G, 0), decode_tiled=Cost(6 * G, 0))
     for vram, peak in ((80, 1 + 40 * (1 + FRAGMENTATION)), (20, 1 + 6 * (1 + FRAGMENTATION))):
         found = estimate(
@@ -128,8 +128,8 @@ def test_tiles_are_taken_where_the_picture_does_not_fit() -> None:
         assert found.tiled_decode is (vram == 20) and not found.tiled_encode
 
 
-def test_clip_comes_to_the_gpu_where_there_is_room() -> None:
-    """Its visit, 16 GiB of weights and 6 of work, is the peak; where that does not fit, the next phase is."""
+def test_estimate_peak_includes_clip_that_fits() -> None:
+    """CLIP (16 GiB of weights, 6 of work) is the peak; where it does not fit, the next phase is."""
     needs = replace(NEED, image=Cost(6 * G, 0))
     for vram, peak in ((80, 16 + 6 * (1 + FRAGMENTATION)), (20, 14 + 4 * (1 + FRAGMENTATION))):
         around = replace(AROUND, machine=replace(GPU, vram_gib=vram), activations=needs)
@@ -137,7 +137,7 @@ def test_clip_comes_to_the_gpu_where_there_is_room() -> None:
         assert found.vram_gib == pytest.approx(peak + KERNELS_GIB) and found.fits
 
 
-def test_what_is_missing_is_said() -> None:
+def test_estimate_reports_missing_memory() -> None:
     poor = replace(AROUND, machine=replace(GPU, vram_gib=10, ram_gib=8))
     found = estimate(get_profile("resident"), poor)
     assert found.possible and not found.fits
@@ -152,7 +152,7 @@ def test_what_is_missing_is_said() -> None:
     name=st.sampled_from([each.name for each in PROFILES]),
     batch=st.booleans(),
 )
-def test_estimates_grow_with_what_is_asked(
+def test_estimate_grows_with_workload(
     peaks: tuple[int, ...], flop: int, more: tuple[int, ...], name: str, batch: bool
 ) -> None:
     machine, job = replace(GPU, vram_gib=500), replace(AROUND.job, sampling=Sampling(batch_passes=batch))

@@ -12,7 +12,7 @@ from fantasyportrait.planning.throughput import measure_throughput
 CPU = torch.device("cpu")
 
 
-def test_the_processor_has_one_memory() -> None:
+def test_measure_machine_cpu_has_shared_memory() -> None:
     found = measure_machine(CPU)
     assert found.unified_memory and found.kind == "cpu" and found.capability is None
     assert 0 < found.vram_gib == found.ram_gib < 100_000
@@ -26,8 +26,10 @@ def test_the_processor_has_one_memory() -> None:
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ],
 )
-def test_a_containers_limit_counts(tmp_path: Path, folder: str, limit: str, usage: str, cache: str) -> None:
-    """Of 3 MiB, 2 are taken, half a MiB of that by the page cache, which is given back."""
+def test_measure_machine_respects_container_limit(
+    tmp_path: Path, folder: str, limit: str, usage: str, cache: str
+) -> None:
+    """Of 3 MiB, 2 are in use, half a MiB of that by the page cache, which can be reclaimed."""
     group = tmp_path / folder
     group.mkdir(exist_ok=True)
     (group / limit).write_text(f"{3 << 20}\n")
@@ -38,11 +40,11 @@ def test_a_containers_limit_counts(tmp_path: Path, folder: str, limit: str, usag
     assert free_ram_gib(tmp_path) > 2**21 / GIB
 
 
-def test_a_machine_without_limits_has_what_the_system_says(tmp_path: Path) -> None:
+def test_measure_machine_without_limit_uses_system_memory(tmp_path: Path) -> None:
     assert free_ram_gib(tmp_path / "none") > 2**21 / GIB
 
 
-def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
+def test_given_memory_replaces_detected_memory() -> None:
     gpu = Machine("0", "gpu", "A GPU", 23, 60, (8, 9))
     assert gpu.with_memory(None, None) == gpu
     assert gpu.with_memory(8, None) == replace(gpu, vram_gib=8) and gpu.with_memory(None, 99).ram_gib == 99
@@ -52,7 +54,7 @@ def test_memory_that_is_named_counts_instead_of_what_was_found() -> None:
     assert one.with_memory(None, None) == one
 
 
-def test_the_processors_rates() -> None:
+def test_measure_throughput_of_cpu() -> None:
     found = measure_throughput(CPU, torch.float32)
     assert 0.0001 < found.tflops < 1000 and 0.01 < found.memory_gib_s < 10_000
     assert found.h2d_gib_s == float("inf")

@@ -1,4 +1,4 @@
-"""What is counted from configs: the original figures, and the real modules at tiny size."""
+"""Costs that are counted from configs: the original figures, and the real modules at tiny size."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def tiny(tiny_model: Path) -> Path:
     return prepare_model(str(tiny_model)).folder
 
 
-def test_the_original_weights(original: MetaNetworks) -> None:
+def test_meta_networks_original_parameter_counts(original: MetaNetworks) -> None:
     """16.4 billion numbers and 0.84 of motion attention; a block 424.8 million, 241 million outside."""
     found = original.model_size
     assert found.blocks == 40
@@ -47,15 +47,17 @@ def test_the_original_weights(original: MetaNetworks) -> None:
     ("job", "tflop", "peak_gib"),
     [(Workload(512, 512, 81), 915, 2.30), (USUAL, 1692, 3.50), (Workload(1280, 720, 81), 6550, 8.05)],
 )
-def test_the_original_floors(original: MetaNetworks, job: Workload, tflop: float, peak_gib: float) -> None:
-    """A forward pass's work, and its peak: eleven times the tokens in bfloat16, and what a pass is given."""
+def test_meta_networks_original_work_and_peak(
+    original: MetaNetworks, job: Workload, tflop: float, peak_gib: float
+) -> None:
+    """Work and peak of a forward pass: eleven times the tokens in bfloat16, plus the inputs."""
     found = original.activations(job).forward
     assert found.flop / 1e12 == pytest.approx(tflop, rel=2e-3)
     tokens = 21 * (job.height // 16) * (job.width // 16) * 5120 * 2
     assert 11 * tokens < found.peak < 11.5 * tokens and found.peak / GIB == pytest.approx(peak_gib, abs=0.01)
 
 
-def test_activations_grow_with_the_job(original: MetaNetworks) -> None:
+def test_activations_grow_with_workload(original: MetaNetworks) -> None:
     usual = original.activations(USUAL)
     assert original.activations(USUAL) is usual
     for change in ({"width": 1024, "frames": 121}, {"faces": 3, "sampling": Sampling(guidance_scale=5)}):
@@ -67,7 +69,7 @@ def test_activations_grow_with_the_job(original: MetaNetworks) -> None:
     assert usual.encode_tiled.peak < usual.encode.peak / 3
 
 
-def test_long_videos_are_windows(original: MetaNetworks) -> None:
+def test_long_videos_are_traced_in_windows(original: MetaNetworks) -> None:
     long = Workload(256, 256, 201)
     whole, cut = (original.activations(each) for each in (long, long.in_windows()))
     assert whole.windows == 1 and cut.windows == 3
@@ -75,7 +77,7 @@ def test_long_videos_are_windows(original: MetaNetworks) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_tiny_models_bytes_are_those_of_the_loaded_modules(tiny: Path, precision: str) -> None:
+def test_traced_bytes_equal_loaded_tiny_model(tiny: Path, precision: str) -> None:
     runtime_config = RuntimeConfig(device="cpu", precision=precision)
     transformer = load_transformer(ModelFiles(tiny), runtime_config, get_profile("resident"))
     pipeline = assemble_pipeline(transformer, tiny)
@@ -91,8 +93,8 @@ def test_the_tiny_models_bytes_are_those_of_the_loaded_modules(tiny: Path, preci
     )
 
 
-def test_tiles_are_counted_for_a_few_and_hold_for_many(tiny: Path) -> None:
-    """Against the same decoding traced with all of its tiles."""
+def test_decode_estimate_extrapolates_tile_count(tiny: Path) -> None:
+    """The estimate is compared with decoding that is traced with all tiles."""
     networks = MetaNetworks(read_configs(tiny), torch.float32)
     job = Workload(640, 448, 81)
     found = networks.activations(job).decode_tiled
@@ -101,7 +103,7 @@ def test_tiles_are_counted_for_a_few_and_hold_for_many(tiny: Path) -> None:
         assert found.peak == pytest.approx(networks._decoded(3, 56, 80).peak, rel=0.05)
 
 
-def test_a_gguf_file_counts_as_it_is(tiny: Path, tmp_path: Path) -> None:
+def test_gguf_weights_count_file_size(tiny: Path, tmp_path: Path) -> None:
     file = tmp_path / "model-Q4.gguf"
     file.write_bytes(bytes(1000))
     whole = MetaNetworks(read_configs(tiny), torch.float32).model_size
@@ -112,6 +114,6 @@ def test_a_gguf_file_counts_as_it_is(tiny: Path, tmp_path: Path) -> None:
         _ = MetaNetworks(read_configs(tiny), torch.float32, tmp_path / "none.gguf").model_size
 
 
-def test_a_folder_without_configs_is_refused(tmp_path: Path) -> None:
+def test_read_configs_refuses_folder_without_configs(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="transformer"):
         read_configs(tmp_path)

@@ -12,7 +12,7 @@ def new(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype)
 
 
-def test_only_what_is_alive_counts() -> None:
+def test_meta_tracing_counts_live_tensors_only() -> None:
     with meta_tensors():
         given = new(256, KIB)  # 1 MiB, there before
 
@@ -31,7 +31,7 @@ def test_only_what_is_alive_counts() -> None:
     assert found.flop == 0
 
 
-def test_products_and_convolutions_are_counted() -> None:
+def test_meta_tracing_counts_matmul_and_convolution_work() -> None:
     with meta_tensors():
         left, right, bias = new(8, 16), new(32, 16), new(32)
         assert trace(lambda: functional.linear(left, right, bias)).flop == 2 * 8 * 16 * 32
@@ -39,8 +39,8 @@ def test_products_and_convolutions_are_counted() -> None:
         assert trace(lambda: functional.conv3d(video, kernel, padding=1)).flop == 2 * 5 * 64 * 6 * 4 * 27
 
 
-def test_shapes_that_were_seen_before_count_as_often_as_they_are_made() -> None:
-    """Twice the same operators: new tensors each time, while what works in place makes none."""
+def test_meta_tracing_counts_repeated_shapes() -> None:
+    """Repeated operators allocate new tensors each time; in-place operators allocate none."""
     with meta_tensors():
         given = new(256, KIB)
 
@@ -54,7 +54,7 @@ def test_shapes_that_were_seen_before_count_as_often_as_they_are_made() -> None:
     assert found.held == 3 * KIB * KIB
 
 
-def test_attention_has_no_scores_in_memory() -> None:
+def test_meta_tracing_attention_allocates_no_scores() -> None:
     with meta_tensors():
         query, key = (new(1, 2, n, 32, dtype=torch.bfloat16) for n in (512, 2048))
         mask = new(1, 1, 512, 2048, dtype=torch.bool)
@@ -68,7 +68,7 @@ def test_attention_has_no_scores_in_memory() -> None:
     assert flat.peak == plain.peak and plain.held == out
 
 
-def test_the_host_is_not_the_gpu() -> None:
+def test_meta_tracing_excludes_host_tensors() -> None:
     with meta_tensors():
         given = new(KIB)
 

@@ -83,7 +83,9 @@ def video(pipeline_manager: PipelineManager, messages: list[Message]) -> np.ndar
     return np.concatenate(list(sample_video(pipeline_manager, job(), lambda *_: None, messages.append, CancelToken())))
 
 
-def test_it_says_what_it_takes_and_stays_loaded(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
+def test_pipeline_manager_reports_profile_and_keeps_pipeline(
+    pipeline_manager: PipelineManager, loaded: list[str]
+) -> None:
     told: list[Message] = []
     for size in (SIZE, SIZE, Workload(96, 64, 9)):
         plan = pipeline_manager.ready(size, told.append)
@@ -97,10 +99,10 @@ def test_it_says_what_it_takes_and_stays_loaded(pipeline_manager: PipelineManage
 
 
 @pytest.mark.usefixtures("lower_needs_less")
-def test_memory_runs_out_while_loading(
+def test_loading_out_of_memory_falls_back(
     pipeline_manager: PipelineManager, loaded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second profile fits."""
+    """Loading the first profile runs out of memory; the second one fits."""
     to = FantasyPortraitPipeline.to
 
     def full(self: FantasyPortraitPipeline, *args: object, **kwargs: object) -> FantasyPortraitPipeline:
@@ -119,8 +121,8 @@ def test_memory_runs_out_while_loading(
 
 
 @pytest.mark.usefixtures("lower_needs_less")
-def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
-    """The next profile goes on where the last one was, and the frames are those of an undisturbed run."""
+def test_step_out_of_memory_falls_back_and_resumes(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
+    """The next profile resumes at the same step, and the frames equal those of an undisturbed run."""
     messages: list[Message] = []
     pipeline_manager.ready(SIZE, messages.append)
     expected = video(pipeline_manager, messages)
@@ -140,7 +142,9 @@ def test_memory_runs_out_in_a_step(pipeline_manager: PipelineManager, loaded: li
     assert change.startswith("the profile resident does not fit into the memory of this device after all: going on")
 
 
-def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_in_lowest_profile_is_reported(
+    pipeline_manager: PipelineManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
@@ -151,22 +155,22 @@ def test_nothing_lower_is_a_sentence(pipeline_manager: PipelineManager, monkeypa
     assert not pipeline_manager.fall_back(lambda _: None)
 
 
-def test_what_cannot_fit_is_refused_before_anything_is_loaded(
+def test_pipeline_manager_refuses_oversized_job_before_loading(
     tiny_model: Path, tmp_path: Path, loaded: list[str]
 ) -> None:
     folder = prepare_model(tiny_model.as_posix()).folder
-    asked = PipelineManager(ModelFiles(folder), RuntimeConfig(device="cpu", profile="sequential"), tmp_path)
+    manager = PipelineManager(ModelFiles(folder), RuntimeConfig(device="cpu", profile="sequential"), tmp_path)
     with pytest.raises(RequestError, match="the profile sequential needs a GPU"):
-        asked.ready(SIZE, lambda _: None)
+        manager.ready(SIZE, lambda _: None)
     assert not loaded
 
 
-class After(CancelToken):
-    """Stops the work at a later question."""
+class CancelAfter(CancelToken):
+    """A token that cancels at a later check."""
 
-    def __init__(self, questions: int) -> None:
+    def __init__(self, checks: int) -> None:
         super().__init__()
-        self.left = questions
+        self.left = checks
 
     def check(self) -> None:
         self.left -= 1
@@ -175,51 +179,55 @@ class After(CancelToken):
         super().check()
 
 
-def test_loading_can_be_stopped_between_its_parts(pipeline_manager: PipelineManager, loaded: list[str]) -> None:
-    """And begun again."""
-    for asked in itertools.count():
+def test_pipeline_manager_cancels_between_loaded_components(
+    pipeline_manager: PipelineManager, loaded: list[str]
+) -> None:
+    """Loading can be cancelled between components and started again."""
+    for checks in itertools.count():
         try:
-            pipeline_manager.ready(SIZE, lambda _: None, After(asked))
+            pipeline_manager.ready(SIZE, lambda _: None, CancelAfter(checks))
         except Cancelled:
             continue
         break
-    assert asked == 2 and pipeline_manager.pipeline.transformer is not None and loaded == ["resident"] * 3
+    assert checks == 2 and pipeline_manager.pipeline.transformer is not None and loaded == ["resident"] * 3
 
 
 @dataclass(frozen=True, eq=False)
-class Heard(ProcessGroup):
-    """The first process of a process group: what the others were told."""
+class RecordingGroup(ProcessGroup):
+    """The main process of a process group; records what it broadcasts."""
 
-    said: list[object] = field(default_factory=list)
+    sent: list[object] = field(default_factory=list)
 
     def broadcast_object(self, message: object) -> None:
-        self.said.append(message)
+        self.sent.append(message)
 
     def barrier(self) -> None:
-        self.said.append("met")
+        self.sent.append("met")
 
 
-def in_process_group(tiny_model: Path, cache: Path, size: int = 2, **settings: Any) -> tuple[PipelineManager, Heard]:
-    process_group = Heard(0, size, torch.device("cpu"), local_size=size)
+def in_process_group(
+    tiny_model: Path, cache: Path, size: int = 2, **settings: Any
+) -> tuple[PipelineManager, RecordingGroup]:
+    process_group = RecordingGroup(0, size, torch.device("cpu"), local_size=size)
     files = ModelFiles(prepare_model(tiny_model.as_posix()).folder)
     return PipelineManager(files, RuntimeConfig(device="cpu", **settings), cache, process_group), process_group
 
 
-def test_the_others_load_what_the_first_process_has_made_ready(
+def test_process_group_loads_after_main_process_prepares(
     tiny_model: Path, tmp_path: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy on the disk and the kernel for attention; and what is planned is planned for two."""
+    """The others load after the cast weights and the attention kernel are ready; the plan is for two processes."""
     pipeline_manager, process_group = in_process_group(
         tiny_model, tmp_path, profile="stream-disk", attention="auto", parallel="cfg"
     )
     real = pipeline_manager_module.transformer_folder
     monkeypatch.setattr(
-        pipeline_manager_module, "transformer_folder", lambda *given: process_group.said.append(real(*given).name)
+        pipeline_manager_module, "transformer_folder", lambda *given: process_group.sent.append(real(*given).name)
     )
     monkeypatch.setattr(machine_module, "free_ram_gib", lambda: 64.0)
     told: list[Message] = []
     pipeline_manager.ready(SIZE, told.append)
-    copied, order, met = process_group.said
+    copied, order, met = process_group.sent
     assert isinstance(order, LoadCommand) and (copied, met) == ("transformer-float32", "met")
     assert order.runtime_config.attention == "native" and told[-1].text.startswith("attention is computed by native")
     assert loaded == ["stream-disk"] and "of 32.0 GiB of memory" in told[0].text
@@ -237,28 +245,28 @@ def test_the_others_load_what_the_first_process_has_made_ready(
         (2, {"parallel": "cfg", "compile": True, "profile": "fp8"}, "the profile fp8 does not go with --compile"),
     ],
 )
-def test_the_others_are_not_told_of_what_is_refused(
+def test_refused_job_is_not_broadcast(
     tiny_model: Path, tmp_path: Path, loaded: list[str], size: int, settings: dict[str, Any], message: str
 ) -> None:
     wanted = replace(SIZE, sampling=replace(SIZE.sampling, step_cache=settings.pop("cache", "none")))
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, size, **settings)
     with pytest.raises(RequestError, match=message):
         pipeline_manager.ready(wanted, lambda _: None)
-    assert not process_group.said and not loaded
+    assert not process_group.sent and not loaded
 
 
-def test_a_lora_is_refused_before_the_others_have_the_job(tiny_model: Path, tmp_path: Path) -> None:
+def test_invalid_lora_is_refused_before_broadcast(tiny_model: Path, tmp_path: Path) -> None:
     pipeline_manager, process_group = in_process_group(tiny_model, tmp_path, parallel="cfg")
     pipeline_manager.ready(SIZE, lambda _: None)
-    process_group.said.clear()
+    process_group.sent.clear()
     lora = tmp_path / "lora.safetensors"
     lora.write_text("none")
     with pytest.raises(WeightsError, match="cannot be read"):
         next(sample_video(pipeline_manager, replace(job(), lora=lora), lambda *_: None, lambda _: None, CancelToken()))
-    assert not process_group.said
+    assert not process_group.sent
 
 
-def test_nobody_computes_attention_by_another_kernel_than_the_first_process(
+def test_process_group_uses_attention_kernel_of_main_process(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -271,4 +279,6 @@ def test_nobody_computes_attention_by_another_kernel_than_the_first_process(
         RuntimeConfig(device="cpu", attention="flash"),
     )
     with pytest.raises(RequestError, match="rank 0 computes attention by flash.* wrong results"):
-        loading.load_pipeline(files, flash, get_profile("resident"), tmp_path, Heard(1, 2, torch.device("cpu")))
+        loading.load_pipeline(
+            files, flash, get_profile("resident"), tmp_path, RecordingGroup(1, 2, torch.device("cpu"))
+        )

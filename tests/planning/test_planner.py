@@ -53,7 +53,7 @@ def gpu(vram: float, ram: float) -> Machine:
     return Machine("0", "gpu", "A GPU", vram, ram, (8, 9), frozenset({"torchao", "bitsandbytes"}))
 
 
-def test_a_tiny_fits_this_machine(make: Make) -> None:
+def test_planner_fits_tiny_model_on_this_machine(make: Make) -> None:
     planner = make()
     plan = planner.plan(JOB)
     assert plan.estimate.profile.name == "resident" and plan.job == JOB
@@ -62,7 +62,7 @@ def test_a_tiny_fits_this_machine(make: Make) -> None:
     assert planner.fall_back(plan) is None  # one memory: nothing needs less of it
 
 
-def test_a_named_profile_is_planned_or_refused(make: Make) -> None:
+def test_planner_plans_or_refuses_named_profile(make: Make) -> None:
     assert make("stream").plan(JOB).estimate.profile.name == "stream"
     with pytest.raises(RequestError, match="sequential needs a GPU"):
         make("sequential").plan(JOB)
@@ -71,10 +71,10 @@ def test_a_named_profile_is_planned_or_refused(make: Make) -> None:
     assert found is not None and found.estimate.profile.name == "model-offload"
 
 
-def test_a_disk_without_room_for_the_copy_is_said(
+def test_planner_reports_full_disk_for_cast_weights(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy of the transformer that streaming maps; where it has been made, no room is needed."""
+    """Streaming maps a copy of the transformer; where the copy exists, no disk space is needed."""
     folder = tmp_path / "model"
     for part in ("transformer", "motion_adapter", "vae", "image_encoder"):
         (folder / part).mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_a_disk_without_room_for_the_copy_is_said(
     assert planner.plan(JOB).estimate.profile.name == "stream"
 
 
-def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path) -> None:
+def test_planner_corrects_time_by_past_runs(make: Make, cache_dir: Path) -> None:
     first = make().plan(JOB)
     make().record(first, 7 * first.estimate.raw_step_s)
     assert (cache_dir / STEP_TIME_LOG).is_file()
@@ -106,7 +106,7 @@ def test_past_runs_on_this_machine_correct_the_time(make: Make, cache_dir: Path)
     assert not planner.plan(cached).estimate.measured
 
 
-def test_lower_plans_and_their_words(make: Make) -> None:
+def test_planner_fall_back_gives_lower_profile(make: Make) -> None:
     planner = make(machine=gpu(78, 120), original=True)
     job = Workload(832, 480, 81)
     plan = planner.plan(job)
@@ -120,7 +120,7 @@ def test_lower_plans_and_their_words(make: Make) -> None:
     assert lower.sentence.startswith("A GPU, profile model-offload: ") and " of 39.1 GiB on the GPU, " in lower.sentence
 
 
-def test_what_does_not_fit_in_one_pass_goes_in_windows(make: Make) -> None:
+def test_planner_splits_oversized_job_into_windows(make: Make) -> None:
     job = Workload(832, 480, 201)
     planner = make(machine=gpu(9, 60), original=True)
     plan = planner.plan(job)
@@ -130,5 +130,5 @@ def test_what_does_not_fit_in_one_pass_goes_in_windows(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.01, "0.1 s"), (17.4, "17 s"), (540, "9 min"), (7500, "2 h 5 min")])
-def test_durations(seconds: float, words: str) -> None:
+def test_planner_formats_duration(seconds: float, words: str) -> None:
     assert planner_module._duration(seconds) == words

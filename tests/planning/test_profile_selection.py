@@ -1,4 +1,4 @@
-"""The profile for a machine and a job, at the original sizes: 30 machines, what is said, and what must always hold."""
+"""Profile selection at the original sizes: 30 machines, messages, and properties."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def around() -> Around:
     [{"bfloat16": original.SIZES["bfloat16"][:1]}, pytest.param(original.SIZES, marks=pytest.mark.slow)],
     ids=["one", "all"],
 )
-def test_the_recorded_needs_are_those_of_today(sizes: dict[str, tuple[tuple[int, ...], ...]]) -> None:
+def test_recorded_sizes_equal_traced_sizes(sizes: dict[str, tuple[tuple[int, ...], ...]]) -> None:
     record, today = json.loads(original.RECORD.read_text(encoding="utf-8")), original.traced(sizes)
     for precision, rows in today.items():
         assert record[precision]["model_size"] == rows.pop("model_size")
@@ -108,7 +108,7 @@ MACHINES = [
 
 
 @pytest.mark.parametrize(("machine", "job", "name"), MACHINES)
-def test_each_machine_gets_its_profile(around: Around, machine: Machine, job: Workload, name: str) -> None:
+def test_select_profile_for_each_machine(around: Around, machine: Machine, job: Workload, name: str) -> None:
     chosen = select_profile(estimate_profiles(around(machine, job)))
     assert chosen.profile.name == name
     assert chosen.vram_gib <= machine.vram_gib and max(chosen.ram_gib, chosen.load_gib) <= machine.ram_gib
@@ -130,20 +130,20 @@ def test_each_machine_gets_its_profile(around: Around, machine: Machine, job: Wo
         (shared("cpu", 30), "resident", "of memory, 30.0 are free"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(around: Around, machine: Machine, wanted: str, words: str) -> None:
+def test_select_profile_reports_impossible_job(around: Around, machine: Machine, wanted: str, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         select_profile(estimate_profiles(around(machine, USUAL)), wanted)
 
 
-def test_a_wanted_profile_that_fits_is_taken(around: Around) -> None:
+def test_select_profile_takes_requested_profile_that_fits(around: Around) -> None:
     assert (
         select_profile(estimate_profiles(around(gpu(78, 120, (9, 0)), USUAL)), "sequential").profile.name
         == "sequential"
     )
 
 
-def test_memory_that_is_named_is_tried(around: Around) -> None:
-    """What was refused for want of memory is taken where the user says that it is there, and less is kept to."""
+def test_select_profile_trusts_given_memory(around: Around) -> None:
+    """A profile refused for lack of memory is selected with more given memory; a smaller given amount is respected."""
     found = gpu(23, 57)
     assert (
         select_profile(estimate_profiles(around(found.with_memory(None, 62), USUAL)), "stream").profile.name == "stream"
@@ -152,8 +152,8 @@ def test_memory_that_is_named_is_tried(around: Around) -> None:
     assert kept.profile.name == "stream-disk" and kept.vram_gib <= 9
 
 
-def test_a_full_disk_is_said(around: Around) -> None:
-    """Both that make a copy of the transformer need room for it, unless memory is what they lack."""
+def test_select_profile_reports_full_disk(around: Around) -> None:
+    """Both profiles that copy the transformer need disk space; too little memory is reported first."""
     full = replace(gpu(11, 40), disk_gib=20)
     found = {each.profile.name: each for each in estimate_profiles(around(full, SMALL))}
     assert found["stream-disk"].lacks_disk and "32 GiB of the disk" in found["stream-disk"].reason
@@ -166,8 +166,8 @@ def test_a_full_disk_is_said(around: Around) -> None:
         select_profile(estimate_profiles(around(replace(full, ram_gib=20), SMALL)))
 
 
-def test_what_is_compiled_gets_profiles_that_can_be(around: Around) -> None:
-    """At first, and when memory runs out."""
+def test_select_profile_compile_uses_compilable_profiles(around: Around) -> None:
+    """At the first selection and when falling back."""
     cost_inputs = around(gpu(23, 60), USUAL)
     found = estimate_profiles(cost_inputs, compiled=True)
     names = {each.profile.name for each in found if each.possible}
@@ -179,11 +179,11 @@ def test_what_is_compiled_gets_profiles_that_can_be(around: Around) -> None:
         select_profile(estimate_profiles(gguf, compiled=True))
 
 
-def test_fp8_is_for_gpus_that_compute_in_bfloat16(around: Around) -> None:
+def test_select_profile_fp8_requires_bfloat16(around: Around) -> None:
     assert select_profile(estimate_profiles(around(gpu(23, 60, (8, 0)), USUAL)), "fp8").fits
 
 
-def test_a_gguf_model_has_its_own_profiles(around: Around) -> None:
+def test_select_profile_gguf_model_uses_gguf_profiles(around: Around) -> None:
     cost_inputs = around(gpu(23, 30), USUAL)
     model = replace(cost_inputs.model_size, gguf=12 * 2**30)
     possible = {each.name for each in PROFILES if not unsupported_reason(each, cost_inputs.machine, model)}
@@ -193,8 +193,8 @@ def test_a_gguf_model_has_its_own_profiles(around: Around) -> None:
     assert 12 < found["gguf-q4"].vram_gib < 17 and found["gguf-q4"].fits
 
 
-def test_lower_needs_clearly_less(around: Around) -> None:
-    """From the largest down: each with less memory than the last, until nothing is lower."""
+def test_lower_profile_takes_clearly_less_memory(around: Around) -> None:
+    """Falling back step by step takes less memory each time, until no lower profile is left."""
     found = estimate_profiles(around(gpu(78, 120, (9, 0)), USUAL))
     current: Estimate | None = select_profile(found)
     seen = []
@@ -207,7 +207,7 @@ def test_lower_needs_clearly_less(around: Around) -> None:
     assert seen[-1].vram_gib <= seen[-2].vram_gib and seen[-1].ram_gib < FALLBACK_SHARE * seen[-2].ram_gib
 
 
-def test_exact_weights_win_unless_others_are_much_faster(around: Around) -> None:
+def test_select_profile_prefers_exact_weights(around: Around) -> None:
     found = estimate_profiles(around(gpu(23, 60), USUAL))
     exact = next(each for each in found if each.profile.name == "stream-disk")
     quantized = next(each for each in found if each.profile.name == "nf4")
@@ -218,15 +218,17 @@ def test_exact_weights_win_unless_others_are_much_faster(around: Around) -> None
 
 @settings(max_examples=40)
 @given(vram=st.floats(7, 90), ram=st.floats(16, 130), more=st.floats(0, 60), where=st.sampled_from(["vram", "ram"]))
-def test_more_memory_never_makes_a_job_slower(around: Around, vram: float, ram: float, more: float, where: str) -> None:
-    """But for the little that exact weights may cost."""
+def test_more_memory_never_slows_chosen_profile(
+    around: Around, vram: float, ram: float, more: float, where: str
+) -> None:
+    """Except for the small cost that exact weights may have."""
     small = gpu(vram, ram)
     large = gpu(vram + more, ram) if where == "vram" else gpu(vram, ram + more)
     before, after = (select_profile(estimate_profiles(around(each, SMALL))) for each in (small, large))
     assert after.total_s <= MIN_QUANTIZED_SPEEDUP * before.total_s + 1e-9
 
 
-def test_passes_are_batched_where_the_link_is_the_limit(around: Around) -> None:
+def test_plan_batches_passes_when_link_bound(around: Around) -> None:
     machine, small = gpu(11.2, 120, (9, 0)), Workload(256, 256, 81)
     streamed = {each.profile.name: each for each in estimate_profiles(around(machine, small))}
     assert streamed["stream"].batch_passes and not streamed["nf4"].batch_passes

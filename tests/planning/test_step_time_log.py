@@ -1,4 +1,4 @@
-"""Times of past runs: kept, bounded, and never in the way."""
+"""Times of past runs are kept and bounded; a broken log never stops a run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,11 @@ SIZE = 10**6
 
 @pytest.fixture
 def log(tmp_path: Path) -> StepTimeLog:
-    """A log in a folder that is not there yet."""
+    """A log in a folder that does not exist yet."""
     return StepTimeLog(tmp_path / "cache" / "speeds.json")
 
 
-def test_the_median_of_the_last_runs_counts(log: StepTimeLog) -> None:
+def test_step_time_log_uses_median_of_last_runs(log: StepTimeLog) -> None:
     assert log.correction(KEY, SIZE) == TimeCorrection(1.0, measured=False)
     for measured in (50.0, 50.0, 1.0, 2.0, 3.0, 2.0, 9.0):
         log.record(StepTiming(KEY, 2.0, measured, SIZE))
@@ -26,19 +26,19 @@ def test_the_median_of_the_last_runs_counts(log: StepTimeLog) -> None:
     assert log.runs()[-1] == StepTiming(KEY, 2.0, 9.0, SIZE)
 
 
-def test_other_profiles_of_the_device_count_where_this_one_never_ran(log: StepTimeLog) -> None:
+def test_step_time_log_falls_back_to_other_profiles(log: StepTimeLog) -> None:
     log.record(StepTiming(KEY, 2.0, 3.0, SIZE))
     assert log.correction(replace(KEY, profile="nf4"), SIZE) == TimeCorrection(1.5, measured=False)
     for other in ({"device": "B"}, {"precision": "float16"}, {"cache": "mag"}, {"processes": 2}):
         assert log.correction(replace(KEY, **other), SIZE) == TimeCorrection()
 
 
-def test_a_run_of_another_size_tells_nothing(log: StepTimeLog) -> None:
+def test_step_time_log_ignores_other_job_sizes(log: StepTimeLog) -> None:
     log.record(StepTiming(KEY, 2.0, 9.0, SIZE // 10))
     assert log.correction(KEY, SIZE) == TimeCorrection() and log.correction(KEY, SIZE // 20).measured
 
 
-def test_twenty_are_kept_and_impossible_ones_are_not(log: StepTimeLog) -> None:
+def test_step_time_log_keeps_twenty_valid_times(log: StepTimeLog) -> None:
     for number in range(25):
         log.record(StepTiming(replace(KEY, model=str(number)), 1.0, 1.0, SIZE))
     log.record(StepTiming(KEY, 0.0, 1.0, SIZE))
@@ -47,7 +47,7 @@ def test_twenty_are_kept_and_impossible_ones_are_not(log: StepTimeLog) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"runs": [1]}', '{"runs": [{"key": {"x": 1}}]}', "\xff"])
-def test_a_damaged_file_is_an_empty_one(log: StepTimeLog, content: str) -> None:
+def test_step_time_log_treats_damaged_file_as_empty(log: StepTimeLog, content: str) -> None:
     log.file.parent.mkdir()
     log.file.write_bytes(content.encode("latin-1"))
     assert log.runs() == ()
@@ -55,7 +55,7 @@ def test_a_damaged_file_is_an_empty_one(log: StepTimeLog, content: str) -> None:
     assert log.correction(KEY, SIZE) == TimeCorrection(2.0, measured=True)
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_log(tmp_path: Path) -> None:
+def test_step_time_log_ignores_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     log = StepTimeLog(tmp_path / "file" / "speeds.json")
     log.record(StepTiming(KEY, 1.0, 2.0, SIZE))

@@ -1,6 +1,6 @@
-"""What the original model needs, as traced before: tests of the choice start from numbers and trace nothing.
+"""Recorded sizes and activations of the original model, so that tests of profile selection trace nothing.
 
-Where `test_the_recorded_needs_are_those_of_today` fails because networks or tracing changed on purpose, record anew:
+Where `test_recorded_sizes_equal_traced_sizes` fails because networks or tracing changed on purpose, record anew:
 python -m tests.runtime.original
 """
 
@@ -27,12 +27,12 @@ SIZES = {
 
 
 def model_size(record: dict[str, Any], precision: str) -> ModelSize:
-    """The weights, of a record."""
+    """The weight sizes from a record."""
     return ModelSize(**record[precision]["model_size"])
 
 
 def activations(record: dict[str, Any], precision: str, job: Workload) -> ActivationCosts:
-    """The needs of a job with one face and two passes without a cache, of a record."""
+    """The activation costs of a job with one face and two passes without a cache, from a record."""
     row = record[precision][_name((job.width, job.height, job.frames, job.sampling.max_window_frames))]
     return ActivationCosts(row["windows"], *(Cost(*row[each.name]) for each in fields(ActivationCosts)[1:9]))
 

@@ -1,4 +1,4 @@
-"""Which kernel computes attention: what is wrong is left out and said, and nobody else's changes."""
+"""The choice of the attention kernel: a wrong kernel is disabled with a message, and other modules keep theirs."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a kernel of ours where diffusers looks for one: native attention, changed, slower by a clock of its own."""
+    """Register a fake kernel with diffusers: native attention with changed output and simulated time."""
     now_s = [0.0]
     monkeypatch.setattr(attention, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
     native = _AttentionBackendRegistry._backends[AttentionBackendName.NATIVE]
@@ -47,7 +47,7 @@ def choose(wanted: str, compiler: str | None = None, context_parallel: bool = Fa
     )
 
 
-def test_native_asks_for_nothing_and_an_installed_kernel_that_is_right_is_used(install: Install) -> None:
+def test_correct_installed_attention_kernel_is_used(install: Install) -> None:
     assert choose("native") == AttentionChoice("native")
     install(AttentionBackendName.FLASH)
     assert choose("flash") == choose("flash", context_parallel=True) == AttentionChoice("flash")
@@ -81,10 +81,10 @@ def _fails(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
     ids=["last key", "last tile", "nan", "shape", "raises"],
 )
 @pytest.mark.parametrize("name", [AttentionBackendName.FLASH, AttentionBackendName.SAGE])
-def test_a_wrong_kernel_is_disabled_and_said(
+def test_incorrect_attention_kernel_is_disabled_and_reported(
     install: Install, caplog: pytest.LogCaptureFixture, change: Change, why: str, name: AttentionBackendName
 ) -> None:
-    """Also with the wide tolerance of a kernel that rounds to 8 bits."""
+    """Also with the wider tolerance for kernels that round to 8 bits."""
     install(name, change)
     caplog.set_level("INFO", "fantasyportrait.runtime.attention")
     choice = choose(name.value)
@@ -94,7 +94,7 @@ def test_a_wrong_kernel_is_disabled_and_said(
     assert caplog.messages == [message]
 
 
-def test_eight_bits_are_right_for_sage_alone(install: Install) -> None:
+def test_8_bit_error_is_accepted_for_sage_only(install: Install) -> None:
     def rounded(out: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
         step = out.abs().amax(dim=-1, keepdim=True) / 127
         return (out / step).round() * step
@@ -106,12 +106,12 @@ def test_eight_bits_are_right_for_sage_alone(install: Install) -> None:
 
 
 @pytest.mark.parametrize("name", ["flash", "flash3", "sage"])
-def test_a_kernel_that_is_not_installed_is_refused_by_name(name: str) -> None:
+def test_missing_attention_kernel_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError, match=f"attention is '{name}', which needs .* install it, or choose native"):
         choose(name)
 
 
-def test_flex_is_real_and_works_in_compiled_code_only() -> None:
+def test_flex_attention_requires_compile() -> None:
     assert choose("flex", compiler="eager") == AttentionChoice("flex")
     with pytest.raises(RequestError, match="add --compile"):
         choose("flex")
@@ -119,7 +119,7 @@ def test_flex_is_real_and_works_in_compiled_code_only() -> None:
         choose("flex", compiler="eager", context_parallel=True)
 
 
-def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
+def test_auto_chooses_fastest_exact_kernel(install: Install) -> None:
     assert choose("auto").messages == ("attention is computed by native (not installed: flash3, flash)",)
     install(AttentionBackendName.SAGE)
     install(AttentionBackendName.FLASH, delay_s=0.05)
@@ -133,7 +133,7 @@ def test_auto_takes_the_fastest_of_the_exact_ones(install: Install) -> None:
 
 
 @pytest.mark.parametrize(("flash_s", "name"), [(0.96, "native"), (0.94, "flash")])
-def test_auto_leaves_native_for_a_clear_gain_only(
+def test_auto_keeps_native_without_clear_gain(
     install: Install, monkeypatch: pytest.MonkeyPatch, flash_s: float, name: str
 ) -> None:
     install(AttentionBackendName.FLASH)
@@ -143,9 +143,7 @@ def test_auto_leaves_native_for_a_clear_gain_only(
 
 
 @pytest.mark.parametrize("backend", ["flex", "_native_math"])
-def test_the_kernel_is_the_transformers_alone_and_not_the_masked_branchs(
-    backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kernel_applies_to_transformer_not_motion_branch(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         **tiny_inputs(),
         "motion_hidden_states": tiny_motion(2),

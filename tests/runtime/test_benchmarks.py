@@ -1,4 +1,4 @@
-"""The benchmarks run, with a tiny model on the CPU: a GPU's figures come from the very same code."""
+"""The benchmarks run with a tiny model on the CPU, by the code that measures GPUs."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def rows_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_without_gpu_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert wan.main([]) == 3
     captured = capsys.readouterr()
@@ -36,7 +36,7 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         *((name, "32x64x5", "1") for name in ("fp8", "int8", "gguf-q4")),
     ],
 )
-def test_every_work_gets_its_figures(
+def test_benchmark_measures_every_workload(
     profile: str, sizes: str, faces: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if get_profile(profile).package is not None:
@@ -54,12 +54,12 @@ def test_every_work_gets_its_figures(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_runs_as_a_batch_is_one_pass(capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_counts_batch_as_one_pass(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = rows_of(capsys, "--profiles", "stream", "--faces", "1", "--batch-passes")
     assert row["passes"] == 1 and row["batch_passes"]
 
 
-def test_a_profile_that_is_not_possible_is_left_out_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_skips_impossible_profile_with_reason(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = rows_of(capsys, "--profiles", "sequential")
     assert row == {"profile": "sequential", "skipped": "it needs a GPU with memory of its own"}
     (row,) = rows_of(capsys, "--profiles", "fp8", "--compile")
@@ -67,14 +67,14 @@ def test_a_profile_that_is_not_possible_is_left_out_with_its_reason(capsys: pyte
 
 
 @pytest.mark.slow
-def test_several_profiles_have_a_process_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_runs_each_profile_in_own_process(capsys: pytest.CaptureFixture[str]) -> None:
     rows = rows_of(capsys, "--profiles", "sequential,resident", "--faces", "1")
     assert [row["profile"] for row in rows] == ["sequential", "resident"]
     assert "skipped" in rows[0] and rows[1]["step_s"] > 0
 
 
 @pytest.mark.parametrize("name", ["resident", "gguf-q8", "gguf-q4"])
-def test_random_weights_take_what_the_estimator_counts(name: str, tmp_path: Path) -> None:
+def test_random_weights_take_estimated_memory(name: str, tmp_path: Path) -> None:
     profile, configs = get_profile(name), tiny_configs()
     if profile.package is not None:
         pytest.importorskip(profile.package)
@@ -83,7 +83,7 @@ def test_random_weights_take_what_the_estimator_counts(name: str, tmp_path: Path
     assert sum(weight.nbytes for weight in transformer.parameters()) == predictor.model(profile).held(profile)
 
 
-def test_random_weights_come_in_the_numbers_of_loaded_ones(tmp_path: Path) -> None:
+def test_random_weights_have_dtypes_of_loaded_ones(tmp_path: Path) -> None:
     transformer = random_transformer(
         tiny_configs().transformer, get_profile("stream-disk"), torch.bfloat16, CPU, tmp_path
     )
@@ -95,7 +95,7 @@ def test_random_weights_come_in_the_numbers_of_loaded_ones(tmp_path: Path) -> No
     )
 
 
-def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overheads_sum_to_total(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overheads, "HEIGHT", 128)
     monkeypatch.setattr(overheads, "WIDTH", 192)
     adapter = tiny_adapter()
@@ -109,7 +109,7 @@ def test_overheads_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert beside["H100"] == pytest.approx(with_all) and together["H100"] < beside["H100"]
 
 
-def test_a_share_is_of_the_job_on_that_gpu() -> None:
+def test_overhead_shares_are_relative_to_gpu_job() -> None:
     job, rates = overheads.Job(81, 1), overheads.Throughput(0.67, 1.0, 33.5e9 / overheads.GIB)
     h100 = overheads.GPUS[0]
     assert job.floor_s(h100) == pytest.approx(30 * 2 * 1692 / 800)

@@ -1,4 +1,4 @@
-"""On a GPU: every way of offloading gives the CPU's frames, and sequential offload holds almost nothing there."""
+"""On a GPU: every offload mode gives the CPU's frames, and sequential offload takes little GPU memory."""
 
 import numpy as np
 import pytest
@@ -23,20 +23,20 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray, places: torch.
     faces, sampling = [driven(1, 9), driven(2, 9)], Sampling(num_inference_steps=3)
     seen = []
 
-    def look(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+    def on_step_end(pipe: FantasyPortraitPipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
         seen.append(pipe.preview_image(given["denoised"]))
         return {}
 
     out = pipeline(
         image, faces, places, num_frames=9, sampling=sampling, output_type="latent",
-        callback_on_step_end=look, callback_on_step_end_tensor_inputs=["denoised"],
+        callback_on_step_end=on_step_end, callback_on_step_end_tensor_inputs=["denoised"],
     ).frames  # fmt: skip
     assert len(seen) == 3
     return out.cpu()
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk", "sequential"])
-def test_the_gpus_frames_are_the_cpus(
+def test_offloaded_gpu_frames_equal_cpu_frames(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = latents(pipeline, image, two_places)
@@ -47,7 +47,7 @@ def test_the_gpus_frames_are_the_cpus(
     assert [len(chunk) for chunk in chunks] == [1, 4, 4]
 
 
-def test_sequential_offload_holds_next_to_nothing(
+def test_sequential_offload_holds_little_gpu_memory(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap
 ) -> None:
     apply_offload(pipeline, "sequential", resolve_device(RuntimeConfig()))

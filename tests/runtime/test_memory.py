@@ -1,4 +1,4 @@
-"""Memory that runs out is known by its words too, since torch does not always say it with its own class."""
+"""Out-of-memory errors are recognized by class and by message, since torch does not always use its own class."""
 
 import pytest
 import torch
@@ -16,16 +16,16 @@ from fantasyportrait.runtime.memory import free_device_bytes, free_memory, is_ou
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],
 )
-def test_what_says_that_memory_ran_out(error: RuntimeError, known: bool) -> None:
+def test_out_of_memory_errors_are_recognized(error: RuntimeError, known: bool) -> None:
     assert is_out_of_memory(error) is known
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU has figures of its own")
-def test_what_our_allocator_keeps_unused_can_still_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_includes_allocator_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, figure in (("get_memory_info", (10, 24)), ("memory_reserved", 7), ("memory_allocated", 4)):
         monkeypatch.setattr(torch.accelerator, name, lambda device, figure=figure: figure)
     assert free_device_bytes(torch.device("meta")) == 10 + 3
 
 
-def test_giving_back_works_without_a_gpu() -> None:
+def test_release_memory_works_without_gpu() -> None:
     free_memory()

@@ -1,4 +1,4 @@
-"""Where a pipeline computes: the ways of offloading, what is resident when, and what is refused."""
+"""Offload modes: which component is resident when, and what is refused."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def size_of(module: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "stream", "disk"])
-def test_every_way_gives_the_same_frames(
+def test_offload_modes_give_same_frames(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, offload: Offload
 ) -> None:
     expected = frames(pipeline, image, two_places)
@@ -78,7 +78,7 @@ def resident(
     return history
 
 
-def test_only_what_works_is_resident(
+def test_model_offload_keeps_only_active_component_resident(
     pipeline: FantasyPortraitPipeline,
     image: np.ndarray,
     two_places: FaceMap,
@@ -99,7 +99,7 @@ def test_only_what_works_is_resident(
 
 
 @pytest.mark.parametrize("how", ["cancelled", "a callback that raises"])
-def test_nothing_stays_after_a_stop(
+def test_cancelled_offload_leaves_nothing_resident(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, resident: list[dict[str, int]], here: dict[str, int], how: str
 ) -> None:
     apply_offload(pipeline, "model", CPU)
@@ -117,7 +117,7 @@ def test_nothing_stays_after_a_stop(
     assert any("transformer" in stage for stage in resident) and not here
 
 
-def test_nobody_of_ours_moves_an_offloaded_module(
+def test_our_code_never_moves_offloaded_module(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The public code calls `dit.to("cuda")` after offload is set up, so that everything stays on the GPU."""
@@ -135,7 +135,7 @@ def test_nobody_of_ours_moves_an_offloaded_module(
     assert movers and not [name for name in movers if name.startswith(ours)]
 
 
-def test_sequential_offload_holds_one_layer_at_a_time(
+def test_sequential_offload_holds_one_layer(
     pipeline: FantasyPortraitPipeline, image: np.ndarray, two_places: FaceMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """accelerate's layer by layer offload of every component, with the CPU as the GPU: on meta until used."""
@@ -157,7 +157,7 @@ def test_sequential_offload_holds_one_layer_at_a_time(
     assert len(parts) == 5 and held and largest <= max(held) < whole / 4
 
 
-def test_devices_and_precisions() -> None:
+def test_resolve_devices_and_precisions() -> None:
     assert resolve_device(RuntimeConfig(device="cpu")) == CPU
     assert resolve_dtype(RuntimeConfig(), CPU) == torch.float32
     assert resolve_dtype(RuntimeConfig(precision="bfloat16"), CPU) == torch.bfloat16
@@ -169,20 +169,18 @@ def test_devices_and_precisions() -> None:
 @pytest.mark.parametrize(
     "given", [{"profile": "magic"}, {"precision": "int3"}, {"attention": "eyes"}, {"parallel": "all"}]
 )
-def test_unknown_settings_are_refused(given: dict[str, str]) -> None:
+def test_runtime_config_refuses_unknown_settings(given: dict[str, str]) -> None:
     with pytest.raises(RequestError, match="choose (auto or )?one of"):
         RuntimeConfig(**given)
 
 
 @pytest.mark.parametrize("name", ["sequential", "nf4"])
-def test_some_profiles_need_a_gpu(name: str) -> None:
+def test_gpu_profiles_are_refused_on_cpu(name: str) -> None:
     with pytest.raises(RequestError, match=f"the profile {name} needs a GPU"):
         check_runtime_config(RuntimeConfig(device="cpu", profile=name))
 
 
-def test_a_model_that_does_not_fit_is_taken_back(
-    pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oversized_model_is_moved_back(pipeline: FantasyPortraitPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     moves = []
 
     def full(device: torch.device) -> None:
@@ -195,7 +193,7 @@ def test_a_model_that_does_not_fit_is_taken_back(
     assert moves == ["cpu"]
 
 
-def test_clip_waits_on_the_host(pipeline: FantasyPortraitPipeline) -> None:
+def test_clip_stays_on_host_without_offload(pipeline: FantasyPortraitPipeline) -> None:
     apply_offload(pipeline, "none", torch.device("meta"))
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
     devices = {name: {weight.device.type for weight in part.parameters()} for name, part in parts.items()}
@@ -207,8 +205,10 @@ def test_clip_waits_on_the_host(pipeline: FantasyPortraitPipeline) -> None:
     [(1.1, "meta", ["meta", "cpu"]), (1.09, "meta", []), (0, "cpu", [])],
     ids=["room", "no room", "there already"],
 )
-def test_a_visit_needs_room(monkeypatch: pytest.MonkeyPatch, room: float, device: str, moves: list[str]) -> None:
-    """For the weights and a tenth; whatever happens on the way, the visitor is home afterwards."""
+def test_gpu_visit_requires_free_memory(
+    monkeypatch: pytest.MonkeyPatch, room: float, device: str, moves: list[str]
+) -> None:
+    """Needs memory for the weights plus a tenth; the module is moved back also after an error."""
     module, seen = torch.nn.Linear(10, 10, bias=False), []
     monkeypatch.setattr(module, "to", lambda device: seen.append(str(device)))
     monkeypatch.setattr("fantasyportrait.runtime.offload.free_device_bytes", lambda device: room * 400)

@@ -1,4 +1,4 @@
-"""Streaming without a GPU: diffusers' own hooks, with a stream whose copies arrive only when somebody waits."""
+"""Streaming without a GPU: diffusers' own hooks with a fake stream whose copies arrive at synchronization."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +26,7 @@ GPU = torch.device("meta")
 
 
 class Stream:
-    """Work that was ordered is done when somebody waits for it."""
+    """A fake stream that runs its queued work at synchronization."""
 
     def __init__(self) -> None:
         self.ordered: list[Callable[[], object]] = []
@@ -37,7 +37,7 @@ class Stream:
 
 
 class Backend:
-    """The parts of torch.cuda that streaming uses."""
+    """A fake of the parts of torch.cuda that streaming uses."""
 
     Stream = Stream
 
@@ -53,11 +53,11 @@ class Backend:
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What happens to the transformer's blocks, in order: "comes 0", "works 0", "goes 0"."""
+    """The events of the transformer's blocks in order: "comes 0", "works 0", "goes 0"."""
     seen: list[str] = []
 
     class Group(ModuleGroup):
-        """A group of weights whose copies on the GPU are tensors of their own, and no numbers until they arrive."""
+        """A group whose GPU copies are separate tensors, filled with NaN until they arrive."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.group_id = kwargs["group_id"]
@@ -94,7 +94,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def pinned(monkeypatch: pytest.MonkeyPatch) -> dict[int, torch.Tensor]:
-    """The tensors of pinned memory by their addresses."""
+    """The pinned tensors by address."""
     found: dict[int, torch.Tensor] = {}
 
     def pin(self: torch.Tensor) -> torch.Tensor:
@@ -108,7 +108,7 @@ def pinned(monkeypatch: pytest.MonkeyPatch) -> dict[int, torch.Tensor]:
 
 @pytest.fixture
 def longer(pipeline: FantasyPortraitPipeline) -> FantasyPortraitPipeline:
-    """The tiny model with so many blocks that one can be away."""
+    """The tiny model with enough blocks for one to be offloaded."""
     torch.manual_seed(0)
     pipeline.transformer = FantasyPortraitTransformer3DModel(
         **tiny_transformer_config() | {"num_layers": BLOCKS}, motion_dim=64
@@ -122,7 +122,7 @@ def latents(pipeline: FantasyPortraitPipeline, image: np.ndarray) -> torch.Tenso
 
 
 @pytest.mark.parametrize("offload", ["stream", "disk"])
-def test_blocks_come_ahead_and_go(
+def test_streaming_prefetches_next_block(
     longer: FantasyPortraitPipeline,
     image: np.ndarray,
     events: list[str],

@@ -1,4 +1,4 @@
-"""Who of a process group does what, and what is refused before anything is shared."""
+"""The process group: how passes are assigned, and what is refused before work is shared."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
         (3, (1, 1, 1), [[(0,)], [(1,)], [(2,)]]),
     ],
 )
-def test_every_pass_is_made_once_and_all_run_as_often(
+def test_assign_passes_covers_each_pass_once(
     size: int, groups: tuple[int, ...], expected: list[list[tuple[int, ...]]]
 ) -> None:
     shares = [ProcessGroup(rank, size, CPU).assign_passes(groups) for rank in range(size)]
@@ -36,7 +36,7 @@ def test_every_pass_is_made_once_and_all_run_as_often(
     assert sorted(number for share in shares for turn in share for number in turn) == list(range(sum(groups)))
 
 
-def test_who_shares_tokens_makes_every_pass() -> None:
+def test_context_parallel_rank_runs_every_pass() -> None:
     assert ProcessGroup(1, 2, CPU, "context").assign_passes((1, 1)) == [(0,), (1,)]
     assert ProcessGroup(1, 2, CPU, "context").assign_passes((2,)) == [(0, 1)]
 
@@ -52,16 +52,16 @@ def test_who_shares_tokens_makes_every_pass() -> None:
         ("cfg", 3, 3, "cfg"),
     ],
 )
-def test_what_is_shared(parallel: str, size: int, passes: int, mode: str) -> None:
+def test_resolve_mode_of_parallel_setting(parallel: str, size: int, passes: int, mode: str) -> None:
     assert resolve_mode(parallel, size, passes) == mode
 
 
-def test_processes_without_work_are_refused() -> None:
+def test_idle_processes_are_refused() -> None:
     with pytest.raises(RequestError, match="3 processes cannot share .* this request has 2: start 2"):
         resolve_mode("cfg", 3, 2)
 
 
-def test_alone_nothing_is_exchanged() -> None:
+def test_single_process_exchanges_nothing() -> None:
     with init_process_group("none", CPU) as process_group:
         assert (process_group.rank, process_group.size, process_group.is_main_process) == (0, 1, True)
         assert process_group.sync_stop(True) and not process_group.sync_stop(False)
@@ -78,7 +78,7 @@ def test_alone_nothing_is_exchanged() -> None:
         ("none", {"WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_RUN_ID": "x"}, "2 processes .* add --parallel auto"),
     ],
 )
-def test_the_flag_and_torchrun_come_together(
+def test_parallel_flag_requires_torchrun(
     monkeypatch: pytest.MonkeyPatch, parallel: str, environment: dict[str, str], message: str
 ) -> None:
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
@@ -89,7 +89,7 @@ def test_the_flag_and_torchrun_come_together(
         init_process_group(parallel, CPU)
 
 
-def test_each_process_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_requires_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
@@ -99,7 +99,7 @@ def test_each_process_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
         init_process_group("auto", torch.device("xpu:1"))
 
 
-def test_heads_and_gpus_for_tokens() -> None:
+def test_context_parallel_refuses_uneven_heads_and_cpu() -> None:
     with pytest.raises(RequestError, match="3 processes cannot share 4 attention heads evenly: start one of 2, 4"):
         check_context_parallel(4, ProcessGroup(0, 3, CPU, "context"))
     with pytest.raises(RequestError, match="on GPUs only"):
@@ -107,10 +107,10 @@ def test_heads_and_gpus_for_tokens() -> None:
 
 
 @pytest.mark.parametrize(("local", "expected"), [({}, (1, 4)), ({"LOCAL_WORLD_SIZE": "2"}, (1, 2))])
-def test_each_process_knows_those_of_its_machine(
+def test_local_world_size_defaults_to_all_processes(
     monkeypatch: pytest.MonkeyPatch, local: dict[str, str], expected: tuple[int, int]
 ) -> None:
-    """Without a word of torchrun's all of them."""
+    """Without LOCAL_WORLD_SIZE all processes count as local."""
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", **local}.items():
         monkeypatch.setenv(name, value)
@@ -123,7 +123,7 @@ def test_each_process_knows_those_of_its_machine(
     ) == expected
 
 
-def test_who_was_stopped_does_not_mind_that_the_others_are_gone() -> None:
+def test_cancelled_process_ignores_lost_processes() -> None:
     class Lost(ProcessGroup):
         def close(self) -> None:
             raise RuntimeError("connection closed by peer")

@@ -1,4 +1,4 @@
-"""The table of profiles on real classes at tiny size: in which numbers weights are held, and that videos come out."""
+"""The profiles on real classes at tiny size: dtypes of the weights, and that each renders a video."""
 
 import shutil
 from pathlib import Path
@@ -53,7 +53,7 @@ def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     [("model-offload", 0.0), ("stream", 0.0), ("stream-disk", 1e-5), ("fp8", 0.05), ("int8", 0.02), ("nf4", 0.1)],
 )
 @pytest.mark.usefixtures("without_a_gpu")
-def test_every_profile_makes_the_video(
+def test_profile_renders_video(
     files: ModelFiles, image: np.ndarray, two_places: FaceMap, tmp_path: Path, name: str, farthest: float
 ) -> None:
     expected = latents(load(files, "resident", tmp_path), image, two_places)
@@ -66,7 +66,7 @@ def test_every_profile_makes_the_video(
 
 @pytest.mark.parametrize("name", ["fp8", "int8", "nf4"])
 @pytest.mark.usefixtures("without_a_gpu")
-def test_the_blocks_matrices_alone_are_held_in_fewer_bits(files: ModelFiles, tmp_path: Path, name: str) -> None:
+def test_quantization_covers_block_matrices_only(files: ModelFiles, tmp_path: Path, name: str) -> None:
     transformer = load(files, name, tmp_path).transformer
     fewer, whole = set(), set()
     for key, layer in transformer.named_modules():
@@ -82,7 +82,7 @@ def test_the_blocks_matrices_alone_are_held_in_fewer_bits(files: ModelFiles, tmp
     assert all(any(kept in key for kept in KEPT) for key in whole)
 
 
-def test_nf4_is_quantized_where_it_computes(files: ModelFiles) -> None:
+def test_nf4_is_quantized_on_onload_device(files: ModelFiles) -> None:
     arguments = quantization.pretrained_kwargs(get_profile("nf4"), torch.bfloat16, torch.device("meta"))
     config = arguments["quantization_config"]
     assert arguments["device_map"] == {"": torch.device("meta")}
@@ -91,14 +91,14 @@ def test_nf4_is_quantized_where_it_computes(files: ModelFiles) -> None:
     )  # fmt: skip
 
 
-def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_names_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torchao", None)
     with pytest.raises(DependencyError, match=r"profile int8.*\[int8\]"):
         quantization.pretrained_kwargs(get_profile("int8"), torch.bfloat16, torch.device("cpu"))
 
 
-def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, tmp_path: Path) -> None:
-    """Written shard by shard, each number in the precision that loading would give it."""
+def test_cast_weights_equal_loaded_weights_and_are_cached(files: ModelFiles, tmp_path: Path) -> None:
+    """Cast weights are written shard by shard, each tensor in the dtype that loading would give it."""
     messages: list[Message] = []
     shutil.rmtree(files.folder / "transformer-bfloat16", ignore_errors=True)
     for _ in range(2):
@@ -115,7 +115,7 @@ def test_the_mapped_copy_is_what_loading_makes_and_made_once(files: ModelFiles, 
         assert all(path.name in maps.read_text() for path in half.glob("*.safetensors"))
 
 
-def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cast_weights_report_full_disk(tmp_path: Path, files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -125,7 +125,7 @@ def test_no_room_for_the_mapped_copy(tmp_path: Path, files: ModelFiles, monkeypa
     assert not [path for path in files.folder.iterdir() if path.name.startswith(WORK_PREFIX)]
 
 
-def test_names_are_the_users_and_gpus_descend() -> None:
+def test_profile_names_and_descending_gpu_sizes() -> None:
     assert [profile.name for profile in PROFILES] == [
         "resident", "model-offload", "fp8", "int8", "nf4", "gguf-q8", "gguf-q4", "stream", "stream-disk", "sequential",
     ]  # fmt: skip

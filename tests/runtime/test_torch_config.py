@@ -1,4 +1,4 @@
-"""Settings that are the process's, and compiled blocks: with what they go together, and with what not."""
+"""Torch's global settings and compiled blocks: supported and refused combinations."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ def settings() -> list[object]:
     ]
 
 
-def test_settings_are_lent_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_settings_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     before = settings()
     with pytest.raises(KeyError), torch_settings(GPU, compiled=True):
@@ -48,7 +48,7 @@ def test_settings_are_lent_and_given_back(monkeypatch: pytest.MonkeyPatch) -> No
         assert settings() == before
 
 
-def test_what_a_user_has_set_stays() -> None:
+def test_torch_settings_keep_user_values() -> None:
     products = torch.backends.cuda.matmul
     before = products.fp32_precision
     products.fp32_precision = "tf32"
@@ -62,7 +62,7 @@ def test_what_a_user_has_set_stays() -> None:
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """No graph of another test."""
+    """Reset dynamo, so that no graph of another test is left."""
     dynamo.reset()
     counters.clear()
     yield
@@ -70,7 +70,7 @@ def fresh() -> Iterator[None]:
 
 
 def model() -> Model:
-    """Four blocks: more than there are graphs."""
+    """Four blocks: more than the graphs that are compiled."""
     torch.manual_seed(0)
     return Model(
         num_attention_heads=4, attention_head_dim=16, text_dim=TEXT_DIM, freq_dim=32, ffn_dim=128, num_layers=LAYERS,
@@ -111,8 +111,8 @@ def _flex(made: Model) -> None:
 
 @pytest.mark.parametrize("added", [(_offload, _cache), (_lora, _flex)], ids=["around", "inside"])
 @pytest.mark.usefixtures("fresh")
-def test_compiled_blocks_give_the_same(added: Sequence[Callable[[Model], None]]) -> None:
-    """One graph for all blocks and each kind of pass, whatever comes around them or into them later."""
+def test_compiled_blocks_equal_eager(added: Sequence[Callable[[Model], None]]) -> None:
+    """One graph for all blocks and each kind of pass, also with offload, LoRA or step cache."""
     plain, compiled = model(), model()
     compile_blocks(compiled, "eager")
     for each, add in itertools.product((plain, compiled), added):
@@ -125,7 +125,7 @@ def test_compiled_blocks_give_the_same(added: Sequence[Callable[[Model], None]])
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_long_session_does_not_run_out_of_graphs() -> None:
+def test_compile_handles_many_shapes() -> None:
     """Dynamo ends in an error after 8 kinds of pass and shape, here after 1 for the sake of time."""
     made = model()
     compile_blocks(made, "eager")
@@ -137,7 +137,7 @@ def test_a_long_session_does_not_run_out_of_graphs() -> None:
             outputs(made)
 
 
-def test_what_cannot_be_compiled_is_refused() -> None:
+def test_compile_refuses_unsupported_settings() -> None:
     made = model()
     _offload(made)
     with pytest.raises(RequestError, match="has hooks already"):
@@ -155,7 +155,7 @@ def _refused(name: str) -> bool:
     return False
 
 
-def test_a_gpu_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compile_on_gpu_requires_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     for there in (True, False):
         monkeypatch.setattr(torch_config, "has_triton", lambda there=there: there)
         check_compile(get_profile("resident"), CPU)
@@ -168,8 +168,8 @@ def test_a_gpu_needs_a_compiler_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("fresh")
-def test_layers_that_are_cast_as_they_run_really_cannot_be_compiled() -> None:
-    """Why fp8 is refused; when this fails it may be allowed."""
+def test_layerwise_cast_layers_fail_to_compile() -> None:
+    """The reason why fp8 is refused; if this test fails, it can be allowed."""
     made = model()
     compile_blocks(made, "eager")
     made.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)

@@ -37,7 +37,7 @@ from fantasyportrait.schema.regions import Regions
         ),
     ],
 )
-def test_the_grammar(text: str, role: Role) -> None:
+def test_parse_role_grammar(text: str, role: Role) -> None:
     assert parse_role(text) == role
 
 
@@ -71,14 +71,14 @@ def test_the_grammar(text: str, role: Role) -> None:
         ("1=still#start=2", "only a clip"),
     ],
 )
-def test_a_wrong_cast_is_refused_in_words(text: str, word: str) -> None:
+def test_invalid_cast_is_refused(text: str, word: str) -> None:
     with pytest.raises(RequestError, match=".") as caught:
         parse_role(text)
     assert word in str(caught.value)
 
 
 @given(st.text())
-def test_any_text_is_a_role_or_a_request_error(text: str) -> None:
+def test_parse_role_raises_only_request_error(text: str) -> None:
     try:
         assert isinstance(parse_role(text), Role)
     except RequestError as error:
@@ -86,7 +86,7 @@ def test_any_text_is_a_role_or_a_request_error(text: str) -> None:
 
 
 @given(st.integers(1, 99), st.sampled_from(["a.mp4", "b#1.mov", "c=d.webm", "e & f.mkv"]), st.integers(1, 9))
-def test_options_never_eat_the_name(face: int, name: str, person: int) -> None:
+def test_parse_role_keeps_name_before_options(face: int, name: str, person: int) -> None:
     assert parse_role(f"{face}={name}#person={person}") == Role(face, ClipSource(Path(name), person=person))
 
 
@@ -100,7 +100,7 @@ def test_options_never_eat_the_name(face: int, name: str, person: int) -> None:
         ("motion:nod", BuiltinSource("nod")),
     ],
 )
-def test_a_source_may_be_text_or_a_path(source: Any, kept: object) -> None:
+def test_clip_source_accepts_text_and_path(source: Any, kept: object) -> None:
     assert Role(1, source).source == kept
 
 
@@ -116,13 +116,13 @@ def test_a_source_may_be_text_or_a_path(source: Any, kept: object) -> None:
         (lambda: ClipSource(7), "path is 7: give a path"),
     ],
 )
-def test_a_wrong_role_is_refused_in_words(make: Callable[[], object], words: str) -> None:
+def test_invalid_role_is_refused(make: Callable[[], object], words: str) -> None:
     with pytest.raises(RequestError) as caught:
         make()
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "2", None])
-def test_a_face_is_a_whole_number(value: object) -> None:
+def test_role_face_must_be_integer(value: object) -> None:
     with pytest.raises(RequestError, match="whole number"):
         Role(value, None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A driven face is checked when it is made, and says which row of its motion each frame plays."""
+"""A driven face is checked when it is made, and maps each frame to a row of its motion."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def made(rows: int) -> np.ndarray:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_each_frame_plays_its_row(rows: list[int]) -> None:
+def test_driven_face_frames_map_to_rows(rows: list[int]) -> None:
     one = tiny_driven_face(1, made(5))
     assert DrivenFace(one.face, one.motion, rows=np.array(rows)).frame_rows.tolist() == rows
     assert one.frame_rows.tolist() == [0, 1, 2, 3, 4]
@@ -29,12 +29,12 @@ def test_each_frame_plays_its_row(rows: list[int]) -> None:
         (np.zeros((2, 1), np.int64), r"\(2, 1\)"),
     ],
 )
-def test_rows_that_the_motion_does_not_have_are_refused(rows: np.ndarray, words: str) -> None:
+def test_driven_face_refuses_rows_outside_motion(rows: np.ndarray, words: str) -> None:
     one = tiny_driven_face(3, made(5))
     with pytest.raises(ValueError, match=f"rows of face 3 .*{words}"):
         DrivenFace(one.face, one.motion, rows=rows)
 
 
-def test_a_face_without_a_motion_has_no_rows() -> None:
+def test_driven_face_without_motion_has_no_rows() -> None:
     with pytest.raises(ValueError, match="its motion has 0 rows"):
         DrivenFace(tiny_driven_face(1, made(1)).face, rows=np.zeros(3, np.int64))

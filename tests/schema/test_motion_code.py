@@ -13,7 +13,7 @@ def made_code(rows: int, seed: int = 0) -> MotionCode:
     )
 
 
-def test_features_are_the_groups_in_order() -> None:
+def test_motion_code_features_are_groups_in_order() -> None:
     code = made_code(3)
     assert len(code) == 3 and code.features.shape == (3, 554) and code.features.dtype == np.float32
     np.testing.assert_array_equal(code.features[:, :6], code.head_pose)
@@ -33,12 +33,12 @@ def test_invalid_group_shape_or_dtype_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 553), (554,), (1, 3, 554)])
-def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+def test_motion_code_refuses_feature_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="554"):
         MotionCode.from_features(np.zeros(shape, np.float32), np.ones(3, np.bool_))
 
 
-def test_relative_motion_rests_on_the_portrait() -> None:
+def test_relative_motion_starts_at_portrait() -> None:
     code, portrait = made_code(5, 1), made_code(1, 2)
     relative = code.relative_to(3, portrait)
     np.testing.assert_allclose(relative.features[3], portrait.features[0], atol=1e-6)

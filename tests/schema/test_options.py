@@ -1,4 +1,4 @@
-"""Options: what a field says about itself is complete, true of its type, and enough to check its values."""
+"""The option metadata of a field is complete, fits its type and is enough to check values."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ class Dials:
         check_options(self)
 
 
-def test_an_option_knows_its_field() -> None:
+def test_option_knows_its_field() -> None:
     share, count, word, switch, text = options_of(Dials)
     assert [option.name for option in options_of(Dials)] == ["share", "count", "word", "switch", "text"]
     assert (share.kind, share.optional, share.default, share.label) == (float, False, 0.5, "Share")
@@ -55,13 +55,13 @@ def test_an_option_knows_its_field() -> None:
         ({"text": None}, "text is too long or no text: give at most 3 characters"),
     ],
 )
-def test_a_value_outside_its_option_is_refused(values: dict[str, Any], message: str) -> None:
+def test_option_refuses_invalid_value(values: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError) as caught:
         Dials(**values)
     assert str(caught.value) == message
 
 
-def test_values_within_their_options_are_taken() -> None:
+def test_option_accepts_valid_values() -> None:
     dials = Dials(1, 9, "green", True, "abc", 5)
     assert (dials.share, dials.count, dials.word, dials.switch, dials.text) == (1, 9, "green", True, "abc")
     assert Dials().count is None and Dials().switch is None

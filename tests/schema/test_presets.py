@@ -1,4 +1,4 @@
-"""Draft, Balanced, Faithful: what they set, what they say, and that they run."""
+"""The presets Draft, Balanced, Faithful: their values, their descriptions, and that they render."""
 
 import json
 import shutil
@@ -23,13 +23,13 @@ Job = Callable[..., AnimationRequest]
 
 
 @pytest.mark.parametrize(("name", "passes"), [("draft", 6), ("balanced", 32), ("faithful", 60)])
-def test_passes_are_counted_and_told(name: str, passes: int) -> None:
+def test_preset_tradeoff_states_its_passes(name: str, passes: int) -> None:
     preset = get_preset(name)
     assert preset.passes == passes
     assert f"{passes} passes" in preset.tradeoff or passes == 2 * preset.sampling.num_inference_steps
 
 
-def test_a_preset_is_recognized_by_what_it_sets() -> None:
+def test_preset_is_recognized_by_its_values() -> None:
     own = Sampling("wan-480p", seed=9, prompt="a choir", face_mask="head", batch_passes=True)
     for preset in PRESETS:
         made = replace(own, **preset.changes)
@@ -50,8 +50,8 @@ def test_a_preset_is_recognized_by_what_it_sets() -> None:
     assert match_preset(replace(Sampling(), **{**get_preset("balanced").changes, "cache_threshold": 0.3})) is None
 
 
-def test_a_request_of_before_loads() -> None:
-    """Saved when there were no presets: it samples as it did."""
+def test_request_without_preset_fields_loads_old_sampling() -> None:
+    """A request that was saved before presets existed samples as before."""
     request = AnimationRequest(Path("photo.png"), (Role(1, BuiltinSource("nod")),), engine="wan")
     data = json.loads(request.to_json())
     for name in ("lora", "step_cache", "cache_threshold"):
@@ -86,10 +86,10 @@ def frames(animator: Animator, request: AnimationRequest, place: Path) -> list[b
     return [load_photo(picture).pixels.tobytes() for picture in sorted(place.iterdir()) if picture.suffix == ".png"]
 
 
-def test_every_preset_makes_its_video(
+def test_preset_renders_with_stated_passes(
     animator: Animator, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With as many passes as it says; what one leaves behind, LoRA or cache, does not reach the next."""
+    """With the stated number of passes; LoRA and step cache of one preset do not affect the next."""
     calls: list[int] = []
     real = FantasyPortraitPipeline.denoise
 
@@ -113,8 +113,8 @@ def test_every_preset_makes_its_video(
     assert frames(animator, without, tmp_path / "without") != made["draft"]
 
 
-def test_a_lora_that_is_not_there(animator: Animator, job: Job, tmp_path: Path) -> None:
-    """Said before anything slow."""
+def test_missing_lora_is_refused_early(animator: Animator, job: Job, tmp_path: Path) -> None:
+    """The error comes before any slow work."""
     seen: list[object] = []
     folder = tmp_path / "model"
     shutil.copytree(job().sampling.model, folder, ignore=shutil.ignore_patterns("lora", "assembled-*"))

@@ -1,4 +1,4 @@
-"""The request: its rules, and its way through JSON."""
+"""The request: its rules and its JSON form."""
 
 import json
 import pickle
@@ -60,7 +60,7 @@ requests = st.builds(
 
 
 @given(requests)
-def test_json_both_ways(request: AnimationRequest) -> None:
+def test_request_json_round_trip(request: AnimationRequest) -> None:
     assert from_json(request.to_json()) == request
 
 
@@ -75,7 +75,7 @@ def test_json_both_ways(request: AnimationRequest) -> None:
         ("file:a#begin=2.mp3", "a#begin=2.mp3", 0.0),
     ],
 )
-def test_a_sound_file_may_begin_later(sound: str, path: str, start_s: float) -> None:
+def test_sound_file_accepts_delay(sound: str, path: str, start_s: float) -> None:
     request = replace(SIMPLE, sound=sound)
     assert request.custom_sound == SoundFile(Path(path), start_s) and request.sound_file == Path(path)
     moved = request.with_paths(lambda given: Path("/there") / given)
@@ -83,14 +83,14 @@ def test_a_sound_file_may_begin_later(sound: str, path: str, start_s: float) -> 
 
 
 @given(paths, seconds)
-def test_a_sound_file_is_written_as_it_is_read(path: Path, start_s: float) -> None:
+def test_sound_file_text_round_trip(path: Path, start_s: float) -> None:
     sound = SoundFile(path, start_s)
     if start_s or parse_sound_file(f"file:{path}").start_s == 0:
         assert parse_sound_file(str(sound)) == sound
 
 
 @given(st.text())
-def test_any_sound_is_a_request_or_a_request_error(text: str) -> None:
+def test_sound_raises_only_request_error(text: str) -> None:
     for sound in (text, f"file:{text}", f"file:a.mp3#start={text}"):
         try:
             assert replace(SIMPLE, sound=sound).sound == sound
@@ -98,12 +98,12 @@ def test_any_sound_is_a_request_or_a_request_error(text: str) -> None:
             assert str(error)
 
 
-def test_the_rate_of_a_clip_and_the_length_of_a_sound_go_through_json() -> None:
+def test_clip_rate_and_sound_length_json_round_trip() -> None:
     request = replace(SIMPLE, rate="clip", duration="sound", sound="file:a.mp3#start=1.25")
     assert from_json(request.to_json()) == request
 
 
-def test_a_request_of_before_has_no_delays() -> None:
+def test_request_json_without_delays_loads() -> None:
     data = json.loads(SIMPLE.to_json())
     del data["cast"][0]["source"]["delay_s"]
     assert from_json(json.dumps(data)) == SIMPLE
@@ -111,7 +111,7 @@ def test_a_request_of_before_has_no_delays() -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner)
                     | st.dictionaries(st.sampled_from([*json.loads(SIMPLE.to_json()), "other"]), inner)))  # fmt: skip
-def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
+def test_from_json_raises_only_request_error(data: object) -> None:
     for value in (data, {**json.loads(SIMPLE.to_json()), **(data if isinstance(data, dict) else {})}):
         try:
             assert isinstance(from_json(json.dumps(value)), AnimationRequest)
@@ -179,7 +179,7 @@ def test_any_json_is_a_request_or_a_request_error(data: object) -> None:
         ({"portrait_sha256": "abc"}, "sha256"),
     ],
 )
-def test_a_wrong_field_is_refused_in_words(change: dict[str, object], word: str) -> None:
+def test_invalid_request_field_is_refused(change: dict[str, object], word: str) -> None:
     with pytest.raises(RequestError) as caught:
         replace(SIMPLE, **change)  # type: ignore[arg-type]
     assert word in str(caught.value)
@@ -211,14 +211,14 @@ def test_a_wrong_field_is_refused_in_words(change: dict[str, object], word: str)
         ({"max_side": np.int64(640)}, {"max_side": 640}),
     ],
 )
-def test_fields_take_what_people_have(given: dict[str, Any], kept: dict[str, Any]) -> None:
+def test_request_converts_field_values(given: dict[str, Any], kept: dict[str, Any]) -> None:
     request = replace(SIMPLE, **given)
     assert request == replace(SIMPLE, **kept)
     assert type(request.portrait) is type(SIMPLE.portrait) and isinstance(request.rate, Fraction)
     assert isinstance(request.cast, tuple) and from_json(request.to_json()) == request
 
 
-def test_a_converted_field_is_frozen_required_and_has_its_default() -> None:
+def test_converted_field_is_frozen_and_keeps_default() -> None:
     with pytest.raises(FrozenInstanceError):
         SIMPLE.portrait = Path("b.png")  # type: ignore[misc]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'cast'"):
@@ -227,7 +227,7 @@ def test_a_converted_field_is_frozen_required_and_has_its_default() -> None:
     assert pickle.loads(pickle.dumps(SIMPLE)) == SIMPLE and hash(SIMPLE) == hash(replace(SIMPLE))
 
 
-def test_a_picture_in_memory_is_part_of_a_request_but_not_of_its_json() -> None:
+def test_in_memory_portrait_is_not_in_json() -> None:
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     request, same = (replace(SIMPLE, portrait=pixels.copy()) for _ in range(2))
     other = replace(SIMPLE, portrait=pixels + np.uint8(1))
@@ -260,13 +260,13 @@ def test_a_picture_in_memory_is_part_of_a_request_but_not_of_its_json() -> None:
         ('{"schema": 2, "portrait": "a.png", "cast": [], "rate": "fast"}', "rate"),
     ],
 )
-def test_wrong_json_is_refused_in_words(text: str, word: str) -> None:
+def test_invalid_json_is_refused(text: str, word: str) -> None:
     with pytest.raises(RequestError) as caught:
         from_json(text)
     assert word in str(caught.value)
 
 
-def test_a_saved_request_moves_with_its_files(tmp_path: Path) -> None:
+def test_saved_request_moves_with_its_files(tmp_path: Path) -> None:
     home, away = tmp_path / "home", tmp_path / "away"
     home.mkdir()
     outside = tmp_path / "elsewhere" / "b.mp4"
@@ -282,7 +282,7 @@ def test_a_saved_request_moves_with_its_files(tmp_path: Path) -> None:
     assert moved.sound_file == away / "song.wav"
 
 
-def test_relative_paths_are_saved_so_that_they_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_relative_paths_resolve_after_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     SIMPLE.save(Path("out.request.json"))
     loaded = load_request(tmp_path / "out.request.json")
@@ -290,15 +290,15 @@ def test_relative_paths_are_saved_so_that_they_are_found_again(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_an_unreadable_request_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_request_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(RequestError, match="cannot be read"):
         load_request(tmp_path / "r.json")
 
 
-def test_a_saved_request_is_relative_also_upwards(tmp_path: Path) -> None:
-    """So a whole tree can move, and a link to its folder does no harm."""
+def test_saved_request_paths_are_relative_upwards(tmp_path: Path) -> None:
+    """A whole folder tree can be moved or linked."""
     (tmp_path / "tree" / "results").mkdir(parents=True)
     request = replace(SIMPLE, portrait=tmp_path / "tree" / "photos" / "a.png")
     request.save(tmp_path / "tree" / "results" / "out.mp4.request.json")
@@ -310,7 +310,7 @@ def test_a_saved_request_is_relative_also_upwards(tmp_path: Path) -> None:
     assert loaded.portrait == (tmp_path / "moved" / "photos" / "a.png").resolve()
 
 
-def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
+def test_embedded_request_uses_file_names_only(tmp_path: Path) -> None:
     hostile = replace(SIMPLE, portrait=Path("/etc/../etc/passwd"), sound="file:../../secret.wav").to_json()
     with VideoWriter(tmp_path / "a.mp4", (16, 16), Fraction(25), metadata={REQUEST_KEY: hostile}) as writer:
         writer.write(np.zeros((16, 16, 3), np.uint8))
@@ -321,7 +321,7 @@ def test_of_a_request_in_a_video_names_count_alone(tmp_path: Path) -> None:
     assert load_request(tmp_path / "a.mp4").portable_json() == loaded.portable_json()
 
 
-def test_wrong_requests_are_named_with_their_file(tmp_path: Path) -> None:
+def test_invalid_saved_request_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{")
     with pytest.raises(RequestError, match=r"r\.json: the request is not JSON"):
         load_request(tmp_path / "r.json")
@@ -337,7 +337,7 @@ def test_wrong_requests_are_named_with_their_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "word"), [("My holidays", "carries no request"), ('{"made": "elsewhere"}', "a.mp4: the request has")]
 )
-def test_a_video_of_another_program_carries_no_request(tmp_path: Path, text: str, word: str) -> None:
+def test_load_request_refuses_invalid_embedded_request(tmp_path: Path, text: str, word: str) -> None:
     with VideoWriter(tmp_path / "a.mp4", (16, 16), Fraction(25), metadata={REQUEST_KEY: text}) as writer:
         writer.write(np.zeros((16, 16, 3), np.uint8))
     with pytest.raises(RequestError, match=word):

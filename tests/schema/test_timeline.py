@@ -14,7 +14,7 @@ totals = st.integers(0, 400)
 
 
 @given(lengths, totals, st.sampled_from(["loop", "hold", "pingpong"]))
-def test_rows_exist_and_begin_at_the_first(length: int, total: int, fill: str) -> None:
+def test_fill_indices_are_valid_and_start_at_zero(length: int, total: int, fill: str) -> None:
     rows = fill_indices(length, total, fill)
     assert rows.shape == (total,) and rows.dtype == np.int64
     assert ((rows >= 0) & (rows < length)).all()
@@ -22,36 +22,36 @@ def test_rows_exist_and_begin_at_the_first(length: int, total: int, fill: str) -
 
 
 @given(lengths, totals, st.integers(0, 500), st.sampled_from(["loop", "hold", "pingpong"]))
-def test_a_delay_holds_the_first_row(length: int, total: int, delay: int, fill: str) -> None:
+def test_delay_holds_first_row(length: int, total: int, delay: int, fill: str) -> None:
     rows = fill_indices(length, total, fill, delay)
     assert len(rows) == total and not rows[:delay].any()
     assert (rows[delay:] == fill_indices(length, max(0, total - delay), fill)).all()
 
 
 @given(lengths, totals)
-def test_a_loop_is_periodic(length: int, total: int) -> None:
+def test_loop_fill_is_periodic(length: int, total: int) -> None:
     rows = fill_indices(length, total, "loop")
     assert (rows[length:] == rows[: max(0, total - length)]).all()
 
 
 @given(lengths, totals)
-def test_hold_stays_at_the_last_row(length: int, total: int) -> None:
+def test_hold_fill_stays_at_last_row(length: int, total: int) -> None:
     assert (fill_indices(length, total, "hold")[length - 1 :] == length - 1).all()
 
 
 @given(st.integers(2, 60), totals)
-def test_pingpong_steps_by_one_and_repeats_no_end(length: int, total: int) -> None:
+def test_pingpong_fill_steps_by_one(length: int, total: int) -> None:
     assert (np.abs(np.diff(fill_indices(length, total, "pingpong"))) == 1).all()
 
 
 @given(st.integers(1, 100_000), st.sampled_from(["25", "30000/1001", "24", "59.94"]))
-def test_a_count_of_frames_survives_the_way_through_seconds(frames: int, rate_text: str) -> None:
+def test_frame_count_survives_conversion_to_seconds(frames: int, rate_text: str) -> None:
     rate = parse_rate(rate_text)
     assert frame_count(Timeline(rate, frames).duration_s, rate) == frames
 
 
 @given(st.integers(1, 240), st.integers(1, 240))
-def test_fractions_are_read_exactly(up: int, down: int) -> None:
+def test_parse_rate_reads_fractions_exactly(up: int, down: int) -> None:
     rate = Fraction(up, down)
     if rate >= 1:
         assert parse_rate(f"{up}/{down}") == rate
@@ -67,17 +67,17 @@ def test_fractions_are_read_exactly(up: int, down: int) -> None:
         ("30.0", Fraction(30)),
     ],
 )
-def test_usual_rates(text: str, rate: Fraction) -> None:
+def test_parse_rate_reads_common_rates(text: str, rate: Fraction) -> None:
     assert parse_rate(text) == rate
 
 
 @pytest.mark.parametrize("text", ["", "0", "-25", "1/0", "nan", "1e9", "25 fps", "100000", "0.5", "٢٥"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_parse_rate_refuses_invalid_rate(text: str) -> None:
     with pytest.raises(RequestError, match="frame rate"):
         parse_rate(text)
 
 
-def test_wrong_lengths_and_fills_are_refused() -> None:
+def test_invalid_length_or_fill_is_refused() -> None:
     with pytest.raises(RequestError):
         fill_indices(0, 5, "loop")
     with pytest.raises(RequestError, match="bounce"):

@@ -1,4 +1,4 @@
-"""Requests as jobs: what a worker's setup gives, what `run` refuses, and the request that is saved with the result."""
+"""Requests as jobs: the worker setup, what `run` refuses, and the request that is saved with the result."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,9 +30,7 @@ def request(inputs: Inputs, **changes: Any) -> AnimationRequest:
     return AnimationRequest(inputs.photo, CAST, duration=0.12, max_side=256, side_by_side=False, **changes)
 
 
-def test_a_worker_decodes_in_child_processes_within_private_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_setup_decodes_in_child_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[SandboxDecoder] = []
     closed: list[SandboxDecoder] = []
 
@@ -53,20 +51,20 @@ def test_a_worker_decodes_in_child_processes_within_private_limits(
     assert closed == made
 
 
-def test_only_files_that_were_received_are_read(inputs: Inputs, tmp_path: Path) -> None:
+def test_run_refuses_files_not_received(inputs: Inputs, tmp_path: Path) -> None:
     job = animate_job(request(inputs), tmp_path / "o.mp4")
     with pytest.raises(ValueError, match="not received"):
         next(run(Animator(), JobCall(job.arguments, {}, tmp_path / "o.mp4", CancelToken())))
 
 
-def test_a_portrait_in_memory_and_a_wrong_output_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+def test_job_refuses_in_memory_portrait_and_invalid_output(inputs: Inputs, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="save it as a file"):
         animate_job(AnimationRequest(np.zeros((64, 64, 3), np.uint8), CAST), tmp_path / "o.mp4")
     with pytest.raises(RequestError, match="end it in .mp4"):
         animate_job(request(inputs), tmp_path / "o.exe")
 
 
-def test_a_missing_input_and_an_overwritten_one_are_refused(tmp_path: Path) -> None:
+def test_job_refuses_missing_or_overwritten_input(tmp_path: Path) -> None:
     gone = AnimationRequest(tmp_path / "gone.png", CAST)
     with pytest.raises(MediaError, match="there is no file"), animate_job(gone, tmp_path / "o.mp4").receive():
         pytest.fail("it was received")
@@ -75,9 +73,7 @@ def test_a_missing_input_and_an_overwritten_one_are_refused(tmp_path: Path) -> N
         pytest.fail("it was received")
 
 
-def test_the_saved_request_has_what_the_worker_chose_and_the_files_of_the_client(
-    inputs: Inputs, tmp_path: Path
-) -> None:
+def test_saved_request_has_worker_choices_and_client_paths(inputs: Inputs, tmp_path: Path) -> None:
     """The worker draws the seed and takes the digests; the client's file names and folders are kept."""
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
@@ -100,7 +96,7 @@ def test_the_saved_request_has_what_the_worker_chose_and_the_files_of_the_client
     assert sorted(path.name for path in here.iterdir()) == ["o.mp4", "o.mp4.request.json"]
 
 
-def test_an_error_while_receiving_leaves_nothing(inputs: Inputs, tmp_path: Path) -> None:
+def test_error_while_receiving_leaves_no_file(inputs: Inputs, tmp_path: Path) -> None:
     job = animate_job(request(inputs), tmp_path / "o.mp4")
     with pytest.raises(ZeroDivisionError), job.receive() as folder:
         (folder / "o.mp4").write_bytes(b"half")
@@ -108,7 +104,7 @@ def test_an_error_while_receiving_leaves_nothing(inputs: Inputs, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_closing_stops_the_animator(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_job_stops_animator(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
 
     def event_stream(*_: object) -> Iterator[Event]:

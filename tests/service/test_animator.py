@@ -1,4 +1,4 @@
-"""The whole way on real faces: events, results, cancelling."""
+"""The animator end to end on real faces: events, results, cancelling."""
 
 import re
 import threading
@@ -49,7 +49,7 @@ def _frames(path: Path) -> np.ndarray:
     return np.stack(list(read_clip(path)))
 
 
-def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_animate_drives_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     cast = (Role(1, ClipSource(inputs.talking, start_s=0.2)), Role(2, ClipSource(inputs.nodding_pair, person=1)))
     request = AnimationRequest(inputs.pair, cast, sound="face:1", max_side=640)
     seen = list(animator.events(request, tmp_path / "out.mp4"))
@@ -79,7 +79,7 @@ def test_two_people_by_two_clips(animator: Animator, inputs: Inputs, tmp_path: P
     assert moved[:, 320:].max() > 60
 
 
-def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_saved_request_reproduces_frames(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     request = AnimationRequest(inputs.photo, (Role(1, ClipSource(inputs.talking), strength=1.4),), duration=0.4)
     first = animator.animate(request, tmp_path / "a.mp4")
     again = animator.animate(load_request(first.request), tmp_path / "b.mp4")
@@ -87,7 +87,7 @@ def test_a_saved_request_gives_the_same_frames(animator: Animator, inputs: Input
     assert first.messages == again.messages
 
 
-def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_in_memory_portrait_is_saved_with_result(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     pixels = load_photo(inputs.photo).pixels
     options: dict[str, Any] = {"duration": 0.2, "side_by_side": False}
     from_array = animator.animate(AnimationRequest(pixels, "1=motion:nod", **options), str(tmp_path / "array.mp4"))
@@ -105,16 +105,14 @@ def test_a_picture_in_memory_is_saved_beside_its_result(animator: Animator, inpu
     assert all(np.array_equal(_frames(result.video), first) for result in (from_file, again, replaced))
 
 
-def test_a_picture_in_memory_leaves_nothing_where_the_run_fails(
-    animator: Animator, inputs: Inputs, tmp_path: Path
-) -> None:
+def test_in_memory_portrait_is_removed_after_failed_run(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     request = AnimationRequest(np.full((200, 200, 3), 90, np.uint8), ["1=motion:nod"])
     with pytest.raises(FaceError, match="the picture in memory: no face was found"):
         animator.animate(request, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_random_seed_is_reported_and_saved(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     result = animator.animate(_request(inputs, sampling=Sampling(seed=-1)), tmp_path / "out.mp4")
     seed = load_request(result.request).sampling.seed
     assert 0 <= seed < RANDOM_SEED_LIMIT
@@ -139,7 +137,7 @@ def test_a_random_seed_is_drawn_said_and_saved(animator: Animator, inputs: Input
         (lambda it, photo, out: Animator(models_dir=3), "models_dir is 3"),
     ],
 )
-def test_a_wrong_argument_is_named(
+def test_animate_names_invalid_argument(
     animator: Animator, inputs: Inputs, tmp_path: Path, call: Callable[[Animator, Path, Path], object], words: str
 ) -> None:
     with pytest.raises(RequestError) as caught:
@@ -147,7 +145,7 @@ def test_a_wrong_argument_is_named(
     assert words in str(caught.value).replace("WindowsPath", "PosixPath")
 
 
-def test_a_face_without_a_role_and_a_still_one_do_not_move(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_uncast_and_still_faces_do_not_move(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     request = AnimationRequest(inputs.pair, (Role(2, None),), duration=0.12, side_by_side=False)
     result = animator.animate(request, tmp_path / "frames")
     photo = load_photo(inputs.pair).pixels
@@ -155,7 +153,7 @@ def test_a_face_without_a_role_and_a_still_one_do_not_move(animator: Animator, i
         assert np.array_equal(load_photo(path).pixels, photo)
 
 
-def test_a_clip_of_two_roles_is_tracked_once(
+def test_clip_of_two_roles_is_tracked_once(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Path] = []
@@ -173,7 +171,7 @@ def test_a_clip_of_two_roles_is_tracked_once(
 
 
 @pytest.mark.parametrize("fill", ["hold", "pingpong"])
-def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path: Path, fill: str) -> None:
+def test_animate_fill_modes_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path: Path, fill: str) -> None:
     cast = (Role(1, ClipSource(inputs.talking, end_s=0.2), mirror=True),)
     request = AnimationRequest(inputs.photo, cast, duration=0.48, fill=fill, absolute=True)  # type: ignore[arg-type]
     result = animator.animate(request, tmp_path / "out.mp4")
@@ -181,7 +179,7 @@ def test_fills_and_absolute_motion(animator: Animator, inputs: Inputs, tmp_path:
     assert any("talking.mp4, person 1" in message for message in result.messages)
 
 
-def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_mirrored_wink_closes_other_eye(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     photo, (face,) = animator.inputs.faces(inputs.photo)
     eyes = [bounding_box(face.landmarks[eye]).astype(int) for eye in (LEFT_EYE, RIGHT_EYE)]
     winking = []
@@ -195,7 +193,7 @@ def test_a_mirrored_wink_uses_the_other_eye(animator: Animator, inputs: Inputs, 
     assert winking == [True, False]
 
 
-def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_odd_photo_size_becomes_even(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     save_image(tmp_path / "odd.png", resize(load_photo(inputs.photo).pixels, (255, 287)))
     photo, faces = animator.inputs.faces(tmp_path / "odd.png")
     assert photo.pixels.shape == (287, 255, 3) and len(faces) == 1 and photo.messages == ()
@@ -206,9 +204,7 @@ def test_an_odd_photo_becomes_even(animator: Animator, inputs: Inputs, tmp_path:
     assert any("resized" in message for message in result.messages)
 
 
-def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_keeps_it(
-    animator: Animator, inputs: Inputs, tmp_path: Path
-) -> None:
+def test_small_cast_face_message_names_sufficient_size(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     cast = (Role(1, BuiltinSource("nod")),)
     request = AnimationRequest(inputs.photo, cast, duration=0.2, max_side=90, side_by_side=False)
     result = animator.animate(request, tmp_path / "small")
@@ -221,7 +217,7 @@ def test_a_cast_face_that_gets_small_in_the_video_is_said_with_the_side_that_kee
     assert any("--max-side" in message for message in smaller.messages)
 
 
-def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_small_uncast_face_gives_no_message(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     photo = load_photo(inputs.pair).pixels
     height, width = photo.shape[:2]
     crowd = np.full((height, width, 3), 120, np.uint8)
@@ -242,8 +238,8 @@ def test_a_face_that_is_not_cast_may_be_small_in_the_video(animator: Animator, i
     assert f"face {little.id} is" in messages((Role(little.id, BuiltinSource("nod")),), "two")
 
 
-def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    """What happened to the photo before says why a face cannot be cast."""
+def test_refused_request_carries_photo_messages(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    """Messages about the photo explain why a face cannot be cast."""
     photo = load_photo(inputs.pair).pixels
     save_image(tmp_path / "turned.png", np.ascontiguousarray(np.rot90(photo)))
     request = AnimationRequest(tmp_path / "turned.png", (Role(7, None),), duration=1)
@@ -254,7 +250,7 @@ def test_notes_come_with_a_refusal(animator: Animator, inputs: Inputs, tmp_path:
     assert failed.error.messages == refused.value.messages
 
 
-def test_a_photo_without_a_usable_face_keeps_its_messages(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_photo_without_usable_face_keeps_messages(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     pixels = resize(load_photo(inputs.pair).pixels, (100, 56))
     alpha = np.full(pixels.shape[:2], 255, np.uint8)
     alpha[0] = 0
@@ -264,14 +260,14 @@ def test_a_photo_without_a_usable_face_keeps_its_messages(animator: Animator, in
     assert refused.value.messages == ("transparent parts were laid on white",)
 
 
-def test_unknown_faces_are_counted(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_unknown_face_error_counts_faces(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     request = AnimationRequest(inputs.pair, (Role(1, None), Role(3, None), Role(4, None)), duration=1)
     with pytest.raises(RequestError, match="the photo shows 2 faces but the cast names face 3, 4"):
         animator.animate(request, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_cancel_stops_within_one_frame(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     token = CancelToken()
     seen = []
     for event in animator.events(_request(inputs, duration=600), tmp_path / "out.mp4", token):
@@ -282,7 +278,7 @@ def test_cancel_stops_within_a_frame(animator: Animator, inputs: Inputs, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_stops_listening_stops_the_work(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_closing_events_stops_animator(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     running = threading.active_count()
     stream = animator.events(_request(inputs, duration=600), tmp_path / "out.mp4")
     assert any(isinstance(event, events.PreviewImage) for event in stream)
@@ -291,7 +287,7 @@ def test_who_stops_listening_stops_the_work(animator: Animator, inputs: Inputs, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_while_writing(
+def test_full_disk_while_writing_is_reported(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: VideoWriter, frame: object) -> None:
@@ -305,7 +301,7 @@ def test_a_full_disk_while_writing(
 
 
 @pytest.mark.parametrize("stage", ["render", "finish"])
-def test_a_bug_is_raised_and_leaves_nothing(
+def test_unexpected_error_is_raised_and_leaves_no_file(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     def broken(*_: object, **__: object) -> Iterator[None]:
@@ -317,17 +313,17 @@ def test_a_bug_is_raised_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_looks_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp_path: Path) -> None:
+def test_preview_images_come_about_twice_a_second(inputs: Inputs, animator: Animator, tmp_path: Path) -> None:
     seen: list[events.Event] = []
     on_event: Callable[[events.Event], None] = seen.append
     animator.animate(_request(inputs, duration=1), tmp_path / "out.mp4", on_event=on_event)
     assert sum(isinstance(event, events.PreviewImage) for event in seen) <= 6
 
 
-def test_insightface_is_named_with_its_licence(
+def test_insightface_detector_reports_its_licence(
     package: ModuleType, animator: Animator, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever chooses that detector reads that its models are not for commercial use."""
+    """A message states that the models of this detector are not for commercial use."""
     boxes = np.array([[228, 110, 375, 305], [697, 140, 885, 330]], np.float32)
     found = [SimpleNamespace(bbox=box, det_score=np.float32(0.9), kps=None) for box in boxes]
     monkeypatch.setattr(FaceAnalysis, "get", lambda self, image: found)

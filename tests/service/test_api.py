@@ -9,7 +9,7 @@ from fantasyportrait.images.images import load_photo
 from tests.conftest import Inputs
 
 
-def test_animate_in_one_call(inputs: Inputs, models_dir: Path, tmp_path: Path) -> None:
+def test_animate_function_returns_result(inputs: Inputs, models_dir: Path, tmp_path: Path) -> None:
     seen: list[object] = []
     result = fp.animate(
         str(inputs.photo), ["1=motion:nod"], str(tmp_path / "out.mp4"),
@@ -19,12 +19,12 @@ def test_animate_in_one_call(inputs: Inputs, models_dir: Path, tmp_path: Path) -
     assert any(isinstance(event, fp.events.Stage) for event in seen)
 
 
-def test_an_unknown_option_is_named(tmp_path: Path) -> None:
+def test_animate_names_unknown_option(tmp_path: Path) -> None:
     with pytest.raises(fp.RequestError, match=r"'durration' is no option of a request \(did you mean duration\?\)"):
         fp.animate("photo.png", ["1=still"], tmp_path / "out.mp4", durration=3)
 
 
-def test_a_token_stops_animate(inputs: Inputs, tmp_path: Path) -> None:
+def test_cancel_token_stops_animate(inputs: Inputs, tmp_path: Path) -> None:
     token = fp.CancelToken()
     token.cancel()
     with pytest.raises(fp.Cancelled):
@@ -32,7 +32,7 @@ def test_a_token_stops_animate(inputs: Inputs, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_faces_of_a_file_and_of_its_pixels_are_the_same(inputs: Inputs) -> None:
+def test_faces_of_file_equal_faces_of_pixels(inputs: Inputs) -> None:
     of_file, of_pixels = fp.faces(str(inputs.pair)), fp.faces(load_photo(inputs.pair).pixels)
     assert [face.box.tolist() for face in of_file] == [face.box.tolist() for face in of_pixels]
     with pytest.raises(fp.RequestError, match="did you mean centerface"):
@@ -40,6 +40,6 @@ def test_faces_of_a_file_and_of_its_pixels_are_the_same(inputs: Inputs) -> None:
 
 
 @pytest.mark.parametrize(("span", "name"), [({"start_s": "1"}, "start_s is '1'"), ({"end_s": -1}, "end_s is -1")])
-def test_a_wrong_part_of_a_clip_is_named(inputs: Inputs, span: dict[str, float], name: str) -> None:
+def test_invalid_clip_range_is_named(inputs: Inputs, span: dict[str, float], name: str) -> None:
     with pytest.raises(fp.RequestError, match=name):
         fp.Animator().inputs.tracks(inputs.talking, **span)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def _still(face: int) -> DrivingClip:
     )
 
 
-def test_the_largest_person_is_the_default() -> None:
+def test_default_person_is_the_largest() -> None:
     tracks = [_track(1, side=50), _track(2, side=80), _track(3, side=200, valid=False)]
     assert choose_person(A, tracks).person == 2
     assert choose_person(replace(A, person=3), tracks).person == 3
@@ -70,7 +70,7 @@ def test_the_largest_person_is_the_default() -> None:
         choose_person(A, [])
 
 
-def test_what_is_missing_is_said() -> None:
+def test_clip_messages_report_missing_frames() -> None:
     messages = clip_messages(_clip(1, A, 40), RATE)
     assert "a.mp4 is cut off: 1.3 s of 3.0 s could be read and are used" in messages
     assert not any("cut off" in message for message in clip_messages(_clip(1, A, 80), RATE))
@@ -79,7 +79,7 @@ def test_what_is_missing_is_said() -> None:
     )
 
 
-def test_a_long_clip_and_a_crowd_are_said() -> None:
+def test_clip_messages_report_long_clip_and_crowd() -> None:
     messages = clip_messages(_clip(1, A, 40), RATE, max_rows=40)
     assert any(
         "used for 1.3 s of 3.0 s, as a motion may have 40 frames: choose another part" in message
@@ -91,7 +91,7 @@ def test_a_long_clip_and_a_crowd_are_said() -> None:
     assert any("b.mp4: 3 more people are seen than can drive" in message for message in clip_messages(crowd, RATE))
 
 
-def test_the_length_of_the_result() -> None:
+def test_result_length_follows_request() -> None:
     clips = [_clip(1, A, 40), _clip(2, B, 90)]
     assert build_timeline("longest", RATE, clips) == Timeline(RATE, 90)
     assert build_timeline("shortest", RATE, clips) == Timeline(RATE, 40)
@@ -100,7 +100,7 @@ def test_the_length_of_the_result() -> None:
     assert build_timeline("longest", Fraction(25), []).frames == 100
 
 
-def test_a_delay_counts_in_the_length_and_a_picture_does_not() -> None:
+def test_result_length_counts_delays_not_pictures() -> None:
     late = _clip(2, replace(B, delay_s=2.0), 60)
     still = _still(3)
     assert build_timeline("longest", RATE, [_clip(1, A, 90), late, still]) == Timeline(RATE, 120)
@@ -114,8 +114,8 @@ def test_a_delay_counts_in_the_length_and_a_picture_does_not() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 200), st.booleans()), min_size=1, max_size=5))
-def test_the_longest_holds_every_clip_and_the_shortest_only_one(clips: list[tuple[float, int, bool]]) -> None:
-    """Every moving clip ends within the longest; a row past its delay is played in the shortest."""
+def test_build_timeline_longest_and_shortest_lengths(clips: list[tuple[float, int, bool]]) -> None:
+    """ "longest" is the latest end of a moving clip, "shortest" the earliest one."""
     made = [
         _still(face) if still else _clip(face, replace(B, delay_s=delay_s), frames)
         for face, (delay_s, frames, still) in enumerate(clips, 1)
@@ -127,7 +127,7 @@ def test_the_longest_holds_every_clip_and_the_shortest_only_one(clips: list[tupl
     assert (longest, shortest) == ((max(ends), min(ends)) if ends else (120, 120))
 
 
-def test_a_clip_that_begins_after_the_end_is_said() -> None:
+def test_clip_starting_after_end_is_reported() -> None:
     late = _clip(2, replace(B, delay_s=4.0), 60)
     assert late_start_messages([_clip(1, A, 90), late], Timeline(RATE, 90)) == [
         "b.mp4 begins at 4 s, after the end of the video (3.0 s): face 2 only shows its first frame"
@@ -135,7 +135,7 @@ def test_a_clip_that_begins_after_the_end_is_said() -> None:
     assert late_start_messages([late], Timeline(RATE, 130)) == []
 
 
-def test_a_picture_has_no_part_and_is_not_called_short() -> None:
+def test_picture_driver_has_no_range_or_short_message() -> None:
     still = _still(1)
     assert not any("short" in message for message in clip_messages(still, RATE))
     delayed = replace(still, source=replace(still.source, delay_s=2.0))
@@ -146,15 +146,15 @@ def test_a_picture_has_no_part_and_is_not_called_short() -> None:
             check_clip_range(replace(still.source, **part), still.info)
 
 
-def test_sizes_are_pixels_of_the_file() -> None:
-    """Tracked at 640 px of 1280: a face of 60 px is one of 120 px in the file."""
+def test_person_sizes_are_pixels_of_file() -> None:
+    """A face of 60 px, tracked at 640 of 1280 px, has 120 px in the file."""
     clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), _track(1, 90, side=60))
     assert any(
         "only 120 px large: use a closer clip (160 px or more)" in message for message in clip_messages(clip, RATE)
     )
 
 
-def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
+def test_rate_is_that_of_first_moving_clip(tmp_path: Path) -> None:
     picture = tmp_path / "face.png"
     save_image(picture, grey(90))
     spec = ClipSpec(rate=Fraction(24000, 1001))
@@ -181,7 +181,7 @@ def test_the_rate_of_the_first_clip_that_moves(tmp_path: Path) -> None:
         chosen(picture)
 
 
-def test_what_becomes_of_sound_that_does_not_fit_is_said() -> None:
+def test_sound_length_mismatch_is_reported() -> None:
     request = AnimationRequest(Path("photo.png"), (Role(1, A), Role(2, B)), rate=RATE)
     clips = [_clip(1, A, 60), _clip(2, replace(B, delay_s=1.0), 60, has_sound=False)]
 
@@ -201,7 +201,7 @@ def test_what_becomes_of_sound_that_does_not_fit_is_said() -> None:
     assert messages(90, 3.05, **song) == []
 
 
-def test_a_delayed_clip_is_heard_later_and_twice_if_it_begins_twice() -> None:
+def test_sound_of_delayed_clip_is_delayed() -> None:
     cast = (Role(1, B), Role(2, replace(B, delay_s=1.0)), Role(3, replace(B, person=2, delay_s=1.0)))
     request = AnimationRequest(Path("photo.png"), cast, rate=RATE)
     clips = [_clip(role.face, role.source, 60) for role in cast]  # type: ignore[arg-type]
@@ -212,20 +212,20 @@ def test_a_delayed_clip_is_heard_later_and_twice_if_it_begins_twice() -> None:
     assert audible_duration_s(replace(request, sound="none"), clips, RATE) is None
 
 
-def test_what_is_heard() -> None:
+def test_sound_track_follows_request() -> None:
     cast = (Role(1, A), Role(2, B), Role(3, replace(A, person=2)), Role(4, BuiltinSource("nod")))
     request = AnimationRequest(Path("photo.png"), cast, rate=RATE, fill="pingpong")
     clips = [_clip(1, A, 40), _clip(2, B, 90, has_sound=False), _clip(3, cast[2].source, 40)]  # type: ignore[arg-type]
     timeline = Timeline(RATE, 90)
 
-    def heard(sound: str) -> list[Path]:
+    def sound_files(sound: str) -> list[Path]:
         sources, messages = sound_sources(replace(request, sound=sound), clips, timeline)
         assert bool(messages) == (sound == "face:2")
         return [source.path for source in sources]
 
-    assert heard("auto") == heard("mix") == heard("face:1") == [A.path]
-    assert heard("none") == heard("face:2") == []
-    assert heard("file:song.mp3") == [Path("song.mp3")]
+    assert sound_files("auto") == sound_files("mix") == sound_files("face:1") == [A.path]
+    assert sound_files("none") == sound_files("face:2") == []
+    assert sound_files("file:song.mp3") == [Path("song.mp3")]
     source = sound_sources(request, clips, timeline)[0][0]
     assert (source.start_s, source.length_s, source.fill, source.frame_s) == (2.0, 40 / RATE, "pingpong", 1 / RATE)
     song = sound_sources(replace(request, sound="file:song.mp3"), clips, timeline)[0][0]

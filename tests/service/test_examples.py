@@ -1,4 +1,4 @@
-"""The example scripts run as their first lines say."""
+"""The example scripts run as their docstrings describe."""
 
 import runpy
 import sys
@@ -19,7 +19,7 @@ def _run(
     return capsys.readouterr().out
 
 
-def test_list_faces(
+def test_list_faces_example_runs(
     repository: Path,
     inputs: Inputs,
     tmp_path: Path,
@@ -31,7 +31,7 @@ def test_list_faces(
     assert load_photo(tmp_path / "boxes.png").pixels.any()
 
 
-def test_animate_two_people(
+def test_animate_two_people_example_runs(
     repository: Path,
     inputs: Inputs,
     tmp_path: Path,
@@ -44,7 +44,7 @@ def test_animate_two_people(
     assert probe_clip(tmp_path / "two_people.mp4").duration_s == 2
 
 
-def test_animate_with_wan(
+def test_animate_with_wan_example_runs(
     repository: Path,
     tiny_model: Path,
     models_dir: Path,

@@ -20,7 +20,7 @@ def _result(history: History, created_s: float, side: bool = True) -> Path:
     return video
 
 
-def test_newest_first_and_unfinished_ones_left_out(tmp_path: Path) -> None:
+def test_history_lists_finished_results_newest_first(tmp_path: Path) -> None:
     history = History(tmp_path / "results")
     assert history.entries() == ()
     old, new = _result(history, 1000), _result(history, 2000, side=False)
@@ -31,7 +31,7 @@ def test_newest_first_and_unfinished_ones_left_out(tmp_path: Path) -> None:
     assert entries[0].created_s == 2000
 
 
-def test_delete_and_expire(tmp_path: Path) -> None:
+def test_history_deletes_and_expires_results(tmp_path: Path) -> None:
     history = History(tmp_path)
     old, new = _result(history, 1000), _result(history, 2000)
     kept = tmp_path / "holiday"
@@ -45,14 +45,14 @@ def test_delete_and_expire(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", "holiday", "", "0" * 32, "../" + "a" * 29])
-def test_only_ids_are_deleted(tmp_path: Path, name: str) -> None:
+def test_history_delete_refuses_non_ids(tmp_path: Path, name: str) -> None:
     (tmp_path / "results" / "holiday").mkdir(parents=True)
     with pytest.raises(RequestError, match="there is no result"):
         History(tmp_path / "results").delete(name)
     assert (tmp_path / "results" / "holiday").is_dir()
 
 
-def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+def test_history_refuses_unusable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be used"):
         History(tmp_path / "file").new()

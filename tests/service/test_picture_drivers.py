@@ -29,7 +29,7 @@ def animator(models_dir: Path) -> Animator:
 
 @pytest.fixture(scope="module")
 def yawning(animator: Animator, two_person: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of somebody whose mouth stands open: a frame of a built-in motion."""
+    """A picture of a person with an open mouth: a frame of a built-in motion."""
     folder = tmp_path_factory.mktemp("yawning")
     photo = one_person(two_person, folder / "photo.png", height=400)
     request = AnimationRequest(photo, (Role(1, BuiltinSource("yawn")),), duration=4.0, side_by_side=False)
@@ -50,7 +50,7 @@ def _mouth(animator: Animator, path: Path) -> float:
 
 
 @pytest.mark.parametrize("absolute", [None, True])
-def test_a_picture_gives_its_expression_which_is_held(
+def test_picture_driver_holds_its_expression(
     animator: Animator, inputs: Inputs, yawning: Path, tmp_path: Path, absolute: bool | None
 ) -> None:
     photo = one_person(inputs.pair, tmp_path / "other.png", left=False)
@@ -65,7 +65,7 @@ def test_a_picture_gives_its_expression_which_is_held(
     assert result.side_by_side is not None and len(_frames(result.side_by_side)) == 5
 
 
-def test_without_a_length_a_picture_lasts_four_seconds(
+def test_picture_driver_defaults_to_four_seconds(
     animator: Animator, inputs: Inputs, yawning: Path, tmp_path: Path
 ) -> None:
     request = AnimationRequest(
@@ -82,9 +82,7 @@ def test_without_a_length_a_picture_lasts_four_seconds(
         )
 
 
-def test_an_animated_webp_drives_like_the_clip_it_was_made_from(
-    animator: Animator, inputs: Inputs, tmp_path: Path
-) -> None:
+def test_animated_webp_drives_like_its_clip(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     pictures = [Image.fromarray(frame) for frame in _frames(inputs.talking)]
     pictures[0].save(tmp_path / "talk.webp", save_all=True, append_images=pictures[1:], duration=40, quality=90)
     made = {}
@@ -98,8 +96,8 @@ def test_an_animated_webp_drives_like_the_clip_it_was_made_from(
     assert np.abs(one.astype(int) - other).mean() < 2
 
 
-def test_a_delayed_clip_waits_and_speaks_later(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
-    """A speaks, then B: B's face stands still at its first frame until then, and so does its sound."""
+def test_delayed_clip_holds_first_frame_and_delays_sound(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+    """B speaks after A: until then B's face holds its first frame and its sound is silent."""
     late = ClipSource(inputs.talking, delay_s=0.5)
     cast = (Role(1, BuiltinSource("nod")), Role(2, late))
     request = AnimationRequest(inputs.pair, cast, rate=Fraction(20), max_side=512)
@@ -114,7 +112,7 @@ def test_a_delayed_clip_waits_and_speaks_later(animator: Animator, inputs: Input
     assert len(side) == 30
 
 
-def test_the_length_of_a_sound_and_the_rate_of_a_clip(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_video_takes_sound_length_and_clip_rate(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     song = make_sound(tmp_path / "song.wav", tone(2.0))
     cast = (Role(1, ClipSource(inputs.talking)),)
     request = AnimationRequest(
@@ -131,9 +129,7 @@ def test_the_length_of_a_sound_and_the_rate_of_a_clip(animator: Animator, inputs
 
 
 @pytest.mark.parametrize("place", ["photo", "clip", "sound"])
-def test_what_is_no_file_is_named_wherever_it_is_given(
-    animator: Animator, inputs: Inputs, tmp_path: Path, place: str
-) -> None:
+def test_missing_file_is_named_for_each_input(animator: Animator, inputs: Inputs, tmp_path: Path, place: str) -> None:
     saved = tmp_path / "out.request.json"
     AnimationRequest(inputs.photo, (Role(1, BuiltinSource("smile")),)).save(saved)
     for path, words in (
@@ -153,7 +149,7 @@ def test_what_is_no_file_is_named_wherever_it_is_given(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.request.json"]
 
 
-def test_a_video_for_a_photo_and_a_picture_for_a_sound(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
+def test_wrong_media_kind_is_refused(animator: Animator, inputs: Inputs, tmp_path: Path) -> None:
     cast = (Role(1, ClipSource(inputs.talking)),)
     for request, words in (
         (AnimationRequest(inputs.talking, cast), "is a video, not a photo"),
@@ -165,7 +161,7 @@ def test_a_video_for_a_photo_and_a_picture_for_a_sound(animator: Animator, input
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")
 @pytest.mark.parametrize("name", ["07_driver.jpg", "07_driver.webp"])
-def test_the_cases_drive(animator: Animator, inputs: Inputs, tmp_path: Path, name: str) -> None:
+def test_real_picture_drives_portrait(animator: Animator, inputs: Inputs, tmp_path: Path, name: str) -> None:
     """A laughing man: the portrait's mouth opens."""
     request = AnimationRequest(inputs.photo, (Role(1, ClipSource(CASES / name)),), duration=0.4, side_by_side=False)
     frames = _frames(animator.animate(request, tmp_path / "out.mp4").video)

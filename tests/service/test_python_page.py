@@ -1,4 +1,4 @@
-"""The code of docs/python.md, of the README's section, and of the notebook runs as it stands, from top to bottom."""
+"""The code of docs/python.md, of the README's section and of the notebook runs unchanged."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def run(blocks: list[str], name: str) -> dict[str, Any]:
     return names
 
 
-def test_the_page_runs(
+def test_python_page_code_runs(
     repository: Path,
     models_dir: Path,
     tmp_path: Path,
@@ -59,7 +59,7 @@ def test_the_page_runs(
     assert probe_clip(tmp_path / "slow.webm").duration_s == pytest.approx(0.4)
 
 
-def test_the_readme_runs(repository: Path, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_code_runs(repository: Path, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "assets").mkdir()
     shutil.copy(repository / "assets" / "two_people.png", tmp_path / "assets")
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_the_readme_runs(repository: Path, models_dir: Path, tmp_path: Path, mon
     assert (tmp_path / "out.mp4").stat().st_size > 0
 
 
-def test_the_notebook_runs_and_holds_no_outputs(
+def test_notebook_runs_and_has_no_outputs(
     repository: Path, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What one process does once: a clip's digest, from its upload to its videos, and loading nets."""
+"""One process takes the digest of a clip once, from upload to videos, and loads each net once."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.counting_nets import count_nets_loaded
 
 @pytest.fixture
 def animator(models_dir: Path, cache_dir: Path) -> Animator:
-    """An animator that has done nothing, with an empty cache."""
+    """A new animator with an empty cache."""
     return Animator(cache_dir=cache_dir, runtime_config=RuntimeConfig(device="cpu"))
 
 
@@ -32,7 +32,7 @@ def request_for(inputs: Inputs, **changes: object) -> AnimationRequest:
     return AnimationRequest(inputs.pair, [f"1={inputs.talking}", f"2={inputs.talking}"], **given)  # type: ignore[arg-type]
 
 
-def test_a_clip_is_read_once_for_its_digest_from_upload_to_video(
+def test_clip_digest_is_read_once_from_upload_to_video(
     animator: Animator, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed_bytes = count_bytes_hashed(monkeypatch)
@@ -46,10 +46,10 @@ def test_a_clip_is_read_once_for_its_digest_from_upload_to_video(
     }
 
 
-def test_a_run_of_the_diffusion_engine_reads_a_clip_once_for_its_digest(
+def test_wan_run_reads_clip_digest_once(
     animator: Animator, inputs: Inputs, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a second run loads no net but the detector, of which only that for the shape used last is kept."""
+    """A second run loads no net but the detector, which is kept only for the last input shape."""
     hashed_bytes, loaded = count_bytes_hashed(monkeypatch), count_nets_loaded(monkeypatch)
     encoders, sessions = _count_encoders(monkeypatch), _count_sessions(monkeypatch)
     sampling = Sampling(model=tiny_model.as_posix(), num_inference_steps=1, alignment="original")
@@ -64,8 +64,8 @@ def test_a_run_of_the_diffusion_engine_reads_a_clip_once_for_its_digest(
 
 
 @pytest.mark.parametrize("stage", ["driving", "render"])
-def test_a_clip_changed_during_a_run_is_noticed(animator: Animator, inputs: Inputs, tmp_path: Path, stage: str) -> None:
-    """While it is tracked that is an error; later only sound and side by side read it, and a message says so."""
+def test_clip_changed_during_run_is_reported(animator: Animator, inputs: Inputs, tmp_path: Path, stage: str) -> None:
+    """A change during tracking is an error; a later one, which only sound and side by side read, is a message."""
     clip, other = tmp_path / "clip.mp4", inputs.nodding_pair.read_bytes()
     clip.write_bytes(inputs.talking.read_bytes())
 

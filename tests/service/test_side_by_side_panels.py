@@ -1,4 +1,4 @@
-"""A clip's frames in the side-by-side video lie on the same rows as its motion."""
+"""The side-by-side video shows the clip frames that belong to the motion rows in use."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ RATE = Fraction(30000, 1001)
 
 @given(st.integers(1, 130), st.integers(1, 400), st.sampled_from(["loop", "hold", "pingpong"]), st.integers(0, 200))
 @settings(max_examples=60)
-def test_frames_follow_the_rows(length: int, total: int, fill: FillMode, delay: int) -> None:
+def test_clip_frames_follow_motion_rows(length: int, total: int, fill: FillMode, delay: int) -> None:
     class Numbers(LocalDecoder):
         def frames(self, path: Path, rate: Fraction, start_s: float, *_: object) -> Iterator[tuple[float, int]]:  # type: ignore[override]
             yield from ((0.0, row) for row in range(round((start_s - 1.5) * rate), length))
@@ -47,13 +47,13 @@ def test_frames_follow_the_rows(length: int, total: int, fill: FillMode, delay: 
     assert np.array_equal(list(side_by_side_panels._clip_frames(clip, RATE, rows, reading)), rows)
 
 
-def test_a_stream_that_is_too_short_holds_its_last_frame() -> None:
+def test_clip_frames_hold_last_frame_of_short_stream() -> None:
     assert list(side_by_side_panels._held(iter([1, 2]), 4)) == [1, 2, 2, 2]  # type: ignore[list-item, comparison-overlap]
     assert list(side_by_side_panels._held(iter([1, 2, 3]), 2)) == [1, 2]  # type: ignore[list-item, comparison-overlap]
     assert list(side_by_side_panels._held(iter([]), 2)) == []
 
 
-def test_a_built_in_motion_is_drawn(models_dir: Path) -> None:
+def test_built_in_motion_panel_draws_landmarks(models_dir: Path) -> None:
     frames = list(draw_landmarks("laugh", Timeline(Fraction(25), 10), canonical_face(models_dir)))
     assert len(frames) == 10
     assert {frame.shape for frame in frames} == {(240, 240, 3)}
@@ -76,7 +76,7 @@ def _face(number: int) -> MaskedFace:
 
 
 @pytest.mark.parametrize("faces", [1, 3, 8, 12])
-def test_every_driver_says_whom_it_drives(models_dir: Path, tmp_path: Path, faces: int) -> None:
+def test_panel_labels_name_driven_faces(models_dir: Path, tmp_path: Path, faces: int) -> None:
     """Each face has a clip of its own, but the last two of many share one, as two persons of it."""
     cast, clips = [], []
     for number in range(1, faces + 1):
@@ -115,9 +115,7 @@ def test_every_driver_says_whom_it_drives(models_dir: Path, tmp_path: Path, face
     assert len(list(read_clip(out))) == 5 and counted[-5:] == [1, 2, 3, 4, 5]
 
 
-def test_a_clip_longer_than_may_be_used_is_shown_and_listed_as_far_as_it_is_used(
-    inputs: Inputs, tmp_path: Path
-) -> None:
+def test_panel_shows_only_used_part_of_clip(inputs: Inputs, tmp_path: Path) -> None:
     animator = Animator(decoder=LocalDecoder(replace(PRIVATE, clip_length_s=0.6, track_rows=10)))
     request = AnimationRequest(inputs.photo, (Role(1, ClipSource(inputs.talking)),))
     result = animator.animate(request, tmp_path / "out.mp4")
@@ -126,7 +124,7 @@ def test_a_clip_longer_than_may_be_used_is_shown_and_listed_as_far_as_it_is_used
     assert list_clip(animator.inputs, inputs.talking).rows[0]["frames"] == 10
 
 
-def test_a_delay_is_in_the_label() -> None:
+def test_panel_label_includes_delay() -> None:
     source = ClipSource(Path("b.mp4"), delay_s=4.0)
     clip = DrivingClip(2, source, ClipInfo(source.path, 64, 48, RATE, 1.0, False), _track(1, 5))
     assert side_by_side_panels._label(clip) == "b.mp4 (+4 s)"

@@ -1,4 +1,4 @@
-"""What a visitor does in the browser, and what is seen there meanwhile."""
+"""Actions of a visitor in the browser, and the states that the page shows meanwhile."""
 
 import os
 from collections.abc import Iterator
@@ -48,15 +48,15 @@ WATCH = """() => {
 
 @dataclass(frozen=True)
 class PageState:
-    """What stood on the page: the progress text, and the preview image as a URL; empty for none."""
+    """A state of the page: the progress text, and the preview image as a URL; empty for none."""
 
     text: str
-    look: str
+    preview_image: str
 
 
 @contextmanager
 def opened(browser: Any, app: Served) -> Iterator[Any]:
-    """A new tab with the app, which may talk to nobody else and must not fail in silence."""
+    """A new tab with the app; requests to other hosts and console errors fail the test."""
     tab = browser.new_page()
     errors: list[str] = []
     elsewhere: list[str] = []
@@ -107,22 +107,22 @@ def choose_wan(page: Any, steps: int) -> None:
 
 
 def record_states(page: Any) -> None:
-    """Note from now on what the page says of the work."""
+    """Start to record the states of the page."""
     page.evaluate(WATCH)
 
 
-def wait_for_state(page: Any, text: str, look: bool = False, timeout_ms: float = WAIT_MS) -> None:
-    """Wait until something that begins with `text` was noted since `record_states`, with a look beside it if `look`."""
-    found = "([text, look]) => window.seen.some(row => row[0].startsWith(text) && (row[1] || !look))"
-    page.wait_for_function(found, arg=[text, look], polling=POLL_MS, timeout=timeout_ms)
+def wait_for_state(page: Any, text: str, with_image: bool = False, timeout_ms: float = WAIT_MS) -> None:
+    """Wait for a recorded state that begins with `text`, with a preview image if `with_image`."""
+    found = "([text, with_image]) => window.seen.some(row => row[0].startsWith(text) && (row[1] || !with_image))"
+    page.wait_for_function(found, arg=[text, with_image], polling=POLL_MS, timeout=timeout_ms)
 
 
 def wait_for_other_state(page: Any, text: str, timeout_ms: float = WAIT_MS) -> None:
-    """Wait until something that does not begin with `text` was noted since `record_states`."""
+    """Wait for a recorded state that does not begin with `text`."""
     other = "text => window.seen.some(row => row[0] && !row[0].startsWith(text))"
     page.wait_for_function(other, arg=text, polling=POLL_MS, timeout=timeout_ms)
 
 
 def seen(page: Any) -> list[PageState]:
-    """What was noted since `record_states`."""
+    """The states since `record_states`."""
     return [PageState(*row) for row in page.evaluate("window.seen")]

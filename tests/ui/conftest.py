@@ -1,4 +1,4 @@
-"""The app served on a free port, a browser that looks at it, and small driving clips."""
+"""The app on a free port, a browser, and small driving clips."""
 
 import os
 from collections.abc import Iterator

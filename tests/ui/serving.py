@@ -49,7 +49,7 @@ def serve(repository: Path, folder: Path, *flags: str) -> Iterator[Served]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

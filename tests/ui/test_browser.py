@@ -38,7 +38,7 @@ def wait_for_other_cards(page: Any, before: str) -> None:
     page.wait_for_function("before => document.querySelector('#face-1 img')?.src !== before", arg=before)
 
 
-def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict[str, Path]) -> None:
+def test_app_animates_uploaded_photo(page: Any, two_person: Path, clips: dict[str, Path]) -> None:
     page.set_input_files("#photo input[type=file]", two_person)
     page.wait_for_selector("text=2 faces found")
     page.wait_for_selector("#face-2")
@@ -87,7 +87,7 @@ def test_from_upload_to_a_playing_video(page: Any, two_person: Path, clips: dict
     assert page.is_visible("#result video") and not page.is_visible("#stop")
 
 
-def test_the_example_is_one_click_away_and_leaving_stops_the_work(page: Any, browser: Any, app: Served) -> None:
+def test_example_runs_and_leaving_page_stops_it(page: Any, browser: Any, app: Served) -> None:
     page.click("#example")
     page.wait_for_selector("#face-2")
     assert page.is_checked("#face-1 input[value=motion]") and page.is_visible("#face-2 .panel-motion")
@@ -108,7 +108,7 @@ def test_the_example_is_one_click_away_and_leaving_stops_the_work(page: Any, bro
     other.close()
 
 
-def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_path: Path) -> None:
+def test_errors_are_shown_in_visible_place(page: Any, two_person: Path, tmp_path: Path) -> None:
     page.click("#animate")
     page.wait_for_selector("#message .error-message >> text=There is no photo yet")
     page.set_input_files("#photo input[type=file]", two_person)
@@ -135,7 +135,7 @@ def test_errors_are_said_where_they_are_seen(page: Any, two_person: Path, tmp_pa
     page.wait_for_selector("#animate:enabled")
 
 
-def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page: Any, mirrored: Path) -> None:
+def test_engine_settings_survive_another_photo(wan_page: Any, mirrored: Path) -> None:
     wan_page.click("#example")
     wan_page.wait_for_selector("#face-2")
     assert wan_page.is_checked("#engine input[value=preview]") and not wan_page.is_visible("#wan")
@@ -168,7 +168,7 @@ def test_the_engine_is_chosen_and_its_settings_stay_with_another_photo(wan_page:
     wan_page.wait_for_selector("#message .error-message >> text=up to 60 with Wan")
 
 
-def test_cards_and_animate_are_shut_until_another_photo_is_drawn(page: Any, mirrored: Path) -> None:
+def test_cards_are_disabled_while_photo_loads(page: Any, mirrored: Path) -> None:
     page.click("#example")
     page.wait_for_selector("#face-2")
     shut = "['#face-1', '#animate'].map(place => getComputedStyle(document.querySelector(place)).pointerEvents)"
@@ -190,7 +190,7 @@ def test_cards_and_animate_are_shut_until_another_photo_is_drawn(page: Any, mirr
     assert page.evaluate(shut) != ["none", "none"] and page.is_checked("#face-1 input[value=still]")
 
 
-def test_each_click_on_animate_starts_a_run(page: Any) -> None:
+def test_each_animate_click_starts_run(page: Any) -> None:
     calls: Counter[int] = Counter()
     page.on("request", lambda sent: calls.update([sent.post_data_json["fn_index"]] if "join" in sent.url else []))
     page.evaluate(CLICK_AT_ONCE, 4)
@@ -202,7 +202,7 @@ def test_each_click_on_animate_starts_a_run(page: Any) -> None:
     assert set(calls.values()) == {4}
 
 
-def test_nothing_is_wider_than_the_screen(wan_page: Any) -> None:
+def test_page_fits_screen_width(wan_page: Any) -> None:
     wan_page.click("#example")
     wan_page.wait_for_selector("#face-2")
     wan_page.click("#engine label:has-text('Wan')")

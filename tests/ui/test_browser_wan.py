@@ -86,7 +86,7 @@ def chosen(page: Any) -> tuple[str, str, str, str, str]:
 
 
 def choose_preset(page: Any, name: str) -> None:
-    """Choose it and wait until it says what it gives up; settings just opened do not listen yet."""
+    """Choose it and wait for its description; settings just opened do not react yet."""
     for attempt in range(WAIT_MS // POLL_MS):
         if attempt % 10 == 0:
             page.click(f"#preset label:has-text('{name}')")
@@ -96,7 +96,7 @@ def choose_preset(page: Any, name: str) -> None:
     raise AssertionError(f"{name} was clicked and the page says {page.inner_text('#preset')!r}")
 
 
-def test_wan_from_a_photo_to_its_video(
+def test_wan_app_animates_uploaded_photo(
     wan_page: Any, photos: tuple[Path, Path], clips: dict[str, Path], tiny_model: Path, tmp_path: Path
 ) -> None:
     show_photo(wan_page, photos[0])
@@ -115,8 +115,8 @@ def test_wan_from_a_photo_to_its_video(
     assert {strings.STAGES["model"], strings.STAGES["sample"], strings.STAGES["render"]} <= set(stages)
     steps = [(int(found[1]), row) for row in noted if (found := SAMPLING.match(row.text))]
     assert len({step for step, _ in steps}) >= 2 and all("of 4" in row.text for _, row in steps)
-    looks = {row.look for _, row in steps} - {""}
-    assert len(looks) >= 2 and all(look.startswith("data:image/jpeg") for look in looks)
+    images = {row.preview_image for _, row in steps} - {""}
+    assert len(images) >= 2 and all(image.startswith("data:image/jpeg") for image in images)
 
     result = wan_page.evaluate(PLAYS, "#result")
     assert result["moved"] and result["error"] is None and (result["width"], result["height"]) == (720, 96)
@@ -137,7 +137,7 @@ def test_wan_from_a_photo_to_its_video(
     assert hidden not in saved["request"].read_text(encoding="utf-8") and hidden not in wan_page.content()
 
 
-def test_stop_while_sampling_keeps_what_was_chosen(
+def test_stop_while_sampling_keeps_settings(
     wan_page: Any, wan_app: Served, photos: tuple[Path, Path], clips: dict[str, Path]
 ) -> None:
     before = set(wan_app.results.rglob("*.mp4"))
@@ -149,7 +149,7 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     set_seconds(wan_page, 0.8)  # so that it takes long enough to be stopped on a quick machine
     record_states(wan_page)
     wan_page.click("#animate")
-    wait_for_state(wan_page, "Sampling: step", look=True, timeout_ms=RUN_MS)
+    wait_for_state(wan_page, "Sampling: step", with_image=True, timeout_ms=RUN_MS)
     # At once: a click waits for two frames of the page, which may be busy until the end of the work.
     wan_page.dispatch_event("#stop", "click")
     wan_page.wait_for_selector("#message >> text=Stopped: no video was made", timeout=RUN_MS)
@@ -173,7 +173,7 @@ def test_stop_while_sampling_keeps_what_was_chosen(
     wan_page.wait_for_selector("#result-messages >> text=0.20 s, 5 frames")
 
 
-def test_two_visitors_take_turns_and_each_gets_a_video(
+def test_two_visitors_are_queued_and_get_videos(
     wan_page: Any, browser: Any, wan_app: Served, photos: tuple[Path, Path]
 ) -> None:
     before = set(wan_app.results.rglob("*.mp4"))
@@ -209,7 +209,7 @@ def test_two_visitors_take_turns_and_each_gets_a_video(
         assert sizes == [(720, 96), (720, 80)]
 
 
-def test_a_preset_sets_what_is_below_it(wan_page: Any) -> None:
+def test_preset_sets_its_widgets(wan_page: Any) -> None:
     wan_page.click("#engine label:has-text('Wan')")
     wan_page.click("#wan button >> nth=0")
     wan_page.wait_for_selector("#preset")

@@ -1,4 +1,4 @@
-"""What is chosen on the page becomes the request, and nothing else does."""
+"""The form's values become the request."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ from ui.option_values import AUTOMATIC
 PHOTO = Path("uploads/1f/photo.png")
 
 
-def test_choices_become_the_request() -> None:
+def test_form_values_become_request() -> None:
     cards = {
         1: card(kind=CLIP, clip="uploads/2a/a.mp4", person=2, strength=1.5, regions=["head", "mouth"], mirror=True),
         2: card(kind=WEBCAM, webcam="uploads/3b/b.webm"),
@@ -43,12 +43,12 @@ def test_choices_become_the_request() -> None:
     assert (request.duration, request.fill, request.absolute, request.sound) == (8.0, "pingpong", True, "face:1")
 
 
-def test_a_hidden_panel_does_not_count() -> None:
+def test_form_ignores_hidden_panel() -> None:
     role = build_role(1, card(clip="uploads/a.mp4", webcam="uploads/b.webm", person=2))
     assert role.source == BuiltinSource("nod")
 
 
-def test_the_length_can_be_that_of_the_clips() -> None:
+def test_form_length_can_follow_clips() -> None:
     assert build_request(PHOTO, {1: card()}, options(length="shortest", seconds=None)).duration == "shortest"
 
 
@@ -72,7 +72,7 @@ def test_the_length_can_be_that_of_the_clips() -> None:
         ({"kind": STILL}, "every face is still"),
     ],
 )
-def test_a_card_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
+def test_form_refuses_card_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         build_request(PHOTO, {1: card(**changes)}, options())
 
@@ -95,12 +95,12 @@ def test_a_card_out_of_range_is_refused(changes: dict[str, object], words: str) 
         ({"side_by_side": "on"}, "side_by_side"),
     ],
 )
-def test_an_option_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
+def test_form_refuses_option_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         build_request(PHOTO, {1: card()}, options(**changes))
 
 
-def test_the_saved_request_does_not_say_where_the_server_keeps_things() -> None:
+def test_saved_request_hides_server_folders() -> None:
     request = build_request(PHOTO, {1: card(kind=CLIP, clip="uploads/2a/a.mp4")}, options())
     text = portable(request)
     assert "uploads" not in text and json.loads(text)["portrait"] == "photo.png"
@@ -110,7 +110,7 @@ def test_the_saved_request_does_not_say_where_the_server_keeps_things() -> None:
 MODEL = "/srv/models/some-model"
 
 
-def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
+def test_wan_request_uses_settings_and_server_model() -> None:
     chosen = engine(
         prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, face_mask="head", alignment="mesh"
     )
@@ -128,7 +128,7 @@ def test_wan_gets_its_settings_and_the_servers_own_model() -> None:
     )
 
 
-def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
+def test_preview_request_ignores_wan_settings() -> None:
     request = build_request(
         PHOTO, {1: card()}, options() | engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL
     )
@@ -159,13 +159,13 @@ def test_the_preview_does_not_look_at_the_hidden_settings_of_wan() -> None:
         ({"cache_threshold": 0}, "cache_threshold"),
     ],
 )
-def test_a_setting_of_wan_out_of_range_is_refused(changes: dict[str, object], words: str) -> None:
+def test_form_refuses_wan_setting_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         build_request(PHOTO, {1: card()}, options() | engine(**changes), MODEL)
 
 
 @pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
-def test_a_preset_is_what_its_widgets_say(name: str) -> None:
+def test_preset_equals_its_widget_values(name: str) -> None:
     """It sets the widgets, they are recognized as it, and the request gets what it is made of."""
     chosen = preset_values(name)
     assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
@@ -180,27 +180,27 @@ def test_a_preset_is_what_its_widgets_say(name: str) -> None:
         assert preset_shown({**chosen, field: other[field]}) == CUSTOM
 
 
-def test_a_visitors_own_settings_are_no_preset() -> None:
+def test_custom_settings_match_no_preset() -> None:
     assert preset_values(CUSTOM) == {} and "below" in tradeoff(CUSTOM)
     typed = {**preset_values("faithful"), "num_inference_steps": None, "portrait_guidance_start": "x"}
     assert preset_shown(typed) == CUSTOM
 
 
-def test_wan_makes_a_minute_at_most() -> None:
+def test_wan_length_limit_is_one_minute() -> None:
     assert build_request(PHOTO, {1: card()}, options(seconds=60) | engine(), MODEL).duration == 60
     with pytest.raises(RequestError, match="the length is 61: give a number of seconds up to 60 with Wan"):
         build_request(PHOTO, {1: card()}, options(seconds=61) | engine(), MODEL)
     assert build_request(PHOTO, {1: card()}, options(seconds=61) | engine(engine=PREVIEW), MODEL).duration == 61
 
 
-def test_without_a_model_nobody_gets_wan() -> None:
+def test_form_without_model_refuses_wan() -> None:
     with pytest.raises(RequestError, match="engine is 'wan': choose preview"):
         build_request(PHOTO, {1: card()}, options() | engine())
     with pytest.raises(RequestError, match="face 1 plays 'free': choose one of clip, webcam, motion, still$"):
         build_request(PHOTO, {1: card(kind=FREE), 2: card()}, options())
 
 
-def test_a_face_can_be_left_to_the_model() -> None:
+def test_form_accepts_free_face() -> None:
     cards = {1: card(kind=FREE)}
     assert build_request(PHOTO, cards, options() | engine(), MODEL).cast[0].source == FreeSource()
     with pytest.raises(RequestError, match="a face left to the model stays still in the preview"):
@@ -209,7 +209,7 @@ def test_a_face_can_be_left_to_the_model() -> None:
     assert both.cast[0].source == FreeSource()
 
 
-def test_the_saved_request_does_not_say_where_the_model_lies() -> None:
+def test_saved_request_hides_model_folder() -> None:
     request = build_request(PHOTO, {1: card()}, options() | engine(), MODEL)
     assert "srv" not in portable(request) and from_json(portable(request)).sampling.model == "./some-model"
     assert Path(MODEL) in private_paths(request)

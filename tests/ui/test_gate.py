@@ -1,4 +1,4 @@
-"""No value that a client sends makes the server open a file but an upload of the same session."""
+"""The server opens only files that the same session uploaded, for any value that a client sends."""
 
 import os
 import socket
@@ -31,15 +31,15 @@ def photo(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def visitor(app: Served, photo: Path) -> Visitor:
-    """A visitor with a photo, and so with a card."""
+    """A visitor with a photo and its face card."""
     someone = Visitor(app.address)
     someone.send_photo(photo)
     return someone
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server, and what it was asked for."""
+def requested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and the paths that were requested from it."""
     paths: list[str] = []
 
     class Counter(BaseHTTPRequestHandler):
@@ -119,15 +119,15 @@ def odd_descriptions(path: object) -> list[Any]:
     ]
 
 
-def test_no_path_but_an_own_upload_is_opened(
-    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], asked: tuple[str, list[str]], tmp_path: Path
+def test_components_open_own_uploads_only(
+    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], requested: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    """By any component, and in the same words whether there is such a file or not."""
+    """By any component, with the same message whether the file exists or not."""
     other = Visitor(app.address)
     (tmp_path / "other.png").write_bytes(photo.read_bytes() + b"another file")
     others = other.upload(tmp_path / "other.png")
     assert "1 face found" in str(other.send_photo_at(others))
-    address, requests = asked
+    address, requests = requested
     own = visitor.upload(clips["one"])
     known = forms(tmp_path, photo, clips["one"], others, own, address)
     values = [(what, value) for what, path in known.items() for value in descriptions(path)]
@@ -143,10 +143,10 @@ def test_no_path_but_an_own_upload_is_opened(
 
 
 @pytest.mark.parametrize("kind", [CLIP, WEBCAM])
-def test_animate_takes_own_uploads_alone(
+def test_animate_accepts_own_uploads_only(
     app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
-    """Two files that are there and one that is not get the same answer."""
+    """Existing and missing files get the same answer."""
     before, answers = set(app.results.rglob("*.mp4")), set()
     for path in (str(clips["one"]), str(clips["two"]), str(tmp_path / "none.mp4"), "/dev/zero", "/proc/self/fd/0"):
         for description in ({"path": path, "meta": META}, {"path": path}):
@@ -157,7 +157,7 @@ def test_animate_takes_own_uploads_alone(
     assert set(app.results.rglob("*.mp4")) == before
 
 
-def test_what_a_card_kept_is_not_sent_back(app: Served, photo: Path, tmp_path: Path) -> None:
+def test_kept_card_file_is_not_sent_back(app: Served, photo: Path, tmp_path: Path) -> None:
     """The values of cards are drawn into the next ones."""
     someone = Visitor(app.address)
     someone.send_photo(photo)
@@ -170,7 +170,7 @@ def test_what_a_card_kept_is_not_sent_back(app: Served, photo: Path, tmp_path: P
         assert served == []
 
 
-def test_own_uploads_are_used_by_whoever_sent_them(app: Served, visitor: Visitor, clips: dict[str, Path]) -> None:
+def test_visitor_uses_own_uploads(app: Served, visitor: Visitor, clips: dict[str, Path]) -> None:
     stored = visitor.upload(clips["one"])
     assert "shows one person" in str(visitor.send("clip", {"path": stored, "meta": META}))
     assert "shows one person" in str(visitor.send("webcam", {"path": stored}))
@@ -180,7 +180,7 @@ def test_own_uploads_are_used_by_whoever_sent_them(app: Served, visitor: Visitor
     assert "is a video, not a photo" in str(other.send("photo", {"path": stored, "meta": META}))
 
 
-def test_an_upload_belongs_to_one_session(app: Served, visitor: Visitor, photo: Path, tmp_path: Path) -> None:
+def test_upload_is_refused_in_other_session(app: Served, visitor: Visitor, photo: Path, tmp_path: Path) -> None:
     copy = tmp_path / "mine.png"
     copy.write_bytes(photo.read_bytes())
     stored = visitor.upload(copy)
@@ -214,9 +214,7 @@ def test_an_upload_belongs_to_one_session(app: Served, visitor: Visitor, photo: 
         ("TRACE", "/config", {}),
     ],
 )
-def test_what_the_page_does_not_use_is_not_there(
-    visitor: Visitor, method: str, path: str, given: dict[str, Any]
-) -> None:
+def test_unused_gradio_routes_return_404(visitor: Visitor, method: str, path: str, given: dict[str, Any]) -> None:
     assert visitor.ask(method, path, **given).status_code == 404
 
 
@@ -227,7 +225,7 @@ def test_what_the_page_does_not_use_is_not_there(
         "file:///etc/hostname", "/proc/self/environ", "//etc/hostname", "/etc/hostname%00",
     ],
 )  # fmt: skip
-def test_a_file_elsewhere_is_not_sent(app: Served, visitor: Visitor, name: str) -> None:
+def test_files_outside_uploads_are_not_served(app: Served, visitor: Visitor, name: str) -> None:
     assert visitor.fetch(name).status_code in (403, 404)
     assert visitor.fetch(f"{app.results}/../{name}").status_code in (403, 404)
 
@@ -235,12 +233,12 @@ def test_a_file_elsewhere_is_not_sent(app: Served, visitor: Visitor, name: str) 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"data": []}', b'{"data": [], "session_hash": null, "fn_index": 0', b"[" * 100_000]
 )
-def test_a_call_that_no_page_makes_is_refused(visitor: Visitor, body: bytes) -> None:
+def test_malformed_call_is_refused(visitor: Visitor, body: bytes) -> None:
     answer = visitor.ask("POST", "/queue/join", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
 
 
-def test_a_call_of_a_megabyte_and_an_upload_without_end_are_refused(visitor: Visitor) -> None:
+def test_oversized_call_and_upload_are_refused(visitor: Visitor) -> None:
     answer = visitor.ask("POST", "/queue/join", json={"data": ["x" * (2 << 20)], "session_hash": "x", "fn_index": 0})
     assert answer.status_code == 400
     endless = visitor.ask("POST", "/upload", content=iter([b"x"]), headers={"content-type": "multipart/form-data"})

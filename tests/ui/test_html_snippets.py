@@ -13,19 +13,19 @@ from fantasyportrait.schema.events import Step
 from ui import html_snippets, strings
 
 
-def test_nothing_of_the_visitors_is_markup() -> None:
+def test_html_escapes_visitor_text() -> None:
     evil = '<img src=x onerror="alert(1)">.mp4'
     for html in (html_snippets.error_html(evil), html_snippets.message_html(evil), html_snippets.message_list([evil])):
         assert "<img" not in html and "&lt;img" in html
     assert "<b>" not in html_snippets.progress_bar("<b>", 3)
 
 
-def test_sentences_begin_large_and_file_names_do_not() -> None:
+def test_messages_are_capitalized_except_file_names() -> None:
     assert "No face was found.<" in html_snippets.message_html("no face was found")
     assert "a.mp4 shows one person.<" in html_snippets.message_html("a.mp4 shows one person")
 
 
-def test_a_refusal_shows_its_notes_without_places_on_the_server() -> None:
+def test_refusal_shows_messages_without_server_paths() -> None:
     error = FaceError("/srv/uploads/1/photo.png: no face was found")
     error.messages = ("/srv/uploads/1/photo.png was read at 4032 x 3024", "<b>")
     shown = html_snippets.error_with_messages(pickle.loads(pickle.dumps(error)), [Path("/srv/uploads/1/photo.png")])
@@ -34,7 +34,7 @@ def test_a_refusal_shows_its_notes_without_places_on_the_server() -> None:
     assert "<ul" not in html_snippets.error_with_messages(FaceError("no face was found"), [])
 
 
-def test_a_thumbnail_is_square_and_inside_the_photo() -> None:
+def test_thumbnail_is_square_and_inside_photo() -> None:
     photo = np.zeros((100, 300, 3), np.uint8)
     photo[:, 280:] = 255
     url = html_snippets.thumbnail(photo, np.array([270, 60, 310, 110], np.float32))
@@ -43,7 +43,7 @@ def test_a_thumbnail_is_square_and_inside_the_photo() -> None:
     assert image.getpixel((image.width - 2, 5))[0] > 200  # type: ignore[index]
 
 
-def test_progress_says_the_stage_how_far_and_how_long() -> None:
+def test_progress_shows_stage_fraction_and_time_left() -> None:
     assert strings.step_text(Step("render", 25, 100, None)) == "Rendering: 25 %"
     assert strings.step_text(Step("render", 25, 100, 12.4)) == "Rendering: 25 %, about 12 s left"
     assert strings.step_text(Step("sample", 12, 30, 61.0)) == "Sampling: step 12 of 30, about 61 s left"

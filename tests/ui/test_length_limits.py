@@ -19,17 +19,17 @@ RATE = 25  # as make_clip writes, and as a request is made
 
 
 class Tracker:
-    """Finds one person in every clip, on so many frames, and notes which clips it was given."""
+    """A fake tracker that finds one person in every clip and records the clips."""
 
     decoder = LocalDecoder()
 
     def __init__(self, frames: int) -> None:
-        self.asked: list[Path] = []
+        self.clips: list[Path] = []
         self._track = range(frames)
 
     def tracks(self, clip: Path, *_: object, **__: object) -> Sequence[Sequence[int]]:
         """The frames of the one person."""
-        self.asked.append(clip)
+        self.clips.append(clip)
         return (self._track,)
 
 
@@ -51,27 +51,27 @@ def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span
     check_tracked_length(tracker, request, 1.0, CancelToken())
 
 
-def test_a_clip_that_says_it_is_too_long_is_not_tracked(lengths: dict[float, Path]) -> None:
+def test_length_limit_refuses_long_clip_before_tracking(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
     with pytest.raises(RequestError, match="the longest clip reports a length of 1.2 s, and Wan makes at most 1 s"):
         check(tracker, list(lengths.values()))
-    assert not tracker.asked
+    assert not tracker.clips
 
 
-def test_a_clip_that_is_longer_than_it_says_is_refused(lengths: dict[float, Path]) -> None:
+def test_length_limit_refuses_clip_longer_than_its_header(lengths: dict[float, Path]) -> None:
     with pytest.raises(RequestError, match="the longest clip lasts 2 s"):
         check(Tracker(50), [lengths[0.4]])
 
 
-def test_what_is_short_enough_is_tracked_and_passes(lengths: dict[float, Path]) -> None:
+def test_length_limit_accepts_short_clips(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
     check(tracker, list(lengths.values()), "shortest")
-    assert tracker.asked == list(lengths.values())
+    assert tracker.clips == list(lengths.values())
     check(tracker, [lengths[1.2]], end_s=0.8)
     check(tracker, [])
 
 
-def test_a_delay_counts_and_a_picture_does_not_hide_a_long_clip(lengths: dict[float, Path], tmp_path: Path) -> None:
+def test_length_limit_counts_delays(lengths: dict[float, Path], tmp_path: Path) -> None:
     save_image(tmp_path / "face.png", grey(0))
     for duration in ("longest", "shortest"):
         with pytest.raises(RequestError, match=f"the {duration} clip reports a length of 1.2 s"):
@@ -80,4 +80,4 @@ def test_a_delay_counts_and_a_picture_does_not_hide_a_long_clip(lengths: dict[fl
         check(Tracker(10), [lengths[0.4]], delay_s=0.8)
     tracker = Tracker(10)
     check(tracker, [tmp_path / "face.png", lengths[0.4]], delay_s=0.5)
-    assert tracker.asked == [lengths[0.4]]
+    assert tracker.clips == [lengths[0.4]]

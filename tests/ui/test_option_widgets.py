@@ -25,7 +25,7 @@ MODEL = "/srv/models/some-model"
 
 @pytest.fixture
 def extended(monkeypatch: pytest.MonkeyPatch) -> tuple[type[AnimationRequest], type[Sampling]]:
-    """Request and sampling with a field more, in the place of the real ones."""
+    """Replace request and sampling by subclasses with one more field."""
     sampling = extended_sampling()
     request = extended_request(sampling)
     for module in (form, options_component):
@@ -42,7 +42,7 @@ def rendered(render: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("extended")
-def test_a_new_field_has_a_widget_and_reaches_the_json() -> None:
+def test_new_field_becomes_widget_and_json_key() -> None:
     glow = rendered(lambda: render_options(engines=True))["glow"]
     assert isinstance(glow, gr.Slider) and (glow.minimum, glow.maximum, glow.step, glow.value) == (0, 1, 0.1, 0.25)
     assert (glow.label, glow.info, glow.elem_id) == ("Glow", "How much the faces glow", "option-glow")
@@ -57,7 +57,7 @@ def test_a_new_field_has_a_widget_and_reaches_the_json() -> None:
         form.build_request(Path("photo.png"), {1: card()}, {**values, "grain": "flim"}, MODEL)
 
 
-def test_every_option_of_the_app_has_a_widget() -> None:
+def test_every_app_option_has_widget() -> None:
     shown = rendered(lambda: render_options(engines=True)) | rendered(render_engine)
     offered = {option.name for owner in (AnimationRequest, Sampling) for option in form_options(owner)}
     assert set(shown) - {"engine", "length", "seconds"} == offered - {"duration"}
@@ -66,14 +66,14 @@ def test_every_option_of_the_app_has_a_widget() -> None:
     assert {"portrait", "cast", "engine", "model", "rate", "max_side"} <= kept_out
 
 
-def test_the_values_of_untouched_widgets_are_the_defaults() -> None:
+def test_untouched_widgets_give_default_values() -> None:
     widgets = rendered(lambda: render_options(engines=True)) | rendered(render_engine)
     values = {name: widget.value for name, widget in widgets.items()} | {"engine": "wan"}
     request = form.build_request(Path("photo.png"), {1: card()}, values, MODEL)
     assert request == AnimationRequest(Path("photo.png"), request.cast, engine="wan", sampling=Sampling(MODEL))
 
 
-def test_without_engines_nothing_is_automatic() -> None:
+def test_form_without_engines_has_no_automatic_value() -> None:
     with_engines = rendered(lambda: render_options(engines=True))["absolute"]
     alone = rendered(lambda: render_options(engines=False))["absolute"]
     assert [value for _, value in with_engines.choices] == [AUTOMATIC, False, True] and with_engines.value == AUTOMATIC
@@ -82,7 +82,7 @@ def test_without_engines_nothing_is_automatic() -> None:
 
 
 @pytest.mark.parametrize("owner", [AnimationRequest, Sampling])
-def test_what_is_shown_is_read_again(owner: type) -> None:
+def test_shown_values_round_trip(owner: type) -> None:
     offered = [option for option in form_options(owner) if option.name != "duration"]
     defaults = {option.name: option.default for option in offered}
     shown = {option.name: shown_value(option, option.default) for option in offered}

@@ -53,7 +53,7 @@ def results(runner: AnimateHandlers) -> list[Path]:
     return [path for path in runner.sessions.results.rglob("*") if path.is_file()]
 
 
-def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -> None:
+def test_runner_ends_with_result(runner: AnimateHandlers, two_person: Path) -> None:
     cards = card(), card(motion="laugh", strength=0.5)
     updates = list(work(runner, two_person, *cards, given=options(side_by_side=True)))
     said = "".join(str(update.get(runner.widgets.progress, "")) for update in updates)
@@ -72,7 +72,7 @@ def test_a_run_ends_with_its_result(runner: AnimateHandlers, two_person: Path) -
     assert runner.enable()["interactive"]
 
 
-def test_a_job_stopped_while_it_waits_does_nothing(runner: AnimateHandlers, two_person: Path) -> None:
+def test_runner_cancelled_while_queued_does_nothing(runner: AnimateHandlers, two_person: Path) -> None:
     job = runner.begin(VISITOR)[runner.widgets.job]
     runner.sessions.stop("me")
     last = list(work(runner, two_person, card(), card(), job=job))[-1]
@@ -80,8 +80,8 @@ def test_a_job_stopped_while_it_waits_does_nothing(runner: AnimateHandlers, two_
     assert not results(runner) and runner.sessions.token("me", job) is None
 
 
-def test_whoever_waits_reads_how_many_are_ahead(runner: AnimateHandlers, two_person: Path) -> None:
-    """One worker: the first works, the others stand in line, and the last is told when it is next."""
+def test_runner_shows_queue_position(runner: AnimateHandlers, two_person: Path) -> None:
+    """With one worker, the first job runs, the others are queued, and their position is updated."""
     first, second, third = (work(runner, two_person, card(), card()) for _ in range(3))
     next(first)
     assert "In the queue: next" in next(second)[runner.widgets.progress]
@@ -93,13 +93,13 @@ def test_whoever_waits_reads_how_many_are_ahead(runner: AnimateHandlers, two_per
 
 
 def wait_for_endings() -> None:
-    """Until the work of those who have gone has ended."""
+    """Wait until the jobs of visitors who left have ended."""
     for thread in threading.enumerate():
         if thread.name == "fantasyportrait-ending":
             thread.join(60)
 
 
-def test_a_visitor_who_goes_stops_the_work(runner: AnimateHandlers, two_person: Path) -> None:
+def test_leaving_visitor_stops_work(runner: AnimateHandlers, two_person: Path) -> None:
     event_stream = work(runner, two_person, card(), card())
     next(event_stream)
     event_stream.close()  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def test_a_visitor_who_goes_stops_the_work(runner: AnimateHandlers, two_person: 
 
 
 class SlowToStop:
-    """A worker that is told to stop and stays in the midst of a step until `released`."""
+    """A worker that is cancelled and stays within a step until `released`."""
 
     name = "slow"
 
@@ -127,7 +127,7 @@ class SlowToStop:
             self.ended.set()
 
 
-def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_person: Path) -> None:
+def test_leaving_visitor_does_not_block_server(tmp_path: Path, two_person: Path) -> None:
     """gradio closes the generator on the server's event loop."""
     worker = SlowToStop()
     with gr.Blocks(analytics_enabled=False):
@@ -157,7 +157,7 @@ def test_nobody_waits_for_the_work_of_a_visitor_who_goes(tmp_path: Path, two_per
         ),
     ],
 )
-def test_an_error_is_one_sentence_without_places(
+def test_runner_error_is_one_sentence_without_paths(
     runner: AnimateHandlers, two_person: Path, cards: tuple[CardValues, ...], said: str
 ) -> None:
     last = list(work(runner, two_person, *cards))[-1]
@@ -165,7 +165,7 @@ def test_an_error_is_one_sentence_without_places(
     assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 
-def test_a_bug_is_logged_and_the_page_lives_on(
+def test_runner_logs_unexpected_error_and_continues(
     runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
@@ -180,13 +180,13 @@ def test_a_bug_is_logged_and_the_page_lives_on(
 def shown(
     runner: AnimateHandlers, photo: Path, event_stream: list[events.Event], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """What the message says, update by update, while these things happen."""
+    """The message text of each update while these events come."""
     monkeypatch.setattr(runner.sessions.animator, "events", lambda *_: (event for event in event_stream))
     updates = work(runner, photo, card(), card())
     return [str(update[runner.widgets.message]) for update in updates if runner.widgets.message in update]
 
 
-def test_messages_are_shown_while_it_works(
+def test_runner_shows_messages_while_working(
     runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = f"the worker <2> was lost with {two_person}, so the job begins again"
@@ -206,7 +206,7 @@ def test_messages_are_shown_while_it_works(
     assert "Stopped" in last and "12 min" not in last
 
 
-def test_a_refusal_hides_where_results_lie(
+def test_runner_refusal_hides_results_folder(
     runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = OutputError(f"{runner.sessions.results}/1f/fantasyportrait.mp4 cannot be written: the disk is full")
@@ -232,14 +232,14 @@ def wan_work(
     return work(runner, photo, *cards, given=given, job=job)
 
 
-def test_wan_shows_its_steps_and_looks_and_hides_its_place(
+def test_wan_runner_shows_steps_and_preview_images(
     wan_runner: AnimateHandlers, two_person: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = str(wan_runner.sessions.model)
-    asked: list[AnimationRequest] = []
+    requests: list[AnimationRequest] = []
 
     def event_stream(request: AnimationRequest, *_: object) -> Iterator[events.Event]:
-        asked.append(request)
+        requests.append(request)
         yield events.Stage("model")
         yield events.Stage("motion")
         yield events.Stage("sample")
@@ -250,7 +250,10 @@ def test_wan_shows_its_steps_and_looks_and_hides_its_place(
     monkeypatch.setattr(wan_runner.sessions.animator, "events", event_stream)
     items = (options() | engine(), card(kind=FREE), card())
     updates = list(wan_work(wan_runner, two_person, *items))
-    assert asked[0].engine == "wan" and (asked[0].sampling.model, asked[0].sampling.num_inference_steps) == (model, 8)
+    assert requests[0].engine == "wan" and (requests[0].sampling.model, requests[0].sampling.num_inference_steps) == (
+        model,
+        8,
+    )
     said = "".join(str(update.get(wan_runner.widgets.progress, "")) for update in updates)
     assert all(strings.STAGES[name] in said for name in ("model", "motion", "sample"))
     assert "Sampling: step 3 of 8, about 65 s left" in said
@@ -260,7 +263,7 @@ def test_wan_shows_its_steps_and_looks_and_hides_its_place(
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_a_model_that_is_not_there_is_one_sentence(wan_runner: AnimateHandlers, two_person: Path) -> None:
+def test_wan_runner_reports_missing_model(wan_runner: AnimateHandlers, two_person: Path) -> None:
     model = Path(str(wan_runner.sessions.model))
     model.mkdir(parents=True)
     last = list(wan_work(wan_runner, two_person, options() | engine(), card(), card()))[-1]
@@ -276,7 +279,7 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "clip.mp4", [grey(0)] * 25)
 
 
-def test_a_long_clip_is_refused_before_wan_begins(
+def test_wan_runner_refuses_long_clip_early(
     wan_runner: AnimateHandlers, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.form.MAX_WAN_DURATION_S", 0.5)
@@ -288,7 +291,7 @@ def test_a_long_clip_is_refused_before_wan_begins(
     assert not last[wan_runner.widgets.stop]["visible"] and not results(wan_runner)
 
 
-def test_the_preview_refuses_a_long_clip_by_what_it_says(
+def test_preview_runner_refuses_long_clip_by_header(
     runner: AnimateHandlers, two_person: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.form.MAX_DURATION_S", 0.5)
@@ -301,9 +304,7 @@ def test_the_preview_refuses_a_long_clip_by_what_it_says(
     assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 
-def test_wan_stopped_while_clips_are_measured_is_stopped(
-    wan_runner: AnimateHandlers, two_person: Path, clip: Path
-) -> None:
+def test_wan_runner_cancels_while_measuring_clips(wan_runner: AnimateHandlers, two_person: Path, clip: Path) -> None:
     job = wan_runner.begin(VISITOR)[wan_runner.widgets.job]
     wan_runner.sessions.stop("me")
     wan_runner.sessions.uploads.register([str(clip)])
@@ -313,7 +314,7 @@ def test_wan_stopped_while_clips_are_measured_is_stopped(
 
 
 @pytest.mark.parametrize("full", ["results", "uploads"])
-def test_a_job_is_refused_before_it_begins_where_a_disk_is_full(
+def test_runner_refuses_job_on_full_disk(
     runner: AnimateHandlers, two_person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     """That of the results, or gradio's for temporary files."""

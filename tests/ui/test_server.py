@@ -1,4 +1,4 @@
-"""What the server gives to whom, asked without a browser: no value and no name that a client sends is trusted."""
+"""The server without a browser: no value and no file name from a client is trusted."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
     return one_person(two_person, tmp_path_factory.mktemp("photo") / "one.png")
 
 
-def test_two_visitors_do_not_see_each_others_results(app: Served, small: Path) -> None:
+def test_server_separates_results_of_visitors(app: Served, small: Path) -> None:
     before = set(app.results.glob("*"))
     first, second, third = (Visitor(app.address) for _ in range(3))
     first.send_photo(small)
@@ -50,7 +50,7 @@ def test_two_visitors_do_not_see_each_others_results(app: Served, small: Path) -
         ({}, {"kind": "free"}),
     ],
 )
-def test_values_out_of_range_make_nothing(
+def test_server_refuses_values_out_of_range(
     app: Served, visitor: Visitor, option: dict[str, object], face: dict[str, object]
 ) -> None:
     before = list(app.results.rglob("*.mp4"))
@@ -71,7 +71,7 @@ def test_values_out_of_range_make_nothing(
         {"portrait_guidance_start": 90, "portrait_guidance_end": 10},
     ],
 )
-def test_values_of_wan_out_of_range_make_nothing(
+def test_server_refuses_wan_values_out_of_range(
     wan_app: Served, wan_visitor: Visitor, changes: dict[str, object]
 ) -> None:
     before = list(wan_app.results.rglob("*.mp4"))
@@ -80,7 +80,7 @@ def test_values_of_wan_out_of_range_make_nothing(
     assert list(wan_app.results.rglob("*.mp4")) == before
 
 
-def test_the_place_of_the_model_is_told_to_nobody(wan_app: Served, tiny_model: Path) -> None:
+def test_server_hides_model_folder(wan_app: Served, tiny_model: Path) -> None:
     page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
     assert str(tiny_model.parent) not in page + str(Visitor(wan_app.address).interface())
 
@@ -101,7 +101,7 @@ def wan_visitor(wan_app: Served, small: Path) -> Visitor:
     return someone
 
 
-def test_a_file_of_the_server_is_no_photo_and_is_not_served(app: Served, two_person: Path) -> None:
+def test_server_refuses_its_own_files(app: Served, two_person: Path) -> None:
     someone = Visitor(app.address)
     assert not someone.send_photo_at(str(two_person))["success"]
     assert "There is no photo yet" in str(someone.animate(**options()))
@@ -109,12 +109,12 @@ def test_a_file_of_the_server_is_no_photo_and_is_not_served(app: Served, two_per
 
 
 @pytest.mark.parametrize("flags", [["--share"], ["--parallel", "auto"]])
-def test_the_app_is_not_shared_through_others_and_shares_no_job(flags: list[str]) -> None:
+def test_app_refuses_share_and_parallel(flags: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(flags)
 
 
-def test_the_flags_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_app_flags_equal_command_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """But for host and port where none are given: those are gradio's to find, as its variables may name them."""
     given: list[Settings] = []
     monkeypatch.setattr("ui.app.launch", given.append)
@@ -126,7 +126,7 @@ def test_the_flags_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch, tmp
     assert given[1].animator().inputs.models_dir == tmp_path / "weights", "no word of other messages is taken for it"
 
 
-def test_an_app_is_not_started_by_torchrun(
+def test_app_refuses_torchrun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -136,40 +136,38 @@ def test_an_app_is_not_started_by_torchrun(
     assert "torchrun is for  fantasyportrait animate" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_said_in_a_sentence(app: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_app_reports_port_in_use(app: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = app.address.rpartition(":")[2]
     with pytest.raises(SystemExit, match="2"):
         main(["--port", port, "--results", str(tmp_path)])
     assert port in (said := capsys.readouterr().err) and "choose another --port" in said
 
 
-def test_a_model_folder_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_app_reports_missing_model_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--model", str(tmp_path / "none"), "--results", str(tmp_path)])
     assert "there is no model folder" in capsys.readouterr().err
 
 
-def test_a_word_that_is_no_profile_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_app_reports_unknown_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--model", "wan-720p", "--profile", "moon", "--results", str(tmp_path)])
     assert "profile is 'moon'" in capsys.readouterr().err
 
 
-def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_app_reports_missing_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray")
     with pytest.raises(SystemExit, match="2"):
         main(["--ray", "127.0.0.1:1", "--results", str(tmp_path)])
     assert "the Ray cluster at 127.0.0.1:1 cannot be joined" in capsys.readouterr().err
 
 
-def test_flags_of_the_machine_are_the_workers_where_a_cluster_works(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_app_refuses_machine_flags_with_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--ray", "127.0.0.1:1", "--profile", "stream", "--compile", "--results", str(tmp_path)])
     said = capsys.readouterr().err
     assert "--profile, --compile: with --ray the workers choose" in said and "fantasyportrait workers" in said
 
 
-def test_no_listener_is_offered_as_an_interface(visitor: Visitor) -> None:
+def test_server_exposes_no_api_endpoint(visitor: Visitor) -> None:
     assert visitor.interface() == {"named_endpoints": {}, "unnamed_endpoints": {}}

@@ -1,4 +1,4 @@
-"""Sessions do not know of each other, work can be stopped, results expire."""
+"""Sessions are separate, jobs can be stopped, results expire."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def sessions(tmp_path: Path) -> SessionManager:
     return SessionManager(tmp_path / "results", expiry_s=60)
 
 
-def test_a_session_stops_its_own_work_only(sessions: SessionManager) -> None:
+def test_session_stops_own_work_only(sessions: SessionManager) -> None:
     mine, other = sessions.open_job("me"), sessions.open_job("you")
     sessions.stop("you")
     own, others = sessions.token("me", mine), sessions.token("you", other)
@@ -22,14 +22,14 @@ def test_a_session_stops_its_own_work_only(sessions: SessionManager) -> None:
     assert others is not None and others.cancelled
 
 
-def test_a_job_is_known_to_its_session_only(sessions: SessionManager) -> None:
+def test_session_knows_own_jobs_only(sessions: SessionManager) -> None:
     job = sessions.open_job("me")
     assert sessions.token("you", job) is None
     sessions.close_job("you", job)
     assert sessions.token("me", job) is not None
 
 
-def test_work_ends_when_the_visitor_leaves(sessions: SessionManager) -> None:
+def test_session_end_stops_its_work(sessions: SessionManager) -> None:
     job = sessions.open_job("me")
     token = sessions.token("me", job)
     sessions.leave("me")
@@ -37,7 +37,7 @@ def test_work_ends_when_the_visitor_leaves(sessions: SessionManager) -> None:
     assert sessions.token("me", job) is None
 
 
-def test_results_lie_in_a_folder_for_each_session(sessions: SessionManager) -> None:
+def test_session_results_have_own_folder(sessions: SessionManager) -> None:
     first, second, other = (sessions.new_result(name) for name in ("me", "me", "you"))
     assert first.parent.parent == second.parent.parent != other.parent.parent
     assert first.parent != second.parent and first.parent.is_dir()
@@ -46,17 +46,15 @@ def test_results_lie_in_a_folder_for_each_session(sessions: SessionManager) -> N
     assert not first.parent.exists() and second.parent.exists()
 
 
-def test_a_folder_that_cannot_be_discarded_is_logged(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whoever discards has an error of their own to tell."""
+def test_session_logs_folder_it_cannot_remove(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller reports its own error, so this one is logged."""
     output = sessions.new_result("me")
     output.parent.rmdir()
     sessions.discard(output)
     assert f"{output.parent} is left over: there is no result" in caplog.text
 
 
-def test_results_expire(sessions: SessionManager) -> None:
+def test_session_results_expire(sessions: SessionManager) -> None:
     old, young = sessions.new_result("me"), sessions.new_result("you")
     sessions.close_result(old)
     an_hour_ago = old.parent.stat().st_mtime - 3600
@@ -66,7 +64,7 @@ def test_results_expire(sessions: SessionManager) -> None:
     assert sessions.new_result("me").parent.is_dir()
 
 
-def test_an_old_result_expires_while_its_visitor_goes_on(sessions: SessionManager) -> None:
+def test_old_result_expires_in_active_session(sessions: SessionManager) -> None:
     old, young = sessions.new_result("me"), sessions.new_result("me")
     sessions.close_result(old)
     an_hour_ago = old.parent.stat().st_mtime - 3600
@@ -75,8 +73,8 @@ def test_an_old_result_expires_while_its_visitor_goes_on(sessions: SessionManage
     assert not old.parent.exists() and young.parent.exists()
 
 
-def test_what_is_still_waited_for_does_not_expire(tmp_path: Path) -> None:
-    """A long line, or a long video: its folder is older than any result may become."""
+def test_unfinished_result_does_not_expire(tmp_path: Path) -> None:
+    """A queued or running job may be older than the expiry time."""
     sessions = SessionManager(tmp_path, expiry_s=60.0)
     output = sessions.new_result("one")
     places = (output.parent, output.parent.parent)

@@ -1,4 +1,4 @@
-"""What the page says of a step."""
+"""The text of a progress step."""
 
 import pytest
 
@@ -18,5 +18,5 @@ from ui.strings import step_text
         (Step("model", 1, 1, 0.0), "Loading the model: 100 %"),
     ],
 )
-def test_a_step_says_how_far_and_how_long(step: Step, said: str) -> None:
+def test_step_text_shows_progress_and_time(step: Step, said: str) -> None:
     assert step_text(step) == said

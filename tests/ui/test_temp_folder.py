@@ -1,4 +1,4 @@
-"""What visitors upload goes with the app, or when the next one starts."""
+"""The folder of uploads is removed when the app ends or the next one starts."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "temporary"
 
 
-def test_uploads_have_a_folder_while_the_app_runs(base: Path) -> None:
+def test_temp_folder_exists_while_app_runs(base: Path) -> None:
     with upload_folder() as folder:
         assert os.environ[VARIABLE] == str(folder) and folder.resolve() == folder
         assert folder.is_relative_to(base.resolve()) and folder.name.startswith("app-")
@@ -40,7 +40,7 @@ def test_uploads_have_a_folder_while_the_app_runs(base: Path) -> None:
     assert not folder.exists() and os.environ[VARIABLE] == str(base)
 
 
-def test_the_systems_folder_is_used_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_temp_folder_defaults_to_system_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with upload_folder() as folder:
@@ -49,7 +49,7 @@ def test_the_systems_folder_is_used_where_none_is_named(monkeypatch: pytest.Monk
 
 
 @POSIX
-def test_a_folder_that_others_put_there_is_refused(base: Path, tmp_path: Path) -> None:
+def test_temp_folder_refuses_foreign_folder(base: Path, tmp_path: Path) -> None:
     base.mkdir()
     own = base / f"fantasyportrait-{os.getuid()}"
     own.symlink_to(tmp_path, target_is_directory=True)
@@ -62,7 +62,7 @@ def test_a_folder_that_others_put_there_is_refused(base: Path, tmp_path: Path) -
         pass
 
 
-def test_a_place_that_cannot_be_used_is_said(base: Path) -> None:
+def test_temp_folder_reports_unusable_path(base: Path) -> None:
     base.write_text("a file")
     with pytest.raises(OutputError, match="uploads cannot be kept in"), upload_folder():
         pass
@@ -84,10 +84,10 @@ def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[byte
 
 
 @POSIX
-def test_what_an_app_keeps_goes_when_it_ends_and_when_the_next_one_starts(
+def test_temp_folder_is_removed_at_exit_or_next_start(
     base: Path, tmp_path: Path, repository: Path, two_person: Path
 ) -> None:
-    """By a signal, or at the start of another app; that of an app that runs stays."""
+    """By a signal, or at the start of another app; the folder of a running app stays."""
 
     def photos() -> list[Path]:
         return list(base.rglob("two_people.png"))
@@ -111,7 +111,7 @@ def test_what_an_app_keeps_goes_when_it_ends_and_when_the_next_one_starts(
 
 
 @POSIX
-def test_an_app_that_is_ended_stops_its_work(tmp_path: Path, repository: Path, two_person: Path) -> None:
+def test_terminated_app_stops_its_work(tmp_path: Path, repository: Path, two_person: Path) -> None:
     with app(tmp_path, repository) as (process, address):
         visitor = Visitor(address)
         visitor.send_photo(two_person)

@@ -26,7 +26,7 @@ def stored(registry: UploadRegistry, name: str = "a.png", size: int = 100) -> st
 
 
 def refused(registry: UploadRegistry, session: str, given: object) -> bool:
-    """True if the registry refuses it in its own words."""
+    """True if the registry raises its own error."""
     try:
         registry.authorize(session, given)
     except RequestError as error:
@@ -35,13 +35,13 @@ def refused(registry: UploadRegistry, session: str, given: object) -> bool:
     return False
 
 
-def test_an_upload_is_its_first_sessions(registry: UploadRegistry) -> None:
+def test_upload_belongs_to_first_session(registry: UploadRegistry) -> None:
     path = stored(registry)
     assert registry.authorize("me", path) == registry.authorize("me", {"path": path}) == Path(path)
     assert refused(registry, "you", path) and refused(registry, "", path)
 
 
-def test_the_same_file_of_two_visitors_is_both_theirs(registry: UploadRegistry) -> None:
+def test_same_upload_of_two_sessions_belongs_to_both(registry: UploadRegistry) -> None:
     path = stored(registry)
     registry.register([path])
     assert registry.authorize("me", path) == registry.authorize("you", path)
@@ -49,12 +49,12 @@ def test_the_same_file_of_two_visitors_is_both_theirs(registry: UploadRegistry) 
 
 
 @pytest.mark.parametrize("given", [None, 3, b"a", [], {}, {"path": None}, "", "a" * 5000, "\0", "a.png", object()])
-def test_what_is_no_upload_is_refused(registry: UploadRegistry, given: object) -> None:
+def test_registry_refuses_non_upload(registry: UploadRegistry, given: object) -> None:
     stored(registry)
     assert refused(registry, "me", given)
 
 
-def test_what_took_the_place_of_an_upload_is_refused(registry: UploadRegistry, tmp_path: Path) -> None:
+def test_registry_refuses_replaced_upload(registry: UploadRegistry, tmp_path: Path) -> None:
     """A link, another folder's file under a link, a larger file, a folder, nothing."""
     other = tmp_path / "other.png"
     other.write_bytes(b"x")
@@ -71,14 +71,14 @@ def test_what_took_the_place_of_an_upload_is_refused(registry: UploadRegistry, t
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_named_pipe_is_refused_without_waiting(registry: UploadRegistry) -> None:
+def test_registry_refuses_named_pipe_without_blocking(registry: UploadRegistry) -> None:
     path = stored(registry)
     os.unlink(path)
     os.mkfifo(path)
     assert refused(registry, "me", path)
 
 
-def test_expired_uploads_are_forgotten(registry: UploadRegistry) -> None:
+def test_registry_forgets_expired_uploads(registry: UploadRegistry) -> None:
     mine, other, kept = (stored(registry, name) for name in ("mine", "other", "kept"))
     registry.authorize("me", mine)
     registry.authorize("me", kept)

@@ -55,7 +55,7 @@ class Visitor:
         return self.send("photo", {"path": stored, "orig_name": "photo.png", "meta": META}, **card)
 
     def send(self, component: str, value: object, **card: Any) -> dict[str, Any]:
-        """Have the listener of a component (photo, clip or webcam) look at any value; returns the last message."""
+        """Send any value to the listener of a component (photo, clip or webcam); returns the last message."""
         listener = self._listener(component, "stop_recording" if component == "webcam" else "upload")
         answer = self.call(listener["id"], self._data(listener, {component: value, **card}))
         if component == "photo":
@@ -94,7 +94,7 @@ class Visitor:
         return self._http.request(method, path, **given)
 
     def interface(self) -> dict[str, Any]:
-        """What the server says that programs may call."""
+        """The server's API description."""
         return dict(self._http.get("/info").json())
 
     def _data(self, listener: dict[str, Any], values: dict[str, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The job queue: order, lost workers, cancelling. The workers here only pretend to work."""
+"""The job queue with fake workers: order, lost workers, cancelling."""
 
 import itertools
 import random
@@ -36,7 +36,7 @@ def done(output: Path) -> events.Done:
     return events.Done(events.Result(output, None, output, (), 1, 0.04))
 
 
-class Pretender:
+class FakeWorker:
     """A worker that records its jobs, and calls `act` in between."""
 
     def __init__(self, name: str = "a", act: Callable[[Path, CancelToken], None] = lambda output, cancel: None) -> None:
@@ -76,9 +76,9 @@ def consume(event_stream: Generator[Event, None, None]) -> threading.Thread:
     return thread
 
 
-def test_jobs_run_first_in_first_out() -> None:
+def test_queue_runs_jobs_first_in_first_out() -> None:
     go = threading.Event()
-    worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
+    worker = FakeWorker(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
     threads, told = [], []
     for number in range(6):
@@ -92,8 +92,8 @@ def test_jobs_run_first_in_first_out() -> None:
     assert worker.ended == list("012345")
 
 
-def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
-    first, second = Pretender("a", losing), Pretender("b")
+def test_queue_retries_job_of_lost_worker() -> None:
+    first, second = FakeWorker("a", losing), FakeWorker("b")
     queue = JobQueue([first, second])
     assert run(queue) == [
         events.Stage("portrait"),
@@ -106,32 +106,32 @@ def test_a_job_of_a_lost_worker_is_retried_on_another() -> None:
     assert len(first.begun) == 1, "a lost worker gets no more jobs"
 
 
-def test_a_second_loss_fails_and_so_does_an_empty_pool() -> None:
-    third = Pretender("c")
-    queue = JobQueue([Pretender("a", losing), Pretender("b", losing), third])
+def test_queue_fails_job_after_second_loss() -> None:
+    third = FakeWorker("c")
+    queue = JobQueue([FakeWorker("a", losing), FakeWorker("b", losing), third])
     last = run(queue)[-1]
     assert isinstance(last, events.Failed) and "two workers were lost" in str(last.error)
     assert not third.begun and isinstance(run(queue)[-1], events.Done)
-    alone = run(JobQueue([Pretender("a", losing)]))
+    alone = run(JobQueue([FakeWorker("a", losing)]))
     assert isinstance(alone[-1], events.Failed) and "fantasyportrait workers" in str(alone[-1].error)
 
 
-def test_a_worker_lost_before_the_start_is_no_retry() -> None:
-    class Dead(Pretender):
+def test_worker_lost_before_start_uses_no_retry() -> None:
+    class Dead(FakeWorker):
         def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             raise WorkerLost("its process ended", started=False)
             yield
 
-    queue = JobQueue([Dead("a"), Dead("b"), Dead("c"), Pretender("d")])
+    queue = JobQueue([Dead("a"), Dead("b"), Dead("c"), FakeWorker("d")])
     assert run(queue)[-1] == done(Path("out"))
 
 
-def test_a_job_keeps_its_position_while_the_worker_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queued_job_keeps_position_while_worker_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 0.1)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     refused: list[float] = []
 
-    class Shared(Pretender):
+    class Shared(FakeWorker):
         def events(self, job: Job, cancel: CancelToken) -> Generator[Event, None, None]:
             if len(refused) < 4:
                 refused.append(time.monotonic())
@@ -149,13 +149,13 @@ def test_a_job_keeps_its_position_while_the_worker_is_busy(monkeypatch: pytest.M
     assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(refused))
 
 
-def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_job_takes_another_worker_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "BUSY_BACKOFF_S", 10 * WAIT_S)
 
     def busy(output: Path, cancel: CancelToken) -> None:
         raise WorkerBusy
 
-    refusing, free = Pretender("a", busy), Pretender("b")
+    refusing, free = FakeWorker("a", busy), FakeWorker("b")
     queue = JobQueue([refusing, free])
     told: list[Event] = []
     thread = threading.Thread(target=lambda: told.extend(run(queue)), daemon=True)
@@ -169,34 +169,34 @@ def test_a_job_that_was_refused_takes_another_worker_at_once(monkeypatch: pytest
     assert list(only)[-1] == events.Cancelled()
 
 
-def test_a_queued_job_waits_until_a_lost_worker_is_replaced() -> None:
+def test_queued_job_waits_for_replaced_worker() -> None:
     assert WORKER_TIMEOUT_S >= CALL_TIMEOUT_S + START_TIMEOUT_S + MONITOR_INTERVAL_S
 
 
-def test_workers_join_leave_and_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pool_adds_removes_and_replaces_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.02)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     there: list[Worker] = []
     queue = JobQueue(refresh=lambda: list(there), worker_timeout_s=WAIT_S)
     event_stream = queue.events(job())
     assert next(event_stream) == events.Queued(0)
-    lost = Pretender("a", losing)
+    lost = FakeWorker("a", losing)
     there.append(lost)
-    late = threading.Timer(0.1, lambda: there.append(Pretender("b")))
+    late = threading.Timer(0.1, lambda: there.append(FakeWorker("b")))
     late.start()
     # The lost one is still listed, and does not come back.
     assert list(event_stream)[-1] == done(Path("out")) and lost.begun == ["out"]
-    gone, new = Pretender("c"), Pretender("d")
+    gone, new = FakeWorker("c"), FakeWorker("d")
     queue = JobQueue([gone], refresh=lambda: [new])
     assert isinstance(run(queue)[-1], events.Done) and (gone.begun, new.ended) == ([], ["out"])
-    old, again = Pretender("e"), Pretender("e")
+    old, again = FakeWorker("e"), FakeWorker("e")
     queue = JobQueue([old], refresh=lambda: [again])
     assert isinstance(run(queue)[-1], events.Done) and not old.begun, "a worker is asked as it was listed last"
     last = run(JobQueue(refresh=lambda: [], worker_timeout_s=0.3))[-1]
     assert isinstance(last, events.Failed)
 
 
-def test_a_lost_worker_is_used_again_after_its_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_worker_is_used_again_after_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REFRESH_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "POLL_INTERVAL_S", 0.01)
     monkeypatch.setattr(job_queue, "LOST_COOLDOWN_S", 0.2)
@@ -207,14 +207,14 @@ def test_a_lost_worker_is_used_again_after_its_cooldown(monkeypatch: pytest.Monk
             lost.append(time.monotonic())
             raise WorkerLost("the connection to it ended")
 
-    worker = Pretender("a", once)
+    worker = FakeWorker("a", once)
     assert run(JobQueue(refresh=lambda: [worker], worker_timeout_s=WAIT_S))[-1] == done(Path("out"))
     assert worker.begun == ["out"] * 2 and time.monotonic() - lost[0] >= 0.2
 
 
-def test_a_cancelled_queued_job_blocks_no_other() -> None:
+def test_cancelled_queued_job_blocks_no_other() -> None:
     go = threading.Event()
-    worker = Pretender(act=lambda output, cancel: go.wait(WAIT_S) and None)
+    worker = FakeWorker(act=lambda output, cancel: go.wait(WAIT_S) and None)
     queue = JobQueue([worker])
     running = queue.events(job("running"))
     next(running)
@@ -232,14 +232,14 @@ def test_a_cancelled_queued_job_blocks_no_other() -> None:
     unread.close()
 
 
-def test_cancel_and_errors_release_the_worker() -> None:
+def test_cancel_and_errors_release_worker() -> None:
     def until_cancelled(output: Path, cancel: CancelToken) -> None:
         if output.name == "broken":
             raise MediaError("no such clip")
         wait_for(lambda: cancel.cancelled)
         cancel.check()
 
-    queue = JobQueue([Pretender(act=until_cancelled)])
+    queue = JobQueue([FakeWorker(act=until_cancelled)])
     for _ in range(2):
         token = CancelToken()
         event_stream = queue.events(job(), token)
@@ -249,20 +249,20 @@ def test_cancel_and_errors_release_the_worker() -> None:
     assert isinstance(run(queue, "broken")[-1], events.Failed)
 
 
-def test_a_cancelled_job_is_not_retried() -> None:
+def test_cancelled_job_is_not_retried() -> None:
     token = CancelToken()
 
     def stuck(output: Path, cancel: CancelToken) -> None:
         cancel.cancel()
         raise WorkerLost("it does not stop")
 
-    second = Pretender("b")
-    assert run(JobQueue([Pretender("a", stuck), second]), cancel=token)[-1] == events.Cancelled()
+    second = FakeWorker("b")
+    assert run(JobQueue([FakeWorker("a", stuck), second]), cancel=token)[-1] == events.Cancelled()
     assert not second.begun
 
 
-def test_closing_the_events_releases_the_worker() -> None:
-    queue = JobQueue([Pretender()])
+def test_closing_events_releases_worker() -> None:
+    queue = JobQueue([FakeWorker()])
     event_stream = queue.events(job())
     next(event_stream)
     waiting = queue.events(job("waiting"))
@@ -272,12 +272,12 @@ def test_closing_the_events_releases_the_worker() -> None:
     assert run(queue) == [events.Stage("portrait"), done(Path("out"))]
 
 
-def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
+def test_unexpected_worker_error_is_raised_and_worker_stays() -> None:
     def bug(output: Path, cancel: CancelToken) -> None:
         if output.name == "bug":
             raise ZeroDivisionError("inside")
 
-    queue = JobQueue([Pretender(act=bug)])
+    queue = JobQueue([FakeWorker(act=bug)])
     with pytest.raises(ZeroDivisionError):
         run(queue, "bug")
     assert isinstance(run(queue)[-1], events.Done)
@@ -285,7 +285,7 @@ def test_a_bug_of_a_worker_is_raised_and_the_worker_stays() -> None:
 
 @settings(max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 2**32))
-def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, seed: int) -> None:
+def test_every_job_ends_exactly_once(workers: int, jobs: int, seed: int) -> None:
     dice = random.Random(seed)
     fates = {f"{number}": dice.choice(["fine", "fine", "lost", "cancelled", "closed"]) for number in range(jobs)}
     seen: Counter[str] = Counter()
@@ -297,12 +297,12 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
         with lock:
             seen[output.name] += 1
             if fates[output.name] == "lost" and seen[output.name] <= dice.choice([1, 2]):
-                there.append(Pretender(f"new {len(there)}", act))
+                there.append(FakeWorker(f"new {len(there)}", act))
                 raise WorkerLost("its process ended")
         if fates[output.name] == "cancelled":
             raise Cancelled("stopped")
 
-    there += [Pretender(f"{number}", act) for number in range(workers)]
+    there += [FakeWorker(f"{number}", act) for number in range(workers)]
     everybody = JobQueue(list(there), refresh=lambda: list(there))
 
     def fate(name: str) -> list[Event]:
@@ -315,7 +315,7 @@ def test_every_job_ends_exactly_once_whatever_is_lost(workers: int, jobs: int, s
 
     with ThreadPoolExecutor(jobs) as pool:
         told = dict(zip(fates, pool.map(fate, fates), strict=True))
-    worked = Counter(name for worker in there if isinstance(worker, Pretender) for name in worker.ended)
+    worked = Counter(name for worker in there if isinstance(worker, FakeWorker) for name in worker.ended)
     for name, happened in told.items():
         ends = [event for event in happened if isinstance(event, events.Done | events.Failed | events.Cancelled)]
         assert happened[-1:] == ends and len(ends) == (fates[name] != "closed")

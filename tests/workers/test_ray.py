@@ -105,9 +105,7 @@ def frames(folder: Path) -> np.ndarray:
     return np.stack([load_photo(path).pixels for path in sorted(folder.iterdir())])
 
 
-def test_a_remote_result_equals_the_local_one(
-    cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_ray_result_equals_local_result(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
     """Frames, messages, and a saved request that names this machine's files; nothing stays on the worker."""
     request = wan(inputs, tiny_model, sound=f"file:{inputs.sound}", side_by_side=True)
     near = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU).animate(request, tmp_path / "near")
@@ -131,7 +129,7 @@ def test_a_remote_result_equals_the_local_one(
 
 
 @pytest.mark.usefixtures("wan_packages")
-def test_errors_name_the_files_of_this_machine(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_ray_errors_name_client_files(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     broken, gone, model = tmp_path / "broken.mp4", tmp_path / "gone.mp4", tmp_path / "no-model"
     broken.write_bytes(b"no clip at all")
     said = {}
@@ -152,7 +150,7 @@ def test_errors_name_the_files_of_this_machine(cluster: Cluster, inputs: Inputs,
     assert not cluster.kept() and sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4"]
 
 
-def test_cancel_and_close_stop_the_remote_job(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
+def test_cancel_and_close_stop_ray_job(cluster: Cluster, inputs: Inputs, tmp_path: Path) -> None:
     for leaves in (False, True):
         token = CancelToken()
         event_stream = cluster.queue.events(animate_job(preview(inputs, duration=600), tmp_path / "out.mp4"), token)
@@ -165,7 +163,9 @@ def test_cancel_and_close_stop_the_remote_job(cluster: Cluster, inputs: Inputs, 
         assert not cluster.kept() and not list(tmp_path.iterdir())
 
 
-def test_twenty_jobs_and_a_killed_worker(cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path) -> None:
+def test_twenty_ray_jobs_survive_killed_worker(
+    cluster: Cluster, inputs: Inputs, tiny_model: Path, tmp_path: Path
+) -> None:
     """Four of the twenty are Wan's. Every job ends once, with its result, although a worker dies in the middle."""
     before = workers_there()
     killed: list[str] = []

@@ -31,7 +31,7 @@ class TaskError(Exception):
         self.cause = cause
 
 
-class PretendedRay:
+class FakeRay:
     """A Ray of one machine. Each actor answers with its name; with `lost` every call fails.
 
     `made` are the options and the arguments of each actor that was made, which answer with `answers`, and then with
@@ -103,16 +103,16 @@ def actor_named(name: str, answer: Any = None) -> Any:
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
-    """The fake in place of the package."""
-    made = PretendedRay()
+def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
+    """Replace the package by the fake."""
+    made = FakeRay()
     for module in (ray_cluster, ray_worker_pool):
         monkeypatch.setattr(module, "ray_package", lambda: made)
     monkeypatch.delenv(ray_worker_pool.THREADS_ENV, raising=False)
     return made
 
 
-def test_ray_never_starts_a_cluster_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_package_disables_automatic_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "require", lambda *_, **__: SimpleNamespace())
     monkeypatch.setattr(os, "environ", {})
     ray_cluster.ray_package()
@@ -120,7 +120,7 @@ def test_ray_never_starts_a_cluster_by_itself(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("lost", [LOST, ConnectionError("Client is shutting down."), RuntimeError("no Ray"), OSError()])
-def test_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Exception) -> None:
+def test_actor_without_answer_is_lost_worker(ray: FakeRay, lost: Exception) -> None:
     ray.lost = lost
     actor = actor_named("worker-1")
     with pytest.raises(WorkerLost, match="the connection to it"):
@@ -130,14 +130,14 @@ def test_no_answer_is_a_lost_worker(ray: PretendedRay, lost: Exception) -> None:
         ray_cluster.remote_workers()
 
 
-def test_an_error_of_the_method_is_an_answer(ray: PretendedRay) -> None:
+def test_actor_method_error_is_no_lost_worker(ray: FakeRay) -> None:
     with pytest.raises(WorkerBusy):
         ray_cluster.call(actor_named("worker-1", TaskError(WorkerBusy())), "close")
     with pytest.raises(WorkerLost, match="did not answer"):
         ray_cluster.call(actor_named("worker-1", TimeoutError()), "close")
 
 
-def test_a_starting_worker_is_busy_and_not_lost(ray: PretendedRay) -> None:
+def test_starting_worker_is_busy_not_lost(ray: FakeRay) -> None:
     with pytest.raises(WorkerBusy):
         ray_cluster.call(actor_named("worker-1", TimeoutError()), "heartbeat")
     assert (
@@ -147,7 +147,7 @@ def test_a_starting_worker_is_busy_and_not_lost(ray: PretendedRay) -> None:
         ray_cluster.call(actor_named("worker-1", LOST), "heartbeat")
 
 
-def test_a_worker_that_has_just_died_hides_no_other(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_worker_hides_no_other(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     ray.actors = {name: actor_named(name) for name in ("worker-1", "worker-2", "other", "worker-3")}
     found: Callable[[str], Any] = ray.get_actor
 
@@ -180,8 +180,8 @@ class Answering:
         return SimpleNamespace(remote=lambda *_: self.answers[method])
 
 
-def test_the_queue_joins_again_when_the_connection_has_ended(
-    ray: PretendedRay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_queue_rejoins_cluster_after_lost_connection(
+    ray: FakeRay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error is logged once, and each try is short, so that a queued job can be cancelled."""
     joined: list[float] = []
@@ -210,7 +210,7 @@ def test_the_queue_joins_again_when_the_connection_has_ended(
     assert [record.message for record in caplog.records] == ["the first machine is not there yet"]
 
 
-def test_a_pool_outlives_its_cluster(ray: PretendedRay) -> None:
+def test_pool_survives_lost_cluster(ray: FakeRay) -> None:
     pool = WorkerPool(WorkerConfig(SETUP, RuntimeConfig()))
     before = pool.start(2)
     ray.lost = LOST
@@ -224,7 +224,7 @@ def test_a_pool_outlives_its_cluster(ray: PretendedRay) -> None:
     pool.stop()
 
 
-def test_workers_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -> None:
+def test_pool_keeps_ready_workers_when_others_cannot_start(ray: FakeRay) -> None:
     pool = WorkerPool(WorkerConfig(SETUP, RuntimeConfig()))
     before = pool.start(2)
     for name in before:
@@ -242,14 +242,14 @@ def test_workers_that_answer_stay_where_others_find_no_room(ray: PretendedRay) -
     assert ray.actors[ready] in ray.ended
 
 
-def test_a_pool_that_cannot_start_leaves_no_worker(ray: PretendedRay) -> None:
+def test_failed_pool_start_leaves_no_worker(ray: FakeRay) -> None:
     ray.answers = [None, ValueError("first line\nthere is no package av")]
     with pytest.raises(FantasyPortraitError, match="^a worker could not start: there is no package av$"):
         WorkerPool(WorkerConfig(SETUP, RuntimeConfig())).start(2)
     assert sorted(map(str, ray.ended)) == sorted(map(str, ray.actors.values()))
 
 
-def test_workers_without_a_gpu_use_no_gpu(ray: PretendedRay) -> None:
+def test_cpu_workers_reserve_no_gpu(ray: FakeRay) -> None:
     ray.resources = {"CPU": 8.0, "GPU": 2.0}
     WorkerPool(WorkerConfig(SETUP, RuntimeConfig(profile="stream"), gpus=0)).start(1)
     WorkerPool(WorkerConfig(SETUP, RuntimeConfig(device="cpu"), gpus=0)).start(1)
@@ -265,7 +265,7 @@ def test_workers_without_a_gpu_use_no_gpu(ray: PretendedRay) -> None:
         WorkerConfig(SETUP, RuntimeConfig(device="mps"), gpus=0)
 
 
-def test_a_worker_uses_its_share_of_the_cores(ray: PretendedRay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_uses_its_share_of_cores(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     def threads(count: int) -> str | None:
         WorkerPool(WorkerConfig(SETUP, RuntimeConfig())).start(count)
         environment = ray.made[-1][0].get("runtime_env", {"env_vars": {}})
@@ -287,7 +287,7 @@ def test_a_worker_uses_its_share_of_the_cores(ray: PretendedRay, monkeypatch: py
         ([], 1, False, 1),
     ],
 )
-def test_the_machine_with_the_fewest_cores_a_worker_decides(
+def test_worker_cores_follow_smallest_machine(
     machines: list[dict[str, float]], workers: int, on_gpus: bool, share: int
 ) -> None:
     assert threads_per_worker(machines, workers, on_gpus) == share

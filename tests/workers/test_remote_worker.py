@@ -76,7 +76,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_files_cross_in_pieces_and_a_clip_once(
+def test_files_are_sent_in_chunks_and_clip_once(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (worker_actor, file_transfer):
@@ -97,9 +97,7 @@ def test_files_cross_in_pieces_and_a_clip_once(
 
 
 @pytest.mark.parametrize("at", ["heartbeat", "acquire", "write_input", "start", "poll", "read"])
-def test_a_loss_leaves_no_file_and_kills_only_a_worker_with_the_job(
-    actor: WorkerActor, inputs: Inputs, tmp_path: Path, at: str
-) -> None:
+def test_lost_worker_leaves_no_file_and_is_killed(actor: WorkerActor, inputs: Inputs, tmp_path: Path, at: str) -> None:
     asked: list[str] = []
 
     def before(method: str) -> None:
@@ -117,7 +115,7 @@ def test_a_loss_leaves_no_file_and_kills_only_a_worker_with_the_job(
     )
 
 
-def test_a_worker_lost_after_done_is_killed(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_worker_lost_after_done_is_killed(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     def before(method: str) -> None:
         if method == "release":
             raise WorkerLost("its process or machine ended")
@@ -128,16 +126,16 @@ def test_a_worker_lost_after_done_is_killed(actor: WorkerActor, inputs: Inputs, 
     assert ended == ["w"] and (tmp_path / "o.mp4").is_file()
 
 
-def test_a_worker_that_does_not_stop_is_killed(
+def test_worker_ignoring_cancel_is_killed(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = CancelToken()
 
-    def deaf(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
+    def ignoring_cancel(self: Animator, wanted: AnimationRequest, output: Path, cancel: CancelToken) -> Iterator[Event]:
         wait_for(lambda: go.cancelled)
         yield events.Cancelled()
 
-    monkeypatch.setattr(Animator, "events", deaf)
+    monkeypatch.setattr(Animator, "events", ignoring_cancel)
     far, ended = worker(actor, stop_timeout_s=0.3)
     token = CancelToken()
     token.cancel()
@@ -148,7 +146,7 @@ def test_a_worker_that_does_not_stop_is_killed(
     go.cancel()
 
 
-def test_a_bug_on_the_worker_is_raised_here(
+def test_unexpected_remote_error_is_raised_locally(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -161,7 +159,7 @@ def test_a_bug_on_the_worker_is_raised_here(
     assert not ended and not files(tmp_path / "root")
 
 
-def test_outputs_are_refused_before_anything_is_sent(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_invalid_output_is_refused_before_sending(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     asked: list[str] = []
     far, _ = worker(actor, asked.append)
     with pytest.raises(OutputError, match="does not exist"):
@@ -169,7 +167,7 @@ def test_outputs_are_refused_before_anything_is_sent(actor: WorkerActor, inputs:
     assert asked == ["heartbeat", "acquire", "release"]
 
 
-def test_two_queues_share_a_worker_one_job_at_a_time(
+def test_two_queues_share_worker_one_job_at_a_time(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (job_queue, remote_worker):
@@ -194,7 +192,7 @@ def test_two_queues_share_a_worker_one_job_at_a_time(
     assert len(ends) == 6 and all(end.startswith("Failed(") and "the end" in end for end in ends)
 
 
-def test_a_refused_client_acquires_before_the_last_one(actor: WorkerActor) -> None:
+def test_refused_client_acquires_before_previous_client(actor: WorkerActor) -> None:
     """A client with many jobs acquires again at once after each of them."""
     for _ in range(2):
         actor.acquire(JOB)
@@ -208,7 +206,7 @@ def test_a_refused_client_acquires_before_the_last_one(actor: WorkerActor) -> No
     actor.acquire("b" * 32)
 
 
-def test_a_busy_worker_gets_no_files(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_busy_worker_receives_no_files(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     asked: list[str] = []
     far, ended = worker(actor, asked.append)
     actor.acquire(JOB)
@@ -218,7 +216,7 @@ def test_a_busy_worker_gets_no_files(actor: WorkerActor, inputs: Inputs, tmp_pat
 
 
 @pytest.mark.parametrize("at", ["write_input", "start", "read"])
-def test_a_worker_whose_disk_fails_says_so(
+def test_worker_reports_full_disk(
     actor: WorkerActor, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -236,7 +234,7 @@ def test_a_worker_whose_disk_fails_says_so(
     assert not ended and not files(tmp_path / "root")
 
 
-def test_jobs_time_out_also_where_the_disk_fails(
+def test_jobs_time_out_despite_disk_errors(
     inputs: Inputs, tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tended: list[object] = []
@@ -254,7 +252,7 @@ def test_jobs_time_out_also_where_the_disk_fails(
     actor.close()
 
 
-def test_a_job_that_is_not_polled_stops(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
+def test_unpolled_job_stops(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
     """And the folder of a worker that was killed is removed by another one."""
     root = tmp_path / "root"
     left, fresh = root / f"{worker_actor.PREFIX}left", root / f"{worker_actor.PREFIX}fresh"
@@ -272,7 +270,7 @@ def test_a_job_that_is_not_polled_stops(inputs: Inputs, tmp_path: Path, models_d
     actor.close()
 
 
-def test_wire_names_lead_to_no_other_folder(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
+def test_wire_names_stay_in_job_folder(actor: WorkerActor, inputs: Inputs, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a job id"):
         actor.acquire("../up")
     actor.acquire(JOB)
@@ -300,7 +298,7 @@ def test_wire_names_lead_to_no_other_folder(actor: WorkerActor, inputs: Inputs, 
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_messages_use_the_paths_of_the_client() -> None:
+def test_messages_use_client_paths() -> None:
     names = PathNames(
         {
             "/srv/in/1.png": "/srv/models/me.png",
@@ -342,7 +340,7 @@ def letters_setup(*_: object) -> Iterator[WorkerSetup]:
     yield WorkerSetup("letters")
 
 
-def test_any_named_function_is_a_job(tmp_path: Path) -> None:
+def test_named_function_runs_as_job(tmp_path: Path) -> None:
     text, place = tmp_path / "text.txt", tmp_path / "place"
     text.write_text("abc", encoding="utf-8")
     place.mkdir()
@@ -367,7 +365,7 @@ def test_any_named_function_is_a_job(tmp_path: Path) -> None:
     actor.close()
 
 
-def test_a_short_models_folder_name_changes_no_other_word(
+def test_short_models_folder_name_replaces_no_other_word(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weights").mkdir()
@@ -386,7 +384,7 @@ def test_a_short_models_folder_name_changes_no_other_word(
 
 
 @pytest.mark.parametrize("original", ["/in/..", ".", "", "/in/a\\b", "/in/c:x", "/in/a\0b"])
-def test_an_original_name_that_is_not_plain_is_not_used(tmp_path: Path, original: str) -> None:
+def test_unsafe_original_name_is_not_used(tmp_path: Path, original: str) -> None:
     path = tmp_path / "in" / f"{'a' * 32}.png"
     path.parent.mkdir()
     path.touch()
@@ -394,7 +392,7 @@ def test_an_original_name_that_is_not_plain_is_not_used(tmp_path: Path, original
 
 
 @pytest.mark.parametrize("original", ["/etc/me & you.png", "../me & you.png", "C:/a/me & you.png"])
-def test_an_input_has_its_original_name_on_the_worker(tmp_path: Path, original: str) -> None:
+def test_input_keeps_original_name_on_worker(tmp_path: Path, original: str) -> None:
     path = tmp_path / "in" / f"{'a' * 32}.png"
     path.parent.mkdir()
     path.touch()

@@ -40,7 +40,7 @@ def no_rank(*_: object) -> None:
     pytest.fail("rank 0 runs no loop of the other ranks")
 
 
-def test_a_process_alone_is_interrupted_by_sigterm() -> None:
+def test_single_process_is_interrupted_by_sigterm() -> None:
     before = handlers()
     with pytest.raises(KeyboardInterrupt):
         run_distributed(RuntimeConfig(), lambda _: os.kill(os.getpid(), signal.SIGTERM), no_rank)
@@ -65,7 +65,7 @@ def test_rank_0_is_interrupted_once(join: RuntimeConfig, number: signal.Signals)
     assert len(ended) == 1 and handlers() == before
 
 
-def test_a_rank_reports_that_its_memory_ran_out(
+def test_rank_reports_out_of_memory(
     join: RuntimeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And ignores Ctrl-C, which rank 0 handles for all."""
