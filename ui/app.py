@@ -45,7 +45,7 @@ def launch(settings: Settings) -> None:
     Raises `RequestError` for settings that cannot work, such as a port that is in use.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
-        # Each process would serve an app of its own, all of them on the same GPU.
+        # Each process would serve its own app, all on the same GPU.
         raise RequestError(
             "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )

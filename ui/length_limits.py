@@ -23,7 +23,7 @@ def check_reported_length(inputs: InputReader, request: AnimationRequest, longes
 def check_tracked_length(inputs: InputReader, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
     """The same by the clips' tracks, as reported lengths may be wrong; the run reads them from the cache.
 
-    Raises what tracking raises, and `Cancelled`.
+    Raises the errors of tracking, and `Cancelled`.
     """
     rate = _rate(request)
     moving = [clip for clip in request.clips if not inputs.decoder.probe(clip.path).still]

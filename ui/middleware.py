@@ -83,7 +83,7 @@ class RouteFilter:
         await self._app(*_with_body(scope, receive, json.dumps(call).encode()), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Bound the whole request, and register what has arrived."""
+        """Limit the size of the request, and register the uploaded files."""
         length = dict(scope["headers"]).get(b"content-length", b"")
         if not length.isdigit():
             await PlainTextResponse("Length Required", 411)(scope, receive, send)

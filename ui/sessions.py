@@ -142,7 +142,7 @@ class SessionManager:
             self._open_results.discard(output)
 
     def discard(self, output: Path) -> None:
-        """Remove the folder of a result that was not made; where it cannot be removed, the log says so.
+        """Remove the folder of a result that was not made; a folder that cannot be removed is logged.
 
         It raises nothing, as it is called after another error, which must not be hidden.
         """
@@ -152,7 +152,7 @@ class SessionManager:
             logging.getLogger(__name__).warning("%s is left over: %s", output.parent, error)
 
     def remove_expired(self) -> None:
-        """Delete results that have expired, the folders of visitors who have made nothing since, and idle sessions."""
+        """Delete results that have expired, the folders of visitors without a newer result, and idle sessions."""
         with self._lock:
             waiting = tuple(self._open_results)
         for output in waiting:

@@ -56,7 +56,7 @@ class Settings:
         return PUBLIC if public else PRIVATE
 
     def animator(self) -> Animator:
-        """The animator of this machine, which decodes what visitors bring in child processes."""
+        """The animator of this machine, which decodes the files of visitors in child processes."""
         self._check_ray()
         # Absolute: `hide_paths` would also replace a short name such as "weights" inside words of a message.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()

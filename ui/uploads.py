@@ -21,7 +21,7 @@ class UploadRegistry:
     at most `max_bytes`. Every other path, present or not, gets the same error.
 
     The upload route does not get the session. So an upload belongs to the first session that names it: its path holds
-    a digest of its content, and the server returns it to the uploader alone, who names it at once. The same file
+    a digest of its content, and the server returns it to the uploader alone, which names it at once. The same file
     uploaded by two visitors has one path; each upload admits one more session.
     """
 

@@ -143,6 +143,6 @@ def _check_new(changes: Mapping[str, Any]) -> None:
         raise RequestError("no photo is given: name one, or a saved request with --request")
     if "cast" not in changes:
         raise RequestError(
-            "no --cast is given, so nothing would move: say who plays what, for example  --cast 1=clip.mp4  "
+            "no --cast is given, so nothing would move: give a source for each face, for example  --cast 1=clip.mp4  "
             "--cast 2=motion:smile  (fantasyportrait faces PHOTO numbers the faces)"
         )

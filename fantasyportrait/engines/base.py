@@ -95,7 +95,7 @@ def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
 def motion_frame_indices(source: DrivingSource, length: int, scene: Scene) -> NDArray[np.int64]:
     """Which of the `length` rows of a motion each frame of the scene plays, int64 (frames,).
 
-    A clip begins after its delay and is filled as the request says; built-in motions loop.
+    A clip begins after its delay and is filled by the mode of the request; built-in motions loop.
     """
     if not isinstance(source, ClipSource):
         return fill_indices(length, scene.timeline.frames, "loop")

@@ -117,7 +117,7 @@ class MotionBuilder:
     ) -> DrivenFace[MotionCode]:
         """The motion drawn onto the bundled portrait and encoded like a clip.
 
-        It has no pose of its own to take over, so unless the request says absolute it is measured from that portrait
+        It has no pose of its own to take over, so unless the request is absolute it is measured from that portrait
         at rest.
         """
         timeline = context.scene.timeline

@@ -60,8 +60,8 @@ class Sampling:
         "text", max_length=2000, default_text="empty",
     )] = ""
     face_mask: Annotated[FaceMaskKind, Option(
-        "Where a face attends to its own motion: its box, grown as in the original, its head, or the mask of Segment "
-        "Anything",
+        "The part of the picture that a face's motion drives: its box, grown as in the original, its head, or its mask "
+        "by Segment Anything",
         "faces", choices={"box": "Box of the face", "head": "Head", "segment": "Segment Anything"},
     )] = "box"
     alignment: Annotated[Alignment, Option(

@@ -40,7 +40,7 @@ def fetch(
 ) -> None:
     """Read the output files `names` with `read(name, offset)` into `folder`, as `Job.receive` expects them there.
 
-    Raises `Cancelled`, OSError, ValueError for a name that is not one of `outputs`, and what `read` raises.
+    Raises `Cancelled`, OSError, ValueError for a name that is not one of `outputs`, and the errors of `read`.
     """
     for name in names:
         if not is_output(name, outputs):

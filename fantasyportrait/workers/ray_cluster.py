@@ -121,7 +121,7 @@ def remote_workers() -> Sequence[RemoteWorker]:
 
 
 def call(actor: Any, method: str, *arguments: object) -> Any:
-    """The answer of an actor's method. Raises what the method raises, and `WorkerLost` where no answer comes.
+    """The answer of an actor's method. Raises the errors of the method, and `WorkerLost` without an answer.
 
     `WorkerBusy` where `heartbeat` has no answer in time: the worker may still be starting, or be loading a model.
     """

@@ -173,12 +173,12 @@ class AnimateHandlers:
                     check_tracked_length(self.sessions.animator.inputs, request, longest_s, token)
         output = self.sessions.new_result(session)
         event_stream = self.sessions.queue.events(animate_job(request, output), token)
-        said: list[str] = []
+        texts: list[str] = []
         done = disconnected = False
         try:
             for event in event_stream:
                 done = isinstance(event, events.Done)
-                yield from self._shown(event, request, said)
+                yield from self._updates(event, request, texts)
         except GeneratorExit:
             disconnected = True
             token.cancel()
@@ -214,8 +214,8 @@ class AnimateHandlers:
         faces = {face: form.authorize_files(face, form.CardValues(**card), authorize) for face, card in shown}
         return form.build_request(Path(portrait.path), faces, options, self.sessions.model)
 
-    def _shown(self, event: events.Event, request: AnimationRequest, said: list[str]) -> Iterator[Updates]:
-        """The updates of the page for an event; `said` collects the messages of the run so far."""
+    def _updates(self, event: events.Event, request: AnimationRequest, texts: list[str]) -> Iterator[Updates]:
+        """The updates of the page for an event; `texts` collects the messages of the run so far."""
         if isinstance(event, events.Queued):
             yield {self.widgets.progress: html_snippets.progress_bar(strings.queued_text(event.position), 0)}
         elif isinstance(event, events.Stage):
@@ -225,10 +225,10 @@ class AnimateHandlers:
             yield {self.widgets.progress: html_snippets.progress_bar(strings.step_text(event), percent)}
         elif isinstance(event, events.Message):
             # A job that restarts on another worker emits its messages again.
-            if event.text not in said:
-                said.append(event.text)
-                texts = [strings.hide_paths(text, self._hidden(request)) for text in said]
-                yield {self.widgets.message: "".join(map(html_snippets.message_html, texts))}
+            if event.text not in texts:
+                texts.append(event.text)
+                shown = [strings.hide_paths(text, self._hidden(request)) for text in texts]
+                yield {self.widgets.message: "".join(map(html_snippets.message_html, shown))}
         elif isinstance(event, events.PreviewImage):
             url = html_snippets.data_url(event.image, PREVIEW_IMAGE_SIDE)
             yield {self.widgets.preview_image: html_snippets.picture(url, "the result so far")}
