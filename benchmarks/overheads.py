@@ -38,7 +38,7 @@ from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.token_windows import FRAMES_PER_LATENT, latent_frames
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.motion.face_map import box_region, face_map
+from fantasyportrait.motion.face_map import box_mask, face_map
 from fantasyportrait.pipelines.colour_match import ColourMatch
 from fantasyportrait.pipelines.denoising import Conditioning, WindowInputs
 from fantasyportrait.pipelines.motion_conditioning import motion_conditioning, token_labels
@@ -170,7 +170,7 @@ def motion_costs(
 
     def places() -> NDArray[np.int32]:
         margins = np.full(4, 0.1)
-        return face_map([box_region(face + 1, box, margins, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
+        return face_map([box_mask(face + 1, box, margins, (WIDTH, HEIGHT)) for face, box in enumerate(boxes)])
 
     where = places()
     labels = token_labels(where)

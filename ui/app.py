@@ -22,7 +22,7 @@ MAX_QUEUE_SIZE = 16
 
 
 def build(sessions: SessionManager) -> gr.Blocks:
-    """The app, not launched. All it knows of its visitors is in `sessions`."""
+    """The app, not launched. The state of its visitors is in `sessions`."""
 
     def leave(request: gr.Request) -> None:
         sessions.leave(request.session_hash or "")
@@ -42,10 +42,10 @@ def build(sessions: SessionManager) -> gr.Blocks:
 def launch(settings: Settings) -> None:
     """Serve the app until it is interrupted; then its uploads are removed.
 
-    Raises `RequestError` for settings that cannot work, such as a port that cannot be listened on.
+    Raises `RequestError` for settings that cannot work, such as a port that is in use.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
-        # Each process would serve an app of its own, all of them on the same GPU.
+        # Each process would serve its own app, all on the same GPU.
         raise RequestError(
             "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )
@@ -78,6 +78,6 @@ def _launch_options(sessions: SessionManager) -> dict[str, Any]:
         "footer_links": [],
         "run_history": False,
     }
-    # The younger options: a gradio that lacks one lacks also what it turns off.
+    # An older gradio lacks some of these options, and the features that they turn off.
     known = inspect.signature(gr.Blocks.launch).parameters
     return {name: value for name, value in options.items() if name in known}

@@ -1,6 +1,6 @@
-"""What a session's state keeps of the photo and the cards, so that a new photo finds everybody's choices again.
+"""The state of a session: its photo and the choices on its cards, which the cards of a new photo begin with.
 
-gradio compares states by their hash, so all of it is hashable.
+gradio compares states by their hash, so every value is hashable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from ui.option_values import Values
 
 @dataclass(frozen=True)
 class ClipAnalysis:
-    """What was found in a clip: what the card says of it, and the numbers of the people it shows."""
+    """The analysis of a clip: the HTML for its card, and the numbers of its people."""
 
     html: str = ""
     people: tuple[int, ...] = ()
@@ -24,7 +24,7 @@ class ClipAnalysis:
 
 @dataclass(frozen=True)
 class CardState(form.CardValues):
-    """What was chosen on one card, and what was found in its clips."""
+    """The choices on one card, and the analyses of its clips."""
 
     clip_analysis: ClipAnalysis = ClipAnalysis()
     webcam_analysis: ClipAnalysis = ClipAnalysis()
@@ -35,10 +35,10 @@ class SessionPhoto:
     """The photo of a session.
 
     Attributes:
-        path: where the server keeps the upload; empty when it was taken away, while its cards wait for another one.
+        path: the upload on the server; empty after the photo was removed, while its cards wait for another one.
         thumbnails: a URL with a picture for each face, in the order of their numbers.
-        cards: what each face's card begins with; there may be more or fewer than faces.
-        edition: counts the examples loaded, whose cards replace what was chosen before.
+        cards: the initial state of each face's card; there may be more or fewer than faces.
+        edition: the number of examples loaded so far, whose cards replace the choices made before.
     """
 
     path: str
@@ -47,16 +47,16 @@ class SessionPhoto:
     edition: int = 0
 
     def card(self, face: int) -> CardState:
-        """What was chosen for a face."""
+        """The choices for a face."""
         return self.cards[face - 1] if face <= len(self.cards) else CardState()
 
 
 def save_cards(
     cards: Sequence[Values], before: SessionPhoto | None, authorize: Callable[[object], Path]
 ) -> tuple[CardState, ...]:
-    """The states of the cards from the raw values of their widgets; those of faces no longer shown stay known.
+    """The states of the cards from the raw values of their widgets; those of faces no longer shown are kept.
 
-    What no widget offers is not kept, nor is a file that `authorize` refuses with `RequestError`.
+    Values that no widget offers are dropped, and so is a file that `authorize` refuses with `RequestError`.
     """
     shown = tuple(_card_state(values, authorize) for values in cards)
     return shown + (before.cards[len(shown) :] if before else ())

@@ -1,4 +1,4 @@
-"""What the visitor chose of the engine becomes part of the request; every value is checked again here."""
+"""The engine and its settings from the values of the widgets, each of which is checked again here."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ PRESET_CHOICES = (*((label, name) for name, label in PRESET.choices.items()), ("
 
 
 def preset_values(name: str) -> dict[str, Any]:
-    """What the widgets of `PRESET_FIELDS` show after the choice of a preset; nothing for a visitor's own settings."""
+    """What the widgets of `PRESET_FIELDS` show after the choice of a preset; nothing for Custom."""
     if name == CUSTOM:
         return {}
     changes = get_preset(name).changes
@@ -27,13 +27,13 @@ def preset_shown(values: Values) -> str:
     try:
         return match_preset(Sampling(**read_values(Sampling, values))) or CUSTOM
     except RequestError:
-        # A number that is being typed; Animate says what is wrong with it.
+        # A number that is being typed; Animate shows what is wrong with it.
         return CUSTOM
 
 
 def tradeoff(name: str) -> str:
-    """What a preset gives up, in a sentence."""
-    return "Your own settings, as they stand below" if name == CUSTOM else get_preset(name).tradeoff
+    """The trade-off of a preset, in a sentence."""
+    return "Your own settings below" if name == CUSTOM else get_preset(name).tradeoff
 
 
 def select_engine(chosen: object, model: str | None) -> str:
@@ -47,11 +47,11 @@ def select_engine(chosen: object, model: str | None) -> str:
 
 
 def build_sampling(values: Values, model: str) -> Sampling:
-    """How to sample, with the server's own model; raises `RequestError` for a value out of its range."""
+    """The sampling, with the server's own model; raises `RequestError` for a value out of its range."""
     sampling = Sampling(model=model, **read_values(Sampling, values))
     for option in form_options(Sampling):
         value = getattr(sampling, option.name)
-        # No visitor can keep the GPU busy for a day by sending a number that the slider does not have.
+        # A value beyond the slider's end could keep the GPU busy for a day.
         if option.slider and value > option.slider[1]:
             raise RequestError(f"{option.name} is {value}: give at most {option.slider[1]:g}")
     return sampling

@@ -1,4 +1,4 @@
-"""What the visitor chose becomes a request. Values come from anywhere, so each is checked again here."""
+"""The request from the values of the widgets. Anyone can send values, so each is checked again here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ REGIONS = tuple((option.label, option.name) for option in options_of(Regions))
 LENGTHS = ("longest", "shortest")
 MAX_DURATION_S = 600
 MAX_WAN_DURATION_S = 60
-"""No visitor can keep the machine busy for a day by typing a number, or by the length of a clip."""
+"""The longest videos: a typed number or a long clip must not keep the machine busy for a day."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def build_request(
         raise RequestError("the sound cannot be a file of the server: choose one of the sounds offered")
     given = read_values(AnimationRequest, values)
     given["duration"] = _duration(values["length"], values["seconds"], engine)
-    # The preview does not look at the settings of Wan, which are hidden then.
+    # The preview ignores the settings of Wan, which are hidden then.
     if model is not None and engine == WAN:
         given["sampling"] = build_sampling(values, model)
     cast = tuple(build_role(face, card, free=model is not None) for face, card in cards.items())
@@ -60,7 +60,7 @@ def build_request(
 
 
 def authorize_files(face: int, card: CardValues, authorize: Callable[[object], Path]) -> CardValues:
-    """The card with the files that count as `authorize` gives them; raises `RequestError` where it refuses one."""
+    """The card with the path that `authorize` returns for the file it uses; raises `RequestError` for a refused one."""
     name = {CLIP: "clip", WEBCAM: "webcam"}.get(card.kind) if isinstance(card.kind, str) else None
     given = name and getattr(card, name)
     if name is None or not given:
@@ -81,20 +81,20 @@ def build_role(face: int, card: CardValues, free: bool = False) -> Role:
 
 
 def longest_s(engine: str) -> float:
-    """How many seconds a video of that engine may last."""
+    """The length limit of a video of that engine, in seconds."""
     return MAX_WAN_DURATION_S if engine == WAN else MAX_DURATION_S
 
 
 def portable(request: AnimationRequest) -> str:
-    """The request as JSON that names its files, and a model's folder, without their places on the server.
+    """The request as JSON, with names in place of the server's paths of its files and of a model's folder.
 
-    It runs again from a folder in which the photo and the clips lie beside it.
+    It runs again in a folder that also holds the photo and the clips.
     """
     return request.with_paths(lambda path: Path(path.name)).to_json()
 
 
 def private_paths(request: AnimationRequest) -> list[Path]:
-    """Where the server keeps the files of a request: nothing to tell a visitor."""
+    """The server's paths of the files of a request, which are hidden from visitors."""
     model = request.sampling.model_folder
     return [*request.files, *([model] if model else [])]
 
@@ -106,8 +106,8 @@ def _check_moving(cards: Mapping[int, CardValues], engine: str) -> None:
         )
     if engine == PREVIEW and all(card.kind in (STILL, FREE) for card in cards.values()):
         raise RequestError(
-            "the preview keeps a face still that is left to the model, so nothing would move: choose Wan, or give at "
-            "least one face a clip or a built-in motion"
+            "a face left to the model stays still in the preview, so nothing would move: choose Wan, or give at least "
+            "one face a clip or a built-in motion"
         )
 
 
@@ -133,14 +133,14 @@ def _file(face: int, path: object, how: str) -> Path:
 
 
 def _person(value: object) -> int | None:
-    """0 stands for the largest face; what is no number is for the role to refuse."""
+    """0 means the largest face; the role refuses what is not a number."""
     given: Any = value
     return None if value in (0, None) else given
 
 
 def _duration(length: object, seconds: object, engine: str) -> Any:
     if length != "seconds":
-        # A number in the place of a word would go past the longest length.
+        # A number here would bypass the length limit.
         check_choice("duration", length, LENGTHS)
         return length
     longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""

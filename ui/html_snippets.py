@@ -51,12 +51,12 @@ def card_head(face: int, picture: str) -> str:
 
 
 def error_html(text: str) -> str:
-    """An error, in a place that screen readers announce."""
+    """An error, which screen readers announce."""
     return f'<p class="error-message" role="alert">{escape(_sentence(text))}</p>'
 
 
 def error_with_messages(error: FantasyPortraitError, private_paths: Sequence[Path]) -> str:
-    """An error with its messages, in which the names of files stand for their places on the server."""
+    """An error with its messages, with names of files in place of their paths on the server."""
     messages = [strings.hide_paths(message, private_paths) for message in error.messages]
     return error_html(strings.hide_paths(error, private_paths)) + message_list(messages)
 
@@ -67,7 +67,7 @@ def message_html(text: str) -> str:
 
 
 def message_list(messages: Sequence[str]) -> str:
-    """What the visitor should know, a line each; nothing for no messages."""
+    """A list of the messages, a line each; nothing for no messages."""
     items = "".join(f"<li>{escape(_sentence(message))}</li>" for message in messages)
     return f'<ul class="message-list">{items}</ul>' if items else ""
 
@@ -87,7 +87,7 @@ def progress_bar(text: str, percent: float, preview_url: str | None = None) -> s
 
 
 def _sentence(text: str) -> str:
-    """Messages of the library begin small and end open; a file's name keeps its letters."""
+    """The message with a capital letter and a full stop; a file name at its beginning stays as it is."""
     whole = text.strip()
     if whole.split(" ", 1)[0].isalpha():
         whole = whole[:1].upper() + whole[1:]

@@ -1,4 +1,4 @@
-"""Where things stand: the photo and the cast on the left, the result on the right; below one another on a phone."""
+"""The layout: the photo and the cast on the left, the result on the right; in one column on a phone."""
 
 import gradio as gr
 
@@ -38,10 +38,10 @@ def build_page(sessions: SessionManager) -> None:
                 with gr.Row(elem_id="cards", key="cards"):
                     drawn = [render_card(face, portrait, sessions) for face in range(1, len(portrait.thumbnails) + 1)]
             bind_photo(photo, drawn, sessions)
-            # Also without a photo: a run goes on when its photo is taken away.
+            # Also without a photo: a run continues after its photo is removed.
             bind_run(run, photo.portrait, chosen, [card.inputs() for card in drawn], result, sessions)
-            # Until this stands on the page nothing above listens; the style sheet keeps the buttons shut so long.
+            # The listeners above work once this is on the page; until then the style sheet disables the buttons.
             gr.HTML("<i></i>", elem_id="ready", key="ready")
 
-        # One at a time: gradio counts the drawings of all sessions together. The style sheet shuts the cards meanwhile.
+        # One at a time: gradio's limit counts all sessions together. The style sheet disables the cards meanwhile.
         gr.render(photo.portrait, concurrency_limit=1, concurrency_id="cards", show_progress="full")(cards)

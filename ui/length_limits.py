@@ -1,4 +1,4 @@
-"""How long a video would be whose length is that of its clips, before time is spent on it."""
+"""Checks the length of a video that is as long as its clips, before it is rendered."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,18 +12,18 @@ from ui.engine_values import WAN
 
 
 def check_reported_length(inputs: InputReader, request: AnimationRequest, longest_s: float) -> None:
-    """Raise `RequestError` where the clips, by what they say of their length, make the video longer than `longest_s`.
+    """Raise `RequestError` where the reported lengths of the clips make the video longer than `longest_s`.
 
-    Nothing is tracked for it. Raises `MediaError` for a clip that cannot be read.
+    It tracks no clip. Raises `MediaError` for a clip that cannot be read.
     """
     stated = [reported_duration_s(clip, _rate(request), inputs.decoder) for clip in request.clips]
-    _refuse(request, [length_s for length_s in stated if length_s is not None], longest_s, "says that it lasts")
+    _refuse(request, [length_s for length_s in stated if length_s is not None], longest_s, "reports a length of")
 
 
 def check_tracked_length(inputs: InputReader, request: AnimationRequest, longest_s: float, cancel: CancelToken) -> None:
-    """The same by the clips' tracks, as what is said may be wrong; the run finds them in the cache.
+    """The same by the clips' tracks, as reported lengths may be wrong; the run reads them from the cache.
 
-    Raises what tracking raises, and `Cancelled`.
+    Raises the errors of tracking, and `Cancelled`.
     """
     rate = _rate(request)
     moving = [clip for clip in request.clips if not inputs.decoder.probe(clip.path).still]
@@ -33,7 +33,7 @@ def check_tracked_length(inputs: InputReader, request: AnimationRequest, longest
 
 
 def _rate(request: AnimationRequest) -> Fraction:
-    """Frames a second to count with: how long a clip is does not depend on them."""
+    """The frame rate to count with; it does not change how long a clip is."""
     return request.rate if isinstance(request.rate, Fraction) else Fraction(25)
 
 

@@ -1,4 +1,4 @@
-"""What the server answers at all: the routes that the page uses, files that it may have, uploads that are its own."""
+"""Limits what the server answers: routes that the page uses, files in served folders, a session's own uploads."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from ui.uploads import MAX_UPLOAD_BYTES, UploadRegistry
 API = "/gradio_api"
 FILE, UPLOAD = f"{API}/file=", f"{API}/upload"
 CALL_ROUTES = (f"{API}/queue/join", f"{API}/run/predict")
-"""Of listeners, with and without gradio's queue."""
+"""The routes of listeners, with and without gradio's queue."""
 MAX_CALL_BYTES = 1 << 20
 FORM_BYTES = 1 << 16
-"""What a form adds around the file in it."""
+"""The size of an upload form without its file."""
 ROUTES = {
     "GET": re.compile(
         r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/pwa_icon(/\d+)?"
@@ -31,7 +31,7 @@ ROUTES["HEAD"] = ROUTES["GET"]
 
 
 class RouteFilter:
-    """An ASGI middleware in front of gradio: every route that the page does not need is not there.
+    """An ASGI middleware in front of gradio: a route that the page does not need gets 404.
 
     A value may name a file only where that is an upload of the same session (`registry`); a listener asks the registry
     again, which then looks at the file itself. A file is sent only out of `folders`.
@@ -41,7 +41,7 @@ class RouteFilter:
         self._app, self._registry, self._folders = app, registry, folders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer or hand on one connection."""
+        """Answer or pass on one connection."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -64,14 +64,14 @@ class RouteFilter:
             await self._app(scope, receive, send)
 
     def _is_servable(self, name: str) -> bool:
-        """Inside the folders by its name, without looking at the disk, which is for gradio to do."""
+        """Whether the path is inside the folders by its name; gradio checks the file itself."""
         if "\0" in name or not os.path.isabs(name):
             return False
         place = Path(os.path.normpath(name))
         return any(place.is_relative_to(folder) and place != folder for folder in self._folders)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on a call of a listener whose files are its session's own, as it was understood here."""
+        """Pass on the call of a listener, with files of its own session only."""
         body = await _read(receive)
         try:
             call = json.loads(body or b"")
@@ -79,11 +79,11 @@ class RouteFilter:
         except (ValueError, KeyError, TypeError, RecursionError):
             await JSONResponse({"detail": "this is not a call of the page"}, 400)(scope, receive, send)
             return
-        # Written again: what another parser would read into the same bytes does not matter then.
+        # Serialised again, as another parser might read the original bytes differently.
         await self._app(*_with_body(scope, receive, json.dumps(call).encode()), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Bound the whole request, and register what has arrived."""
+        """Limit the size of the request, and register the uploaded files."""
         length = dict(scope["headers"]).get(b"content-length", b"")
         if not length.isdigit():
             await PlainTextResponse("Length Required", 411)(scope, receive, send)
@@ -108,7 +108,7 @@ class RouteFilter:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body of a request; None where it is too large or broken off."""
+    """The body of a request; None where it is too large or incomplete."""
     body = bytearray()
     while True:
         message = await receive()
@@ -122,7 +122,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]:
-    """The same request with another body; after it, what is received is that the client went away."""
+    """The same request with another body, after which `receive` gives the client's disconnect."""
     headers = [(name, value) for name, value in scope["headers"] if name not in (b"content-length", b"content-type")]
     headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
     given = False
@@ -138,10 +138,10 @@ def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Rece
 
 
 def _own_files(value: Any, session: str, registry: UploadRegistry) -> Any:
-    """The data of a call with nothing but paths of the session's uploads in its descriptions of files.
+    """The data of a call, in which every file is an upload of the session.
 
-    The page's values are words, numbers, lists of them, and files. In the place of any other file comes one that does
-    not exist, so a listener says what it says of an upload that has expired.
+    The page's values are words, numbers, lists of them, and files. Any other file is replaced by one that does
+    not exist, so that a listener reports it like an expired upload.
     """
     if isinstance(value, list):
         return [_own_files(item, session, registry) for item in value]

@@ -7,9 +7,9 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.options import Option, options_of
 
 Values = Mapping[str, object]
-"""What stands in widgets, unchecked, by their names."""
+"""The values of widgets, unchecked, by their names."""
 AUTOMATIC = "automatic"
-"""Stands for None, which a radio button cannot have."""
+"""The choice for None, which a radio button cannot have."""
 
 
 def form_options(owner: type) -> tuple[Option, ...]:

@@ -22,7 +22,7 @@ from ui.uploads import UploadRegistry
 RESULT_EXPIRY_S = 6 * 3600.0
 POLL_INTERVAL_S = 0.2
 JOB_BYTES = 32_000_000
-"""Free on the disk before a job is begun; the run itself asks for what its result takes."""
+"""Free space that a job needs to start; the run itself checks the size of its result."""
 VIDEO_NAME = "fantasyportrait.mp4"
 
 
@@ -41,7 +41,7 @@ class SessionManager:
     The animator of this process analyses photos and clips; the workers of `queue` make the videos. Files that the page
     names go through `uploads`.
     `model` is that of the diffusion engine, None where the app offers the preview alone. A session is named by a secret
-    that the browser and the server share; results lie in a folder named by another random id, so that neither leads
+    that the browser and the server share; results are in a folder named by another random id, so that neither leads
     to the other.
     """
 
@@ -66,7 +66,7 @@ class SessionManager:
         self._open_results: set[Path] = set()
 
     def open_job(self, session: str) -> str:
-        """Register a piece of work of a session; returns its id."""
+        """Register a job of a session; returns its id."""
         job = uuid.uuid4().hex
         with self._lock:
             self._session(session).jobs[job] = CancelToken()
@@ -78,14 +78,14 @@ class SessionManager:
             return self._session(session).jobs.get(job)
 
     def close_job(self, session: str, job: str) -> None:
-        """Forget a job that has ended, and stop it if it has not."""
+        """Remove a job, and cancel it if it still runs."""
         with self._lock:
             token = self._session(session).jobs.pop(job, None)
         if token is not None:
             token.cancel()
 
     def stop(self, session: str) -> None:
-        """Ask everything that this session has under way to stop."""
+        """Cancel all jobs of this session."""
         with self._lock:
             tokens = list(self._session(session).jobs.values())
         for token in tokens:
@@ -111,7 +111,7 @@ class SessionManager:
 
     @contextmanager
     def analysis_lock(self, cancel: CancelToken) -> Iterator[None]:
-        """One visitor's clips are measured at a time; raises `Cancelled` in whoever is stopped while waiting."""
+        """One visitor's clips are measured at a time; raises `Cancelled` if `cancel` is set while it waits."""
         while not self._analysis_lock.acquire(timeout=POLL_INTERVAL_S):
             cancel.check()
         try:
@@ -126,7 +126,7 @@ class SessionManager:
                 check_disk_space(folder, JOB_BYTES, "a job")
 
     def new_result(self, session: str) -> Path:
-        """Where the session's next video shall go; raises `OutputError` where no folder can be made."""
+        """The path of the session's next video; raises `OutputError` where no folder can be made."""
         with self._lock:
             own = self._session(session)
             if own.folder is None or not own.folder.is_dir():
@@ -137,14 +137,14 @@ class SessionManager:
         return output
 
     def close_result(self, output: Path) -> None:
-        """The result is made, or will not be: its folder may expire."""
+        """Let the folder of a result expire: the job has ended."""
         with self._lock:
             self._open_results.discard(output)
 
     def discard(self, output: Path) -> None:
-        """Remove the folder of a result that was not made; where it cannot be removed, the log says so.
+        """Remove the folder of a result that was not made; a folder that cannot be removed is logged.
 
-        It is called where something else went wrong, which must not be hidden behind an error of this.
+        It raises nothing, as it is called after another error, which must not be hidden.
         """
         try:
             History(output.parent.parent).delete(output.parent.name)
@@ -152,11 +152,11 @@ class SessionManager:
             logging.getLogger(__name__).warning("%s is left over: %s", output.parent, error)
 
     def remove_expired(self) -> None:
-        """Delete results that have expired, the folders of visitors who have made nothing since, and idle sessions."""
+        """Delete results that have expired, the folders of visitors without a newer result, and idle sessions."""
         with self._lock:
             waiting = tuple(self._open_results)
         for output in waiting:
-            # What is waited for may take longer than results are kept.
+            # An open job may take longer than results are kept.
             for place in (output.parent, output.parent.parent):
                 with suppress(OSError):
                     os.utime(place)
@@ -171,7 +171,7 @@ class SessionManager:
                 del self._sessions[name]
 
     def start_cleanup(self, every_s: float) -> None:
-        """Sweep now, and in the background as long as the program runs."""
+        """Remove what has expired now and every `every_s` seconds, in the background."""
 
         def work() -> None:
             while True:

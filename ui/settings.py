@@ -1,4 +1,4 @@
-"""How one app is served: what whoever starts it decides, and no visitor."""
+"""The settings of a running app, which its flags set and no visitor can change."""
 
 import os
 from dataclasses import dataclass, field, fields
@@ -21,11 +21,11 @@ class Settings:
     Attributes:
         host, port: to listen on; gradio's own where not given.
         results: folder where results are kept a while.
-        models_dir: where the model files lie or shall be put.
+        models_dir: folder of the model files; missing small ones are downloaded into it.
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
-        public: whether strangers use it, which decides the limits; None: where it runs on a Hugging Face Space.
-        runtime_config: this machine's settings; with `ray` those of the workers count.
+        public: whether strict limits apply to uploads; None: only on a Hugging Face Space.
+        runtime_config: this machine's settings; with `ray` the workers have their own.
     """
 
     host: str | None = None
@@ -38,7 +38,7 @@ class Settings:
     public: bool | None = None
 
     def _check_ray(self) -> None:
-        """Raise `RequestError` for settings of a machine beside `ray`."""
+        """Raise `RequestError` for a runtime config together with `ray`."""
         given = [
             f"--{each.name.replace('_', '-')}"
             for each in fields(RuntimeConfig)
@@ -46,7 +46,7 @@ class Settings:
         ]
         if self.ray is not None and given:
             raise RequestError(
-                f"{', '.join(given)}: with --ray the workers choose, so give this to  fantasyportrait workers"
+                f"{', '.join(given)}: with --ray the workers compute: give this to  fantasyportrait workers"
             )
 
     @property
@@ -56,9 +56,9 @@ class Settings:
         return PUBLIC if public else PRIVATE
 
     def animator(self) -> Animator:
-        """The animator of this machine, which decodes what visitors bring in child processes."""
+        """The animator of this machine, which decodes the files of visitors in child processes."""
         self._check_ray()
-        # As a whole: a short name such as "weights" stands in many a message that hides where the models lie.
+        # Absolute: `hide_paths` would also replace a short name such as "weights" inside words of a message.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
         decoder = make_decoder(self.limits, sandbox=True)
         return Animator(models, runtime_config=self.runtime_config, decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)

@@ -22,18 +22,16 @@ STAGES: dict[StageName, str] = {
     "finish": "Finishing",
 }
 QUEUED = "In the queue"
-STOPPED = "Stopped: nothing was made, and everything that you chose is still here"
+STOPPED = "Stopped: no video was made, and all your choices are still here"
 STOPPING = "Stopping"
-UNEXPECTED_ERROR = (
-    "something went wrong that is not your fault; it was written to the server's log, so please try again"
-)
-REFUSED = "this was not started: the queue is full, or a value is not one of those offered; please try again"
-FREE = "The model moves this face as it likes; the preview keeps it still"
+UNEXPECTED_ERROR = "something went wrong on the server, which is not your fault; please try again"
+REFUSED = "your video was not started: the queue is full, or a setting is not valid; please try again"
+FREE = "The model decides how this face moves; the preview keeps it still"
 NO_PHOTO = "there is no photo yet: upload one, or try the example"
 
 
 def hide_paths(text: object, paths: Iterable[Path]) -> str:
-    """The message with the names of files in the place of where the server keeps them."""
+    """The message with names of files in place of their paths on the server."""
     words = str(text)
     for path in paths:
         words = words.replace(str(path), path.name).replace(path.as_posix(), path.name)
@@ -46,7 +44,7 @@ def queued_text(position: int) -> str:
 
 
 def step_text(step: Step) -> str:
-    """The stage, how far it is, and how long it will take."""
+    """The stage, its progress and the remaining time."""
     counted = f"step {step.done} of {step.total}"
     far = counted if step.stage == "sample" else f"{100 * step.done // step.total} %"
     text = f"{STAGES[step.stage]}: {far}"
@@ -65,5 +63,5 @@ def time_left(seconds: float) -> str:
 
 
 def count_faces(count: int) -> str:
-    """What the photo shows."""
+    """The number of faces in the photo, as a sentence."""
     return "1 face found" if count == 1 else f"{count} faces found, numbered row by row, left to right"

@@ -1,4 +1,4 @@
-"""The app's own place for temporary files: uploads, and what gradio makes of values that it shows."""
+"""The app's folder for temporary files: uploads, and gradio's files of the values that it shows."""
 
 import getpass
 import os
@@ -20,7 +20,7 @@ PREFIX = "app-"
 def upload_folder() -> Iterator[Path]:
     """A folder for the uploads of one running app, removed at its end; gradio uses it meanwhile.
 
-    It lies in a folder of this user alone, in $GRADIO_TEMP_DIR or the system's temporary folder. What the apps of dead
+    It is in a folder of this user alone, in $GRADIO_TEMP_DIR or the system's temporary folder. What the apps of dead
     processes left there is removed; the folder of an app that runs stays. Raises `OutputError` where it cannot be made.
     """
     given = os.environ.get(VARIABLE)
@@ -42,12 +42,12 @@ def upload_folder() -> Iterator[Path]:
 
 
 def _own_folder(base: Path) -> Path:
-    """The user's folder in `base`, which others may write to: never one that somebody else put there."""
+    """The user's folder in `base`, which others may write to: never one that another user made there."""
     base.mkdir(parents=True, exist_ok=True)
     own = base / f"fantasyportrait-{os.getuid() if hasattr(os, 'getuid') else getpass.getuser()}"
     own.mkdir(mode=0o700, exist_ok=True)
     found = own.lstat()
     foreign = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
     if not stat.S_ISDIR(found.st_mode) or foreign:
-        raise OutputError(f"{own} is not a folder of this user alone: remove it, or name another place in ${VARIABLE}")
+        raise OutputError(f"{own} is not a folder of this user alone: remove it, or name another folder in ${VARIABLE}")
     return own

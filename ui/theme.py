@@ -1,4 +1,4 @@
-"""How it looks: system fonts, so that nothing is fetched from elsewhere, and the colours of the faces."""
+"""The theme: system fonts, so that no font is downloaded, and the colours of the faces."""
 
 from pathlib import Path
 

@@ -14,15 +14,15 @@ REFUSED = "this file is not here: it was not uploaded on this page, or it has ex
 
 
 class UploadRegistry:
-    """Which uploads there are, and whose each one is. Threads may share it.
+    """The uploads and the sessions that own them. Threads may share it.
 
     Guarantees of `authorize`: the path is one that the upload route returned; no other session has used it first; it
     lies in the upload folder, no part of it is a symbolic link, and on the opened descriptor it is a regular file of
     at most `max_bytes`. Every other path, present or not, gets the same error.
 
-    The upload route is not told the session. So an upload belongs to the first session that names it: its path holds
-    a digest of its content, and the server returns it to the uploader alone, who names it at once. The same file
-    uploaded by two visitors has one path; each upload lets in one session more.
+    The upload route does not get the session. So an upload belongs to the first session that names it: its path holds
+    a digest of its content, and the server returns it to the uploader alone, which names it at once. The same file
+    uploaded by two visitors has one path; each upload admits one more session.
     """
 
     def __init__(self, folder: Path, max_bytes: int = MAX_UPLOAD_BYTES) -> None:
@@ -67,7 +67,7 @@ class UploadRegistry:
         return Path(path)
 
     def remove_expired(self) -> None:
-        """Forget uploads whose files have expired."""
+        """Remove uploads whose files have expired."""
         with self._lock:
             for known in (self._unowned, self._owners):
                 for path in [path for path in known if not os.path.lexists(path)]:

@@ -18,7 +18,7 @@ EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
   FACE    1, 2, 3 ... row by row, left to right (see `fantasyportrait faces PHOTO`)
   SOURCE  the path of a clip or a picture, motion:NAME (see `fantasyportrait motions list`),
-          still, or free: the diffusion model moves the face as it likes
+          still, or free: the diffusion model decides how the face moves
   keys    person        which person of the clip; the largest if not given
           start, end    part of the clip, in seconds
           delay         when it begins in the video, in seconds
@@ -26,19 +26,20 @@ Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
           head, eyes, emotion, mouth    on or off: what follows the driver
           mirror        on: swap the driver's left and right
 A face that is not named stays still. Quote a cast with & in it. A still picture
-gives its expression, which is held; an animated WebP, PNG, AVIF or GIF is a clip.
+gives one expression, which the face holds; an animated WebP, PNG, AVIF or GIF
+is a clip.
 
 \b
 Engines: preview draws on the CPU, in seconds; wan is the diffusion model, and
-flags marked [wan] count for it alone. The same request runs on both.
+flags marked [wan] apply to it only. The same request runs on both.
 
 \b
-Presets of wan, by what they give up:
-  draft     4 steps by a LoRA that was made for 480p and never saw driven
-            faces: a look, motion may be weaker and detail coarser
-  balanced  20 steps, a step cache, portrait guidance on the first 12 alone:
+Presets of wan, and what they cost:
+  draft     4 steps with a LoRA that was trained at 480p without driven
+            faces: a quick draft, motion may be weaker and detail coarser
+  balanced  20 steps, a step cache, portrait guidance on the first 12 only:
             small movements may be lost
-  faithful  as in the original, 30 steps of two passes: nothing but time
+  faithful  30 steps of two passes, as in the original: the most time
 
 \b
 Examples:
@@ -52,14 +53,14 @@ Examples:
 """
 
 Photo = Annotated[Path | None, typer.Argument(help="The portrait: a photo of one or several people.")]
-Cast = Annotated[list[str] | None, typer.Option(metavar="FACE=SOURCE", help="Who plays what; see below.")]
+Cast = Annotated[list[str] | None, typer.Option(metavar="FACE=SOURCE", help="What drives a face, see below.")]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames. "
-        "[default: PHOTO.animated.mp4 in the current folder, with a number where there is one already]",
+        "[default: PHOTO.animated.mp4 in the current folder, with a number if that file exists]",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Without -o: replace the last PHOTO.animated.mp4.")]
@@ -67,17 +68,17 @@ Saved = Annotated[
     Path | None,
     typer.Option(
         "--request",
-        help="Run a saved request again, or that of a video (.mp4, .webm, a folder of PNG frames); flags change it.",
+        help="Run a saved request, or the one in a video (.mp4, .webm, a folder of PNG frames); flags override it.",
     ),
 ]
 Sandbox = Annotated[
-    bool, typer.Option("--sandbox", help="Decode photo, clips and sound in child processes: for files of strangers.")
+    bool, typer.Option("--sandbox", help="Decode photo, clips and sound in child processes, for untrusted files.")
 ]
-ModelsDir = Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of the model files, to which small ones are fetched.")]
 
 
 def animate_flags() -> Flags:
-    """One for each field of the request, of its sampling and of the machine."""
+    """The flags: one for each field of the request, of its sampling and of the runtime config."""
     from fantasyportrait.schema.request import AnimationRequest
 
     return [*flags_of(AnimationRequest), *sampling_flags(), *runtime_flags()]
@@ -133,7 +134,7 @@ def request_from(given: Given, photo: Path | None, cast: Sequence[str], saved: P
     if saved is not None:
         check_embedded(request, saved)
     if sampling and request.engine == "preview":
-        typer.echo("note: this is the preview, which ignores the flags of wan: --engine wan renders", err=True)
+        typer.echo("note: the preview ignores the flags of wan: add --engine wan to use them", err=True)
     return request
 
 
@@ -142,6 +143,6 @@ def _check_new(changes: Mapping[str, Any]) -> None:
         raise RequestError("no photo is given: name one, or a saved request with --request")
     if "cast" not in changes:
         raise RequestError(
-            "no --cast is given, so nothing would move: say who plays what, for example  --cast 1=clip.mp4  "
+            "no --cast is given, so nothing would move: give a source for each face, for example  --cast 1=clip.mp4  "
             "--cast 2=motion:smile  (fantasyportrait faces PHOTO numbers the faces)"
         )

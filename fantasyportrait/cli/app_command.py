@@ -22,7 +22,7 @@ def app_command(
         int | None,
         typer.Option(min=1, max=65535, help="Port to listen on. [default: $GRADIO_SERVER_PORT, or 7860]"),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder where results are kept for a while.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of the results, kept for six hours.")] = Path("results"),
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     model: Annotated[
         str | None,
@@ -43,7 +43,7 @@ def app_command(
         bool | None,
         typer.Option(
             "--public/--private",
-            help="Strict limits on what visitors upload, or those of your own machine. "
+            help="Strict limits on uploads, for visitors, or looser ones, for your own files. "
             "[default: public on a Hugging Face Space, else private]",
         ),
     ] = None,

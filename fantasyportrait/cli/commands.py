@@ -22,8 +22,8 @@ from fantasyportrait.core.errors import Cancelled
 HELP = """Animate the people of a photo, each by a driving clip of their own.
 
 \b
-  fantasyportrait faces photo.png                     who is in the photo
-  fantasyportrait motions list                        which motions are built in
+  fantasyportrait faces photo.png                     numbers its faces
+  fantasyportrait motions list                        lists the built-in motions
   fantasyportrait animate photo.png --cast 1=a.mp4 --cast 2=motion:smile -o out.mp4
 """
 

@@ -13,11 +13,11 @@ def faces(
     file: Annotated[Path, typer.Argument(help="A photo, or a driving clip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
-    start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen from this second on.")] = None,
-    end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list who is seen before this second.")] = None,
-    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons from this second on.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons before this second.")] = None,
+    models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Decode the file in a child process: for files of strangers.")
+        bool, typer.Option("--sandbox", help="Decode the file in a child process, for untrusted files.")
     ] = False,
 ) -> None:
     """List the faces of a photo, numbered row by row, left to right, as in --cast, or the persons of a clip.

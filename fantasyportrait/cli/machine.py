@@ -1,4 +1,4 @@
-"""`fantasyportrait machine`: does the diffusion engine run here, and how long does it take?"""
+"""`fantasyportrait machine`: the profiles that fit this machine, with predicted memory and time."""
 
 import json
 from dataclasses import asdict
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fantasyportrait.service.machine_report import MachineReport
 
 EPILOG = """\b
-Memory and seconds are predicted from the model's own shapes and a few seconds
-of measuring; times of videos that were made here correct them.
+Memory and time are predicted from the shapes of the model and a short benchmark
+of this machine; the measured times of earlier videos correct them.
 
 \b
 Examples:
@@ -26,7 +26,7 @@ Examples:
 
 
 def machine_flags() -> Flags:
-    """Those that decide what a job costs: the model, the preset and the machine."""
+    """The flags that decide the cost of a job: the model, the preset and the runtime config."""
     from fantasyportrait.schema.options import get_option
     from fantasyportrait.schema.presets import PRESET
     from fantasyportrait.schema.sampling import Sampling
@@ -36,13 +36,13 @@ def machine_flags() -> Flags:
 
 def machine(
     given: Given,
-    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Of the video, multiples of 16.")] = "832x480",
-    frames: Annotated[int, typer.Option(min=1, help="Of the video.")] = 81,
-    faces: Annotated[int, typer.Option(min=0, max=16, help="That are driven.")] = 1,
-    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie.")] = None,
+    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the video, multiples of 16.")] = "832x480",
+    frames: Annotated[int, typer.Option(min=1, help="Frames of the video.")] = 81,
+    faces: Annotated[int, typer.Option(min=0, max=16, help="Number of driven faces.")] = 1,
+    models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say which profiles fit this machine, with the memory and time that a video would take."""
+    """List the profiles that fit this machine, with the predicted memory and time of a video."""
     from fantasyportrait.schema.sampling import Sampling
     from fantasyportrait.service.machine_report import machine_report
 

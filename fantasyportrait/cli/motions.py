@@ -18,8 +18,8 @@ def render_motion(
     name: Annotated[str, typer.Argument(help="A name of `fantasyportrait motions list`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
     duration: Annotated[float, typer.Option(help="Seconds.")] = 4.0,
-    photo: Annotated[Path | None, typer.Option(help="Whose faces play it; the bundled example if not given.")] = None,
-    models_dir: Annotated[Path | None, typer.Option(help="Where the model files lie or shall be put.")] = None,
+    photo: Annotated[Path | None, typer.Option(help="Photo of the faces. [default: the bundled example]")] = None,
+    models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
 ) -> None:
     """Render a built-in motion onto every face of a photo."""
     from fantasyportrait.cli.display import animate_with_progress, print_result

@@ -20,22 +20,26 @@ Examples:
 moviepy composes it: pip install "fantasyportrait[reel]"
 """
 
-Clips = Annotated[list[Path], typer.Argument(help="Videos (.mp4, .webm, .gif ...) and pictures, in their order.")]
+Clips = Annotated[list[Path], typer.Argument(help="Videos (.mp4, .webm, .gif ...) and pictures, in order.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The reel: .mp4, .webm or .gif.")]
-Title = Annotated[str, typer.Option(help="Of a card at the beginning.")]
+Title = Annotated[str, typer.Option(help="Title, on a card at the beginning.")]
 Subtitle = Annotated[str, typer.Option(help="A smaller line below the title.")]
-Caption = Annotated[list[str] | None, typer.Option(help="At the foot of a clip; once for each clip, in their order.")]
+Caption = Annotated[list[str] | None, typer.Option(help="Text at the foot of a clip; once for each, in order.")]
 Captions = Annotated[
     str,
-    typer.Option(metavar="none|name|cast", help="Captions from the files' names, or from who plays what in them."),
+    typer.Option(
+        metavar="none|name|cast", help="Captions from the names of the files, or from the cast of each video."
+    ),
 ]
 Fade = Annotated[float, typer.Option(help="Length of the cross-fades in seconds; 0 for cuts.")]
 Music = Annotated[
     str | None,
-    typer.Option(metavar="FILE[#start=SECONDS]", help="Under everything, turned down while a clip has sound."),
+    typer.Option(metavar="FILE[#start=SECONDS]", help="Background music, turned down while a clip has sound."),
 ]
-MusicVolume = Annotated[float, typer.Option(help="0 to 1, where no clip has sound.")]
-Size = Annotated[str | None, typer.Option(metavar="WxH", help="[default: the largest clip's, at most 1920]")]
+MusicVolume = Annotated[float, typer.Option(help="Volume where no clip has sound, 0 to 1.")]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Of the reel. [default: the largest clip's, at most 1920]")
+]
 Fps = Annotated[str | None, typer.Option(help="Frames a second. [default: the fastest clip's, at most 60]")]
 FontFile = Annotated[Path | None, typer.Option("--font", help="A .ttf or .otf file, for letters that are not Latin.")]
 

@@ -1,4 +1,4 @@
-"""The flags of `wan`, the diffusion engine: its sampling, and the machine that it runs on."""
+"""The flags of `wan`, the diffusion engine: its sampling, and the runtime config of this machine."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ SPAN = Option(
 
 
 def sampling_flags() -> Flags:
-    """One for each field of `Sampling`, the preset, and the span of portrait guidance."""
+    """The flags: one for each field of `Sampling`, the preset, and the span of portrait guidance."""
     from fantasyportrait.schema.presets import PRESET
     from fantasyportrait.schema.sampling import Sampling
 
@@ -27,19 +27,19 @@ def sampling_flags() -> Flags:
 
 
 def runtime_flags(without: tuple[str, ...] = ()) -> Flags:
-    """One for each field of `RuntimeConfig`."""
+    """The flags: one for each field of `RuntimeConfig`."""
     from fantasyportrait.runtime.runtime_config import RuntimeConfig
 
     return flags_of(RuntimeConfig, MARK, without)
 
 
 def worker_flags() -> Flags:
-    """The same for workers that take a job each: `parallel` is for processes that share one."""
+    """The flags of workers that run whole jobs: without `parallel`, which splits a job over processes."""
     return runtime_flags(without=("parallel",))
 
 
 def runtime_config(given: Given) -> "RuntimeConfig":
-    """The machine's settings among the given flags; raises `RequestError`."""
+    """The runtime config from the given flags; raises `RequestError`."""
     from fantasyportrait.runtime.runtime_config import RuntimeConfig
 
     return RuntimeConfig(**fields_given(RuntimeConfig, given))

@@ -7,14 +7,14 @@ import typer
 
 from fantasyportrait.core.errors import WeightsError
 
-ModelsDir = Annotated[Path | None, typer.Option(help="The models folder, if not the usual one.")]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of the models, if not the default one.")]
 
 FETCH_EPILOG = """\b
-Without a name only the small models come, enough for the preview engine.
-Names of the diffusion engine bring what they need with them:
+Without a name only the small models are fetched, enough for the preview engine.
+A name of the diffusion engine fetches everything that it needs:
   wan-720p      the base model and the adapter
   gguf-q4       the base quantized to 4 bits, its encoders and the adapter
-After a stop, run the command again: finished files are kept. Where the hub
+After an interruption, run the command again: finished files are kept. Where the hub
 asks for a token, set HF_TOKEN; there is no flag for it.
 """
 
@@ -36,7 +36,9 @@ def list_weights(models_dir: ModelsDir = None) -> None:
 
 
 def fetch_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of `weights list`; none: the small.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of `weights list`. [default: the small ones]")
+    ] = None,
     models_dir: ModelsDir = None,
 ) -> None:
     """Fetch the models that are missing (without names the small ones, 12 MB), and check every file."""
@@ -66,7 +68,7 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
         if state.state in ("wrong", "partial"):
             bad.append(state.source.name)
     if bad:
-        raise WeightsError(f"not as they should be; run  {fetch_command(' '.join(bad), models_dir)}")
+        raise WeightsError(f"model files are missing or wrong: run  {fetch_command(' '.join(bad), models_dir)}")
 
 
 def make_tiny(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 MONITOR_INTERVAL_S = 2.0
 EPILOG = """\b
 Without --address a cluster starts on this machine, for an app on this machine.
-For several machines, in a private network (who can reach a Ray cluster can
-run code on it):
+For several machines, in a private network (anyone who reaches a Ray cluster
+can run code on it):
   ray start --head --disable-usage-stats       on the first machine
   ray start --address FIRST:6379               on each other one
   fantasyportrait workers --address auto       on any of them
@@ -36,9 +36,9 @@ def workers(
         typer.Option(metavar="ADDRESS", help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. [default: a new one]"),
     ] = None,
     num_workers: Annotated[
-        int | None, typer.Option(min=1, help="How many. [default: one a GPU, or 1 on a CPU]")
+        int | None, typer.Option(min=1, help="Number of workers. [default: one a GPU, or 1 on a CPU]")
     ] = None,
-    gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="0: workers on CPUs, also beside GPUs.")] = 1,
+    gpus_per_worker: Annotated[int, typer.Option(min=0, max=1, help="GPUs of each worker; 0 for CPU workers.")] = 1,
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files on the workers' machines.")] = None,
 ) -> None:
     """Keep workers ready on a Ray cluster, one for each GPU, until Ctrl-C; the app sends them its jobs (--ray)."""

@@ -1,4 +1,4 @@
-"""The door to the engines: a scene goes in, frames come out."""
+"""The protocol of an engine: a scene goes in, frames come out."""
 
 import math
 from collections.abc import Callable, Generator, Mapping
@@ -28,7 +28,7 @@ MAX_LOOP_S = 30
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What an engine needs.
+    """The input of an engine.
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, the portrait at the result's size.
@@ -71,11 +71,11 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What a request calls it."""
+        """The name of the engine in a request."""
         ...
 
     def check(self, request: AnimationRequest) -> None:
-        """Raise now what is missing for the request (packages, weights), before anything slow is done."""
+        """Raise the error for a missing package or model file, before any slow work."""
         ...
 
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
@@ -88,14 +88,14 @@ class Engine(Protocol):
 
 
 def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
-    """The mean face that motions are measured on; `WeightsError` where its file cannot be had."""
+    """The mean face that motions are measured on; `WeightsError` where its file cannot be fetched."""
     return read_canonical_face(model_path("face_geometry", folder=models_dir))
 
 
 def motion_frame_indices(source: DrivingSource, length: int, scene: Scene) -> NDArray[np.int64]:
     """Which of the `length` rows of a motion each frame of the scene plays, int64 (frames,).
 
-    A clip begins after its delay and is filled as the request says; built-in motions loop.
+    A clip begins after its delay and is filled by the mode of the request; built-in motions loop.
     """
     if not isinstance(source, ClipSource):
         return fill_indices(length, scene.timeline.frames, "loop")
@@ -103,6 +103,6 @@ def motion_frame_indices(source: DrivingSource, length: int, scene: Scene) -> ND
 
 
 def loop_length(timeline: Timeline) -> int:
-    """Frames of a built-in motion's turn: the video's, or an equal part of it where that is long."""
-    turns = math.ceil(timeline.duration_s / MAX_LOOP_S)
-    return math.ceil(timeline.frames / turns)
+    """Frames of one loop of a built-in motion: those of the video, or an equal part of a long one."""
+    loops = math.ceil(timeline.duration_s / MAX_LOOP_S)
+    return math.ceil(timeline.frames / loops)

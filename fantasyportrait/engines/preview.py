@@ -49,7 +49,7 @@ class PreviewEngine:
 
 
 def _driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:
-    """The face with its motion: a clip's whole length, or one turn of a built-in motion."""
+    """The face with its motion: a clip's whole length, or one loop of a built-in motion."""
     role = scene.role(face.id)
     if role is None or role.source is None or isinstance(role.source, FreeSource):
         return DrivenFace(face)

@@ -1,4 +1,4 @@
-"""Counts become `Step` events: not too many, with the time left at the rate so far."""
+"""The progress of a stage as `Step` events, at most ten a second, with the remaining time."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WARMUP_S = 0.5
 
 
 class Progress:
-    """One stage's progress. `update` may be called for every frame; an event goes out at most ten times a second."""
+    """The progress of one stage. `update` may be called for every frame; most calls emit no event."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Progress:
         self._first: tuple[int, float] | None = None
 
     def update(self, done: int) -> None:
-        """Say that `done` of `total` steps are made."""
+        """Report that `done` of `total` steps are done."""
         now = self._clock()
         done = min(done, self.total)
         if done < self.total and now - self._last < MIN_INTERVAL_S:

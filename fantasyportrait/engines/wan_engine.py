@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 WAN_SIDE = 720
 SIDE_MULTIPLE = 16
-# A latent pixel is eight of the picture; shown at half size it is still small, and says enough.
+# A latent pixel covers 8 x 8 pixels of the picture: preview images have half its size.
 PREVIEW_SCALE = 4
 POLL_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
 class _LoadedModel:
-    """A model, its motion nets, and where its pipeline comes from."""
+    """A model, its motion nets, and the manager of its pipeline."""
 
     model: WanModel
     motion_nets: MotionNetLoader
@@ -79,7 +79,7 @@ class WanEngine:
         self._loaded: _LoadedModel | None = None
 
     def check(self, request: AnimationRequest) -> None:
-        """Raise `DependencyError` or `WeightsError` for what is not there, `RequestError` for a device that is not."""
+        """Raise `DependencyError` or `WeightsError` for a missing package or file, `RequestError` for a device."""
         check_model(request.sampling, self._models_dir)
         if self._runtime_config != RuntimeConfig():
             from fantasyportrait.runtime.library_logging import quiet_libraries
@@ -93,7 +93,7 @@ class WanEngine:
         return multiple_size(width, height, max_side or WAN_SIDE, SIDE_MULTIPLE)
 
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
-        """Yield the scene's frames. Raises `WeightsError` where the model is not there, and `Cancelled`."""
+        """Yield the scene's frames. Raises `WeightsError` where the model is missing, and `Cancelled`."""
         frames = sampled_frames(scene.timeline.frames)
         spare = frames - scene.timeline.frames
         if spare:
@@ -165,12 +165,12 @@ class WanEngine:
             nets.motion_nets(scene.request), self._cache, self._face_models, self._decoder, self._cache_expiry_s
         )
         driven = builder.driven_faces(scene, frames, progress.update, cancel)
-        if sampling.region == "segment" and self._segmenter is None:
+        if sampling.face_mask == "segment" and self._segmenter is None:
             self._segmenter = segmenter(self._models_dir)
         return VideoJob(
             pixels=scene.pixels,
             faces=driven,
-            face_map=build_face_map(scene.pixels, driven, sampling.region, self._segmenter),
+            face_map=build_face_map(scene.pixels, driven, sampling.face_mask, self._segmenter),
             frames=frames,
             sampling=replace(plan.job.sampling, batch_passes=plan.estimate.batch_passes),
             lora=lora_file(sampling, self._models_dir),

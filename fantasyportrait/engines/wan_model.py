@@ -1,4 +1,4 @@
-"""The diffusion engine's model: original files become one folder, and the nets that read motion from faces."""
+"""The diffusion engine's model: assembles original files into one folder, and loads the motion nets."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from fantasyportrait.weights.original_files import FACE_LANDMARKS
 from fantasyportrait.weights.store import fetch_command, models_dir as usual_models_dir
 from fantasyportrait.weights.wan_paths import WanPaths, wan_lora, wan_paths
 
-# Beside the pickles of a model that is not of the original size; the original ones need none.
+# Configs next to the pickles of a model of another size; a model of the original size needs none.
 ADAPTER_CONFIG, ENCODER_CONFIG = "motion_adapter.json", "motion_encoder.json"
 ENCODER_WEIGHTS = "diffusion_pytorch_model.safetensors"
 SAM_FOLDER = "sam"
@@ -50,17 +50,17 @@ def check_model(sampling: Sampling, models_dir: Path | None = None) -> None:
         check_installed("onnxruntime", extra="wan", purpose="alignment as in the original")
     if lora_file(sampling, models_dir) is not None:
         check_installed("peft", extra="wan", purpose=f"the LoRA {sampling.lora}")
-    if sampling.region == "segment":
+    if sampling.face_mask == "segment":
         _sam_folder(models_dir)
 
 
 def lora_file(sampling: Sampling, models_dir: Path | None = None) -> Path | None:
-    """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is not there."""
+    """The file of the LoRA that this sampling needs, None for none; `WeightsError` where it is missing."""
     return None if sampling.lora == "none" else wan_lora(sampling.model, sampling.lora, models_dir)
 
 
 def sampled_frames(frames: int) -> int:
-    """The smallest 4 k + 1 from `frames` on, at least 5."""
+    """The smallest number 4 k + 1 that is at least `frames`, and at least 5."""
     return max(MIN_FRAMES, 4 * math.ceil((frames - 1) / 4) + 1)
 
 
@@ -115,7 +115,7 @@ class MotionNetLoader:
 
 
 def segmenter(models_dir: Path | None = None) -> Segmenter:
-    """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is not there."""
+    """Segment Anything from the folder `sam` of the models folder; `WeightsError` where it is missing."""
     folder = _sam_folder(models_dir)
     from fantasyportrait.models.segment_anything import load_sam, segment
     from fantasyportrait.runtime.library_logging import quiet_libraries
@@ -128,12 +128,12 @@ def _sam_folder(models_dir: Path | None) -> Path:
     folder = (models_dir or usual_models_dir()) / SAM_FOLDER
     if not (folder / "config.json").is_file():
         command = fetch_command("sam", models_dir)
-        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose region box or head")
+        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose the face mask box or head")
     return folder
 
 
 def _networks(sources: WanPaths) -> WanNetworkSpecs:
-    """Our networks for these files: sizes of the base's config, and original ones where the adapter says no other."""
+    """The specs of our networks: sizes from the configs of base and adapter; without a config, the original sizes."""
     from fantasyportrait.models import shapes
     from fantasyportrait.models.motion_adapter import MotionAdapter
     from fantasyportrait.models.motion_encoder import MotionEncoder

@@ -1,4 +1,4 @@
-"""What drives each face of a scene in the diffusion engine: motion codes on the scene's frames, and face regions."""
+"""The motion code of each face on the frames of a scene, and the face map, for the diffusion engine."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.extract import encode_frames, encode_portrait
-from fantasyportrait.motion.face_map import box_margins, box_region, face_map, mask_region
+from fantasyportrait.motion.face_map import box_margins, box_mask, face_map, grown_mask
 from fantasyportrait.motion.from_track import neutral_frame
 from fantasyportrait.motion.motion_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
@@ -37,7 +37,7 @@ Segmenter = Callable[[NDArray[np.uint8], Sequence[NDArray[np.float32]]], NDArray
 
 @dataclass(frozen=True, eq=False)
 class _MotionContext:
-    """What the motions of one scene share: `frames` is how many frames each plays."""
+    """The inputs that all motions of a scene share; `frames` is the number of frames of each."""
 
     scene: Scene
     frames: int
@@ -77,7 +77,7 @@ class MotionBuilder:
     def _driven_face(self, face: MaskedFace, context: _MotionContext) -> DrivenFace[MotionCode]:
         role = context.scene.role(face.id)
         if role is None or role.source is None:
-            # A still face plays its own look in full: strength and regions are those of a driver.
+            # A still face plays the motion code of the photo; strength and regions apply to drivers only.
             return DrivenFace(face, self._portrait_code(face, context), rows=np.zeros(context.frames, np.int64))
         if isinstance(role.source, FreeSource):
             return DrivenFace(face)
@@ -86,7 +86,7 @@ class MotionBuilder:
         return self._clip(face, role, role.source, context)
 
     def _portrait_code(self, face: MaskedFace, context: _MotionContext) -> MotionCode:
-        """How the face looks in the photo, one row."""
+        """The motion code of the face in the photo, one row."""
         return encode_portrait(context.scene.pixels, face, self._nets)
 
     def _clip(
@@ -104,7 +104,7 @@ class MotionBuilder:
             mirror=role.mirror,
             cancel=context.cancel,
         )
-        # A picture's expression is all it has: measured from itself it would be none.
+        # A picture has one frame: relative to itself, its expression would be zero.
         if scene.request.absolute is False and len(code) > 1:
             code = code.relative_to(neutral_frame(track, context.canonical), self._portrait_code(face, context))
         rows = motion_frame_indices(source, len(code), scene)
@@ -117,7 +117,7 @@ class MotionBuilder:
     ) -> DrivenFace[MotionCode]:
         """The motion drawn onto the bundled portrait and encoded like a clip.
 
-        It has no pose of its own to take over, so unless the request says absolute it is measured from that portrait
+        It has no pose of its own to take over, so unless the request is absolute it is measured from that portrait
         at rest.
         """
         timeline = context.scene.timeline
@@ -144,22 +144,22 @@ class MotionBuilder:
 def build_face_map(
     pixels: NDArray[np.uint8],
     driven: Sequence[DrivenFace[MotionCode]],
-    region: str,
+    face_mask: str,
     segmenter: Segmenter | None,
 ) -> NDArray[np.int32]:
-    """The face map int32 (H, W): 0 background, i face i; by grown boxes, head masks or Segment Anything's masks."""
-    if region == "box":
+    """The face map int32 (H, W): 0 background, i face i; from grown boxes, head masks or Segment Anything."""
+    if face_mask == "box":
         height, width = pixels.shape[:2]
-        return face_map([box_region(d.face.id, d.face.box, d.margins, (width, height)) for d in driven])
+        return face_map([box_mask(d.face.id, d.face.box, d.margins, (width, height)) for d in driven])
     masks: Sequence[NDArray[np.uint8] | NDArray[np.bool_]]
-    if region == "head":
+    if face_mask == "head":
         masks = [each.face.mask for each in driven]
     elif segmenter is None:
-        raise RequestError("region is 'segment', but Segment Anything is not loaded: choose box or head")
+        raise RequestError("face_mask is 'segment', but Segment Anything is not loaded: choose box or head")
     else:
         masks = list(segmenter(pixels, [each.face.box for each in driven]))
     pairs = zip(driven, masks, strict=True)
-    return face_map([mask_region(d.face.id, mask, d.face.box, d.margins) for d, mask in pairs])
+    return face_map([grown_mask(d.face.id, mask, d.face.box, d.margins) for d, mask in pairs])
 
 
 def _padded(rows: NDArray[np.int64], frames: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What a process of torchrun's other than the first does: its share of each step of the diffusion engine."""
+"""The work of every rank but rank 0 under torchrun: its share of each step of the diffusion engine."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run_wan_rank(process_group: "ProcessGroup", runtime_config: RuntimeConfig) -> None:
-    """Load and sample as rank 0 commands, until it closes the process group.
+    """Load and sample on the commands of rank 0, until it closes the process group.
 
     An error ends this process, and so the process group; `RequestError` where the memory of its device runs out.
     """
@@ -42,6 +42,6 @@ def run_wan_rank(process_group: "ProcessGroup", runtime_config: RuntimeConfig) -
         if not is_out_of_memory(error):
             raise
         raise RequestError(
-            f"the memory of {process_group.device} ran out: start all of them again with a profile that needs less, or "
-            "a smaller video (max_side)"
+            f"the memory of {process_group.device} ran out: start all processes again with a profile that needs less, "
+            "or with a smaller video (max_side)"
         ) from error

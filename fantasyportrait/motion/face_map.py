@@ -15,14 +15,14 @@ _LEAST_SEEN = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
-class FaceRegion:
-    """One face's part of the picture.
+class FaceMask:
+    """Where one face attends to its own motion.
 
     Attributes:
         face: its id.
-        inside: bool (H, W), True where it attends to its own motion.
-        depth_order: where two regions overlap, the face with the larger number has the pixel.
-        core: bool (H, W), the face itself: what it keeps where other regions would cover most of it.
+        inside: bool (H, W), True inside the mask.
+        depth_order: where two masks overlap, the face with the larger number has the pixel.
+        core: bool (H, W), the face itself: what it keeps where other masks would cover most of it.
     """
 
     face: int
@@ -51,20 +51,20 @@ def expanded_box(box: Array, margins: Array) -> NDArray[np.int64]:
     return np.asarray(np.trunc(box64 + np.array([-1.0, -1.0, 1.0, 1.0]) * np.asarray(margins) * sides), np.int64)
 
 
-def box_region(face: int, box: Array, margins: Array, size: tuple[int, int]) -> FaceRegion:
-    """The original region: the grown box, in a picture of (width, height)."""
+def box_mask(face: int, box: Array, margins: Array, size: tuple[int, int]) -> FaceMask:
+    """The original mask: the grown box, in a picture of (width, height)."""
     core = _filled(expanded_box(box, np.zeros(4)), size)
-    return FaceRegion(face, _filled(expanded_box(box, margins), size), _height(box), core)
+    return FaceMask(face, _filled(expanded_box(box, margins), size), _height(box), core)
 
 
-def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, margins: Array) -> FaceRegion:
+def grown_mask(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Array, margins: Array) -> FaceMask:
     """A mask (H, W), inside where above a half of its range, grown by the driver's margins on each side.
 
     A mask that holds nothing is replaced by the box, so that every face can be driven.
     """
     top = 255 if mask.dtype == np.uint8 else 1
     inside = np.asarray(mask > top / 2, np.uint8)
-    boxed = box_region(face, box, margins, (mask.shape[1], mask.shape[0]))
+    boxed = box_mask(face, box, margins, (mask.shape[1], mask.shape[0]))
     if not inside.any():
         return boxed
     left, up, right, down = (round(float(share)) for share in np.asarray(margins) * np.tile(_sides(box), 2))
@@ -74,20 +74,20 @@ def mask_region(face: int, mask: NDArray[np.uint8] | NDArray[np.bool_], box: Arr
     return replace(boxed, inside=grown > 0)
 
 
-def face_map(regions: Sequence[FaceRegion]) -> NDArray[np.int32]:
-    """int32 (H, W): 0 background, i the face with id i; where regions overlap the nearer face has the pixel.
+def face_map(masks: Sequence[FaceMask]) -> NDArray[np.int32]:
+    """int32 (H, W): 0 background, i the face with id i; where masks overlap the nearer face has the pixel.
 
-    A face of which others leave less than a third keeps its core: a child held in somebody's arms is smaller, not
+    A face of which others leave less than a third keeps its core: a child held in an adult's arms is smaller, not
     farther.
     """
-    painted = np.zeros(regions[0].inside.shape, np.int32)
-    far_to_near = sorted(regions, key=lambda region: region.depth_order)
-    for region in far_to_near:
-        painted[region.inside] = region.face
-    for region in reversed(far_to_near):
-        seen = (painted[region.core] == region.face).mean()
+    painted = np.zeros(masks[0].inside.shape, np.int32)
+    far_to_near = sorted(masks, key=lambda mask: mask.depth_order)
+    for mask in far_to_near:
+        painted[mask.inside] = mask.face
+    for mask in reversed(far_to_near):
+        seen = (painted[mask.core] == mask.face).mean()
         if seen < _LEAST_SEEN:
-            painted[region.core] = region.face
+            painted[mask.core] = mask.face
     return painted
 
 

@@ -9,7 +9,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.checks import check_number
 from fantasyportrait.schema.options import Option, check_options
 
-FaceRegion = Literal["box", "head", "segment"]
+FaceMaskKind = Literal["box", "head", "segment"]
 Alignment = Literal["original", "mesh"]
 Lora = Literal["none", "lightx2v"]
 StepCache = Literal["none", "first-block"]
@@ -59,9 +59,9 @@ class Sampling:
         "What the video should not show; used where text guidance is above 1",
         "text", max_length=2000, default_text="empty",
     )] = ""
-    region: Annotated[FaceRegion, Option(
-        "Where a face attends to its own motion: its box, grown as in the original, its head, or the mask of Segment "
-        "Anything",
+    face_mask: Annotated[FaceMaskKind, Option(
+        "The part of the picture that a face's motion drives: its box, grown as in the original, its head, or its mask "
+        "by Segment Anything",
         "faces", choices={"box": "Box of the face", "head": "Head", "segment": "Segment Anything"},
     )] = "box"
     alignment: Annotated[Alignment, Option(

@@ -117,7 +117,7 @@ HUB_MODELS: tuple[HubModel, ...] = (
         files=("config.json", "model.safetensors"),
         approx_bytes=375_000_000,
         licence=_APACHE,
-        purpose="Segment Anything: faces' regions by their outline, where one chooses that",
+        purpose="Segment Anything: face masks by the outline of the face (--face-mask segment)",
         folder="sam",
     ),
 )

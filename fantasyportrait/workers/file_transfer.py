@@ -15,7 +15,7 @@ _FILE = re.compile(r"[a-z0-9_][a-z0-9._-]*", re.ASCII | re.IGNORECASE)
 
 
 def input_name(path: Path) -> str:
-    """A random name for an input file on the worker, with the file's suffix where that is plain."""
+    """A random name for an input file on the worker, with the file's suffix if that has at most 8 letters or digits."""
     suffix = path.suffix.lower()
     return uuid.uuid4().hex + (suffix if _SUFFIX.fullmatch(suffix) else "")
 
@@ -40,7 +40,7 @@ def fetch(
 ) -> None:
     """Read the output files `names` with `read(name, offset)` into `folder`, as `Job.receive` expects them there.
 
-    Raises `Cancelled`, OSError, ValueError for a name that is not one of `outputs`, and what `read` raises.
+    Raises `Cancelled`, OSError, ValueError for a name that is not one of `outputs`, and the errors of `read`.
     """
     for name in names:
         if not is_output(name, outputs):

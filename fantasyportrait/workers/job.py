@@ -14,7 +14,7 @@ from fantasyportrait.schema.events import Event
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker runs.
+    """The work of a worker.
 
     Attributes:
         function: "package.module:name" of a `JobFunction`, imported where the job runs.
@@ -58,11 +58,11 @@ JobFunction = Callable[[Any, JobCall], Generator[Event, None, None]]
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker keeps from its start to its end.
+    """The state of a worker from its start to its end.
 
     Attributes:
-        state: what every job function gets, such as loaded models.
-        path_names: what messages to other machines call paths of this one.
+        state: the first argument of every job function, such as loaded models.
+        path_names: the replacements of paths of this machine in events for other machines.
     """
 
     state: object

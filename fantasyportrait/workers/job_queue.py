@@ -16,13 +16,13 @@ from fantasyportrait.schema.events import Event
 from fantasyportrait.workers.job import Job, JobCall, call_function
 
 POLL_INTERVAL_S = 0.2
-# How often the workers are listed while a job waits, and how long a job waits where there is no worker at all: that a
-# lost worker must be replaced is noticed within a minute, and the new one may take three minutes to be ready.
+# How often the workers are listed while a job is queued, and how long a job stays queued without any worker: the pool
+# notices a lost worker within a minute, and its replacement may take three minutes to start.
 REFRESH_INTERVAL_S = 1.0
 WORKER_TIMEOUT_S = 300.0
-# How long a worker that runs a job of another client is not asked again.
+# How long a worker that is busy with a job of another client is left out.
 BUSY_BACKOFF_S = 1.0
-# How long a worker that was lost is not asked again. A dead one is no longer listed by then; where only the connection
+# How long a lost worker is left out. A dead one is no longer listed by then; where only the connection
 # to it broke, it is busy until it has stopped the job that it was lost with.
 LOST_COOLDOWN_S = 60.0
 
@@ -56,7 +56,7 @@ class Worker(Protocol):
 
 
 class LocalWorker:
-    """This process. Job functions get `state`, and the files where they are."""
+    """Runs jobs in this process. Job functions get `state` and the original paths of the files."""
 
     name = "local"
 
@@ -178,7 +178,7 @@ class JobQueue:
         return sum(not other.token.cancelled for other in before)
 
     def _pop_idle(self) -> Worker | None:
-        """The first idle worker that need not be left alone, which becomes busy; called with the lock."""
+        """The first idle worker without a backoff, which becomes busy; called with the lock."""
         now_s = time.monotonic()
         for worker in self._idle:
             if self._backoff_until_s.get(worker.name, now_s) <= now_s:
@@ -212,7 +212,7 @@ class JobQueue:
         # A worker that is lost after its last event does not affect this job.
         end = last or none
         if end is None:
-            raise RuntimeError(f"the worker {worker.name} stopped without an end")
+            raise RuntimeError(f"the worker {worker.name} ended without Done, Failed or Cancelled")
         return end
 
     def _release(self, worker: Worker, why: WorkerLost | WorkerBusy | None) -> None:

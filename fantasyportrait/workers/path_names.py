@@ -1,4 +1,4 @@
-"""Events in the paths of the machine that sent the job, not in those of the worker that ran it."""
+"""Replaces paths of the worker's machine in events by those of the client's machine."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A Ray cluster: joining it, and the queue over the workers that it has.
+"""A Ray cluster: joining it, and the queue of jobs for its workers.
 
 Who can join a cluster can run code on it: it belongs in a private network, with Ray's tokens on.
 """
@@ -70,12 +70,12 @@ def rejoin(address: str, timeout_s: float = JOIN_TIMEOUT_S) -> None:
     """
     ray = ray_package()
     if not ray.is_initialized():
-        ray.shutdown()  # of what is left of the old connection
+        ray.shutdown()  # cleans up the old connection
         join(address, timeout_s=timeout_s)
 
 
 def ray_queue(address: str) -> JobQueue:
-    """Join a cluster; the queue of jobs for the workers that it has at the time. Raises `RequestError`."""
+    """Join a cluster and return the queue of jobs for its present workers. Raises `RequestError`."""
     join(address)
     return JobQueue(refresh=_ClusterWorkers(address).present)
 
@@ -108,7 +108,7 @@ def remote_workers() -> Sequence[RemoteWorker]:
         names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
     except Exception as error:  # a ray:// connection that has ended raises a bare Exception
         reason = _reason(str(error)).rstrip(".")
-        raise RequestError(f"the Ray cluster does not answer ({reason}): see whether it runs") from error
+        raise RequestError(f"the Ray cluster does not answer ({reason}): check that it runs") from error
     found = []
     for name in names:
         try:
@@ -121,7 +121,7 @@ def remote_workers() -> Sequence[RemoteWorker]:
 
 
 def call(actor: Any, method: str, *arguments: object) -> Any:
-    """The answer of an actor's method. Raises what the method raises, and `WorkerLost` where no answer comes.
+    """The answer of an actor's method. Raises the errors of the method, and `WorkerLost` without an answer.
 
     `WorkerBusy` where `heartbeat` has no answer in time: the worker may still be starting, or be loading a model.
     """
@@ -155,7 +155,7 @@ def ray_package() -> ModuleType:
     os.environ[USAGE_ENV] = "0"
     # Ray starts a cluster of its own where it is called without one: a job would wait there for ever.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
-    # Ray ends a process whose cluster has been away for a minute: the app has to report that no worker is available.
+    # Ray ends a process whose cluster does not answer for a minute: the app has to report that no worker is available.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
     return require("ray", extra="ray", purpose="working on several machines")
 

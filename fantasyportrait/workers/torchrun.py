@@ -28,7 +28,7 @@ def run_distributed(
     torchrun without the flag, and the flag without torchrun.
     """
     if runtime_config.parallel == "none" and os.environ.get("WORLD_SIZE", "1") == "1":
-        # Where no handler is set yet, as the command line sets one.
+        # Unless a handler is set already, as the command line does.
         default_handler = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         with _signal_handlers({signal.SIGTERM: signal.default_int_handler} if default_handler else {}):
             return main(None)  # without torch, which the preview does not need

@@ -28,7 +28,7 @@ from fantasyportrait.workers.job_queue import POLL_INTERVAL_S, WorkerBusy
 from fantasyportrait.workers.path_names import PathNames
 
 PREFIX = "fantasyportrait-worker-"
-# A job that its client does not poll is stopped; a folder that its worker does not touch is that of a dead one.
+# A job that its client does not poll is stopped; a folder that its worker does not touch is of a dead worker.
 JOB_TIMEOUT_S = 120.0
 FOLDER_TIMEOUT_S = 600.0
 MONITOR_INTERVAL_S = 5.0
@@ -109,8 +109,8 @@ class WorkerActor:
     def acquire(self, job_id: str) -> None:
         """Acquire the worker for a job, 32 hexadecimal digits, until `release`.
 
-        Raises `WorkerBusy` while it has another job, and once more after that: the first to ask is the client that has
-        just released it, and no other client shall wait until that one has no more jobs.
+        Raises `WorkerBusy` while it has another job, and once more after that: the first call then is most likely of
+        the client that has just released it, and the other clients get their turn.
         """
         if not _JOB_ID.fullmatch(job_id):
             raise ValueError(f"{job_id} is not a job id")

@@ -20,14 +20,14 @@ WAN = ("--engine", "wan")
 ALL_OF_WAN = (
     "--model", "wan-480p", "--seed", "7", "--num-inference-steps", "4", "--portrait-guidance-scale", "4.5",
     "--guidance-scale", "2",
-    "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur", "--region", "head",
-    "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block", "--cache-threshold", "0.2",
-    "--batch-passes", "--max-window-frames", "81",
+    "--portrait-guidance-span", "0.1:0.6", "--prompt", "two singers", "--negative-prompt", "blur",
+    "--face-mask", "head", "--alignment", "mesh", "--lora", "lightx2v", "--step-cache", "first-block",
+    "--cache-threshold", "0.2", "--batch-passes", "--max-window-frames", "81",
 )  # fmt: skip
 SAMPLING = Sampling(
     "wan-480p", seed=7, num_inference_steps=4, portrait_guidance_scale=4.5, guidance_scale=2.0,
     portrait_guidance_start=0.1, portrait_guidance_end=0.6,
-    prompt="two singers", negative_prompt="blur", region="head", alignment="mesh", lora="lightx2v",
+    prompt="two singers", negative_prompt="blur", face_mask="head", alignment="mesh", lora="lightx2v",
     step_cache="first-block", cache_threshold=0.2, batch_passes=True, max_window_frames=81,
 )  # fmt: skip
 
@@ -151,7 +151,7 @@ def test_animate_preset_keeps_other_saved_fields(command: Command, recorded: Run
     assert command("animate", "--request", path, "--preset", "faithful").code == 0
     after = recorded.requests[0].sampling
     assert (after.num_inference_steps, after.lora, after.step_cache, after.guidance_scale) == (30, "none", "none", 1.0)
-    assert (after.seed, after.prompt, after.region, after.max_window_frames) == (7, "two singers", "head", 81)
+    assert (after.seed, after.prompt, after.face_mask, after.max_window_frames) == (7, "two singers", "head", 81)
 
 
 def test_animate_engine_flag_overrides_saved_engine(command: Command, recorded: RunRecorder, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_animate_model_folder_becomes_absolute_path(
         (("--preset", "balancd"), "did you mean balanced?"),
         (("--lora", "mine"), "lora is 'mine': choose one of none, lightx2v"),
         (("--cache-threshold", "0"), "cache_threshold is 0"),
-        (("--region", "haed"), "did you mean head?"),
+        (("--face-mask", "haed"), "did you mean head?"),
         (("--max-window-frames", "80"), "4 k + 1 frames, for example 81"),
         (("--profile", "moon"), "profile is 'moon'"),
         (("--attention", "moon"), "attention is 'moon'"),
@@ -201,7 +201,7 @@ def test_animate_preview_reports_wan_only_flags(command: Command, recorded: RunR
     plain = command("animate", "p.png", "--cast", "1=motion:nod")
     seeded = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4")
     wan = command("animate", "p.png", "--cast", "1=motion:nod", "--seed", "4", *WAN)
-    assert "--engine wan renders" in seeded.err and "note" not in plain.err + wan.err
+    assert "add --engine wan" in seeded.err and "note" not in plain.err + wan.err
 
 
 def test_animate_logs_sampling_steps(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ OVERRIDES: dict[str, tuple[tuple[str, ...], Any]] = {
     "portrait_guidance_end": (("--portrait-guidance-span", "0.1:0.9"), 0.9),
     "prompt": (("--prompt", ""), ""),
     "negative_prompt": (("--negative-prompt", ""), ""),
-    "region": (("--region", "box"), "box"),
+    "face_mask": (("--face-mask", "box"), "box"),
     "alignment": (("--alignment", "original"), "original"),
     "lora": (("--lora", "none"), "none"),
     "step_cache": (("--step-cache", "none"), "none"),

@@ -15,7 +15,7 @@ ANIMATE = {
     "duration": ((*MOVED, "--duration", "shortst"), "shortest"),
     "detector": ((*MOVED, "--detector", "centreface"), "centerface"),
     "preset": ((*MOVED, "--preset", "drft"), "draft"),
-    "region": ((*MOVED, "--region", "haed"), "head"),
+    "face_mask": ((*MOVED, "--face-mask", "haed"), "head"),
     "alignment": ((*MOVED, "--alignment", "mehs"), "mesh"),
     "lora": ((*MOVED, "--lora", "lightx2"), "lightx2v"),
     "step cache": ((*MOVED, "--step-cache", "first-blok"), "first-block"),

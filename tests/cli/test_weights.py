@@ -59,7 +59,7 @@ def test_weights_verify_finds_damaged_file(command: Command, fetched: Path) -> N
     assert outcome.code == 5
     assert str(fetched / "wan/lora" / LORA) in outcome.out
     advice = f"fantasyportrait weights fetch lightx2v --models-dir {shlex.quote(str(fetched))}"
-    assert outcome.err == f"error: not as they should be; run  {advice}\n"
+    assert outcome.err == f"error: model files are missing or wrong: run  {advice}\n"
 
 
 def test_weights_fetch_default_is_small_models(command: Command, fetched: Path) -> None:

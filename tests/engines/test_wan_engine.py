@@ -180,14 +180,14 @@ def test_wan_all_faces_free_or_still(animator: Animator, job: Job, tmp_path: Pat
 @pytest.mark.parametrize(
     "changes",
     [
-        {"region": "head"},
+        {"face_mask": "head"},
         {"alignment": "mesh"},
         {"absolute": False},
         {"guidance_scale": 3.0, "prompt": "people talk", "negative_prompt": "people smile"},
         {"portrait_guidance_scale": 1.0},
         {"portrait_guidance_end": 0.5},
     ],
-    ids=["region", "alignment", "relative", "text", "no portrait guidance", "guidance on a part"],
+    ids=["face mask", "alignment", "relative", "text", "no portrait guidance", "guidance on a part"],
 )
 def test_wan_options_change_frames(
     animator: Animator, job: Job, tmp_path: Path, known: Known, changes: dict[str, object]
@@ -204,7 +204,7 @@ def test_wan_uses_segment_anything_masks(job: Job, models_dir: Path, tmp_path: P
     shutil.copytree(models_dir, folder, ignore=shutil.ignore_patterns("wan"))
     tiny_sam().save_pretrained(folder / "sam")
     animator = Animator(folder, tmp_path / "cache", RuntimeConfig(device="cpu"))
-    _, segmented = run(animator, job(STILL, region="segment"), tmp_path / "segmented")
+    _, segmented = run(animator, job(STILL, face_mask="segment"), tmp_path / "segmented")
     _, boxes = run(animator, job(STILL), tmp_path / "boxes")
     assert segmented.shape == boxes.shape and (segmented != boxes).any()
 
@@ -286,7 +286,7 @@ def test_wan_missing_model_is_refused_before_tracking(animator: Animator, job: J
     with pytest.raises(WeightsError, match="there is no model"):
         animator.animate(job(model="./nowhere"), tmp_path / "out.mp4")
     with pytest.raises(WeightsError, match="Segment Anything is not in"):
-        animator.animate(job(region="segment"), tmp_path / "out.mp4")
+        animator.animate(job(face_mask="segment"), tmp_path / "out.mp4")
     with pytest.raises(RequestError, match="device is"):
         Animator(runtime_config=RuntimeConfig(device="meta")).animate(job(), tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())

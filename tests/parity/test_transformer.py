@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fantasyportrait.models.motion_adapter import MotionAdapter
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
-from fantasyportrait.motion.face_map import box_margins, box_region, expanded_box, face_map
+from fantasyportrait.motion.face_map import box_margins, box_mask, expanded_box, face_map
 from fantasyportrait.pipelines.motion_conditioning import (
     DrivenFace,
     MotionConditioning,
@@ -48,8 +48,8 @@ def box_labels(case: Arrays) -> torch.Tensor:
     """The token grid's labels from the boxes of the photo and of the drivers."""
     height, width = (8 * side for side in case["latents"].shape[-2:])
     pairs = zip(case["two_faces_boxes"], case["two_faces_driver_boxes"], strict=True)
-    regions = [box_region(i, box, box_margins(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
-    return token_labels(face_map(regions))
+    masks = [box_mask(i, box, box_margins(driver), (width, height)) for i, (box, driver) in enumerate(pairs, 1)]
+    return token_labels(face_map(masks))
 
 
 @torch.no_grad()

@@ -30,11 +30,11 @@ def test_preset_tradeoff_states_its_passes(name: str, passes: int) -> None:
 
 
 def test_preset_is_recognized_by_its_values() -> None:
-    own = Sampling("wan-480p", seed=9, prompt="a choir", region="head", batch_passes=True)
+    own = Sampling("wan-480p", seed=9, prompt="a choir", face_mask="head", batch_passes=True)
     for preset in PRESETS:
         made = replace(own, **preset.changes)
         assert match_preset(made) == preset.name
-        assert (made.seed, made.prompt, made.region, made.batch_passes) == (9, "a choir", "head", True)
+        assert (made.seed, made.prompt, made.face_mask, made.batch_passes) == (9, "a choir", "head", True)
         assert match_preset(replace(made, num_inference_steps=made.num_inference_steps + 1)) is None
     assert match_preset(Sampling()) == "faithful"
     assert match_preset(Sampling(cache_threshold=0.3)) == "faithful", "no cache, so its threshold means nothing"

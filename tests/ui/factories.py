@@ -34,7 +34,7 @@ ENGINE = {
     "guidance_scale": 1,
     "prompt": "",
     "negative_prompt": "",
-    "region": "box",
+    "face_mask": "box",
     "alignment": "original",
     "portrait_guidance_start": 0,
     "portrait_guidance_end": 100,

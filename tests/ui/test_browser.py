@@ -143,7 +143,7 @@ def test_engine_settings_survive_another_photo(wan_page: Any, mirrored: Path) ->
     wan_page.fill("#option-seed input", "77")
     wan_page.fill("#option-prompt textarea", "two people sing")
     choose(wan_page, 2, "Left to the model")
-    wan_page.wait_for_selector("#face-2 .panel-free >> text=The model moves this face")
+    wan_page.wait_for_selector("#face-2 .panel-free >> text=The model decides how this face moves")
     assert not wan_page.is_visible("#face-2 .panel-adjust") and wan_page.is_visible("#face-1 .panel-adjust")
 
     before = wan_page.get_attribute("#face-1 img", "src")
@@ -160,7 +160,7 @@ def test_engine_settings_survive_another_photo(wan_page: Any, mirrored: Path) ->
     # With nothing but faces left to the model the preview would stand still, and says so.
     wan_page.click("#engine label:has-text('Preview')")
     wan_page.click("#animate")
-    wan_page.wait_for_selector("#message .error-message >> text=The preview keeps a face still")
+    wan_page.wait_for_selector("#message .error-message >> text=A face left to the model stays still")
     wan_page.wait_for_selector("#animate:enabled")
     wan_page.click("#engine label:has-text('Wan')")
     set_seconds(wan_page, 61)

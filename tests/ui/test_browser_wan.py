@@ -152,7 +152,7 @@ def test_stop_while_sampling_keeps_settings(
     wait_for_state(wan_page, "Sampling: step", with_image=True, timeout_ms=RUN_MS)
     # At once: a click waits for two frames of the page, which may be busy until the end of the work.
     wan_page.dispatch_event("#stop", "click")
-    wan_page.wait_for_selector("#message >> text=Stopped: nothing was made", timeout=RUN_MS)
+    wan_page.wait_for_selector("#message >> text=Stopped: no video was made", timeout=RUN_MS)
     wan_page.wait_for_selector("#animate:enabled")
 
     shown = ("#stop", "#progress progress", "#preview-image img", "#result video")

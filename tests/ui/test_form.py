@@ -112,7 +112,7 @@ MODEL = "/srv/models/some-model"
 
 def test_wan_request_uses_settings_and_server_model() -> None:
     chosen = engine(
-        prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, region="head", alignment="mesh"
+        prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, face_mask="head", alignment="mesh"
     )
     request = build_request(PHOTO, {1: card()}, options(absolute=AUTOMATIC) | chosen, MODEL)
     assert request.engine == "wan" and request.absolute is None
@@ -123,7 +123,7 @@ def test_wan_request_uses_settings_and_server_model() -> None:
         portrait_guidance_start=0.1,
         portrait_guidance_end=0.6,
         prompt="a choir",
-        region="head",
+        face_mask="head",
         alignment="mesh",
     )
 
@@ -149,7 +149,7 @@ def test_preview_request_ignores_wan_settings() -> None:
         ({"guidance_scale": 0.5}, "guidance_scale"),
         ({"prompt": "x" * 5000}, "prompt is too long"),
         ({"negative_prompt": None}, "negative_prompt"),
-        ({"region": "../mask.png"}, "region"),
+        ({"face_mask": "../mask.png"}, "face_mask"),
         ({"alignment": "other"}, "alignment"),
         ({"portrait_guidance_start": 101}, "portrait_guidance_start is 101"),
         ({"portrait_guidance_end": "all"}, "portrait_guidance_end is 'all'"),
@@ -203,7 +203,7 @@ def test_form_without_model_refuses_wan() -> None:
 def test_form_accepts_free_face() -> None:
     cards = {1: card(kind=FREE)}
     assert build_request(PHOTO, cards, options() | engine(), MODEL).cast[0].source == FreeSource()
-    with pytest.raises(RequestError, match="the preview keeps a face still that is left to the model"):
+    with pytest.raises(RequestError, match="a face left to the model stays still in the preview"):
         build_request(PHOTO, cards, options() | engine(engine=PREVIEW), MODEL)
     both = build_request(PHOTO, {**cards, 2: card()}, options() | engine(engine=PREVIEW), MODEL)
     assert both.cast[0].source == FreeSource()

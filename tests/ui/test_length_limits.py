@@ -53,7 +53,7 @@ def check(tracker: Any, clips: Sequence[Path], duration: Any = "longest", **span
 
 def test_length_limit_refuses_long_clip_before_tracking(lengths: dict[float, Path]) -> None:
     tracker = Tracker(10)
-    with pytest.raises(RequestError, match="the longest clip says that it lasts 1.2 s, and Wan makes at most 1 s"):
+    with pytest.raises(RequestError, match="the longest clip reports a length of 1.2 s, and Wan makes at most 1 s"):
         check(tracker, list(lengths.values()))
     assert not tracker.clips
 
@@ -74,9 +74,9 @@ def test_length_limit_accepts_short_clips(lengths: dict[float, Path]) -> None:
 def test_length_limit_counts_delays(lengths: dict[float, Path], tmp_path: Path) -> None:
     save_image(tmp_path / "face.png", grey(0))
     for duration in ("longest", "shortest"):
-        with pytest.raises(RequestError, match=f"the {duration} clip says that it lasts 1.2 s"):
+        with pytest.raises(RequestError, match=f"the {duration} clip reports a length of 1.2 s"):
             check(Tracker(1), [tmp_path / "face.png", lengths[1.2]], duration)
-    with pytest.raises(RequestError, match=r"says that it lasts 1.2 s"):
+    with pytest.raises(RequestError, match=r"reports a length of 1.2 s"):
         check(Tracker(10), [lengths[0.4]], delay_s=0.8)
     tracker = Tracker(10)
     check(tracker, [tmp_path / "face.png", lengths[0.4]], delay_s=0.5)

@@ -287,7 +287,7 @@ def test_wan_runner_refuses_long_clip_early(
     items = (options(length="longest") | engine(), card(kind=CLIP, clip=str(clip)), card())
     last = list(wan_work(wan_runner, two_person, *items))[-1]
     message = last[wan_runner.widgets.message]
-    assert "The longest clip says that it lasts 1 s, and Wan makes at most 0.5 s" in message
+    assert "The longest clip reports a length of 1 s, and Wan makes at most 0.5 s" in message
     assert not last[wan_runner.widgets.stop]["visible"] and not results(wan_runner)
 
 
@@ -300,7 +300,7 @@ def test_preview_runner_refuses_long_clip_by_header(
     given = options(length="longest")
     last = list(work(runner, two_person, card(kind=CLIP, clip=str(clip)), card(), given=given))[-1]
     message = last[runner.widgets.message]
-    assert "The longest clip says that it lasts 1 s, and the preview makes at most 0.5 s" in message
+    assert "The longest clip reports a length of 1 s, and the preview makes at most 0.5 s" in message
     assert not last[runner.widgets.stop]["visible"] and not results(runner)
 
 

@@ -67,7 +67,7 @@ def test_server_refuses_values_out_of_range(
         {"seed": -2},
         {"portrait_guidance_scale": 99},
         {"prompt": "x" * 5000},
-        {"region": "/etc/hostname"},
+        {"face_mask": "/etc/hostname"},
         {"portrait_guidance_start": 90, "portrait_guidance_end": 10},
     ],
 )

@@ -76,6 +76,6 @@ def test_rank_reports_out_of_memory(
 
     monkeypatch.setattr(process_group_module, "init_process_group", lambda *_: Still(1, 2, torch.device("cpu")))
     monkeypatch.setattr(rank_loop, "run_rank", run_rank)
-    with pytest.raises(RequestError, match="the memory of cpu ran out: start all of them again with a profile"):
+    with pytest.raises(RequestError, match="the memory of cpu ran out: start all processes again with a profile"):
         run_distributed(join, lambda _: pytest.fail("it is rank 1"), run_wan_rank)
     assert capsys.readouterr().err == "process 1 of 2: "

@@ -1,1 +1,1 @@
-"""The app's parts: each is a small dataclass of widgets with a function that makes it and one that wires it."""
+"""Components: each is a small dataclass of widgets with a function that makes it and one that wires it."""

@@ -1,4 +1,4 @@
-"""A card for each face: who drives it, and how much."""
+"""The card of a face: its driving clip or motion, and how strongly the face follows it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -39,19 +39,19 @@ class CardWidgets:
     webcam_analysis: gr.State
 
     def inputs(self) -> Widgets:
-        """The widgets that a request is made of."""
+        """The widgets whose values become the request."""
         return {each.name: getattr(self, each.name) for each in fields(form.CardValues)}
 
     def state_widgets(self) -> Widgets:
-        """The widgets that the card of the next photo begins with."""
+        """The widgets whose values the card of the next photo begins with."""
         return {each.name: getattr(self, each.name) for each in fields(CardState)}
 
 
 def render_card(face: int, portrait: SessionPhoto, sessions: SessionManager) -> CardWidgets:
-    """Place and wire the card of face `face`, with what was chosen on it before.
+    """Place and wire the card of face `face`, with the choices made on it before.
 
-    The panels are shown and hidden by the style sheet, at once and without a word to the server. Keys let a check
-    under way find its card again when the cards are drawn anew.
+    The style sheet shows and hides the panels, without a request to the server. Keys let a running check find its
+    card after the cards are rendered again.
     """
     kept = portrait.card(face)
 
@@ -111,7 +111,7 @@ def _webcam_panel(kept: CardState, key: Key, sessions: SessionManager) -> tuple[
 
 
 def _people(numbers: tuple[int, ...]) -> list[tuple[str, int]]:
-    """The choices of who drives."""
+    """The choices of the person who drives."""
     return [("Largest face", 0), *((f"Person {number}", number) for number in numbers)]
 
 
@@ -121,7 +121,7 @@ def _bind_check(
     shows: tuple[gr.HTML, gr.State, gr.Radio | None],
     sessions: SessionManager,
 ) -> None:
-    """Look at a clip as soon as it is there; say who is in it, or why it cannot drive."""
+    """Analyse a clip as soon as it is uploaded; show its people, or why it cannot be used."""
 
     status, analysis, person = shows
 
@@ -145,7 +145,7 @@ def _bind_check(
 
 
 def _analyse_clip(sessions: SessionManager, session: str, given: str | None) -> Iterator[ClipAnalysis]:
-    """What to say while and after a clip is tracked."""
+    """The analyses to show while a clip is tracked and after it."""
     if not given:
         return
     try:
@@ -160,7 +160,7 @@ def _analyse_clip(sessions: SessionManager, session: str, given: str | None) -> 
         yield _found(path, list_clip(sessions.animator.inputs, path))
     except Cancelled:
         yield ClipAnalysis(
-            html_snippets.message_html(f"{path.name} was not looked at; that is done when you press Animate")
+            html_snippets.message_html(f"{path.name} was not checked yet; that happens when you press Animate")
         )
     except FantasyPortraitError as error:
         yield ClipAnalysis(html_snippets.error_html(strings.hide_paths(error, [path])))

@@ -11,8 +11,8 @@ from ui.components.option_widget import Widgets, named_values, option_widget
 from ui.option_values import form_options
 
 ENGINE_INFO = (
-    "Preview: ready in seconds, made on the CPU. Wan: the diffusion model, takes minutes, "
-    f"at most {form.MAX_WAN_DURATION_S} s of video"
+    "Preview: a quick video in seconds. Wan: the full diffusion model, takes minutes, "
+    f"up to {form.MAX_WAN_DURATION_S} s of video"
 )
 
 
@@ -34,7 +34,7 @@ def render_engine() -> Widgets:
 
 
 def _bind_preset(preset: gr.Radio, below: dict[str, Any]) -> None:
-    """A preset sets the widgets below it; one that is moved by hand makes it the visitor's own."""
+    """A preset sets the widgets below it; a change by hand selects the preset that matches, or Custom."""
 
     def choose(name: str) -> dict[Any, Any]:
         moved = {below[field]: gr.update(value=value) for field, value in engine_values.preset_values(name).items()}
@@ -46,8 +46,8 @@ def _bind_preset(preset: gr.Radio, below: dict[str, Any]) -> None:
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     preset.input(choose, preset, [preset, *below.values()], **hidden)
-    # By hand alone: what a preset sets must not be asked back.
+    # Changes by hand only: the values that a preset sets must not trigger `show`.
     moves = [widget.input for widget in below.values()]
-    # A slider's own button puts it back without an input.
+    # A slider's reset button triggers `release` but not `input`.
     moves += [widget.release for widget in below.values() if isinstance(widget, gr.Slider)]
     gr.on(moves, show, set(below.values()), preset, trigger_mode="always_last", **hidden)

@@ -1,4 +1,4 @@
-"""The widget of an option, made from what its field says about itself."""
+"""The widget of an option, made from its `Option`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ Widgets = dict[str, Component]
 def option_widget(option: Option, kept: Any = None, key: Any = None) -> Component:
     """Place the widget: a switch, choices, a slider, a number or a text.
 
-    It shows the default, or what was `kept` of a widget with this `key`, of which the page has several.
+    It shows the default, or the value `kept` for a widget with this `key`, where the page has several of its kind.
     """
     given: dict[str, Any] = {"interactive": True, "key": key}
     if key is None:
         given["elem_id"] = f"option-{option.name.replace('_', '-')}"
-    # Of a text empty, not None: None would be sent as long as nobody has opened the accordion around it.
+    # For a text empty, not None: gradio sends None until the accordion around it is opened.
     value = shown_value(option, option.default) if kept is None else kept
     if option.kind is bool and not option.optional:
         return gr.Checkbox(value, label=option.doc, **given)
@@ -38,7 +38,7 @@ def option_widget(option: Option, kept: Any = None, key: Any = None) -> Componen
 
 
 def named_values(widgets: Mapping[str, Component], values: Mapping[Component, Any]) -> dict[str, Any]:
-    """The values of these widgets by name, from those that a listener with a set of inputs gets."""
+    """The values of these widgets by name, from the values of a listener with a set of inputs."""
     return {name: values[widget] for name, widget in widgets.items()}
 
 

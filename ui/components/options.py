@@ -15,7 +15,7 @@ SOUNDS = [("Of the clips", "auto"), ("None", "none"), ("All clips mixed", "mix")
 
 
 def render_options(engines: bool) -> Widgets:
-    """Place the widgets in an accordion; where there is a choice of `engines`, an option may be as each does it best.
+    """Place the widgets in an accordion; with a choice of `engines`, an option may be automatic: the engine decides.
 
     The length is two widgets: `length` and `seconds`.
     """
@@ -40,7 +40,7 @@ def bind_options(widgets: Widgets, portrait: gr.State) -> None:
         count = len(shown.thumbnails) if shown else 0
         choices = [*SOUNDS, *((f"Of the clip of face {face}", f"face:{face}") for face in range(1, count + 1))]
         known = any(chosen == value for _, value in choices)
-        # A sound that stays is not sent back: another one may have been chosen meanwhile.
+        # A value that is still valid is not sent back: the visitor may have chosen another one meanwhile.
         return gr.update(choices=choices) if known else gr.update(choices=choices, value="auto")
 
     sound = widgets["sound"]
@@ -52,11 +52,11 @@ def _length(option: Option) -> Widgets:
         [("Longest clip", "longest"), ("Shortest clip", "shortest"), ("Seconds", "seconds")],
         value=option.default, label=option.label, info="Without a clip: 4 s", elem_id="length", interactive=True,
     )  # fmt: skip
-    # Without bounds: what is out of range is refused in our words when the request is made.
+    # Without bounds: the request refuses a value out of range, with our own message.
     return {"length": length, "seconds": gr.Number(4, label="Seconds", elem_id="seconds", interactive=True)}
 
 
 def _of_preview(option: Option) -> Option:
-    """The option where the preview is the only engine: a switch that may be automatic is off then."""
+    """The option where the preview is the only engine: a switch that could be automatic is off."""
     choices = {choice: label for choice, label in option.choices.items() if choice is not None}
     return replace(option, choices=choices, default=False) if None in option.choices else option

@@ -1,4 +1,4 @@
-"""The photo: upload it, see its faces numbered."""
+"""The photo: its upload, and its faces with numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,11 +44,11 @@ def render_photo() -> PhotoWidgets:
 
 
 def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: SessionManager) -> None:
-    """Find the faces of what is uploaded; of a photo that cannot be used, say why and keep the one before.
+    """Find the faces of an uploaded photo; if it cannot be used, show why and keep the one before.
 
-    What the cards hold is handed on to the cards of the next photo.
+    The cards of the next photo get the values of the present cards.
     """
-    finder = _FaceFinder(widgets, sessions)
+    analysis = _PhotoAnalysis(widgets, sessions)
     shown = [widgets.image, widgets.message, widgets.portrait]
     chosen = [card.state_widgets() for card in cards]
     inputs: set[Any] = {widgets.portrait, *(widget for card in chosen for widget in card.values())}
@@ -59,7 +59,7 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
             path = sessions.uploads.authorize(session, values[widgets.image])
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return finder.updates(path, before, kept(session, values))
+        return analysis.updates(path, before, kept(session, values))
 
     def clear(request: gr.Request, values: dict[Any, Any]) -> Updates:
         before, cards = values[widgets.portrait], kept(request.session_hash or "", values)
@@ -73,12 +73,16 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
         try:
             path = example_photo()
         except FantasyPortraitError:
-            return {widgets.message: html_snippets.error_html("the example picture is not installed: upload a photo")}
-        return finder.updates(path, before, EXAMPLE_CARDS, example=True)
+            return {
+                widgets.message: html_snippets.error_html(
+                    "the example photo is not installed: upload a photo of your own"
+                )
+            }
+        return analysis.updates(path, before, EXAMPLE_CARDS, example=True)
 
-    # Neither `input` nor `change`: they also come when the picture with the boxes is put in the photo's place.
-    # Not preprocessed: gradio would open the photo with the first decoder that fits, before our loader can judge it.
-    # The style sheet shuts the cards while the image shows progress.
+    # Neither `input` nor `change`: they also fire when the picture with boxes replaces the photo.
+    # Not preprocessed: gradio would open the photo with the first decoder that fits, before our loader checks it.
+    # The style sheet disables the cards while the image shows progress.
     options: dict[str, Any] = {
         "api_visibility": "private",
         "concurrency_id": "analysis",
@@ -90,7 +94,7 @@ def bind_photo(widgets: PhotoWidgets, cards: Sequence[CardWidgets], sessions: Se
 
 
 @dataclass(frozen=True)
-class _FaceFinder:
+class _PhotoAnalysis:
     """Finds the faces of a photo for the page."""
 
     widgets: PhotoWidgets
@@ -99,7 +103,7 @@ class _FaceFinder:
     def updates(
         self, path: Path, before: SessionPhoto | None, cards: tuple[CardState, ...], example: bool = False
     ) -> Updates:
-        """The picture with boxes, the message and the portrait; where the photo cannot be used, those of `before`."""
+        """The picture with boxes, the message and the portrait; for a photo that cannot be used, those of `before`."""
         try:
             photo, faces = self.sessions.animator.inputs.faces(path)
         except FantasyPortraitError as error:
@@ -118,7 +122,7 @@ class _FaceFinder:
         }
 
     def _boxes(self, portrait: SessionPhoto | None) -> Any:
-        """The picture of a portrait that was fine before; None if it is not there any more."""
+        """The picture with boxes of an earlier photo; None if its file is gone."""
         if portrait is None or not portrait.path:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The result: videos to watch, files to keep, what is to know about them."""
+"""The result: its videos, downloads and messages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def show_result(widgets: ResultWidgets, result: Result) -> dict[Any, Any]:
     """The updates that show a result."""
     request = load_request(result.request)
     saved = result.request.with_name("request.json")
-    # Both files can be asked for by whoever knows where the video is.
+    # Anyone who knows the URL of the video can request both files.
     for place in (saved, result.request):
         place.write_text(form.portable(request), encoding="utf-8")
     paths = form.private_paths(request)

@@ -1,4 +1,4 @@
-"""The Animate and Stop buttons, and how far the work is."""
+"""The Animate and Stop buttons, and the progress of a run."""
 
 import logging
 import threading
@@ -26,14 +26,14 @@ from ui.option_values import Values
 from ui.sessions import SessionManager
 
 PREVIEW_IMAGE_SIDE = 360
-# So many jobs stand in our own line, which knows the workers and tells each its place; further ones wait in gradio's.
+# The length of our own queue, which shows each job its position; further jobs wait in gradio's queue.
 MAX_QUEUED_JOBS = 16
 Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
 class RunWidgets:
-    """The widgets of a run; `job` is the id of the session's run under way."""
+    """The widgets of a run; `job` is the id of the session's current job."""
 
     animate: gr.Button
     stop: gr.Button
@@ -59,7 +59,7 @@ def render_run() -> RunWidgets:
 
 
 def bind_stop(widgets: RunWidgets, sessions: SessionManager) -> None:
-    """Stop ends what the session has under way, at once."""
+    """Stop cancels all jobs of the session."""
 
     def stop(request: gr.Request) -> Any:
         sessions.stop(request.session_hash or "")
@@ -77,7 +77,7 @@ def bind_run(
     result: ResultWidgets,
     sessions: SessionManager,
 ) -> None:
-    """Animate: first a job that Stop can end while it still waits for its turn, then the work itself.
+    """Animate registers a job, which Stop can cancel while it is queued, and then runs it.
 
     `chosen` are the widgets of the options and, where there is a choice, of the engine; `cards` those of each face.
     """
@@ -87,7 +87,7 @@ def bind_run(
         faces = [named_values(card, values) for card in cards]
         yield from runner.work(request, values[portrait], values[widgets.job], named_values(chosen, values), faces)
 
-    # The keys keep a run alive while the cards are drawn anew for another photo.
+    # The keys keep a run alive while the cards are rendered again for another photo.
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     begun = widgets.animate.click(runner.begin, None, widgets.outputs(), queue=False, key="begin", **hidden)
     worked = begun.then(
@@ -99,9 +99,9 @@ def bind_run(
         key="work",
         **hidden,
     )
-    # Not before gradio has seen the end of the work: until then it drops the work of another click.
+    # In a step of its own: until gradio has seen the end of the work it drops the work of another click.
     worked.then(runner.enable, None, widgets.animate, queue=False, key="enable", **hidden)
-    # gradio itself refuses a full queue and a value that no widget offers; then the listener above is not called.
+    # gradio itself refuses a full queue and a value that no widget offers; then `work` is not called.
     worked.failure(runner.fail, widgets.job, widgets.outputs(), queue=False, key="fail", **hidden)
 
 
@@ -125,7 +125,7 @@ class AnimateHandlers:
         }
 
     def fail(self, request: gr.Request, job: str) -> Updates:
-        """The work was not even begun."""
+        """Reset the page where gradio refused to call `work`."""
         self.sessions.close_job(request.session_hash or "", job)
         return {**self._reset_page(html_snippets.error_html(strings.REFUSED)), self.widgets.animate: self.enable()}
 
@@ -136,7 +136,7 @@ class AnimateHandlers:
     def work(
         self, request: gr.Request, portrait: SessionPhoto | None, job: str, options: Values, cards: Sequence[Values]
     ) -> Iterator[Updates]:
-        """Run the job of these options and cards; yields what changes on the page, which shows no work at the end."""
+        """Run the job of these options and cards; yields updates of the page, the last of which resets it."""
         session = request.session_hash or ""
         job = job if self.sessions.token(session, job) else self.sessions.open_job(session)
         try:
@@ -162,7 +162,7 @@ class AnimateHandlers:
             yield self._reset_page(self._refusal(error, request))
 
     def _run(self, session: str, request: AnimationRequest, token: CancelToken) -> Iterator[Updates]:
-        """Look at the length where that of the clips decides it, then run. Wan takes minutes for each second of it."""
+        """Check the length of a video that is as long as its clips, as Wan takes minutes a second; then run it."""
         self.sessions.check_disk_space()
         if isinstance(request.duration, str):
             longest_s = form.longest_s(request.engine)
@@ -173,26 +173,26 @@ class AnimateHandlers:
                     check_tracked_length(self.sessions.animator.inputs, request, longest_s, token)
         output = self.sessions.new_result(session)
         event_stream = self.sessions.queue.events(animate_job(request, output), token)
-        said: list[str] = []
+        texts: list[str] = []
         done = disconnected = False
         try:
             for event in event_stream:
                 done = isinstance(event, events.Done)
-                yield from self._shown(event, request, said)
+                yield from self._updates(event, request, texts)
         except GeneratorExit:
             disconnected = True
             token.cancel()
             raise
         finally:
             if disconnected:
-                # gradio closes us on the server's event loop: all visitors would wait until this one's work has ended.
+                # gradio closes this generator on the server's event loop, where waiting would block all visitors.
                 ending = (event_stream, output, done)
                 threading.Thread(target=self._clean_up, args=ending, name="fantasyportrait-ending", daemon=True).start()
             else:
                 self._clean_up(event_stream, output, done)
 
     def _clean_up(self, event_stream: Generator[events.Event, None, None], output: Path, done: bool) -> None:
-        """Wait until the work has ended, which closing its events asks for, and leave no folder without a result."""
+        """Stop the job, wait until it has ended, and remove its folder if it has no result."""
         try:
             event_stream.close()
         except Exception:
@@ -214,8 +214,8 @@ class AnimateHandlers:
         faces = {face: form.authorize_files(face, form.CardValues(**card), authorize) for face, card in shown}
         return form.build_request(Path(portrait.path), faces, options, self.sessions.model)
 
-    def _shown(self, event: events.Event, request: AnimationRequest, said: list[str]) -> Iterator[Updates]:
-        """What an event changes on the page; `said` keeps the sentences of the run so far."""
+    def _updates(self, event: events.Event, request: AnimationRequest, texts: list[str]) -> Iterator[Updates]:
+        """The updates of the page for an event; `texts` collects the messages of the run so far."""
         if isinstance(event, events.Queued):
             yield {self.widgets.progress: html_snippets.progress_bar(strings.queued_text(event.position), 0)}
         elif isinstance(event, events.Stage):
@@ -225,10 +225,10 @@ class AnimateHandlers:
             yield {self.widgets.progress: html_snippets.progress_bar(strings.step_text(event), percent)}
         elif isinstance(event, events.Message):
             # A job that restarts on another worker emits its messages again.
-            if event.text not in said:
-                said.append(event.text)
-                texts = [strings.hide_paths(text, self._hidden(request)) for text in said]
-                yield {self.widgets.message: "".join(map(html_snippets.message_html, texts))}
+            if event.text not in texts:
+                texts.append(event.text)
+                shown = [strings.hide_paths(text, self._hidden(request)) for text in texts]
+                yield {self.widgets.message: "".join(map(html_snippets.message_html, shown))}
         elif isinstance(event, events.PreviewImage):
             url = html_snippets.data_url(event.image, PREVIEW_IMAGE_SIDE)
             yield {self.widgets.preview_image: html_snippets.picture(url, "the result so far")}
@@ -240,16 +240,16 @@ class AnimateHandlers:
             yield self._reset_page(self._refusal(event.error, request))
 
     def _refusal(self, error: FantasyPortraitError, request: AnimationRequest) -> str:
-        """The error and what was noticed before it, without the places of files on the server."""
+        """The HTML of the error and its messages, without paths of the server."""
         return html_snippets.error_with_messages(error, self._hidden(request))
 
     def _hidden(self, request: AnimationRequest) -> list[Path]:
-        """The places on the server that no visitor is told."""
+        """The paths of the server that are hidden from visitors."""
         models = self.sessions.animator.inputs.models_dir or models_dir()
         return [*form.private_paths(request), models, *self.sessions.served]
 
     def _reset_page(self, message: str) -> Updates:
-        """The page as it is when nothing runs, but for Animate: `enable` follows."""
+        """The updates that show the page without a run; `enable` follows for the Animate button."""
         return {
             self.widgets.job: "",
             self.widgets.stop: gr.update(visible=False),
