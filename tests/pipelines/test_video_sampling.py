@@ -28,7 +28,7 @@ def rgb_factors(base_folder: Path) -> torch.Tensor:
 
 @pytest.fixture(autouse=True)
 def fitted(pipeline: FantasyPortraitPipeline, rgb_factors: torch.Tensor) -> None:
-    """A pipeline whose latent-to-RGB map is fitted already."""
+    """Set the fitted latent-to-RGB map of the pipeline."""
     pipeline._rgb_factors = rgb_factors
 
 

@@ -56,12 +56,12 @@ class PageState:
 
 @contextmanager
 def opened(browser: Any, app: Served) -> Iterator[Any]:
-    """A new tab with the app; requests to other hosts and console errors fail the test."""
+    """A new tab with the app; requests to other hosts and uncaught page errors fail the test."""
     tab = browser.new_page()
     errors: list[str] = []
     elsewhere: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("request", lambda asked: elsewhere.append(asked.url) if asked.url.startswith("http") else None)
+    tab.on("request", lambda request: elsewhere.append(request.url) if request.url.startswith("http") else None)
     tab.goto(app.address)
     tab.wait_for_selector("#photo input[type=file]", state="attached")
     tab.wait_for_selector("#ready", state="attached")

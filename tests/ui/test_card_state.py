@@ -30,7 +30,7 @@ def authorize(upload: Any) -> Path:
 
 
 def refuse(_upload: object) -> Path:
-    """Authorizes no file."""
+    """Refuses every file."""
     raise RequestError("no")
 
 
@@ -57,7 +57,7 @@ def test_card_state_drops_refused_file() -> None:
 
 @pytest.mark.parametrize("forged", [{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}, ["x"], {}])
 def test_card_state_drops_values_outside_choices(forged: object) -> None:
-    """A description of a file would be drawn into the next card, and its file sent with it."""
+    """A file description in a value would be put into the next card, and the file served."""
     names = ("kind", "person", "motion", "strength", "regions", "mirror")
     (card,) = save_cards([dict.fromkeys(names, forged)], None, authorize)
     assert card == CardState(regions=card.regions) and set(card.regions) <= set(REGION_NAMES)

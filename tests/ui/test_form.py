@@ -166,7 +166,7 @@ def test_form_refuses_wan_setting_out_of_range(changes: dict[str, object], words
 
 @pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
 def test_preset_equals_its_widget_values(name: str) -> None:
-    """It sets the widgets, they are recognized as it, and the request gets what it is made of."""
+    """A preset sets the widgets, is recognized by their values, and its values reach the request."""
     chosen = preset_values(name)
     assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
     sampling = build_request(PHOTO, {1: card()}, options() | engine(**chosen), MODEL).sampling

@@ -158,7 +158,7 @@ def test_animate_accepts_own_uploads_only(
 
 
 def test_kept_card_file_is_not_sent_back(app: Served, photo: Path, tmp_path: Path) -> None:
-    """The values of cards are drawn into the next ones."""
+    """Values of cards are put into the next cards."""
     someone = Visitor(app.address)
     someone.send_photo(photo)
     secret = tmp_path / "secret.txt"

@@ -1,4 +1,4 @@
-"""A video as long as its clips is refused where it would be too long, before anything slow is done if that can be."""
+"""A video as long as its clips is refused if it is too long, before slow work where possible."""
 
 from collections.abc import Sequence
 from pathlib import Path

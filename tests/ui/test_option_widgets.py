@@ -1,4 +1,4 @@
-"""The form shows what the fields say: each option that the app offers has its widget, and a new field has one too."""
+"""Each option of the app has a widget, and so has a new field."""
 
 import json
 from collections.abc import Callable

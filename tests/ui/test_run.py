@@ -317,7 +317,7 @@ def test_wan_runner_cancels_while_measuring_clips(wan_runner: AnimateHandlers, t
 def test_runner_refuses_job_on_full_disk(
     runner: AnimateHandlers, two_person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    """That of the results, or gradio's for temporary files."""
+    """The disk of the results, or that of gradio's temporary files."""
     (tmp_path / "results").mkdir()
     (tmp_path / "uploads").mkdir()
     runner.sessions.uploads.folder = tmp_path / "uploads"

@@ -115,7 +115,7 @@ def test_app_refuses_share_and_parallel(flags: list[str]) -> None:
 
 
 def test_app_flags_equal_command_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """But for host and port where none are given: those are gradio's to find, as its variables may name them."""
+    """Except host and port where none are given: gradio takes them from its environment variables."""
     given: list[Settings] = []
     monkeypatch.setattr("ui.app.launch", given.append)
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ def registry(tmp_path: Path) -> UploadRegistry:
 
 
 def stored(registry: UploadRegistry, name: str = "a.png", size: int = 100) -> str:
-    """An upload that has arrived."""
+    """A completed upload."""
     path = registry.folder / name
     path.write_bytes(bytes(size))
     registry.register([str(path)])

@@ -253,7 +253,7 @@ def test_jobs_time_out_despite_disk_errors(
 
 
 def test_unpolled_job_stops(inputs: Inputs, tmp_path: Path, models_dir: Path) -> None:
-    """And the folder of a worker that was killed is removed by another one."""
+    """An unpolled job stops, and another worker removes the folder of a killed one."""
     root = tmp_path / "root"
     left, fresh = root / f"{worker_actor.PREFIX}left", root / f"{worker_actor.PREFIX}fresh"
     (left / JOB).mkdir(parents=True)

@@ -49,7 +49,7 @@ def test_single_process_is_interrupted_by_sigterm() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_rank_0_is_interrupted_once(join: RuntimeConfig, number: signal.Signals) -> None:
-    """Torchrun sends each signal on to processes that have had it: the second one must not interrupt the clean-up."""
+    """Torchrun forwards each signal again: the second one must not interrupt the clean-up."""
     before, ended = handlers(), []
 
     def main(process_group: ProcessGroup | None) -> None:
@@ -68,7 +68,7 @@ def test_rank_0_is_interrupted_once(join: RuntimeConfig, number: signal.Signals)
 def test_rank_reports_out_of_memory(
     join: RuntimeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And ignores Ctrl-C, which rank 0 handles for all."""
+    """The rank also ignores Ctrl-C, which rank 0 handles for all."""
 
     def run_rank(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
