@@ -1,6 +1,9 @@
 """Damaged files of every kind are read or refused in one sentence, and leave nothing behind."""
 
+import json
 import random
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,14 +13,19 @@ from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PUBLIC
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.sandbox.decoder import SandboxDecoder
-from tests.hostile.fuzz import fuzz, read, recording_server
+from tests.hostile.fuzz import Report, read, recording_server
 from tests.hostile.mutations import MUTATIONS, mutate
 from tests.hostile.seeds import seeds
 
 
-@pytest.mark.parametrize(("count", "local"), [(300, False), (200, True)])
-def test_damaged_files(count: int, local: bool) -> None:
-    report = fuzz(count, seed=7, local=local)
+@pytest.mark.parametrize(("count", "options"), [(300, ()), (200, ("--local",))])
+def test_damaged_files(count: int, options: tuple[str, ...], tmp_path: Path, repository: Path) -> None:
+    """In a process of its own: a child's peak memory begins with that of the process that forked it."""
+    made = tmp_path / "report.json"
+    command = [sys.executable, "-m", "tests.hostile.fuzz", "--count", str(count), "--seed", "7", "--report", str(made)]
+    done = subprocess.run([*command, *options], cwd=repository, capture_output=True, text=True)
+    assert made.exists(), done.stderr
+    report = Report(**json.loads(made.read_text()))
     assert report.faults == [] and report.requests == [] and report.left == []
     assert report.files == count == report.read + report.refused
     assert report.read > count / 10 and report.refused > count / 4
