@@ -101,7 +101,7 @@ def wan_packages() -> None:
 def tiny_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A complete model of the diffusion engine at tiny size, as `weights make-tiny` writes it.
 
-    What a job of one size needs is traced once in all tests: every animator of a test would do it anew.
+    The workload of one size is traced once for all tests: otherwise the animator of each test would trace it.
     """
     folder = tmp_path_factory.mktemp("models") / "tiny"
     make_tiny(folder)

@@ -137,8 +137,8 @@ def test_free_face_gets_zero_motion(model: FantasyPortraitTransformer3DModel) ->
 
 
 def test_empty_motion_mask_equals_stock_wan(model: FantasyPortraitTransformer3DModel) -> None:
-    nobody = torch.zeros(1, 1, GRID[1] * GRID[2], WINDOW, dtype=torch.bool)
-    out = model(**tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=nobody).sample
+    no_token = torch.zeros(1, 1, GRID[1] * GRID[2], WINDOW, dtype=torch.bool)
+    out = model(**tiny_inputs(), motion_hidden_states=tiny_motion(1), motion_attention_mask=no_token).sample
     assert torch.equal(out, model(**tiny_inputs()).sample)
 
 

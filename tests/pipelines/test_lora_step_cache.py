@@ -117,7 +117,7 @@ def test_lora_works_with_every_profile(
     effect = latents(exact) - plain
 
     pipeline = load(folder, tmp_path, name, "bfloat16")
-    # Before the first pass: on a CPU, bitsandbytes packs its weights then, and nobody can read them unchanged.
+    # Before the first pass: on a CPU, bitsandbytes packs its weights then, and they can no longer be read unchanged.
     set_lora(pipeline, lora)
     set_lora(pipeline, None)
     off = latents(pipeline)

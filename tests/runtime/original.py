@@ -1,6 +1,6 @@
 """Recorded sizes and activations of the original model, so that tests of profile selection trace nothing.
 
-Where `test_recorded_sizes_equal_traced_sizes` fails because networks or tracing changed on purpose, record anew:
+Where `test_recorded_sizes_equal_traced_sizes` fails because networks or tracing changed on purpose, write it again:
 python -m tests.runtime.original
 """
 

@@ -55,8 +55,8 @@ def resident(
 ) -> list[dict[str, int]]:
     """Bytes of each component on the onload device, noted whenever one arrives.
 
-    The device is the CPU, where nothing really moves, so accelerate's hooks are asked, by its rule: whoever arrives
-    sends away the one before it in the chain, and `maybe_free_model_hooks` sends all away.
+    The device is the CPU, where nothing really moves, so its hooks are recorded: a component that is onloaded
+    offloads the one before it in the chain, and `maybe_free_model_hooks` offloads all.
     """
     history: list[dict[str, int]] = []
     names = {id(module): name for name, module in pipeline.components.items()}

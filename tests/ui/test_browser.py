@@ -97,7 +97,7 @@ def test_example_runs_and_leaving_page_stops_it(page: Any, browser: Any, app: Se
     page.click("#animate")
     page.wait_for_selector("#preview-image img")
     page.close()
-    # Whoever comes next does not wait for the end of five minutes of video.
+    # The next test does not wait for the end of five minutes of video.
     other = browser.new_page()
     other.goto(app.address)
     other.click("#example")
