@@ -61,19 +61,19 @@ def side_by_side(
 
     Raises RequestError without panels or frames, OutputError where `out` cannot be written.
     """
-    feeds = [_Feed(panel) for panel in panels]
-    if not feeds:
+    streams = [_PanelFrames(panel) for panel in panels]
+    if not streams:
         raise RequestError("a side-by-side needs at least one panel")
-    boxes, size = _layout([(panel.column, feed.size) for panel, feed in zip(panels, feeds, strict=True)])
+    boxes, size = _layout([(panel.column, stream.size) for panel, stream in zip(panels, streams, strict=True)])
     canvas = _background(size, list(zip(panels, boxes, strict=True)))
     with VideoWriter(out, size, timeline.rate, sound, metadata) as writer:
         for _ in range(timeline.frames):
-            for feed, box in zip(feeds, boxes, strict=True):
-                feed.draw(canvas, box)
+            for stream, box in zip(streams, boxes, strict=True):
+                stream.draw(canvas, box)
             writer.write(canvas)
 
 
-class _Feed:
+class _PanelFrames:
     """A panel's frames, one after another, drawn where they changed."""
 
     def __init__(self, panel: Panel) -> None:

@@ -109,7 +109,7 @@ def decode_stream(vae: AutoencoderKLWan, latents: torch.Tensor) -> Iterator[NDAr
 
 
 @dataclass(frozen=True)
-class _Tile:
+class _LatentTile:
     """A tile of a latent frame, and its blend weights (h * 8,) and (w * 8,)."""
 
     rows: slice
@@ -121,7 +121,7 @@ class _Tile:
 def _decode_tiles(
     vae: AutoencoderKLWan,
     frame: torch.Tensor,
-    tiles: list[_Tile],
+    tiles: list[_LatentTile],
     caches: list[list[torch.Tensor | None]],
     first: bool,
 ) -> torch.Tensor:
@@ -152,7 +152,7 @@ def _moved(cache: list[torch.Tensor | None], device: torch.device) -> list[torch
     return [entry.to(device) if isinstance(entry, torch.Tensor) else entry for entry in cache]
 
 
-def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
+def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_LatentTile]:
     """Tiles of the VAE's size and stride if tiling is on; else one tile."""
     scale = vae.config.scale_factor_spatial
     sides = (vae.tile_sample_min_height // scale, vae.tile_sample_min_width // scale)
@@ -162,7 +162,7 @@ def _tiles(vae: AutoencoderKLWan, rows: int, columns: int) -> list[_Tile]:
     spans = [_spans(length, side, stride) for length, side, stride in zip((rows, columns), sides, strides, strict=True)]
     overlaps = [(side - stride) * scale for side, stride in zip(sides, strides, strict=True)]
     return [
-        _Tile(row, column, _ramp(row, rows, overlaps[0], scale), _ramp(column, columns, overlaps[1], scale))
+        _LatentTile(row, column, _ramp(row, rows, overlaps[0], scale), _ramp(column, columns, overlaps[1], scale))
         for row, column in itertools.product(*spans)
     ]
 

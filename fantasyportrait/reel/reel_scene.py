@@ -57,12 +57,12 @@ def reel_frames(shots: Sequence[Shot], size: tuple[int, int], rate: Fraction, fa
 
 def _shot_layers(moviepy: Any, shot: Shot, size: tuple[int, int], rate: Fraction, fade: int) -> list[Any]:
     """Return the layers of a shot: its fade, the rest, which needs no mask and is faster, and the caption on top."""
-    feed = _Feed(shot.open, size)
+    stream = _ShotFrames(shot.open, size)
 
     def clip(first: int, frames: int) -> Any:
         made = moviepy.VideoClip(duration=float(frames / rate))
         # Set after construction: moviepy would read a frame of every clip at once.
-        made.frame_function = lambda time_s: feed.at(first + round_half_up(Fraction(time_s) * rate))
+        made.frame_function = lambda time_s: stream.at(first + round_half_up(Fraction(time_s) * rate))
         made.size = size
         return made.with_start(float((shot.begin + first) / rate))
 
@@ -78,7 +78,7 @@ def _shot_layers(moviepy: Any, shot: Shot, size: tuple[int, int], rate: Fraction
     return layers
 
 
-class _Feed:
+class _ShotFrames:
     """Adapts an iterator of frames to moviepy's function of time, which never goes back."""
 
     def __init__(self, opened: Callable[[], Iterator[Pixels]], size: tuple[int, int]) -> None:

@@ -48,7 +48,7 @@ class WorkerError:
 
 
 @dataclass(eq=False)
-class _Job:
+class _RunningJob:
     """One job. `outputs` are the names of its output files, `pending_events` were not polled yet."""
 
     folder: Path
@@ -97,7 +97,7 @@ class WorkerActor:
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._job_timeout_s, self._folder_timeout_s = job_timeout_s, folder_timeout_s
         self._lock = threading.Lock()
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, _RunningJob] = {}
         self._refused = False
         self._closed = threading.Event()
         threading.Thread(target=self._monitor, name="fantasyportrait-monitor", daemon=True).start()
@@ -118,7 +118,7 @@ class WorkerActor:
             if self._jobs or self._refused:
                 self._refused = bool(self._jobs)
                 raise WorkerBusy
-            self._jobs[job_id] = _Job(self._folder / job_id)
+            self._jobs[job_id] = _RunningJob(self._folder / job_id)
 
     def write_input(self, job_id: str, name: str, data: bytes) -> None:
         """Append to an input file named by 32 hexadecimal digits and a suffix. Raises `OutputError`."""
@@ -220,7 +220,7 @@ class WorkerActor:
         self._exit.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _job(self, job_id: str) -> _Job:
+    def _job(self, job_id: str) -> _RunningJob:
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None:
@@ -228,7 +228,7 @@ class WorkerActor:
             job.last_heartbeat_s = time.monotonic()
             return job
 
-    def _run(self, job: _Job, function: str, call: JobCall, names: PathNames) -> None:
+    def _run(self, job: _RunningJob, function: str, call: JobCall, names: PathNames) -> None:
         try:
             with closing(call_function(function, self._setup.state, call)) as event_stream:
                 for event in event_stream:
@@ -272,7 +272,7 @@ def _named_input(path: Path, original: str) -> Path:
     return path.rename(folder / title)
 
 
-def _timed_out(jobs: dict[str, _Job], job_timeout_s: float) -> list[str]:
+def _timed_out(jobs: dict[str, _RunningJob], job_timeout_s: float) -> list[str]:
     limit = time.monotonic() - job_timeout_s
     return [name for name, job in jobs.items() if job.last_heartbeat_s < limit]
 
