@@ -1,6 +1,7 @@
 """Fixtures of all tests: no hub, no analytics, a cache folder of their own, the small models, pictures and clips."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from fantasyportrait.testing.tiny_model import make_tiny
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
 from tests.service.factories import acted, one_person, tone
 
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Started by nohup: the programs that tests send the signal to would inherit that it is ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -166,7 +166,7 @@ def test_app_refuses_machine_flags_with_cluster(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit, match="2"):
         main(["--ray", "127.0.0.1:1", "--profile", "stream", "--compile", "--results", str(tmp_path)])
     said = capsys.readouterr().err
-    assert "--profile, --compile: with --ray the workers choose" in said and "fantasyportrait workers" in said
+    assert "--profile, --compile: with --ray the workers compute" in said and "fantasyportrait workers" in said
 
 
 def test_server_exposes_no_api_endpoint(visitor: Visitor) -> None:
