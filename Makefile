@@ -35,7 +35,7 @@ app: $(VENV)/.installed models
 	@$(PY) app.py
 
 # Everything runs even when one part fails, and pytest's summary is the last thing said.
-check: CHOSEN = -m "not (models or browser or ray or torchrun or slow or gpu or network or weights)"
+check: CHOSEN = -m "not (models or long or browser or ray or torchrun or slow or gpu or network or weights)"
 check: test
 test: $(VENV)/.installed-dev models
 	@status=0; \

@@ -39,9 +39,20 @@ settings.load_profile("repository")
 _OF_MODELS = {"models_dir", "tiny_model"}
 
 
+# Files whose tests take several seconds together, by far the most of the time of all that run no models.
+_LONG = (
+    *("faces/test_clip_orientation.py", "faces/test_tiled_detector.py", "faces/test_track_cache.py", "hostile/"),
+    *("media/test_writer.py", "parity/", "pipelines/test_pipeline.py", "pipelines/test_video_sampling.py"),
+    *("planning/test_meta_networks.py", "reel/", "runtime/test_benchmarks.py", "runtime/test_torch_config.py"),
+    *("sandbox/test_pool.py", "ui/test_temp_folder.py", "cli/test_wan.py"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run models, which `make check` leaves out."""
+    """Mark the tests that run models, and those of long files: `make check` leaves both out."""
     for item in items:
+        if item.path.relative_to(REPOSITORY / "tests").as_posix().startswith(_LONG):
+            item.add_marker("long")
         if _OF_MODELS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("models")
 
