@@ -39,7 +39,7 @@ class UprightDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._turns: OrderedDict[tuple[object, ...], Rotation] = OrderedDict()
+        self._rotations: OrderedDict[tuple[object, ...], Rotation] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -47,23 +47,23 @@ class UprightDecoder:
         """See `Decoder`."""
         return self._decoder.limits
 
-    def turn_of(self, path: Path) -> Rotation:
+    def rotation_of(self, path: Path) -> Rotation:
         """Return the degrees by which the clip's frames are rotated clockwise."""
         file = _identity(path)
         with self._lock:
-            if file not in self._turns:
+            if file not in self._rotations:
                 return 0
-            self._turns.move_to_end(file)
-            return self._turns[file]
+            self._rotations.move_to_end(file)
+            return self._rotations[file]
 
-    def turn(self, path: Path, turn: Rotation) -> None:
+    def set_rotation(self, path: Path, rotation: Rotation) -> None:
         """Set the clockwise rotation of the clip."""
         file = _identity(path)
         with self._lock:
-            self._turns[file] = turn
-            self._turns.move_to_end(file)
-            while len(self._turns) > _MAX_CLIPS:
-                self._turns.popitem(last=False)
+            self._rotations[file] = rotation
+            self._rotations.move_to_end(file)
+            while len(self._rotations) > _MAX_CLIPS:
+                self._rotations.popitem(last=False)
 
     def photo(self, path: Path) -> Photo:
         """See `Decoder`."""
@@ -72,7 +72,7 @@ class UprightDecoder:
     def probe(self, path: Path) -> ClipInfo:
         """See `Decoder`; the size is that of the turned frames."""
         info = self._decoder.probe(path)
-        return replace(info, width=info.height, height=info.width) if self.turn_of(path) in (90, 270) else info
+        return replace(info, width=info.height, height=info.width) if self.rotation_of(path) in (90, 270) else info
 
     def frames(
         self,
@@ -84,12 +84,12 @@ class UprightDecoder:
         damage: list[str] | None = None,
     ) -> Generator[tuple[float, Pixels], None, None]:
         """See `Decoder`."""
-        turn = self.turn_of(path)
+        rotation = self.rotation_of(path)
         source = before = None
         with closing(self._decoder.frames(path, rate, start_s, end_s, max_side, damage)) as frames:
             for native_time, pixels in frames:
                 if pixels is not source or before is None:  # a frame that shows twice stays the same array
-                    source, before = pixels, rotated(pixels, turn)
+                    source, before = pixels, rotated(pixels, rotation)
                 yield native_time, before
 
     def native_frames(
@@ -101,10 +101,10 @@ class UprightDecoder:
         damage: list[str] | None = None,
     ) -> Generator[tuple[Fraction, Fraction, Pixels], None, None]:
         """See `Decoder`."""
-        turn = self.turn_of(path)
+        rotation = self.rotation_of(path)
         with closing(self._decoder.native_frames(path, after, most, max_side, damage)) as frames:
             for begin, end, pixels in frames:
-                yield begin, end, rotated(pixels, turn)
+                yield begin, end, rotated(pixels, rotation)
 
     def native_rate(self, path: Path) -> tuple[Fraction, bool] | None:
         """See `Decoder`."""
@@ -128,12 +128,14 @@ def _identity(path: Path) -> tuple[object, ...]:
     return path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def turn_messages(path: Path, turn: Rotation) -> list[str]:
+def rotation_messages(path: Path, rotation: Rotation) -> list[str]:
     """Return a message about a rotated clip."""
-    return [f"{path.name} was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright"] if turn else []
+    return (
+        [f"{path.name} was turned by {ROTATION_NAMES[rotation]}, so that its faces stand upright"] if rotation else []
+    )
 
 
-def clip_turn(path: Path, tracks: Sequence[Track], decoder: Decoder, models: FaceModels) -> Rotation:
+def clip_rotation(path: Path, tracks: Sequence[Track], decoder: Decoder, models: FaceModels) -> Rotation:
     """Return the rotation of a clip whose `tracks` (none where no face was found) were made without one.
 
     A clip in which people stand upright is not read again. Of another one a few frames are looked at each way round.

@@ -13,7 +13,7 @@ from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.faces.analyser import FaceAnalyser
-from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_turn
+from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_rotation
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.orientation import Rotation
@@ -92,7 +92,7 @@ class InputReader:
     ) -> tuple[Track, ...]:
         """The track of every person of the clip, at `rate` frames a second; a clip that was tracked before is cached.
 
-        A clip that lies on its side or is upside down is turned; `decoder.turn_of` returns that turn afterwards.
+        A clip that lies on its side or is upside down is rotated; `decoder.rotation_of` returns by how much afterwards.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
         path = as_path(clip, "clip")
@@ -103,7 +103,7 @@ class InputReader:
         file = self.hashed(path)
         cache = self.cache_dir or default_cache_dir()
 
-        def tracked(turn: Rotation) -> tuple[Track, ...]:
+        def tracked(rotation: Rotation) -> tuple[Track, ...]:
             return cached_tracks(
                 file,
                 read_rate(rate),
@@ -111,13 +111,13 @@ class InputReader:
                 end_s,
                 models=self.face_models,
                 decoder=self.decoder,
-                cache_dir=cache / f"turned-{turn}" if turn else cache,
+                cache_dir=cache / f"turned-{rotation}" if rotation else cache,
                 expiry_s=self._cache_expiry_s,
                 progress=progress,
                 cancel=cancel,
             )
 
-        known = self.decoder.turn_of(path)
+        known = self.decoder.rotation_of(path)
         if known:
             return tracked(known)
         tracks: tuple[Track, ...] = ()
@@ -126,10 +126,10 @@ class InputReader:
             tracks = tracked(0)
         except FaceError as error:
             refusal = error
-        turn = clip_turn(path, tracks, self.decoder, self.face_models)
-        if turn:
-            self.decoder.turn(path, turn)
-            return tracked(turn)
+        rotation = clip_rotation(path, tracks, self.decoder, self.face_models)
+        if rotation:
+            self.decoder.set_rotation(path, rotation)
+            return tracked(rotation)
         if refusal is not None:
             raise refusal
         return tracks

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
-from fantasyportrait.faces.clip_orientation import turn_messages
+from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
 from fantasyportrait.media.image_clips import is_image
@@ -77,7 +77,7 @@ def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: floa
     tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
     info = inputs.decoder.probe(path)
-    messages = [*info.messages, *turn_messages(path, inputs.decoder.turn_of(path))]
+    messages = [*info.messages, *rotation_messages(path, inputs.decoder.rotation_of(path))]
     for track in tracks:
         found = report_track(track, None if info.still else RATE, (info.width, info.height))
         messages += [f"person {track.person}: {text}" for text in found.warnings]

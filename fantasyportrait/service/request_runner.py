@@ -18,7 +18,7 @@ from fantasyportrait.core.errors import FantasyPortraitError, MediaError, Reques
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, canonical_face
 from fantasyportrait.engines.progress import Progress
-from fantasyportrait.faces.clip_orientation import turn_messages
+from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.face_size_check import small_face_warnings
 from fantasyportrait.images.images import Photo, even_size, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
@@ -198,7 +198,7 @@ class RequestRunner:
                 progress=lambda done, total, before=before: progress.update(before + done),  # type: ignore[misc]
                 cancel=self._cancel,
             )
-            self._keep(turn_messages(source.path, self._inputs.decoder.turn_of(source.path)))
+            self._keep(rotation_messages(source.path, self._inputs.decoder.rotation_of(source.path)))
             before += expected[key]
             self._clips[source.path].check_unchanged()
         progress.update(progress.total)

@@ -65,13 +65,13 @@ def test_upright_clip_is_not_read_again(inputs: Inputs, monkeypatch: pytest.Monk
     monkeypatch.setattr("fantasyportrait.faces.clip_orientation.best_orientation", refuse)
     animator = Animator()
     (track,) = animator.inputs.tracks(inputs.talking)
-    assert abs(roll_degrees(track.landmarks[0])) < 30 and animator.inputs.decoder.turn_of(inputs.talking) == 0
+    assert abs(roll_degrees(track.landmarks[0])) < 30 and animator.inputs.decoder.rotation_of(inputs.talking) == 0
 
 
 def test_decoder_rotates_frames_and_keeps_repeats(inputs: Inputs) -> None:
     decoder = UprightDecoder(LocalDecoder())
     before, (_, first) = decoder.probe(inputs.talking), next(decoder.frames(inputs.talking))
-    decoder.turn(inputs.talking, 90)
+    decoder.set_rotation(inputs.talking, 90)
     info = decoder.probe(inputs.talking)
     assert (info.width, info.height) == (before.height, before.width)
     frames = [pixels for _, pixels in decoder.frames(inputs.talking, Fraction(100), 0.0, 0.2)]
@@ -82,22 +82,22 @@ def test_decoder_rotates_frames_and_keeps_repeats(inputs: Inputs) -> None:
 def test_replaced_file_is_not_rotated(inputs: Inputs, tmp_path: Path) -> None:
     decoder = UprightDecoder(LocalDecoder())
     clip = Path(shutil.copy(inputs.talking, tmp_path / "clip.mp4"))
-    decoder.turn(clip, 90)
-    assert decoder.turn_of(clip) == 90
+    decoder.set_rotation(clip, 90)
+    assert decoder.rotation_of(clip) == 90
     clip.write_bytes(inputs.talking.read_bytes() + bytes(8))
-    assert decoder.turn_of(clip) == 0
+    assert decoder.rotation_of(clip) == 0
 
 
 def test_rotations_are_kept_for_recent_clips(tmp_path: Path) -> None:
     decoder = UprightDecoder(LocalDecoder())
     for number in range(1000):
-        decoder.turn(tmp_path / str(number), 90)
-        assert decoder.turn_of(tmp_path / "0") == 90
-    assert len(decoder._turns) < 300 and decoder.turn_of(tmp_path / "999") == 90
+        decoder.set_rotation(tmp_path / str(number), 90)
+        assert decoder.rotation_of(tmp_path / "0") == 90
+    assert len(decoder._rotations) < 300 and decoder.rotation_of(tmp_path / "999") == 90
 
 
 def test_the_sideways_case(cases_dir: Path) -> None:
     animator = Animator()
     (track,) = animator.inputs.tracks(cases_dir / "08_driver_sideways.mp4")
-    assert animator.inputs.decoder.turn_of(cases_dir / "08_driver_sideways.mp4") == 90
+    assert animator.inputs.decoder.rotation_of(cases_dir / "08_driver_sideways.mp4") == 90
     assert abs(roll_degrees(track.landmarks[0])) < 30 and track.valid.mean() > 0.9
