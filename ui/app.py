@@ -8,33 +8,43 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fantasyportrait.core.errors import RequestError
-from ui import strings
-from ui.layout import build_page
+from fantasyportrait.studio.studio import Studio
+from fantasyportrait.studio.uploads import MAX_UPLOAD_BYTES, UploadRegistry
+from ui.components.studio_page import StudioPage, style_sheet
+from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
-from ui.sessions import RESULT_EXPIRY_S, SessionManager
 from ui.settings import Settings
+from ui.strings import load_strings
 from ui.temp_folder import upload_folder
-from ui.theme import style_sheet, theme
-from ui.uploads import MAX_UPLOAD_BYTES, UploadRegistry
+from ui.theme import theme
 
+TITLE = "FantasyPortrait"
 CLEANUP_INTERVAL_S = 600
-MAX_QUEUE_SIZE = 16
+MAX_QUEUE_SIZE = 64
+# gradio encrypts what it keeps in the browser. The key is sent to every visitor, so it protects nothing, but it must
+# stay the same for the page to find its session after a restart of the server.
+STORAGE_KEY, STORAGE_SECRET = "fantasyportrait-session", "fantasyportrait"
 
 
-def build(sessions: SessionManager) -> gr.Blocks:
-    """The app, not launched. The state of its visitors is in `sessions`."""
+def build(studio: Studio) -> gr.Blocks:
+    """The app, not launched. The state of its visitors is in `studio`."""
 
-    def leave(request: gr.Request) -> None:
-        sessions.leave(request.session_hash or "")
+    def view(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.view(call.get("token"), call.get("version"))
 
-    # Results are sent from where they are: gradio would copy each into its temporary folder first.
-    gr.set_static_paths([sessions.results])
-    demo = gr.Blocks(
-        title=strings.TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(RESULT_EXPIRY_S))
-    )
+    def act(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
+
+    def enter(token: object) -> tuple[str, dict[str, Any]]:
+        known = studio.enter(token)
+        return known, {"token": known, "view": studio.view(known), "schema": schema, "strings": strings}
+
+    schema, strings = form_schema(studio.model), load_strings()
+    demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
-        build_page(sessions)
-        demo.unload(leave)
+        token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        page = StudioPage([view, act])
+        demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo
 
@@ -52,24 +62,30 @@ def launch(settings: Settings) -> None:
     animator, model = settings.animator(), settings.resolve_model()
     queue = settings.queue(animator)
     with upload_folder() as uploads:
-        sessions = SessionManager(settings.results, animator, model=model, queue=queue, uploads=UploadRegistry(uploads))
-        demo = build(sessions)
-        sessions.start_cleanup(CLEANUP_INTERVAL_S)
+        studio = Studio(settings.results, animator, queue, UploadRegistry(uploads), model)
+        demo = build(studio)
+        studio.start(CLEANUP_INTERVAL_S)
         try:
-            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(sessions))
+            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(studio))
         except OSError as error:
             raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
         finally:
-            sessions.close()
+            studio.close()
 
 
-def _launch_options(sessions: SessionManager) -> dict[str, Any]:
+def _launch_options(studio: Studio) -> dict[str, Any]:
     options: dict[str, Any] = {
         "theme": theme(),
         "css": style_sheet(),
-        "allowed_paths": [str(sessions.results)],
+        "allowed_paths": [str(studio.sessions.folder)],
         "max_file_size": MAX_UPLOAD_BYTES,
-        "app_kwargs": {"middleware": [Middleware(RouteFilter, registry=sessions.uploads, folders=sessions.served)]},
+        "app_kwargs": {
+            "middleware": [
+                Middleware(
+                    RouteFilter, registry=studio.uploads, sessions=studio.sessions.folder, functions=("view", "act")
+                )
+            ]
+        },
         "share": False,
         "show_error": False,
         "ssr_mode": False,

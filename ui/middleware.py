@@ -1,31 +1,35 @@
-"""Limits what the server answers: routes that the page uses, files in served folders, a session's own uploads."""
+"""Limits what the server answers: routes that the page uses, the files of sessions, calls of the page's functions."""
 
 import json
-import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.uploads import MAX_UPLOAD_BYTES, UploadRegistry
+from fantasyportrait.studio.uploads import MAX_UPLOAD_BYTES, UploadRegistry
 
 API = "/gradio_api"
-FILE, UPLOAD = f"{API}/file=", f"{API}/upload"
-CALL_ROUTES = (f"{API}/queue/join", f"{API}/run/predict")
-"""The routes of listeners, with and without gradio's queue."""
+FILE, UPLOAD, FUNCTION = f"{API}/file=", f"{API}/upload", f"{API}/component_server"
+CALL_ROUTES = (f"{API}/queue/join", f"{API}/run/predict", FUNCTION)
+"""The routes of listeners, with and without gradio's queue, and of the page's functions."""
 MAX_CALL_BYTES = 1 << 20
+SESSION_FILE = re.compile(r"/files/([0-9a-f]{32})/((?:files|shown|results)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+)")
+"""The URL of a file of a session: the random id, and the path in its folder."""
 FORM_BYTES = 1 << 16
 """The size of an upload form without its file."""
 ROUTES = {
     "GET": re.compile(
         r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/pwa_icon(/\d+)?"
         r"|/(assets|static|svelte)/.+"
+        rf"|{SESSION_FILE.pattern}"
         rf"|{API}/(info/?|theme\.css|startup-events|login_check/?|app_id/?|upload_progress|queue/(data|status)"
         r"|heartbeat/\w+|file=.+)"
     ),
-    "POST": re.compile(rf"{API}/(queue/join|run/predict|upload|cancel|reset/?)"),
+    "POST": re.compile(rf"{API}/(queue/join|run/predict|upload|component_server/?|cancel|reset/?)"),
 }
 ROUTES["HEAD"] = ROUTES["GET"]
 
@@ -34,11 +38,12 @@ class RouteFilter:
     """An ASGI middleware in front of gradio: a route that the page does not need gets 404.
 
     A value may name a file only where that is an upload of the same session (`registry`); a listener asks the registry
-    again, which then looks at the file itself. A file is sent only out of `folders`.
+    again, which then looks at the file itself. A file is sent only out of the folders of `sessions`, by its URL
+    files/<id of the session>/<path> or by its path. Of the components' functions only `functions` are called.
     """
 
-    def __init__(self, app: ASGIApp, registry: UploadRegistry, folders: tuple[Path, ...]) -> None:
-        self._app, self._registry, self._folders = app, registry, folders
+    def __init__(self, app: ASGIApp, registry: UploadRegistry, sessions: Path, functions: Collection[str]) -> None:
+        self._app, self._registry, self._sessions, self._functions = app, registry, sessions, functions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one connection."""
@@ -56,7 +61,11 @@ class RouteFilter:
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
         elif path.startswith(FILE) and not self._is_servable(path.removeprefix(FILE)):
             await PlainTextResponse("File not allowed", 403)(scope, receive, send)
-        elif path in CALL_ROUTES:
+        elif SESSION_FILE.fullmatch(path):
+            root = scope["path"].removesuffix(path)
+            file = f"{root}{FILE}{self._sessions.as_posix()}{path.removeprefix('/files')}"
+            await self._app({**scope, "path": file, "raw_path": quote(file).encode()}, receive, send)
+        elif path.rstrip("/") in CALL_ROUTES:
             await self._call(scope, receive, send)
         elif path == UPLOAD:
             await self._upload(scope, receive, send)
@@ -64,18 +73,19 @@ class RouteFilter:
             await self._app(scope, receive, send)
 
     def _is_servable(self, name: str) -> bool:
-        """Whether the path is inside the folders by its name; gradio checks the file itself."""
-        if "\0" in name or not os.path.isabs(name):
-            return False
-        place = Path(os.path.normpath(name))
-        return any(place.is_relative_to(folder) and place != folder for folder in self._folders)
+        """Whether the path is that of a file of a session; gradio checks the file itself."""
+        folder = f"{self._sessions.as_posix()}/"
+        return name.startswith(folder) and SESSION_FILE.fullmatch(f"/files/{name.removeprefix(folder)}") is not None
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on the call of a listener, with files of its own session only."""
+        """Pass on a call: of a listener, with files of its own session only, or of a function of the page."""
         body = await _read(receive)
         try:
             call = json.loads(body or b"")
-            call["data"] = _own_files(call["data"], str(call["session_hash"]), self._registry)
+            if "fn_name" not in call:
+                call["data"] = _own_files(call["data"], str(call["session_hash"]), self._registry)
+            elif call["fn_name"] not in self._functions or not isinstance(call["data"], dict):
+                raise ValueError(call["fn_name"])
         except (ValueError, KeyError, TypeError, RecursionError):
             await JSONResponse({"detail": "this is not a call of the page"}, 400)(scope, receive, send)
             return

@@ -11,7 +11,7 @@ from fantasyportrait.sandbox.decoder_factory import make_decoder
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
-from ui.sessions import RESULT_EXPIRY_S
+from fantasyportrait.studio.studio import EXPIRY_S
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Settings:
         # Absolute: `hide_paths` would also replace a short name such as "weights" inside words of a message.
         models = None if self.models_dir is None else self.models_dir.expanduser().resolve()
         decoder = make_decoder(self.limits, sandbox=True)
-        return Animator(models, runtime_config=self.runtime_config, decoder=decoder, cache_expiry_s=RESULT_EXPIRY_S)
+        return Animator(models, runtime_config=self.runtime_config, decoder=decoder, cache_expiry_s=EXPIRY_S)
 
     def queue(self, animator: Animator) -> JobQueue:
         """The queue of jobs for this process, or for the workers of the Ray cluster, which is joined.

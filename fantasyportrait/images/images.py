@@ -66,13 +66,13 @@ def upright_srgb(image: Image.Image, messages: list[str]) -> Pixels:
     return np.array(_on_white(*_to_srgb(upright(image), messages), messages))
 
 
-def save_image(path: Path, pixels: Pixels) -> None:
+def save_image(path: Path, pixels: Pixels, quality: int = 95) -> None:
     """Write uint8 (H, W, 3) in the format of the suffix (.png, .jpg, .webp); whole or not at all."""
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
     with output_errors(path), atomic_write(path) as made:
-        Image.fromarray(pixels).save(made, kind, **({} if kind == "PNG" else {"quality": 95}))
+        Image.fromarray(pixels).save(made, kind, **({} if kind == "PNG" else {"quality": quality}))
 
 
 def even_size(width: int, height: int, cap: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.options import get_option
 from fantasyportrait.schema.presets import PRESET, PRESET_FIELDS, get_preset, match_preset
 from fantasyportrait.schema.sampling import Sampling
-from ui.option_values import Values, form_options, read_values, shown_value
+from fantasyportrait.studio.option_values import Values, form_options, read_values, shown_value
 
 PREVIEW, WAN = "preview", "wan"
 ENGINES = (("Preview", PREVIEW), ("Wan", WAN))

@@ -8,7 +8,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.driving import reported_duration_s
 from fantasyportrait.service.input_reader import InputReader
-from ui.engine_values import WAN
+from fantasyportrait.studio.engine_values import WAN
 
 
 def check_reported_length(inputs: InputReader, request: AnimationRequest, longest_s: float) -> None:

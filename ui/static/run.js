@@ -1,0 +1,82 @@
+// The run bar: engine, options, Animate, and the progress of the running job.
+
+function RunPanel({onResult}) {
+  const {view, act, schema, error, busy} = useStudio();
+  if (!view.photo) return null;
+  const value = name => view.options[name];
+  const set = changes => act("set_options", {changes}, copy => Object.assign(copy.options, changes));
+  const engine = value("engine") || "preview";
+  const job = (view.jobs || []).find(each => ACTIVE_JOBS.includes(each.state));
+  const ready = view.photo.faces.length > 0 && !busy.set_photo;
+  return html`<section class="run" aria-label=${t("run.label")}>
+    ${schema.wan && html`<${Choice} name="engine" label=${t("engine")} value=${engine} choices=${["preview", "wan"].map(name => ({value: name, label: t(`engine.${name}`)}))} onInput=${name => set({engine: name})} />`}
+    ${schema.wan && engine === "wan" && html`<${Presets} value=${value} set=${set} />`}
+    <div class="row run-bar">
+      <button type="button" id="animate" class="button primary large" disabled=${!ready || Boolean(busy.animate)} onClick=${() => act("animate")}>${t("animate")}</button>
+      <${Estimate} estimate=${view.estimate} />
+    </div>
+    ${error && ["animate", "set_options", "cancel"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
+    ${job && html`<${JobProgress} job=${job} />`}
+    <${Options} value=${value} set=${set} engine=${engine} />
+  </section>`;
+}
+
+const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`} role="status">${estimate.text}</p>` : null);
+
+function Presets({value, set}) {
+  const {schema} = useStudio();
+  const names = schema.presets.map(preset => preset.name);
+  const same = preset => Object.entries(preset.values).every(([name, number]) => (value(name) ?? defaultOf(schema.sampling, name)) === number);
+  const chosen = schema.presets.find(same)?.name || schema.custom_preset;
+  const choices = [...names, ...(chosen === schema.custom_preset ? [chosen] : [])].map(name => ({value: name, label: t(`preset.${name}`)}));
+  const tradeoff = schema.presets.find(preset => preset.name === chosen)?.tradeoff;
+  return html`<${Choice} name="preset" label=${t("preset")} hint=${tradeoff && textOr(`preset.${chosen}.tradeoff`, tradeoff)} value=${chosen} choices=${choices}
+    onInput=${name => set(schema.presets.find(preset => preset.name === name)?.values || {})} />`;
+}
+
+const textOr = (key, text) => (t(key) === key ? text : t(key));
+const defaultOf = (options, name) => options.find(option => option.name === name)?.default;
+
+/** All options by group; those of Wan while it is chosen. */
+function Options({value, set, engine}) {
+  const {view, schema} = useStudio();
+  const faces = view.photo.faces;
+  const sounds = [["auto"], ["none"], ["mix"], ...faces.map(face => [`face:${face.id}`, face.id])].map(([name, number]) => ({value: name, label: number ? t("sound.face", {number}) : t(`sound.${name}`)}));
+  const length = value("length") || "longest";
+  const lengths = ["longest", "shortest", "seconds"].map(name => ({value: name, label: t(`length.${name}`)}));
+  const shown = [...schema.options, ...(engine === "wan" ? schema.sampling : [])];
+  const groups = [...new Set(shown.map(option => option.group))];
+  return html`<details class="options" id="options">
+    <summary>${t("options")}</summary>
+    <${Choice} name="length" label=${t("length")} value=${length} choices=${lengths} onInput=${name => set({length: name})} />
+    ${length === "seconds" && html`<${Entry} id="seconds" label=${t("seconds")} kind="number" value=${value("seconds") ?? 4} onInput=${seconds => set({seconds})} />`}
+    <${Choice} name="sound" label=${t("sound")} value=${value("sound") || "auto"} choices=${sounds} onInput=${sound => set({sound})} />
+    ${groups.map(group => html`<fieldset class="group" key=${group}><legend>${t(`group.${group}`)}</legend>
+      ${shown.filter(option => option.group === group).map(option => html`<${OptionField} key=${option.name} option=${option} value=${value(option.name)} onInput=${given => set({[option.name]: given})} />`)}
+    </fieldset>`)}
+  </details>`;
+}
+
+/** One bar for the whole job. */
+function JobProgress({job}) {
+  const {act} = useStudio();
+  const text = job.state === "pending" ? (job.place ? t("job.place", {place: job.place}) : t("job.next")) : jobText(job);
+  return html`<div class="job-progress">
+    <${Bar} text=${text} done=${job.done} total=${job.total} />
+    ${job.preview_url && html`<img class="preview" src=${job.preview_url} alt=${t("job.preview")} />`}
+    <${MessageList} messages=${job.messages} />
+    <button type="button" class="button stop" onClick=${() => act("cancel", {job: job.id})}>${t("stop")}</button>
+  </div>`;
+}
+
+function jobText(job) {
+  const stage = t(`stage.${job.stage || "portrait"}`);
+  if (!job.total) return stage;
+  const far = job.stage === "sample" ? t("job.step", {done: job.done, total: job.total}) : `${Math.floor((100 * job.done) / job.total)} %`;
+  return job.remaining_s == null ? `${stage}: ${far}` : `${stage}: ${far}, ${timeLeft(job.remaining_s)}`;
+}
+
+function timeLeft(seconds) {
+  if (seconds < 1) return t("time.moment");
+  return seconds < 90 ? t("time.seconds", {count: Math.round(seconds)}) : t("time.minutes", {count: Math.round(seconds / 60)});
+}

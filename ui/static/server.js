@@ -1,0 +1,116 @@
+// The connection to the server: actions are sent one after another, and the view is asked for while something runs.
+
+const {html, render, createContext, useContext, useEffect, useMemo, useRef, useState} = htmPreact;
+const POLL_ACTIVE_MS = 400;
+const POLL_IDLE_MS = 5000;
+const RETRY_MS = 2000;
+
+const Studio = createContext(null);
+/** The studio of the page: view, schema, act, error and so on. */
+const useStudio = () => useContext(Studio);
+
+const ACTIVE_JOBS = ["pending", "running"];
+const isActive = view =>
+  view.photo?.loop?.state === "running" ||
+  view.clips.some(clip => ["waiting", "checking"].includes(clip.state)) ||
+  (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state));
+
+/** State of the page and its connection; `first` is the value that the server sent with the page. */
+function useConnection(first) {
+  const [view, setView] = useState(first.view);
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState({});
+  const [offline, setOffline] = useState(false);
+  const latest = useRef(first.view);
+  const line = useRef(Promise.resolve());
+  const waiting = useRef(0);
+
+  const show = next => {
+    latest.current = next;
+    setView(next);
+  };
+
+  /** Call a function of the server; when it does not answer, try again until it does. */
+  const call = async (name, data) => {
+    for (;;) {
+      try {
+        const answer = await server[name]({token: first.token, ...data});
+        setOffline(false);
+        // The session has expired, or was deleted: the page begins again with a new one.
+        if (answer.unknown) location.reload();
+        return answer;
+      } catch (problem) {
+        console.warn(problem);
+        setOffline(true);
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  };
+
+  /** Carry out an action; `guess` changes a copy of the view at once, until the server's answer replaces it. */
+  const act = (action, args = {}, guess = null) => {
+    if (guess) {
+      const copy = structuredClone(latest.current);
+      guess(copy);
+      show(copy);
+    }
+    waiting.current += 1;
+    setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
+    const done = line.current.then(async () => {
+      const answer = await call("act", {action, arguments: args});
+      waiting.current -= 1;
+      setBusy(now => ({...now, [action]: now[action] - 1}));
+      setError(answer.error ? {text: answer.error, action} : "");
+      // Later actions are on their way: their answers hold this one's change too.
+      if (waiting.current === 0 || answer.error) show(answer);
+      return answer;
+    });
+    line.current = done.catch(problem => console.error(problem));
+    return done;
+  };
+
+  useEffect(() => {
+    let timer = 0;
+    let ended = false;
+    const poll = async () => {
+      if (!document.hidden && waiting.current === 0) {
+        const answer = await call("view", {version: latest.current.version});
+        if (waiting.current === 0 && answer.photo !== undefined) show(answer);
+      }
+      if (!ended) timer = setTimeout(poll, isActive(latest.current) ? POLL_ACTIVE_MS : POLL_IDLE_MS);
+    };
+    timer = setTimeout(poll, POLL_ACTIVE_MS);
+    const wake = () => {
+      clearTimeout(timer);
+      poll();
+    };
+    document.addEventListener("visibilitychange", wake);
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", wake);
+    };
+  }, [isActive(view)]);
+
+  /** Upload a file, then carry out an action on it. */
+  const send = async (file, action, args = {}) => {
+    setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
+    try {
+      const limit = first.schema.max_upload_bytes;
+      if (limit && file.size > limit) {
+        setError({text: t("error.too_large", {name: file.name, limit: Math.round(limit / 2 ** 20)}), action});
+        return null;
+      }
+      const {path} = await upload(file);
+      return await act(action, {path, name: file.name || "file", ...args});
+    } catch (problem) {
+      console.warn(problem);
+      setError({text: t("error.upload", {name: file.name || ""}), action});
+      return null;
+    } finally {
+      setBusy(now => ({...now, [action]: now[action] - 1}));
+    }
+  };
+
+  return {view, error, setError, busy, offline, act, send, schema: first.schema};
+}
