@@ -21,7 +21,7 @@ def set_card(session: Session, face: int, changes: Mapping[str, Any]) -> None:
         check_face(state, face)
         card = checked_card(state.card(face), changes)
         if card.clip is not None:
-            _check_clip(state, card.clip)
+            state.clip(card.clip)
         if card.clip != state.card(face).clip:
             # The range and the person belong to the clip before.
             fresh = Card()
@@ -81,7 +81,7 @@ def cast_people(session: Session, clip: str) -> None:
     """
 
     def change(state: SessionState) -> SessionState:
-        people = [person["id"] for person in _check_clip(state, clip).get("people", ())]
+        people = [person.id for person in state.clip(clip).people]
         if not people:
             raise RequestError("the people of this clip are not known yet: wait until it is checked")
         cards = {
@@ -114,13 +114,6 @@ def check_face(state: SessionState, face: int) -> None:
     """Raise `RequestError` for a face that the photo does not have."""
     if face not in [each.id for each in state.faces]:
         raise RequestError(f"there is no face {face!r} in the photo")
-
-
-def _check_clip(state: SessionState, clip: str) -> Mapping[str, Any]:
-    for each in state.clips:
-        if each["id"] == clip:
-            return each
-    raise RequestError("this clip is not here: it was removed, or it has expired; upload it again")
 
 
 def _with_cards(state: SessionState, cards: Mapping[int, Card]) -> SessionState:

@@ -1,5 +1,6 @@
 """Sentences for visitors, without the server's paths."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,11 @@ def hide_paths(text: object, names: Mapping[Path, str]) -> str:
     words = str(text)
     for path, name in names.items():
         words = words.replace(str(path), name).replace(path.as_posix(), name)
-        # Messages of the decoder name a file without its folder.
-        words = words.replace(path.name, name)
-    return words
+    return named(words, {path.name: name for path, name in names.items()})
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """The message with the visitor's names in place of our names of files, with or without their folders."""
+    for ours, name in names.items():
+        text = re.sub(rf"(?:[^\s'\"]*/)?{re.escape(ours)}", lambda _, name=name: name, text)
+    return text

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +127,13 @@ class SessionStore:
                 state = SessionState(created_s=time.time())
             session = self._open[session_id] = Session(folder, state)
             return session
+
+    def all(self) -> Iterator[Session]:
+        """Every session."""
+        for folder in self._folders():
+            session = self.by_id(folder.name)
+            if session is not None:
+                yield session
 
     def remove_expired(self, keep: Callable[[str], bool] = lambda session_id: False) -> list[str]:
         """Remove the sessions that have expired, but those for which `keep` is true; returns their ids."""

@@ -8,6 +8,7 @@ from typing import Any
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.checks import check_keys
 from fantasyportrait.schema.regions import REGION_NAMES
+from fantasyportrait.studio.clip_state import ClipState
 
 SCHEMA = 1
 MOTION, CLIP, STILL, FREE = "motion", "clip", "still", "free"
@@ -84,20 +85,27 @@ class SessionState:
     Attributes:
         photo: None before the first one and after it was removed.
         cards: what each face plays, by its number; those of faces that are not shown wait for the next photo.
-        clips: the session's clips, each as a JSON object.
+        clips: the session's clips.
         options: values of the options of the result, by name, as the page sent them.
         created_s: when the session began, in seconds since 1970.
     """
 
     photo: PhotoState | None = None
     cards: Mapping[int, Card] = field(default_factory=dict)
-    clips: tuple[Mapping[str, Any], ...] = ()
+    clips: tuple[ClipState, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     created_s: float = 0.0
 
     def card(self, face: int) -> Card:
         """What a face plays."""
         return self.cards.get(face, Card())
+
+    def clip(self, clip_id: str) -> ClipState:
+        """A clip of the session by its id; raises `RequestError` where there is none."""
+        for clip in self.clips:
+            if clip.id == clip_id:
+                return clip
+        raise RequestError("this clip is not here: it was removed, or it has expired; upload it again")
 
     def with_card(self, face: int, card: Card) -> "SessionState":
         """A copy with another card for a face."""
@@ -123,7 +131,7 @@ def state_from_json(text: str) -> SessionState:
         photo = values.get("photo")
         values["photo"] = None if photo is None else _photo(photo)
         values["cards"] = {int(face): _card(card) for face, card in values["cards"].items()}
-        values["clips"] = tuple(values["clips"])
+        values["clips"] = tuple(ClipState.from_json(clip) for clip in values["clips"])
         return SessionState(**values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(f"the saved session is damaged ({error})") from error

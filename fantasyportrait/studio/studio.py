@@ -4,6 +4,8 @@ import hashlib
 import inspect
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,17 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.clip_actions import ClipActions
+from fantasyportrait.studio.clip_checks import ClipChecks
+from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.photo_actions import PhotoActions
+from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
 from fantasyportrait.studio.uploads import UploadRegistry
 from fantasyportrait.studio.view import session_view
 from fantasyportrait.workers.job_queue import JobQueue
+from fantasyportrait.workers.job_scheduler import JobScheduler
+from fantasyportrait.workers.job_store import JobStore
 
 EXPIRY_S = 6 * 3600.0
 UNKNOWN_SESSION = "session"
@@ -42,7 +50,13 @@ class Studio:
         self.uploads = uploads
         self.model = model
         self.expiry_s = expiry_s
+        self._store = JobStore(self.sessions.folder / "jobs.sqlite3")
+        self._scheduler = JobScheduler(self._store, queue, SessionJobs(self.sessions).handlers())
+        self._checks = ClipChecks(animator.inputs)
+        self._loops = SceneLoops(animator)
         self._photos = PhotoActions(animator.inputs, uploads.authorize)
+        self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
+        self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
@@ -77,16 +91,46 @@ class Studio:
             error = UNEXPECTED
         return {**self._view(session), "error": error}
 
-    def _view(self, session: Session) -> dict[str, Any]:
-        view = session_view(session)
-        text = json.dumps(view, sort_keys=True)
-        return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
-
     def start(self, every_s: float) -> None:
-        """Remove what has expired, now and every `every_s` seconds, in the background."""
+        """Run the jobs that wait, check the clips whose check was interrupted, and remove what has expired.
+
+        The last is done again every `every_s` seconds, in the background.
+        """
+        self._scheduler.start()
+        for session in self.sessions.all():
+            self._clips.resume(session)
+
+        def work() -> None:
+            while True:
+                self.remove_expired()
+                time.sleep(every_s)
+
+        threading.Thread(target=work, name="fantasyportrait-cleanup", daemon=True).start()
+
+    def remove_expired(self) -> None:
+        """Remove the sessions that have expired, and stop previews whose page was closed long ago."""
+        self._scheduler.abandon(lambda record: GRACE_S[json.loads(record.label)["engine"]])
+        for session_id in self.sessions.remove_expired(self._has_work):
+            self._checks.cancel_all(session_id)
+            self._scheduler.delete_owner(session_id)
+        self.uploads.remove_expired()
 
     def close(self) -> None:
-        """The app ends."""
+        """The app ends. Jobs that run or wait go on when it starts again."""
+        self._loops.close()
+        self._checks.close()
+        self._scheduler.close()
+        self._store.close()
+
+    def _has_work(self, session_id: str) -> bool:
+        return any(not job.ended for job in self._scheduler.jobs(session_id))
+
+    def _view(self, session: Session) -> dict[str, Any]:
+        self._scheduler.touch(session.id)
+        self._loops.refresh(session)
+        view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
+        text = json.dumps(view, sort_keys=True)
+        return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
     def _call(self, session: Session, action: object, arguments: object) -> None:
         handler = self._actions.get(action) if isinstance(action, str) else None
@@ -110,4 +154,12 @@ class Studio:
             "all_still": cast_actions.all_still,
             "cast_people": cast_actions.cast_people,
             "set_options": cast_actions.set_options,
+            "add_clip": self._clips.add_clip,
+            "remove_clip": self._clips.remove_clip,
+            "animate": self._jobs.animate,
+            "cancel": self._jobs.cancel,
+            "retry": self._jobs.retry,
+            "duplicate": self._jobs.duplicate,
+            "move": self._jobs.move,
+            "delete": self._jobs.delete,
         }

@@ -1,0 +1,159 @@
+"""Actions on jobs: Animate, and what the page does with jobs in the queue and with results."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fantasyportrait.core.disk_space import check_disk_space
+from fantasyportrait.core.errors import OutputError, RequestError
+from fantasyportrait.schema.events import Event, PreviewImage, Result
+from fantasyportrait.schema.request import AnimationRequest, from_json
+from fantasyportrait.service.animate_job import animate_job
+from fantasyportrait.service.input_reader import InputReader
+from fantasyportrait.studio.engine_values import PREVIEW, WAN
+from fantasyportrait.studio.length_limits import check_reported_length
+from fantasyportrait.studio.request_form import build_request, longest_s
+from fantasyportrait.studio.session_store import RESULTS, SHOWN, Session, SessionStore
+from fantasyportrait.images.images import save_image
+from fantasyportrait.studio.state import Card, SessionState
+from fantasyportrait.workers.job import Job
+from fantasyportrait.workers.job_scheduler import JobHandlers, JobScheduler
+from fantasyportrait.workers.job_store import JobRecord
+
+VIDEO_NAME = "fantasyportrait.mp4"
+JOB_BYTES = 32_000_000
+"""Free space that a job needs to start; the run itself checks the size of its result."""
+GRACE_S: Mapping[str, float | None] = {PREVIEW: 600.0, WAN: None}
+"""How long a job goes on after its page was closed: a preview is quick to make again, a video of Wan is not."""
+
+
+@dataclass(frozen=True)
+class JobActions:
+    """Actions on the jobs of a session; `model` is that of the diffusion engine, None where there is none."""
+
+    sessions: SessionStore
+    inputs: InputReader
+    scheduler: JobScheduler
+    model: str | None
+
+    def animate(self, session: Session) -> None:
+        """Submit a job for the photo, cast and options of the session; raises `RequestError` where they cannot run."""
+        state = session.state
+        cards = {face.id: state.card(face.id) for face in state.faces}
+        request = session_request(session, state, cards, state.options, self.model)
+        check_disk_space(session.folder, JOB_BYTES, "a job")
+        if isinstance(request.duration, str):
+            check_reported_length(self.inputs, request, longest_s(request.engine))
+        self.submit(session, request)
+
+    def submit(self, session: Session, request: AnimationRequest) -> None:
+        """Submit a job for a request whose files are in the session's folder."""
+        state = session.state
+        label = {
+            "engine": request.engine,
+            "faces": len(request.cast),
+            "seed": request.sampling.seed if request.engine == WAN else None,
+            "thumbnail": state.photo.shown if state.photo else "",
+            "names": file_names(session),
+        }
+        self.scheduler.submit(session.id, request.to_json(), json.dumps(label))
+
+    def cancel(self, session: Session, job: str) -> None:
+        """Take a job out of the queue, or stop it."""
+        self.scheduler.cancel(session.id, job)
+
+    def retry(self, session: Session, job: str) -> None:
+        """Run a job again that failed or was cancelled."""
+        self.scheduler.retry(session.id, job)
+
+    def duplicate(self, session: Session, job: str) -> None:
+        """Submit the same job once more."""
+        self.scheduler.duplicate(session.id, job)
+
+    def move(self, session: Session, job: str, before: str | None) -> None:
+        """Put a pending job before another one of the session, or last."""
+        self.scheduler.move(session.id, job, before)
+
+    def delete(self, session: Session, job: str) -> None:
+        """Remove a job with its result."""
+        self.scheduler.delete(session.id, job)
+        shutil.rmtree(session.path(f"{RESULTS}/{job}"), ignore_errors=True)
+
+
+def session_request(
+    session: Session,
+    state: SessionState,
+    cards: Mapping[int, Card],
+    options: Mapping[str, Any],
+    model: str | None = None,
+) -> AnimationRequest:
+    """The request for the photo of a state; raises `RequestError` for what is missing or out of its range."""
+    if state.photo is None:
+        raise RequestError("there is no photo yet: upload one, or try an example")
+    if state.photo.error:
+        raise RequestError(state.photo.error)
+    photo = session.path(state.photo.path)
+    return build_request(photo, cards, options, lambda clip: session.path(state.clip(clip).path), model)
+
+
+def file_names(session: Session) -> dict[str, str]:
+    """The visitor's names of the session's files, by the names of our own."""
+    state = session.state
+    photo = [(state.photo.path, state.photo.name)] if state.photo else []
+    return {Path(path).name: name for path, name in [*photo, *((clip.path, clip.name) for clip in state.clips)]}
+
+
+@dataclass(frozen=True)
+class SessionJobs:
+    """How the scheduler runs the jobs of sessions: their owner is the id of the session."""
+
+    sessions: SessionStore
+
+    def handlers(self) -> JobHandlers:
+        """The functions that the scheduler calls."""
+        return JobHandlers(self.make_job, self.encode_result, self.on_event)
+
+    def make_job(self, record: JobRecord) -> Job:
+        """The job of a record; its result goes into a folder of its own in the session's."""
+        session = self._session(record)
+        folder = session.path(f"{RESULTS}/{record.id}")
+        try:
+            # What an interrupted run left there is made again.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
+        return animate_job(from_json(record.payload), folder / VIDEO_NAME)
+
+    def encode_result(self, result: Result) -> str:
+        """The result as JSON; the request beside the video names files as the visitor does."""
+        data = asdict(result)
+        for name in ("video", "side_by_side", "request"):
+            data[name] = data[name].name if data[name] is not None else None
+        return json.dumps(data)
+
+    def on_event(self, record: JobRecord, event: Event) -> None:
+        """Keep the latest preview image; it becomes the poster of the result."""
+        if isinstance(event, PreviewImage):
+            session = self.sessions.by_id(record.owner)
+            if session is not None:
+                save_poster(session, record, event)
+
+    def _session(self, record: JobRecord) -> Session:
+        session = self.sessions.by_id(record.owner)
+        if session is None:
+            raise RequestError("the session of this job has expired")
+        return session
+
+
+def save_poster(session: Session, record: JobRecord, event: PreviewImage) -> None:
+    """Save a preview image of a job in the session's folder."""
+    save_image(session.path(poster_name(record)), event.image, 80)
+
+
+def poster_name(record: JobRecord) -> str:
+    """The path of a job's preview image in the session's folder."""
+    return f"{SHOWN}/job-{record.id}.jpg"
