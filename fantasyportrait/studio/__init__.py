@@ -1,0 +1,1 @@
+"""The studio: what each visitor of the app has uploaded, chosen, started and received."""
