@@ -71,6 +71,16 @@ def crowd_warning(track: Track) -> str | None:
     return f"{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need"
 
 
+def frontal_sizes(track: Track) -> NDArray[np.float64]:
+    """How clearly each row shows the face: its side in pixels, times how frontal it is (0 to 1); float64 (T,).
+
+    Rows without a face are 0.
+    """
+    pitch, yaw = np.radians(_rough_pose(track.landmarks))
+    sides = (track.boxes[:, 2:] - track.boxes[:, :2]).max(axis=1)
+    return np.where(track.valid, sides * np.cos(pitch) * np.cos(yaw), 0.0)
+
+
 def _about_view(track: Track, scale: float) -> list[str]:
     """Warnings about where the driver looks and how large the face is."""
     warnings = []

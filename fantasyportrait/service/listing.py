@@ -1,6 +1,7 @@
 """The faces of a photo or the persons of a clip: rows for the terminal and JSON, and a picture with their numbers."""
 
 import mimetypes
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +15,14 @@ from fantasyportrait.faces.annotate import annotate, annotate_tracks
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.images.images import resize, save_image
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.image_clips import is_image
 from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import span_end_s
 from fantasyportrait.service.input_reader import InputReader
 
 RATE = Fraction(25)
+"""Rows a second of the tracks of listed clips."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,23 @@ def list_clip(inputs: InputReader, path: Path, start_s: float = 0.0, end_s: floa
     """
     tracks = inputs.tracks(path, RATE, start_s, end_s)
     rows = tuple(_person(track, start_s) for track in tracks)
-    info = inputs.decoder.probe(path)
-    messages = [*info.messages, *rotation_messages(path, inputs.decoder.rotation_of(path))]
-    for track in tracks:
-        found = report_track(track, None if info.still else RATE, (info.width, info.height))
-        messages += [f"person {track.person}: {text}" for text in found.warnings]
-    crowd = crowd_warning(tracks[0])
+    messages = clip_messages(inputs, inputs.decoder.probe(path), tracks)
     shown = int(np.argmax(np.sum([track.valid for track in tracks], axis=0)))
     span = span_end_s(start_s, shown, RATE), span_end_s(start_s, shown + 1, RATE)
     with closing(inputs.decoder.frames(path, RATE, *span)) as frames:
         _, pixels = next(frames)
     picture = annotate_tracks(resize(pixels, tracks[0].size), [track for track in tracks if track.valid[shown]], shown)
-    return Listing(tracks[0].size, rows, (*messages, *([crowd] if crowd else [])), picture)
+    return Listing(tracks[0].size, rows, messages, picture)
+
+
+def clip_messages(inputs: InputReader, info: ClipInfo, tracks: Sequence[Track]) -> tuple[str, ...]:
+    """Sentences about a clip and its persons, whose `tracks` have rows at `RATE`."""
+    messages = [*info.messages, *rotation_messages(info.path, inputs.decoder.rotation_of(info.path))]
+    for track in tracks:
+        found = report_track(track, None if info.still else RATE, (info.width, info.height))
+        messages += [f"person {track.person}: {text}" for text in found.warnings]
+    crowd = crowd_warning(tracks[0])
+    return (*messages, *([crowd] if crowd else []))
 
 
 def _person(track: Track, start_s: float) -> dict[str, Any]:
