@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from fantasyportrait.schema.regions import REGION_NAMES
-from ui.engine_values import WAN
+from fantasyportrait.studio.engine_values import WAN
 from ui.form import MOTION, CardValues
 
 CARD = CardValues(

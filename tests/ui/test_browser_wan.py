@@ -27,7 +27,7 @@ from tests.ui.browsing import (
 )
 from tests.ui.serving import Served
 from ui import strings
-from ui.engine_values import tradeoff
+from fantasyportrait.studio.engine_values import tradeoff
 
 pytestmark = pytest.mark.browser
 

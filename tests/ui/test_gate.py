@@ -11,16 +11,12 @@ from typing import Any
 import pytest
 
 from tests.service.factories import one_person
-from tests.ui.factories import card, options
 from tests.ui.serving import Served
 from tests.ui.visitor import META, Visitor
-from ui.form import CLIP, WEBCAM
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes named pipes and sockets")
 
-REFUSED = "his file is not here"
-FOUND = ("face found", "faces found", "shows one person", "people: choose")
-COMPONENTS = ("photo", "clip", "webcam")
+REFUSED = "this file is not here"
 
 
 @pytest.fixture(scope="module")
@@ -96,99 +92,57 @@ def forms(folder: Path, photo: Path, clip: Path, others: str, own: str, address:
         "true": True,
         "nothing": None,
         "a list": [own],
-        "an object": {"path": own, "meta": META},
+        "an object": {"path": others, "meta": META},
+        "an object without more": {"path": str(photo)},
     }
 
 
-def descriptions(path: object) -> list[Any]:
-    """The path as a page describes a file, and without `meta`."""
-    return [{"path": path, "orig_name": "photo.png", "meta": META}, {"path": path}]
-
-
-def odd_descriptions(path: object) -> list[Any]:
-    """The path in forms that no page sends."""
-    return [
-        {"path": path, "meta": {"_type": "other"}},
-        {"path": path, "is_stream": True, "meta": META},
-        {"path": path, "is_file": True, "url": path, "meta": META},
-        {"path": path, "url": path, "size": -1},
-        {"value": {"path": path, "meta": META}, "meta": META},
-        {"video": {"path": path, "meta": META}, "subtitles": None},
-        [{"path": path, "meta": META}],
-        path,
-    ]
-
-
-def test_components_open_own_uploads_only(
-    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], requested: tuple[str, list[str]], tmp_path: Path
+@pytest.mark.parametrize("action", ["set_photo", "add_clip"])
+def test_actions_open_own_uploads_only(
+    app: Served,
+    visitor: Visitor,
+    photo: Path,
+    clips: dict[str, Path],
+    requested: tuple[str, list[str]],
+    tmp_path: Path,
+    action: str,
 ) -> None:
-    """By any component, with the same message whether the file exists or not."""
+    """With the same message whether the file exists or not."""
     other = Visitor(app.address)
-    (tmp_path / "other.png").write_bytes(photo.read_bytes() + b"another file")
+    (tmp_path / "other.png").write_bytes(photo.read_bytes() + action.encode())
     others = other.upload(tmp_path / "other.png")
-    assert "1 face found" in str(other.send_photo_at(others))
+    assert other.act("set_photo", path=others, name="other.png")["photo"]["faces"]
     address, requests = requested
-    own = visitor.upload(clips["one"])
-    known = forms(tmp_path, photo, clips["one"], others, own, address)
-    values = [(what, value) for what, path in known.items() for value in descriptions(path)]
-    odd = ("another visitor's upload", "a device")
-    values += [(what, value) for what in odd for value in odd_descriptions(known[what])]
-    for what, value in values:
-        for component in COMPONENTS:
-            answer = visitor.send(component, value)
-            text = str(answer)
-            assert not any(word in text for word in FOUND), f"{what} as {component}: {value}"
-            assert not answer["success"] or REFUSED in text, f"{what} as {component}: {value}"
+    before = visitor.view()
+    for what, value in forms(tmp_path, photo, clips["one"], others, visitor.upload(clips["one"]), address).items():
+        answer = visitor.act(action, path=value, name="x.png")
+        assert answer["error"].startswith(REFUSED), what
+        assert (answer["photo"]["id"], answer["clips"]) == (before["photo"]["id"], before["clips"]), what
     assert requests == []
 
 
-@pytest.mark.parametrize("kind", [CLIP, WEBCAM])
-def test_animate_accepts_own_uploads_only(
-    app: Served, visitor: Visitor, photo: Path, clips: dict[str, Path], tmp_path: Path, kind: str
-) -> None:
-    """Existing and missing files get the same answer."""
-    before, answers = set(app.results.rglob("*.mp4")), set()
-    for path in (str(clips["one"]), str(clips["two"]), str(tmp_path / "none.mp4"), "/dev/zero", "/proc/self/fd/0"):
-        for description in ({"path": path, "meta": META}, {"path": path}):
-            answer = visitor.animate(**options(), **vars(card(kind=kind, **{kind: description})))
-            assert answer["success"] and 'role="alert"' in str(answer["data"][2])
-            answers.add(str(answer["data"][2]))
-    assert len(answers) == 1 and "The clip of face 1 cannot be used: this file is not here" in answers.pop()
-    assert set(app.results.rglob("*.mp4")) == before
-
-
-def test_kept_card_file_is_not_sent_back(app: Served, photo: Path, tmp_path: Path) -> None:
-    """Values of cards are put into the next cards."""
-    someone = Visitor(app.address)
-    someone.send_photo(photo)
-    secret = tmp_path / "secret.txt"
-    secret.write_text("secret", encoding="utf-8")
-    for forged in ({"path": str(secret), "meta": META}, {"path": str(secret)}):
-        drawn = someone.send_photo_at(someone.upload(photo), **dict.fromkeys(vars(card()), forged))
-        assert "secret" not in str(drawn) + str(someone.draw())
-        served = [path for path in app.results.parent.rglob("secret.txt") if path != secret]
-        assert served == []
-
-
 def test_visitor_uses_own_uploads(app: Served, visitor: Visitor, clips: dict[str, Path]) -> None:
-    stored = visitor.upload(clips["one"])
-    assert "shows one person" in str(visitor.send("clip", {"path": stored, "meta": META}))
-    assert "shows one person" in str(visitor.send("webcam", {"path": stored}))
+    assert visitor.send_clip(clips["one"])["error"] == ""
+    ready = visitor.wait(lambda view: view["clips"] and view["clips"][-1]["state"] == "ready")
+    assert len(ready["clips"][-1]["people"]) == 1
     other = Visitor(app.address)
-    again = other.upload(clips["one"])
-    assert again == stored, "one file, one path"
-    assert "is a video, not a photo" in str(other.send("photo", {"path": stored, "meta": META}))
+    assert "is a video, not a photo" in other.send_photo(clips["one"])["photo"]["error"]
+
+
+def test_visitors_with_same_file_have_own_copies(app: Served, photo: Path) -> None:
+    first, second = Visitor(app.address), Visitor(app.address)
+    shown = [each.send_photo(photo)["photo"]["url"] for each in (first, second)]
+    assert len({url.split("/")[1] for url in shown}) == 2
 
 
 def test_upload_is_refused_in_other_session(app: Served, visitor: Visitor, photo: Path, tmp_path: Path) -> None:
     copy = tmp_path / "mine.png"
-    copy.write_bytes(photo.read_bytes())
+    copy.write_bytes(photo.read_bytes() + b"mine")
     stored = visitor.upload(copy)
-    assert "1 face found" in str(visitor.send_photo_at(stored))
+    assert visitor.act("set_photo", path=stored, name="mine.png")["error"] == ""
     other = Visitor(app.address)
-    for description in ({"path": stored, "meta": META}, {"path": stored}):
-        answer = other.send("photo", description)
-        assert not answer["success"] and "found" not in str(answer)
+    answer = other.act("set_photo", path=stored, name="mine.png")
+    assert answer["error"].startswith(REFUSED) and answer["photo"] is None
 
 
 @pytest.mark.parametrize(
@@ -196,7 +150,6 @@ def test_upload_is_refused_in_other_session(app: Served, visitor: Visitor, photo
     [
         ("POST", "/process_recording", {"files": {"video": b"x"}}),
         ("GET", "/proxy=https://example.hf.space/", {}),
-        ("POST", "/component_server", {"json": {"data": [], "component_id": 1, "session_hash": "x", "fn_name": "ls"}}),
         ("GET", "/deep_link?session_hash=x", {}),
         ("GET", "/mcp/", {}),
         ("POST", "/run/check", {"json": {"data": [], "fn_index": 0}}),
@@ -218,6 +171,16 @@ def test_unused_gradio_routes_return_404(visitor: Visitor, method: str, path: st
     assert visitor.ask(method, path, **given).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["ls", "get_config", "__init__", "preprocess"])
+def test_only_functions_of_page_are_called(visitor: Visitor, name: str) -> None:
+    assert visitor.function(name, {}).status_code == 400
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3, [{"token": "x"}]])
+def test_function_of_page_refuses_other_data(visitor: Visitor, data: Any) -> None:
+    assert visitor.function("act", data).status_code == 400
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -225,16 +188,29 @@ def test_unused_gradio_routes_return_404(visitor: Visitor, method: str, path: st
         "file:///etc/hostname", "/proc/self/environ", "//etc/hostname", "/etc/hostname%00",
     ],
 )  # fmt: skip
-def test_files_outside_uploads_are_not_served(app: Served, visitor: Visitor, name: str) -> None:
-    assert visitor.fetch(name).status_code in (403, 404)
-    assert visitor.fetch(f"{app.results}/../{name}").status_code in (403, 404)
+def test_files_outside_sessions_are_not_served(app: Served, visitor: Visitor, name: str) -> None:
+    assert visitor.fetch_path(name).status_code in (403, 404)
+    assert visitor.fetch_path(f"{app.results}/../{name}").status_code in (403, 404)
+
+
+def test_only_files_of_page_are_served_from_session(app: Served, visitor: Visitor) -> None:
+    """Not the state, not the store of jobs, no folder, and nothing of a session whose id is unknown."""
+    url = visitor.view()["photo"]["url"]
+    assert visitor.fetch(url).status_code == 200
+    _, session, *_ = url.split("/")
+    for path in ("state.json", "shown", "shown/", "shown/../state.json", "shown/%2e%2e/state.json", ".", "shown/.x"):
+        assert visitor.fetch(f"files/{session}/{path}").status_code in (403, 404), path
+    assert visitor.fetch(f"files/{'0' * 32}/{url.split('/', 2)[2]}").status_code in (403, 404)
+    for path in ("jobs.sqlite3", f"{session}/state.json"):
+        assert visitor.fetch_path(f"{app.results}/sessions/{path}").status_code in (403, 404), path
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"data": []}', b'{"data": [], "session_hash": null, "fn_index": 0', b"[" * 100_000]
 )
-def test_malformed_call_is_refused(visitor: Visitor, body: bytes) -> None:
-    answer = visitor.ask("POST", "/queue/join", content=body, headers={"content-type": "application/json"})
+@pytest.mark.parametrize("route", ["/queue/join", "/component_server"])
+def test_malformed_call_is_refused(visitor: Visitor, route: str, body: bytes) -> None:
+    answer = visitor.ask("POST", route, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
 
 

@@ -1,91 +1,98 @@
 """A visitor without a browser: sends what a page would send, or what no page would."""
 
 import json
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 TIMEOUT_S = 60
+WAIT_S = 120
 META = {"_type": "gradio.FileData"}
-CARD_LABELS = {
-    "Driving clip": "clip",
-    "Who drives": "person",
-    "Webcam": "webcam",
-    "Motion": "motion",
-    "Strength": "strength",
-    "What follows": "regions",
-    "Swap the driver's left and right": "mirror",
-}
-"""The names of a card's values by the labels of its widgets; the first choice, the kind, has no label."""
 
 
 class Visitor:
-    """One session with the app at `address`."""
+    """One session with the app at `address`; `token` continues an earlier one."""
 
-    def __init__(self, address: str) -> None:
-        self.session = uuid.uuid4().hex
+    def __init__(self, address: str, token: str = "") -> None:
+        self._site = httpx.Client(base_url=address, timeout=TIMEOUT_S, trust_env=False)
         self._http = httpx.Client(base_url=f"{address}/gradio_api", timeout=TIMEOUT_S, trust_env=False)
-        config = httpx.get(f"{address}/config", timeout=TIMEOUT_S, trust_env=False).json()
-        self._render = next(
-            item["id"] for item in config["dependencies"] if ["load"] in [t[1:] for t in item["targets"]]
-        )
-        self._components = {item["id"]: item for item in config["components"]}
-        self._listeners: list[dict[str, Any]] = []
-        self.draw()
+        self.hash = uuid.uuid4().hex
+        config = self._site.get("/config").json()
+        self._page = next(item["id"] for item in config["components"] if item["props"].get("elem_id") == "studio")
+        load = next(item for item in config["dependencies"] if ["load"] in [t[1:] for t in item["targets"]])
+        self.first = self.listen(load["id"], [token])["data"][1]
+        self.token = str(self.first["token"])
 
-    def draw(self) -> None:
-        """Have the cards drawn, as the page does when the photo changes."""
-        config = self.call(self._render, [None])["render_config"]
-        self._listeners = config["dependencies"]
-        self._components |= {item["id"]: item for item in config["components"]}
-
-    def send_photo(self, path: Path) -> dict[str, Any]:
-        """Upload a photo and draw its cards; returns the last message."""
-        return self.send_photo_at(self.upload(path))
-
-    def upload(self, path: Path) -> str:
-        """Upload a file; returns where the server keeps it."""
-        with path.open("rb") as file:
-            return str(self._http.post("/upload", files={"files": file}).json()[0])
-
-    def send_photo_at(self, stored: str, **card: Any) -> dict[str, Any]:
-        """Name a file of the server as the photo, with these values of the card before, and draw the cards."""
-        return self.send("photo", {"path": stored, "orig_name": "photo.png", "meta": META}, **card)
-
-    def send(self, component: str, value: object, **card: Any) -> dict[str, Any]:
-        """Send any value to the listener of a component (photo, clip or webcam); returns the last message."""
-        listener = self._listener(component, "stop_recording" if component == "webcam" else "upload")
-        answer = self.call(listener["id"], self._data(listener, {component: value, **card}))
-        if component == "photo":
-            self.draw()
-        return answer
-
-    def animate(self, **values: Any) -> dict[str, Any]:
-        """Run Animate's second half with these values of the options and the card; returns the last message."""
-        listener = next(item for item in self._listeners if item["targets"][0][1] == "then")
-        return self.call(listener["id"], self._data(listener, values))
-
-    def call(self, listener: int, data: list[Any]) -> dict[str, Any]:
-        """Call a listener through the queue; returns the last message."""
-        body = {"fn_index": listener, "data": data, "session_hash": self.session, "trigger_id": None}
+    def listen(self, listener: int, data: list[Any]) -> dict[str, Any]:
+        """Call a listener through gradio's queue; returns the output of the last message."""
+        body = {"fn_index": listener, "data": data, "session_hash": self.hash, "trigger_id": None}
         self._http.post("/queue/join", json=body).raise_for_status()
         last: dict[str, Any] = {}
-        with self._http.stream("GET", "/queue/data", params={"session_hash": self.session}) as answer:
+        with self._http.stream("GET", "/queue/data", params={"session_hash": self.hash}) as answer:
             for line in answer.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                 if message.get("msg") == "process_completed":
                     last = message
                 if message.get("msg") == "close_stream":
                     break
-        return {**last.get("output", {}), "success": last.get("success")}
+        return dict(last.get("output", {}))
 
-    def result(self, answer: dict[str, Any]) -> str:
-        """The URL of the video in a message of `animate`."""
-        return str(answer["data"][7]["path"])
+    def upload(self, path: Path) -> str:
+        """Upload a file; returns where the server keeps it."""
+        with path.open("rb") as file:
+            return str(self._http.post("/upload", files={"files": file}).json()[0])
 
-    def fetch(self, path: str) -> httpx.Response:
+    def function(self, name: str, data: Any) -> httpx.Response:
+        """Call a function of the page with any data."""
+        body = {"data": data, "component_id": self._page, "fn_name": name, "session_hash": self.hash}
+        return self._http.post("/component_server", json=body)
+
+    def act(self, action: str, **arguments: Any) -> dict[str, Any]:
+        """Carry out an action; returns the view, with the "error"."""
+        call = {"token": self.token, "action": action, "arguments": arguments}
+        return dict(self.function("act", call).raise_for_status().json())
+
+    def view(self) -> dict[str, Any]:
+        """The view of the session."""
+        return dict(self.function("view", {"token": self.token}).raise_for_status().json())
+
+    def send_photo(self, path: Path) -> dict[str, Any]:
+        """Upload a photo and show it; returns the view."""
+        return self.act("set_photo", path=self.upload(path), name=path.name)
+
+    def send_clip(self, path: Path, face: int = 1) -> dict[str, Any]:
+        """Upload a clip for a face; returns the view, in which it is not checked yet."""
+        return self.act("add_clip", path=self.upload(path), name=path.name, face=face)
+
+    def wait(self, condition: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """The first view for which the condition is true."""
+        end_s = time.monotonic() + WAIT_S
+        while True:
+            view = self.view()
+            if condition(view):
+                return view
+            assert time.monotonic() < end_s, f"still {view}"
+            time.sleep(0.1)
+
+    def animate(self) -> dict[str, Any]:
+        """Run a job for the scene as it is; returns its result."""
+        before = {result["id"] for result in self.view()["results"]}
+        started = self.act("animate")
+        assert not started["error"], started["error"]
+        done = self.wait(lambda view: not any(job["state"] in ("pending", "running") for job in view["jobs"]))
+        new = [result for result in done["results"] if result["id"] not in before]
+        assert new, f"no result: {done['jobs']}"
+        return dict(new[0])
+
+    def fetch(self, url: str) -> httpx.Response:
+        """A file by its URL, relative to the page."""
+        return self._site.get(f"/{url}")
+
+    def fetch_path(self, path: str) -> httpx.Response:
         """A file by its path on the server."""
         return self._http.get(f"/file={path}")
 
@@ -96,26 +103,3 @@ class Visitor:
     def interface(self) -> dict[str, Any]:
         """The server's API description."""
         return dict(self._http.get("/info").json())
-
-    def _data(self, listener: dict[str, Any], values: dict[str, Any]) -> list[Any]:
-        """The values in the order of the listener's inputs, None where there is no value."""
-        names = [_name(self._components[number]) for number in listener["inputs"]]
-        assert set(values) <= set(names), f"{set(values) - set(names)} is no input"
-        return [values.get(name) for name in names]
-
-    def _listener(self, place: str, event: str) -> dict[str, Any]:
-        ids = {number for number, item in self._components.items() if _stands_for(item["props"], place)}
-        return next(item for item in self._listeners if any(t[0] in ids and t[1] == event for t in item["targets"]))
-
-
-def _name(component: dict[str, Any]) -> str:
-    """The name of the value of a component."""
-    props = component["props"]
-    if props.get("elem_id"):
-        return str(props["elem_id"]).removeprefix("option-").replace("-", "_")
-    return CARD_LABELS.get(props.get("label"), "kind" if component["type"] == "radio" else component["type"])
-
-
-def _stands_for(props: dict[str, Any], place: str) -> bool:
-    labels = {"clip": "Driving clip", "webcam": "Webcam"}
-    return props.get("label") == labels[place] if place in labels else props.get("elem_id") == place

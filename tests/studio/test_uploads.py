@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import RequestError
-from ui.uploads import REFUSED, UploadRegistry
+from fantasyportrait.studio.uploads import REFUSED, UploadRegistry
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from tests.factories_media import grey, make_clip
-from ui.length_limits import check_reported_length, check_tracked_length
+from fantasyportrait.studio.length_limits import check_reported_length, check_tracked_length
 
 RATE = 25  # as make_clip writes, and as a request is made
 

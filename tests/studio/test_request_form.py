@@ -12,7 +12,7 @@ from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import from_json
 from fantasyportrait.schema.sampling import Sampling
 from tests.ui.factories import card, engine, options
-from ui.engine_values import (
+from fantasyportrait.studio.engine_values import (
     CUSTOM,
     PRESET_CHOICES,
     PREVIEW,
@@ -21,7 +21,7 @@ from ui.engine_values import (
     tradeoff,
 )
 from ui.form import CLIP, FREE, STILL, WEBCAM, build_request, build_role, portable, private_paths
-from ui.option_values import AUTOMATIC
+from fantasyportrait.studio.option_values import AUTOMATIC
 
 PHOTO = Path("uploads/1f/photo.png")
 
