@@ -1,6 +1,7 @@
 """Photo, faces and motions -> frames."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from fantasyportrait.preview.raster import Window, blend, triangle_map
 from fantasyportrait.preview.retarget import Pose, Retargeter
 from fantasyportrait.preview.rig import Rig, build_rig
 from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face import MaskedFace
 from fantasyportrait.schema.face_motion import FaceMotion
 
 # Points of the skin: all landmarks but the irises.
@@ -35,21 +37,45 @@ def render(
 
     `driven` holds every face of the photo; each motion plays `frames` frames.
     """
-    far_to_near = sorted(driven, key=lambda each: float(np.ptp(each.face.landmarks[:, 1])))
-    actors: list[_MovingHead | _StillHead] = []
-    for each in far_to_near:
-        if each.motion is not None and each.strength > 0:
-            actors.append(_MovingHead(pixels, each, canonical))
-        else:
-            actors.append(_StillHead(each.face.mask))
-    plate = background_plate(pixels, [actor.layer for actor in actors if isinstance(actor, _MovingHead)])
+    renderer = SceneRenderer(pixels, driven, canonical)
     for frame in range(frames):
         if cancel is not None:
             cancel.check()
-        canvas = plate.copy()
-        for actor in actors:
-            actor.draw(canvas, pixels, frame)
-        yield canvas
+        yield renderer.frame(frame)
+
+
+class HeadShape(NamedTuple):
+    """A head in one frame: its face, and its alpha float32 (h, w), 0 to 1, in a window of the photo."""
+
+    face: MaskedFace
+    window: Window
+    alpha: NDArray[np.float32]
+
+
+class SceneRenderer:
+    """A photo and its faces, prepared once for frames in any order; see `render`."""
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], driven: Sequence[DrivenFace[FaceMotion]], canonical: CanonicalFace
+    ) -> None:
+        self._pixels = pixels
+        far_to_near = sorted(driven, key=lambda each: float(np.ptp(each.face.landmarks[:, 1])))
+        self._heads: list[tuple[MaskedFace, _MovingHead | _StillHead]] = []
+        for each in far_to_near:
+            moves = each.motion is not None and each.strength > 0
+            head = _MovingHead(pixels, each, canonical) if moves else _StillHead(each.face.mask)
+            self._heads.append((each.face, head))
+        self._plate = background_plate(pixels, [head.layer for _, head in self._heads if isinstance(head, _MovingHead)])
+
+    def frame(self, frame: int) -> NDArray[np.uint8]:
+        """The frame, uint8 (H, W, 3) RGB."""
+        return self.frame_with_heads(frame)[0]
+
+    def frame_with_heads(self, frame: int) -> tuple[NDArray[np.uint8], tuple[HeadShape, ...]]:
+        """The frame, and where each head is in it, from far to near."""
+        canvas = self._plate.copy()
+        shapes = [HeadShape(face, *head.draw(canvas, self._pixels, frame)) for face, head in self._heads]
+        return canvas, tuple(shapes)
 
 
 def driven_landmarks(driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> NDArray[np.float32]:
@@ -85,11 +111,14 @@ class _StillHead:
         self._window = Window(left, top, left + width, top + height)
         self._alpha = np.asarray(self._window.of(mask) / 255, np.float32)
 
-    def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
-        """Put the photo's own pixels back."""
+    def draw(
+        self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int
+    ) -> tuple[Window, NDArray[np.float32]]:
+        """Put the photo's own pixels back; return the head's window and its alpha there."""
         area = self._window.of(canvas)
         if area.size:
             area[:] = blend(np.ascontiguousarray(self._window.of(photo)), area, self._alpha)
+        return self._window, self._alpha
 
 
 class _MovingHead:
@@ -105,8 +134,10 @@ class _MovingHead:
         self._eyes = EyePainter(self.rig, motion, driven.strength) if driven.regions.eyes else None
         self._mouth = MouthPainter(self.rig, motion, pixels) if driven.regions.mouth else None
 
-    def draw(self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
-        """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3)."""
+    def draw(
+        self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int
+    ) -> tuple[Window, NDArray[np.float32]]:
+        """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3); return its window and its alpha there."""
         row = int(self._rows[frame])
         pose = self._retarget.pose(row)
         window = self.layer.window
@@ -120,6 +151,7 @@ class _MovingHead:
         if self._mouth is not None:
             self._mouth.paint(canvas, photo, pose, row)
         area[:] = blend(np.ascontiguousarray(area), below, alpha)
+        return window, alpha
 
     def _draw_outer(
         self, area: NDArray[np.uint8], photo: NDArray[np.uint8], target: NDArray[np.float64]

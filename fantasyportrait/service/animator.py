@@ -21,6 +21,7 @@ from fantasyportrait.schema.events import Event, Result
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.service.request_runner import RequestRunner
+from fantasyportrait.service.small_portraits import SmallPortraits
 
 if TYPE_CHECKING:
     from fantasyportrait.runtime.process_group import ProcessGroup
@@ -48,6 +49,7 @@ class Animator:
         cache_expiry_s: float = CACHE_EXPIRY_S,
     ) -> None:
         self.inputs = inputs = InputReader(models_dir, cache_dir, decoder, cache_expiry_s)
+        self.small_portraits = SmallPortraits(inputs)
         self._engines: tuple[Engine, ...] = (
             PreviewEngine(inputs.models_dir),
             WanEngine(

@@ -15,7 +15,7 @@ from fantasyportrait.media.frame_rates import nearest_standard
 from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, delay_frames
 from fantasyportrait.schema.checks import check_number
 from fantasyportrait.schema.converters import DurationMode
-from fantasyportrait.schema.face import Track
+from fantasyportrait.schema.face import Face, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE, Timeline, frame_count
 
@@ -44,6 +44,18 @@ def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
     """Raise `RequestError` for a start or end of a still picture."""
     if info.still and (source.start_s or source.end_s is not None):
         raise RequestError(f"{source.path} is a picture, which has no start and end: leave them out")
+
+
+def check_cast_faces(request: AnimationRequest, faces: Sequence[Face]) -> None:
+    """Raise `RequestError` where the cast names a face that the photo does not show."""
+    known = {face.id for face in faces}
+    unknown = sorted(role.face for role in request.cast if role.face not in known)
+    if unknown:
+        shown = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        names = ", ".join(str(face) for face in unknown)
+        raise RequestError(
+            f"the photo shows {shown} but the cast names face {names}: faces are numbered row by row, left to right"
+        )
 
 
 def choose_frame_rate(

@@ -37,6 +37,7 @@ from fantasyportrait.service.driving import (
     ClipKey,
     DrivingClip,
     build_timeline,
+    check_cast_faces,
     check_clip_range,
     choose_frame_rate,
     choose_person,
@@ -152,14 +153,7 @@ class RequestRunner:
         request = self._request
         photo, faces = self._inputs.faces(request.portrait, request.detector)
         self._keep(photo.messages)
-        known = {face.id for face in faces}
-        unknown = sorted(role.face for role in self._request.cast if role.face not in known)
-        if unknown:
-            names = ", ".join(str(face) for face in unknown)
-            raise RequestError(
-                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
-                "row, left to right"
-            )
+        check_cast_faces(request, faces)
         self._request, messages = add_input_digests(request, photo.sha256, self._clips)
         self._keep(messages)
         photo, faces = self._at_video_size(engine, photo, faces)
@@ -301,10 +295,6 @@ class RequestRunner:
         elif message.text not in self._messages:
             self._messages.append(message.text)
             self._emit(message)
-
-
-def _faces(count: int) -> str:
-    return "1 face" if count == 1 else f"{count} faces"
 
 
 def _reduced(frame: Frame) -> Frame:

@@ -1,6 +1,7 @@
 """Frames of the preview engine: pixels that move, pixels that must not, laziness, depth order."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,9 +106,9 @@ def test_frames_are_lazy_and_cancellable(scene: Scene, monkeypatch: pytest.Monke
     drawn: list[int] = []
     draw = engine._MovingHead.draw
 
-    def counted(actor: engine._MovingHead, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> None:
+    def counted(actor: engine._MovingHead, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> Any:
         drawn.append(frame)
-        draw(actor, canvas, photo, frame)
+        return draw(actor, canvas, photo, frame)
 
     monkeypatch.setattr(engine._MovingHead, "draw", counted)
     driven = [DrivenFace(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]

@@ -1,0 +1,61 @@
+"""A short part of a motion as a loop without a seam, and where a motion moves most."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fantasyportrait.schema.face_motion import FaceMotion
+
+
+def seamless_loop(motion: FaceMotion, rows: NDArray[np.int64], lead_in: int) -> FaceMotion:
+    """A motion of `len(rows) - lead_in` rows whose last row leads back to its first.
+
+    `rows` int64 are rows of the motion in the order in which they play; the first `lead_in` come before the loop: its
+    last `lead_in` rows fade into them. Raises ValueError for a loop shorter than its lead-in.
+    """
+    frames = len(rows) - lead_in
+    if not 0 <= lead_in <= frames or frames < 1:
+        raise ValueError(f"{len(rows)} rows with a lead-in of {lead_in} give no loop: give at least twice the lead-in")
+    own = rows[lead_in:]
+    before = np.concatenate([own[: frames - lead_in], rows[:lead_in]])
+    ramp = np.arange(1, lead_in + 1) / (lead_in + 1)
+    share = np.concatenate([np.zeros(frames - lead_in), ramp * ramp * (3 - 2 * ramp)]).astype(np.float32)
+    shown = np.where(share < 0.5, own, before)
+    return FaceMotion(
+        neutral=motion.neutral,
+        neutral_blendshapes=motion.neutral_blendshapes,
+        landmarks=_mix(motion.landmarks, own, before, share[:, None, None]),
+        blendshapes=_mix(motion.blendshapes, own, before, share[:, None]),
+        mouths=motion.mouths,
+        mouth_indices=None if motion.mouths is None else _mouth_indices(motion)[shown],
+    )
+
+
+def movement(motion: FaceMotion, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean movement of the landmarks from each of the `rows` to the next, in face heights: float64 (len(rows) - 1,)."""
+    height = float(np.linalg.norm(motion.neutral[152] - motion.neutral[10]))
+    points = motion.landmarks[rows, :, :2].astype(np.float64)
+    return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1) / max(height, 1e-6))
+
+
+def liveliest_start(movements: Sequence[NDArray[np.float64]], frames: int, first: int) -> int:
+    """The frame, `first` or later, from which the faces move most in `frames` frames.
+
+    `movements` has an array (T,) for each face, see `movement`, of the same T + 1 frames. Returns `first` where nothing moves. Raises ValueError where there is no such part.
+    """
+    total = np.sum(movements, axis=0) if movements else np.zeros(first + frames - 1)
+    if len(total) + 1 < first + frames:
+        raise ValueError(f"{len(total) + 1} frames have no part of {frames} from frame {first} on: give more frames")
+    sums = np.convolve(total[first:], np.ones(frames - 1), mode="valid") if frames > 1 else np.zeros(1)
+    return first + int(np.argmax(sums))
+
+
+def _mix(
+    values: NDArray[np.float32], own: NDArray[np.int64], other: NDArray[np.int64], share: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return np.asarray(values[own] + (values[other] - values[own]) * share, np.float32)
+
+
+def _mouth_indices(motion: FaceMotion) -> NDArray[np.int64]:
+    return np.arange(len(motion)) if motion.mouth_indices is None else motion.mouth_indices
