@@ -10,8 +10,8 @@ from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.sandbox.decoder_factory import make_decoder
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 from fantasyportrait.studio.studio import EXPIRY_S
+from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 
 
 @dataclass(frozen=True)

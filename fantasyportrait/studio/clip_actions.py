@@ -53,7 +53,9 @@ class ClipActions:
         self.checks.cancel(session.id, clip)
 
         def remove(state: SessionState) -> SessionState:
-            cards = {face: replace(card, clip=None) if card.clip == clip else card for face, card in state.cards.items()}
+            cards = {
+                face: replace(card, clip=None) if card.clip == clip else card for face, card in state.cards.items()
+            }
             return replace(state, clips=tuple(each for each in state.clips if each.id != clip), cards=cards)
 
         session.update(remove)
@@ -64,7 +66,9 @@ class ClipActions:
 
         def update(found: ClipUpdate) -> None:
             def change(state: SessionState) -> SessionState:
-                clips = tuple(found.applied(each, session.folder) if each.id == clip.id else each for each in state.clips)
+                clips = tuple(
+                    found.applied(each, session.folder) if each.id == clip.id else each for each in state.clips
+                )
                 return replace(state, clips=clips)
 
             session.update(change)

@@ -4,14 +4,12 @@ from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.options import get_option
-from fantasyportrait.schema.presets import PRESET, PRESET_FIELDS, get_preset, match_preset
+from fantasyportrait.schema.presets import PRESET_FIELDS, get_preset
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.studio.option_values import Values, form_options, read_values, shown_value
 
 PREVIEW, WAN = "preview", "wan"
-ENGINES = (("Preview", PREVIEW), ("Wan", WAN))
 CUSTOM = "custom"
-PRESET_CHOICES = (*((label, name) for name, label in PRESET.choices.items()), ("Custom", CUSTOM))
 
 
 def preset_values(name: str) -> dict[str, Any]:
@@ -20,20 +18,6 @@ def preset_values(name: str) -> dict[str, Any]:
         return {}
     changes = get_preset(name).changes
     return {field: shown_value(get_option(Sampling, field), changes[field]) for field in PRESET_FIELDS}
-
-
-def preset_shown(values: Values) -> str:
-    """The preset that the values of `PRESET_FIELDS` are, or `CUSTOM`."""
-    try:
-        return match_preset(Sampling(**read_values(Sampling, values))) or CUSTOM
-    except RequestError:
-        # A number that is being typed; Animate shows what is wrong with it.
-        return CUSTOM
-
-
-def tradeoff(name: str) -> str:
-    """The trade-off of a preset, in a sentence."""
-    return "Your own settings below" if name == CUSTOM else get_preset(name).tradeoff
 
 
 def select_engine(chosen: object, model: str | None) -> str:

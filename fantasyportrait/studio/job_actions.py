@@ -9,6 +9,7 @@ from typing import Any
 
 from fantasyportrait.core.disk_space import check_disk_space
 from fantasyportrait.core.errors import OutputError, RequestError
+from fantasyportrait.images.images import save_image
 from fantasyportrait.schema.events import Event, PreviewImage, Result
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.service.animate_job import animate_job
@@ -17,7 +18,6 @@ from fantasyportrait.studio.engine_values import PREVIEW, WAN
 from fantasyportrait.studio.length_limits import check_reported_length
 from fantasyportrait.studio.request_form import build_request, longest_s
 from fantasyportrait.studio.session_store import RESULTS, SHOWN, Session, SessionStore
-from fantasyportrait.images.images import save_image
 from fantasyportrait.studio.state import Card, SessionState
 from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_scheduler import JobHandlers, JobScheduler

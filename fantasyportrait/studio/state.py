@@ -1,7 +1,7 @@
 """The state of a session as data, with JSON both ways: its photo, what each face plays, its clips and options."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -106,6 +106,10 @@ class SessionState:
             if clip.id == clip_id:
                 return clip
         raise RequestError("this clip is not here: it was removed, or it has expired; upload it again")
+
+    def with_clip(self, clip_id: str, change: Callable[[ClipState], ClipState]) -> "SessionState":
+        """A copy in which one clip is changed; the same where there is no such clip."""
+        return replace(self, clips=tuple(change(clip) if clip.id == clip_id else clip for clip in self.clips))
 
     def with_card(self, face: int, card: Card) -> "SessionState":
         """A copy with another card for a face."""

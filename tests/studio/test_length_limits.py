@@ -12,8 +12,8 @@ from fantasyportrait.images.images import save_image
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
 from fantasyportrait.schema.request import AnimationRequest
-from tests.factories_media import grey, make_clip
 from fantasyportrait.studio.length_limits import check_reported_length, check_tracked_length
+from tests.factories_media import grey, make_clip
 
 RATE = 25  # as make_clip writes, and as a request is made
 

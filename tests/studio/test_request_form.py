@@ -2,79 +2,73 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource
-from fantasyportrait.schema.presets import PRESET_FIELDS, get_preset, match_preset
+from fantasyportrait.schema.presets import PRESET_FIELDS, PRESETS, match_preset
 from fantasyportrait.schema.regions import Regions
-from fantasyportrait.schema.request import from_json
+from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.schema.sampling import Sampling
-from tests.ui.factories import card, engine, options
-from fantasyportrait.studio.engine_values import (
-    CUSTOM,
-    PRESET_CHOICES,
-    PREVIEW,
-    preset_shown,
-    preset_values,
-    tradeoff,
-)
-from ui.form import CLIP, FREE, STILL, WEBCAM, build_request, build_role, portable, private_paths
+from fantasyportrait.studio.engine_values import CUSTOM, PREVIEW, preset_values
 from fantasyportrait.studio.option_values import AUTOMATIC
+from fantasyportrait.studio.request_form import build_request, build_role, checked_card, portable, private_paths
+from fantasyportrait.studio.state import CLIP, FREE, STILL, Card
+from tests.studio.factories import card, engine, options
 
 PHOTO = Path("uploads/1f/photo.png")
+CLIPS = {"2a": Path("uploads/2a/a.mp4"), "3b": Path("uploads/3b/b.webm")}
+
+
+def request(cards: dict[int, Card], values: dict[str, Any], model: str | None = None) -> AnimationRequest:
+    """The request of these cards and options."""
+    return build_request(PHOTO, cards, values, CLIPS.__getitem__, model)
 
 
 def test_form_values_become_request() -> None:
     cards = {
-        1: card(kind=CLIP, clip="uploads/2a/a.mp4", person=2, strength=1.5, regions=["head", "mouth"], mirror=True),
-        2: card(kind=WEBCAM, webcam="uploads/3b/b.webm"),
+        1: card(kind=CLIP, clip="2a", person=2, strength=1.5, regions=["head", "mouth"], mirror=True),
+        2: card(kind=CLIP, clip="3b", start_s=0.5, end_s=2, delay_s=1),
         3: card(motion="laugh"),
         4: card(kind=STILL),
     }
-    request = build_request(PHOTO, cards, options(seconds=8, fill="pingpong", absolute=True, sound="face:1"))
-    first, second, third, fourth = request.cast
+    made = request(cards, options(seconds=8, fill="pingpong", absolute=True, sound="face:1"))
+    first, second, third, fourth = made.cast
     assert first.source == ClipSource(Path("uploads/2a/a.mp4"), 2)
     assert (first.strength, first.regions) == (1.5, Regions(True, False, False, True))
     assert first.mirror and not second.mirror
-    assert second.source == ClipSource(Path("uploads/3b/b.webm"))
+    assert second.source == ClipSource(Path("uploads/3b/b.webm"), start_s=0.5, end_s=2, delay_s=1)
     assert third.source == BuiltinSource("laugh") and fourth.source is None
-    assert (request.duration, request.fill, request.absolute, request.sound) == (8.0, "pingpong", True, "face:1")
+    assert (made.duration, made.fill, made.absolute, made.sound) == (8.0, "pingpong", True, "face:1")
 
 
 def test_form_ignores_hidden_panel() -> None:
-    role = build_role(1, card(clip="uploads/a.mp4", webcam="uploads/b.webm", person=2))
+    role = build_role(1, card(clip="2a", person=2), CLIPS.__getitem__)
     assert role.source == BuiltinSource("nod")
 
 
 def test_form_length_can_follow_clips() -> None:
-    assert build_request(PHOTO, {1: card()}, options(length="shortest", seconds=None)).duration == "shortest"
+    assert request({1: card()}, options(length="shortest", seconds=None)).duration == "shortest"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"strength": 9}, "strength of face 1"),
-        ({"strength": "2"}, "strength of face 1"),
         ({"strength": float("nan")}, "strength of face 1"),
         ({"motion": "../nod"}, "built-in motion"),
-        ({"motion": None}, "built-in motion"),
-        ({"regions": ["head", "tail"]}, "face 1 follows"),
-        ({"regions": None}, "face 1 follows"),
-        ({"mirror": "yes"}, "mirror of face 1"),
         ({"kind": "everything"}, "face 1 plays 'everything'"),
-        ({"kind": ["clip"]}, "face 1 plays"),
         ({"kind": CLIP}, "face 1 has no clip yet: upload"),
-        ({"kind": WEBCAM, "webcam": ""}, "face 1 has no clip yet: record"),
-        ({"kind": CLIP, "clip": "a.mp4", "person": -1}, "person of a.mp4"),
-        ({"kind": CLIP, "clip": "a.mp4", "person": "two"}, "person of a.mp4"),
+        ({"kind": CLIP, "clip": "2a", "person": -1}, "person of a.mp4"),
+        ({"kind": CLIP, "clip": "2a", "start_s": 3.0, "end_s": 1.0}, "the end must come after"),
         ({"kind": STILL}, "every face is still"),
     ],
 )
 def test_form_refuses_card_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        build_request(PHOTO, {1: card(**changes)}, options())
+        request({1: card(**changes)}, options())
 
 
 @pytest.mark.parametrize(
@@ -97,12 +91,12 @@ def test_form_refuses_card_out_of_range(changes: dict[str, object], words: str) 
 )
 def test_form_refuses_option_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        build_request(PHOTO, {1: card()}, options(**changes))
+        request({1: card()}, options(**changes))
 
 
 def test_saved_request_hides_server_folders() -> None:
-    request = build_request(PHOTO, {1: card(kind=CLIP, clip="uploads/2a/a.mp4")}, options())
-    text = portable(request)
+    made = request({1: card(kind=CLIP, clip="2a")}, options())
+    text = portable(made)
     assert "uploads" not in text and json.loads(text)["portrait"] == "photo.png"
     assert from_json(text).clips == (ClipSource(Path("a.mp4")),)
 
@@ -114,9 +108,9 @@ def test_wan_request_uses_settings_and_server_model() -> None:
     chosen = engine(
         prompt="a choir", portrait_guidance_start=10, portrait_guidance_end=60, face_mask="head", alignment="mesh"
     )
-    request = build_request(PHOTO, {1: card()}, options(absolute=AUTOMATIC) | chosen, MODEL)
-    assert request.engine == "wan" and request.absolute is None
-    assert request.sampling == Sampling(
+    made = request({1: card()}, options(absolute=AUTOMATIC) | chosen, MODEL)
+    assert made.engine == "wan" and made.absolute is None
+    assert made.sampling == Sampling(
         MODEL,
         seed=3,
         num_inference_steps=8,
@@ -129,10 +123,8 @@ def test_wan_request_uses_settings_and_server_model() -> None:
 
 
 def test_preview_request_ignores_wan_settings() -> None:
-    request = build_request(
-        PHOTO, {1: card()}, options() | engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL
-    )
-    assert request.engine == "preview" and request.sampling == Sampling()
+    made = request({1: card()}, options() | engine(engine=PREVIEW, num_inference_steps=None, seed="?"), MODEL)
+    assert made.engine == "preview" and made.sampling == Sampling()
 
 
 @pytest.mark.parametrize(
@@ -161,57 +153,72 @@ def test_preview_request_ignores_wan_settings() -> None:
 )
 def test_form_refuses_wan_setting_out_of_range(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        build_request(PHOTO, {1: card()}, options() | engine(**changes), MODEL)
+        request({1: card()}, options() | engine(**changes), MODEL)
 
 
-@pytest.mark.parametrize("name", [name for _, name in PRESET_CHOICES if name != CUSTOM])
-def test_preset_equals_its_widget_values(name: str) -> None:
-    """A preset sets the widgets, is recognized by their values, and its values reach the request."""
-    chosen = preset_values(name)
-    assert tuple(chosen) == PRESET_FIELDS and preset_shown(chosen) == name
-    sampling = build_request(PHOTO, {1: card()}, options() | engine(**chosen), MODEL).sampling
-    assert match_preset(sampling) == name and tradeoff(name) == get_preset(name).tradeoff
-    for field in ("num_inference_steps", "portrait_guidance_end", "lora"):
-        other = {
-            "num_inference_steps": 7,
-            "portrait_guidance_end": 35,
-            "lora": "none" if chosen["lora"] != "none" else "lightx2v",
-        }
-        assert preset_shown({**chosen, field: other[field]}) == CUSTOM
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strength": "2"}, "strength is '2'"),
+        ({"strength": True}, "strength is True"),
+        ({"motion": None}, "motion is None"),
+        ({"regions": ["head", "tail"]}, "the regions are"),
+        ({"regions": [["head"]]}, "the regions are"),
+        ({"regions": None}, "regions is None"),
+        ({"mirror": "yes"}, "mirror is 'yes'"),
+        ({"mirror": 1}, "mirror is 1"),
+        ({"kind": ["clip"]}, "kind is"),
+        ({"person": "two"}, "person is 'two'"),
+        ({"path": "/etc/hostname"}, "'path' is no choice"),
+    ],
+)
+def test_card_refuses_other_values(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        checked_card(Card(), changes)
 
 
-def test_custom_settings_match_no_preset() -> None:
-    assert preset_values(CUSTOM) == {} and "below" in tradeoff(CUSTOM)
-    typed = {**preset_values("faithful"), "num_inference_steps": None, "portrait_guidance_start": "x"}
-    assert preset_shown(typed) == CUSTOM
+def test_card_keeps_regions_in_order() -> None:
+    assert checked_card(Card(), {"regions": ["mouth", "head"]}).regions == ("head", "mouth")
+
+
+@pytest.mark.parametrize("preset", [preset.name for preset in PRESETS])
+def test_preset_values_reach_request(preset: str) -> None:
+    chosen = preset_values(preset)
+    assert tuple(chosen) == PRESET_FIELDS
+    sampling = request({1: card()}, options() | engine(**chosen), MODEL).sampling
+    assert match_preset(sampling) == preset
+
+
+def test_custom_preset_changes_nothing() -> None:
+    assert preset_values(CUSTOM) == {}
 
 
 def test_wan_length_limit_is_one_minute() -> None:
-    assert build_request(PHOTO, {1: card()}, options(seconds=60) | engine(), MODEL).duration == 60
+    assert request({1: card()}, options(seconds=60) | engine(), MODEL).duration == 60
     with pytest.raises(RequestError, match="the length is 61: give a number of seconds up to 60 with Wan"):
-        build_request(PHOTO, {1: card()}, options(seconds=61) | engine(), MODEL)
-    assert build_request(PHOTO, {1: card()}, options(seconds=61) | engine(engine=PREVIEW), MODEL).duration == 61
+        request({1: card()}, options(seconds=61) | engine(), MODEL)
+    assert request({1: card()}, options(seconds=61) | engine(engine=PREVIEW), MODEL).duration == 61
 
 
 def test_form_without_model_refuses_wan() -> None:
     with pytest.raises(RequestError, match="engine is 'wan': choose preview"):
-        build_request(PHOTO, {1: card()}, options() | engine())
-    with pytest.raises(RequestError, match="face 1 plays 'free': choose one of clip, webcam, motion, still$"):
-        build_request(PHOTO, {1: card(kind=FREE), 2: card()}, options())
+        request({1: card()}, options() | engine())
+    with pytest.raises(RequestError, match="face 1 plays 'free': choose one of motion, clip, still$"):
+        request({1: card(kind=FREE), 2: card()}, options())
 
 
 def test_form_accepts_free_face() -> None:
     cards = {1: card(kind=FREE)}
-    assert build_request(PHOTO, cards, options() | engine(), MODEL).cast[0].source == FreeSource()
+    assert request(cards, options() | engine(), MODEL).cast[0].source == FreeSource()
     with pytest.raises(RequestError, match="a face left to the model stays still in the preview"):
-        build_request(PHOTO, cards, options() | engine(engine=PREVIEW), MODEL)
-    both = build_request(PHOTO, {**cards, 2: card()}, options() | engine(engine=PREVIEW), MODEL)
+        request(cards, options() | engine(engine=PREVIEW), MODEL)
+    both = request({**cards, 2: card()}, options() | engine(engine=PREVIEW), MODEL)
     assert both.cast[0].source == FreeSource()
 
 
 def test_saved_request_hides_model_folder() -> None:
-    request = build_request(PHOTO, {1: card()}, options() | engine(), MODEL)
-    assert "srv" not in portable(request) and from_json(portable(request)).sampling.model == "./some-model"
-    assert Path(MODEL) in private_paths(request)
-    named = build_request(PHOTO, {1: card()}, options() | engine(), "wan-480p")
+    made = request({1: card()}, options() | engine(), MODEL)
+    assert "srv" not in portable(made) and from_json(portable(made)).sampling.model == "./some-model"
+    assert Path(MODEL) in private_paths(made)
+    named = request({1: card()}, options() | engine(), "wan-480p")
     assert from_json(portable(named)).sampling.model == "wan-480p" and private_paths(named) == [PHOTO]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fantasyportrait.images.images import load_photo, save_image
+from fantasyportrait.studio.engine_values import tradeoff
 from tests.ui.browsing import (
     PLAYS,
     POLL_MS,
@@ -27,7 +28,6 @@ from tests.ui.browsing import (
 )
 from tests.ui.serving import Served
 from ui import strings
-from fantasyportrait.studio.engine_values import tradeoff
 
 pytestmark = pytest.mark.browser
 

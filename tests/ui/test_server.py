@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.ui.factories import card, engine, options
 
 from app import main
 from tests.service.factories import one_person
-from tests.ui.factories import card, engine, options
 from tests.ui.serving import Served
 from tests.ui.visitor import Visitor
 from ui.settings import Settings

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.ui.factories import card, options
 
 from fantasyportrait.core.errors import OutputError
 from fantasyportrait.core.locked_folder import WORK_PREFIX
-from tests.ui.factories import card, options
 from tests.ui.serving import free_port, wait_for
 from tests.ui.visitor import Visitor
 from ui.temp_folder import VARIABLE, upload_folder

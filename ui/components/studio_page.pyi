@@ -22,8 +22,6 @@ SCRIPTS = (
 STYLES = ("page.css", "stage.css", "cast.css", "run.css", "library.css")
 TEMPLATE = '<div class="studio" aria-busy="true"></div>'
 
-from gradio.events import Dependency
-
 class StudioPage(gr.HTML):
     """The page. Its value is what the scripts begin with: token, view and the description of the form."""
 
@@ -40,17 +38,18 @@ class StudioPage(gr.HTML):
     def get_block_name(self) -> str:
         """The component of gradio's front end that draws it."""
         return "html"
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
 
-
 def script() -> str:
     """All scripts of the page."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
-
 
 def style_sheet() -> str:
     """All style sheets of the page."""

@@ -3,20 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from fantasyportrait.schema.regions import REGION_NAMES
 from fantasyportrait.studio.engine_values import WAN
-from ui.form import MOTION, CardValues
+from fantasyportrait.studio.state import Card
 
-CARD = CardValues(
-    kind=MOTION,
-    clip=None,
-    person=0,
-    webcam=None,
-    motion="nod",
-    strength=1,
-    regions=list(REGION_NAMES),
-    mirror=False,
-)
 OPTIONS = {
     "length": "seconds",
     "seconds": 0.4,
@@ -44,9 +33,9 @@ ENGINE = {
 }
 
 
-def card(**changes: Any) -> CardValues:
+def card(**changes: Any) -> Card:
     """A card that nods, with changes."""
-    return replace(CARD, **changes)
+    return replace(Card(motion="nod"), **changes)
 
 
 def options(**changes: Any) -> dict[str, Any]:
