@@ -16,5 +16,6 @@ def hide_paths(text: object, names: Mapping[Path, str]) -> str:
 def named(text: str, names: Mapping[str, str]) -> str:
     """The message with the visitor's names in place of our names of files, with or without their folders."""
     for ours, name in names.items():
-        text = re.sub(rf"(?:[^\s'\"]*/)?{re.escape(ours)}", lambda _, name=name: name, text)
+        # A backslash in a name would be read as an escape.
+        text = re.sub(rf"(?:[^\s'\"]*/)?{re.escape(ours)}", name.replace("\\", r"\\"), text)
     return text

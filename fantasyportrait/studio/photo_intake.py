@@ -61,6 +61,6 @@ def _refused(
 
 def _shown_face(session: Session, photo: Photo, face: Face) -> PhotoFace:
     height, width = photo.pixels.shape[:2]
-    left, top, right, bottom = np.clip(face.box / np.float32([width, height, width, height]), 0, 1)
+    left, top, right, bottom = np.clip(face.box / np.array([width, height, width, height], np.float32), 0, 1)
     thumbnail = save_picture(session, square_around(photo.pixels, face.box), THUMBNAIL_SIDE)
     return PhotoFace(face.id, (float(left), float(top), float(right), float(bottom)), thumbnail)
