@@ -21,11 +21,12 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event
-from fantasyportrait.workers import job_scheduler
+from fantasyportrait.workers import job_runner, job_scheduler
 from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_progress import INTERRUPTED_TWICE, UNEXPECTED_ERROR
 from fantasyportrait.workers.job_queue import JobQueue, Worker, WorkerBusy
-from fantasyportrait.workers.job_scheduler import JobHandlers, JobLimits, JobScheduler
+from fantasyportrait.workers.job_runner import JobHandlers
+from fantasyportrait.workers.job_scheduler import JobLimits, JobScheduler
 from fantasyportrait.workers.job_store import QUEUED, JobRecord, JobStore
 
 WAIT_S = 60.0
@@ -318,7 +319,7 @@ def test_pending_jobs_are_limited_for_an_owner_and_in_total(path: Path) -> None:
 
 
 def test_as_many_jobs_run_as_workers_are_present(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_scheduler, "REFRESH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(job_runner, "REFRESH_INTERVAL_S", 0.01)
     monkeypatch.setattr("fantasyportrait.workers.job_queue.REFRESH_INTERVAL_S", 0.01)
     workers: list[Worker] = [StoppingWorker("a"), StoppingWorker("b")]
     store = JobStore(path)
@@ -360,7 +361,7 @@ def test_fast_steps_are_not_all_stored(path: Path, monkeypatch: pytest.MonkeyPat
                 yield events.Step("render", step, 100, None)
             yield done(job.arguments)
 
-    monkeypatch.setattr(job_scheduler, "STEP_INTERVAL_S", WAIT_S)
+    monkeypatch.setattr(job_runner, "STEP_INTERVAL_S", WAIT_S)
     saved: list[int] = []
     save = JobStore.save
 
@@ -410,7 +411,8 @@ from pathlib import Path
 from fantasyportrait.schema import events
 from fantasyportrait.workers.job import Job
 from fantasyportrait.workers.job_queue import JobQueue
-from fantasyportrait.workers.job_scheduler import JobHandlers, JobScheduler
+from fantasyportrait.workers.job_runner import JobHandlers
+from fantasyportrait.workers.job_scheduler import JobScheduler
 from fantasyportrait.workers.job_store import JobStore
 
 class Worker:
