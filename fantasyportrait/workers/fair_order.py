@@ -28,3 +28,16 @@ def fair_order(pending: Sequence[JobRecord], served: Sequence[str]) -> list[JobR
         if lines[owner]:
             owners.append(owner)
     return order
+
+
+def in_line(records: Sequence[JobRecord]) -> list[JobRecord]:
+    """The pending ones of an owner's jobs, in the order in which they run."""
+    return sorted((record for record in records if record.state == "pending"), key=lambda job: job.rank)
+
+
+def next_rank(records: Sequence[JobRecord], front: bool = False) -> int:
+    """The rank that puts a job at the end, or at the front, of its owner's line; `records` are all his jobs."""
+    line = in_line(records)
+    if not line:
+        return 0
+    return line[0].rank - 1 if front else line[-1].rank + 1

@@ -106,6 +106,12 @@ class JobQueue:
         self._busy: set[str] = set()
         self._cooldown_until_s: dict[str, float] = {}
 
+    def worker_count(self) -> int:
+        """How many workers are present, idle or busy: as many jobs run at once. May list the workers again."""
+        self._refresh_workers()
+        with self._changed:
+            return len(self._idle) + len(self._busy)
+
     def events(self, job: Job, cancel: CancelToken | None = None) -> Generator[Event, None, None]:
         """Acquire a worker, run the job there and yield its events; the last is Done, Failed or Cancelled.
 
