@@ -1,4 +1,4 @@
-"""Checks of clips: shared between visitors, in fair turns, cancelled, refused; no update for a clip that was cleared."""
+"""Checks of clips: shared between visitors, in fair turns, cancelled, refused, without late updates."""
 
 import threading
 from collections.abc import Callable, Iterator
