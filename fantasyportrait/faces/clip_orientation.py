@@ -19,6 +19,7 @@ from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, are_upri
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
+from fantasyportrait.media.remux import Container
 from fantasyportrait.schema.face import Track
 
 Pixels = NDArray[np.uint8]
@@ -117,6 +118,10 @@ class UprightDecoder:
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[NDArray[np.float32], None, None]:
         """See `Decoder`."""
         return self._decoder.sound(path, start_s)
+
+    def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
+        """See `Decoder`; the rotation is not applied."""
+        return self._decoder.remux(path)
 
 
 def _identity(path: Path) -> tuple[object, ...]:

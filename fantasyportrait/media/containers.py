@@ -184,9 +184,12 @@ def decode(container: InputContainer, stream: VideoStream | AudioStream, damage:
 
 
 def packets(
-    container: InputContainer, stream: VideoStream | AudioStream, damage: list[str]
+    container: InputContainer, stream: VideoStream | AudioStream | list[VideoStream | AudioStream], damage: list[str]
 ) -> Iterator["Packet[Any] | None"]:
-    """Packets up to the end, or to where the file itself is broken; then None, which empties the decoder."""
+    """Packets of one stream, or of several as they come, up to the end, or to where the file itself is broken.
+
+    Then None, which empties the decoder.
+    """
     try:
         yield from (packet for packet in container.demux(stream) if packet.size)
     except (av.error.FFmpegError, OSError):

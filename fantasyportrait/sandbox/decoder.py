@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from fantasyportrait.images.input_checks import check_file
 from fantasyportrait.images.input_file import open_file
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import LOOKAHEAD_LIMIT_S, MAX_RATE_DENOMINATOR, Pixels
+from fantasyportrait.media.remux import MAX_RECORDING_BYTES, Container
 from fantasyportrait.media.sound import Block
 from fantasyportrait.sandbox.channel import Payload, can_send_files
 from fantasyportrait.sandbox.decoder_process import DecoderLost, DecoderProcess
@@ -31,6 +32,8 @@ _ERRORS: dict[str, type[FantasyPortraitError]] = {
 }
 _LONGEST_TEXT = 4000
 _LOUDEST = 1e9
+# What a new container may take in addition to the packets.
+_CONTAINER_BYTES = 32 << 20
 When = TypeVar("When")
 
 
@@ -158,6 +161,20 @@ class SandboxDecoder:
                         raise child.invalid_answer()
                     yield samples
 
+    def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
+        """See `Decoder`."""
+        spare = MAX_RECORDING_BYTES + _CONTAINER_BYTES
+        with self._child(path, stream=True) as (child, descriptor):
+            for answer in _answers(child, {"do": "remux", "path": str(path)}, descriptor):
+                if "bytes" in answer:
+                    kind, piece = _container(answer.get("kind"), child), child.piece(answer["bytes"])
+                    spare -= len(piece)
+                    if (
+                        kind not in get_args(Container) or not piece or spare < 0
+                    ):  # otherwise it could continue for ever
+                        raise child.invalid_answer()
+                    yield kind, piece
+
     @contextmanager
     def _answer(self, path: Path, act: str) -> Iterator[tuple[Payload, DecoderProcess]]:
         """Return the child's single answer to a request about a clip or sound."""
@@ -221,6 +238,12 @@ def _texts(values: Any, child: DecoderProcess) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise child.invalid_answer()
     return tuple(value[:_LONGEST_TEXT] for value in values)
+
+
+def _container(value: Any, child: DecoderProcess) -> Container:
+    if value not in get_args(Container):
+        raise child.invalid_answer()
+    return cast(Container, value)
 
 
 def _native_time(answer: Payload, child: DecoderProcess) -> float:

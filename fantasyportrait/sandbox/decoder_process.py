@@ -111,6 +111,12 @@ class DecoderProcess:
             raise self.invalid_answer()
         return self._take(8 * count).view(np.float32).reshape(-1, 2)
 
+    def piece(self, count: object) -> bytes:
+        """Return a copy of the bytes that an answer describes; raises DecoderLost where it is not valid."""
+        if type(count) is not int or not 0 <= count <= self._bytes.size:
+            raise self.invalid_answer()
+        return self._take(count).tobytes()
+
     def invalid_answer(self) -> DecoderLost:
         """Kill a child whose answer is not valid."""
         self.close()

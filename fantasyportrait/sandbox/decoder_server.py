@@ -143,6 +143,8 @@ class _Server:
         damage: list[str] = []
         if what == "sound":
             self._steps = self._sound(path, request)
+        elif what == "remux":
+            self._steps = self._remux(path)
         else:
             read = self._frames if what == "frames" else self._native_frames
             self._steps = self._with_keepalive(read(path, request, damage), damage)
@@ -215,6 +217,13 @@ class _Server:
             for samples in blocks:
                 self._write_block(samples)
                 yield {"samples": len(samples)}
+        yield {"end": True}
+
+    def _remux(self, path: Path) -> Generator[Payload, None, None]:
+        with closing(self._decoder.remux(path)) as pieces:
+            for kind, piece in pieces:
+                self._write_block(np.frombuffer(piece, np.uint8))
+                yield {"kind": kind, "bytes": len(piece)}
         yield {"end": True}
 
     def _write_block(self, values: NDArray[Any]) -> list[int]:

@@ -305,6 +305,21 @@ def test_invalid_clip_answer_ends_the_child(
         getattr(shared, act)(clip)
 
 
+@pytest.mark.parametrize("wrong", [{"bytes": -1}, {"bytes": 0}, {"bytes": 2**40}, {"bytes": "9"}, {"kind": "exe"}])
+def test_invalid_piece_of_a_recording_ends_the_child(
+    shared: SandboxDecoder, clip: Path, wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = DecoderProcess.call
+
+    def lie(child: DecoderProcess, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+        answer = ask(child, request, descriptor)
+        return {**answer, **wrong} if "bytes" in answer else answer
+
+    monkeypatch.setattr(DecoderProcess, "call", lie)
+    with pytest.raises(MediaError, match="gave an answer that cannot be right"):
+        list(shared.remux(clip))
+
+
 @pytest.mark.parametrize(
     ("act", "wrong"),
     [
