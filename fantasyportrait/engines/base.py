@@ -95,11 +95,12 @@ def canonical_face(models_dir: Path | None = None) -> CanonicalFace:
 def motion_frame_indices(source: DrivingSource, length: int, scene: Scene) -> NDArray[np.int64]:
     """Which of the `length` rows of a motion each frame of the scene plays, int64 (frames,).
 
-    A clip begins after its delay and is filled by the mode of the request; built-in motions loop.
+    A clip begins after its delay and is filled by its own mode or the request's; built-in motions loop.
     """
     if not isinstance(source, ClipSource):
         return fill_indices(length, scene.timeline.frames, "loop")
-    return fill_indices(length, scene.timeline.frames, scene.request.fill, delay_frames(source, scene.timeline.rate))
+    delay = delay_frames(source, scene.timeline.rate)
+    return fill_indices(length, scene.timeline.frames, scene.request.fill_of(source), delay)
 
 
 def loop_length(timeline: Timeline) -> int:

@@ -64,7 +64,7 @@ def driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> Dri
         motion = motion_from_track(
             scene.track(face.id),
             canonical,
-            smoothing=scene.request.smoothing,
+            smoothing=scene.request.smoothing_of(role),
             mirror=role.mirror,
             reference=face if absolute else None,
         )

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ class MotionBuilder:
         code = cached_motion(
             span,
             track,
-            self._nets,
+            replace(self._nets, smoothing=scene.request.smoothing_of(role)),
             cache_dir=self._cache_dir,
             decoder=self._decoder,
             expiry_s=self._cache_expiry_s,

@@ -42,7 +42,8 @@ def movement(motion: FaceMotion, rows: NDArray[np.int64]) -> NDArray[np.float64]
 def liveliest_start(movements: Sequence[NDArray[np.float64]], frames: int, first: int) -> int:
     """The frame, `first` or later, from which the faces move most in `frames` frames.
 
-    `movements` has an array (T,) for each face, see `movement`, of the same T + 1 frames. Returns `first` where nothing moves. Raises ValueError where there is no such part.
+    `movements` has an array (T,) for each face, see `movement`, of the same T + 1 frames.
+    Returns `first` where nothing moves. Raises ValueError where there is no such part.
     """
     total = np.sum(movements, axis=0) if movements else np.zeros(first + frames - 1)
     if len(total) + 1 < first + frames:

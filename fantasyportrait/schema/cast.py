@@ -18,7 +18,7 @@ from fantasyportrait.schema.checks import check_choice, check_integer, check_key
 from fantasyportrait.schema.converters import Converted, StrPath, as_path, format_value
 from fantasyportrait.schema.options import Option, check_options, options_of
 from fantasyportrait.schema.regions import REGION_NAMES, Regions
-from fantasyportrait.schema.timeline import round_half_up
+from fantasyportrait.schema.timeline import FillMode, round_half_up
 
 MAX_FACE_ID = 999
 MAX_DURATION_S = 24 * 3600.0
@@ -54,6 +54,9 @@ class ClipSource:
         "When the clip begins in the result, in seconds; until then the face holds its first frame",
         "clip", limits=(0, MAX_DURATION_S),
     )] = 0.0
+    fill: Annotated[FillMode | None, Option(
+        "What the clip does where it is shorter than the video", "clip", "Short clip", default_text="the request's",
+    )] = None
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -129,6 +132,10 @@ class Role:
     )] = 1.0
     regions: Regions = Regions()
     mirror: Annotated[bool, Option("Swap the driver's left and right", "role")] = False
+    smoothing: Annotated[float | None, Option(
+        "Smoothing of the clip's motion, 0 (none) to 1; with wan for the alignment mesh alone",
+        "role", limits=(0, 1), default_text="the request's",
+    )] = None
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -143,8 +150,9 @@ def parse_role(text: str) -> Role:
 
     SOURCE is a path, `motion:NAME`, `still` or `free`. The first `=` ends the face's number. The last `#` begins the
     options if a known option follows it; any other `#` or `=` belongs to the file's name. (A clip named
-    `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds; clips
-    only), strength, and head, eyes, emotion, mouth, mirror (on or off). Raises `RequestError`.
+    `motion:x`, `still` or `free` is written `./still`.) Options: person, start, end, delay (seconds), fill
+    (loop, hold or pingpong) of a clip, strength, smoothing, and head, eyes, emotion, mouth, mirror (on or off). Raises
+    `RequestError`.
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
@@ -182,7 +190,7 @@ def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
     """The source from the `SOURCE` of `parse_role`; `cut`: other fields of a clip; `where` begins its errors."""
     is_clip = source not in _KEYWORDS and not source.startswith("motion:")
     if cut and not is_clip:
-        raise RequestError(f"{where} gives person, start, end or delay: only a clip has these, leave them out")
+        raise RequestError(f"{where} gives person, start, end, delay or fill: only a clip has these, leave them out")
     if source in _KEYWORDS:
         return _KEYWORDS[source]
     if not is_clip:
@@ -225,6 +233,11 @@ def _whole(field: str, text: str) -> int:
     return int(text)
 
 
+def _text(field: str, text: str) -> str:
+    """The text as it is: the option's choices are checked where the role is made."""
+    return text
+
+
 def _flag(field: str, text: str) -> bool:
     words = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
     if text.lower() not in words:
@@ -234,7 +247,7 @@ def _flag(field: str, text: str) -> bool:
 
 _KEYWORDS: dict[str, FreeSource | None] = {"still": None, "free": FreeSource()}
 _CLIP_OPTIONS = {option.key: option.name for option in options_of(ClipSource) if option.flag != ""}
-_READ: dict[type, Callable[[str, str], Any]] = {bool: _flag, int: _whole, float: _number}
+_READ: dict[type, Callable[[str, str], Any]] = {bool: _flag, int: _whole, float: _number, str: _text}
 _OPTIONS = {
     option.key: _READ[option.kind]
     for owner in (ClipSource, Role, Regions)

@@ -169,6 +169,14 @@ class AnimationRequest:
         """The clips of the cast, in its order."""
         return tuple(role.source for role in self.cast if isinstance(role.source, ClipSource))
 
+    def fill_of(self, clip: ClipSource) -> FillMode:
+        """What a clip of the cast does where it is shorter than the video: by its own fill, else by the request's."""
+        return clip.fill or self.fill
+
+    def smoothing_of(self, role: Role) -> float:
+        """The smoothing of a role's motion: its own, else the request's."""
+        return self.smoothing if role.smoothing is None else role.smoothing
+
     @property
     def inputs(self) -> tuple[tuple[Path, str], ...]:
         """The input files, each with its kind: "photo" (unless the portrait is in memory), "clip", "sound"."""

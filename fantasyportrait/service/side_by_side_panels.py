@@ -18,7 +18,7 @@ from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.landmark_drawing import draw_landmarks
 from fantasyportrait.schema.cast import BuiltinSource, delay_frames
-from fantasyportrait.schema.timeline import Timeline, fill_indices, span_end_s
+from fantasyportrait.schema.timeline import FillMode, Timeline, fill_indices, span_end_s
 from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 
 Frame = NDArray[np.uint8]
@@ -50,9 +50,10 @@ def panels(
     `decoder` reads the clips; the result was written by this program and needs none. `on_frame` is called with the
     number of every frame and may raise to stop.
     """
-    driven: dict[tuple[ClipKey, float], list[DrivingClip]] = {}
+    driven: dict[tuple[ClipKey, float, FillMode], list[DrivingClip]] = {}
     for clip in clips:
-        driven.setdefault((clip_key(clip.source), clip.source.delay_s), []).append(clip)
+        key = clip_key(clip.source), clip.source.delay_s, scene.request.fill_of(clip.source)
+        driven.setdefault(key, []).append(clip)
     acted: dict[str, list[int]] = {}
     for face in scene.faces:
         role = scene.role(face.id)
@@ -80,7 +81,7 @@ def _clip_panel(group: Sequence[DrivingClip], scene: Scene, reading: _Reading) -
     """The panel of a clip. Where the person is chosen, or several drive, boxes show which person drives which face."""
     clip, timeline = group[0], scene.timeline
     delay = delay_frames(clip.source, timeline.rate)
-    rows = fill_indices(len(clip.track), timeline.frames, scene.request.fill, delay)
+    rows = fill_indices(len(clip.track), timeline.frames, scene.request.fill_of(clip.source), delay)
     frames = _clip_frames(clip, timeline.rate, rows, reading)
     if len({member.track.person for member in group}) > 1 or clip.source.person is not None:
         frames = _boxed(frames, rows, group)

@@ -6,9 +6,10 @@ from fractions import Fraction
 from fantasyportrait.media.sound import SoundSegment
 from fantasyportrait.schema.cast import delay_frames
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.schema.timeline import Timeline
+from fantasyportrait.schema.timeline import FillMode, Timeline
 from fantasyportrait.service.driving import DrivingClip, clip_key, end_frame
 
+_SHORTEST_SOUND_FIRST: tuple[FillMode, ...] = ("hold", "pingpong", "loop")
 _UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less
 
 
@@ -37,6 +38,8 @@ def audible_clips(request: AnimationRequest, clips: Sequence[DrivingClip]) -> li
     if request.sound == "none" or request.custom_sound is not None:
         return []
     wanted = [clip for clip in _wanted(request, clips) if clip.info.has_sound]
+    # Of two roles of one clip that differ in their fill, the one whose sound lasts longer is mixed.
+    wanted.sort(key=lambda clip: _SHORTEST_SOUND_FIRST.index(request.fill_of(clip.source)))
     return list({(clip_key(clip.source), clip.source.delay_s): clip for clip in wanted}.values())
 
 
@@ -62,13 +65,14 @@ def sound_messages(
 
 def _clip_messages(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) -> list[str]:
     name, video_s = clip.source.path.name, float(timeline.duration_s)
+    fill = request.fill_of(clip.source)
     end = end_frame(clip, timeline.rate)
     end_s = float(end / timeline.rate)
     if end - timeline.frames > _UNNOTICED_S * timeline.rate:
         return [f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: it is cut off there"]
-    if timeline.frames - end <= _UNNOTICED_S * timeline.rate or request.fill == "loop":
+    if timeline.frames - end <= _UNNOTICED_S * timeline.rate or fill == "loop":
         return []
-    if request.fill == "hold":
+    if fill == "hold":
         return [
             f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: its last frame is held in "
             "silence"
@@ -86,4 +90,4 @@ def _source(clip: DrivingClip, request: AnimationRequest, timeline: Timeline) ->
     frame_s = 1 / timeline.rate
     delay_s = delay_frames(clip.source, timeline.rate) * frame_s
     length_s = len(clip.track) * frame_s
-    return SoundSegment(clip.source.path, clip.source.start_s, length_s, request.fill, frame_s, delay_s)
+    return SoundSegment(clip.source.path, clip.source.start_s, length_s, request.fill_of(clip.source), frame_s, delay_s)

@@ -29,6 +29,8 @@ from fantasyportrait.schema.regions import Regions
         ("1=a.mp4#start=1.5&end=2", Role(1, ClipSource(Path("a.mp4"), start_s=1.5, end_s=2.0))),
         ("2=b.mp4#delay=4", Role(2, ClipSource(Path("b.mp4"), delay_s=4.0))),
         ("2=b.mp4#delay=.5&person=2", Role(2, ClipSource(Path("b.mp4"), person=2, delay_s=0.5))),
+        ("1=a.mp4#fill=hold&delay=1", Role(1, ClipSource(Path("a.mp4"), delay_s=1.0, fill="hold"))),
+        ("1=a.mp4#smoothing=0.2&fill=pingpong", Role(1, ClipSource(Path("a.mp4"), fill="pingpong"), smoothing=0.2)),
         ("1=face.jpg", Role(1, ClipSource(Path("face.jpg")))),
         ("1=motion:nod#strength=0.5&mirror=on", Role(1, BuiltinSource("nod"), strength=0.5, mirror=True)),
         (
@@ -62,6 +64,9 @@ def test_parse_role_grammar(text: str, role: Role) -> None:
         ("1=a.mp4#delay=inf", "delay"),
         ("1=motion:smile#delay=2", "only a clip"),
         ("1=a.mp4#strength=2.5", "from 0 to 2"),
+        ("1=a.mp4#smoothing=1.5", "smoothing of face 1"),
+        ("1=a.mp4#fill=twice", "fill of a.mp4"),
+        ("1=motion:smile#fill=hold", "only a clip"),
         ("1=a.mp4#head=maybe", "on or off"),
         ("1=a.mp4#person=2&persn=3", "'persn=3'"),
         ("1=a.mp4#person=2&person=3", "twice"),

@@ -29,10 +29,11 @@ paths = paths.filter(lambda path: path.name)
 digests = st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)
 seconds = st.floats(0, 1000) | st.integers(0, 1000)
 clips = st.builds(
-    lambda path, person, start, more, digest, delay: ClipSource(
-        path, person, start, start + more if more else None, digest, delay
+    lambda path, person, start, more, digest, delay, fill: ClipSource(
+        path, person, start, start + more if more else None, digest, delay, fill
     ),
     paths, st.none() | st.integers(1, 99), seconds, st.none() | st.floats(0.01, 100), digests, seconds,
+    st.none() | st.sampled_from(get_args(FillMode)),
 )  # fmt: skip
 roles = st.builds(
     Role,
@@ -41,6 +42,7 @@ roles = st.builds(
     st.floats(0, 2),
     st.builds(Regions, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     st.booleans(),
+    st.none() | st.floats(0, 1),
 )
 requests = st.builds(
     AnimationRequest,
@@ -103,10 +105,18 @@ def test_clip_rate_and_sound_length_json_round_trip() -> None:
     assert from_json(request.to_json()) == request
 
 
-def test_request_json_without_delays_loads() -> None:
+def test_request_json_without_later_fields_loads() -> None:
     data = json.loads(SIMPLE.to_json())
-    del data["cast"][0]["source"]["delay_s"]
+    del data["cast"][0]["source"]["delay_s"], data["cast"][0]["source"]["fill"], data["cast"][0]["smoothing"]
     assert from_json(json.dumps(data)) == SIMPLE
+
+
+@given(roles, st.sampled_from(get_args(FillMode)), st.floats(0, 1))
+def test_role_without_own_fill_and_smoothing_takes_the_requests(role: Role, fill: FillMode, smoothing: float) -> None:
+    request = AnimationRequest(Path("photo.png"), (role,), fill=fill, smoothing=smoothing)
+    assert request.smoothing_of(role) == (smoothing if role.smoothing is None else role.smoothing)
+    for clip in request.clips:
+        assert request.fill_of(clip) == (clip.fill or fill)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner)

@@ -212,6 +212,17 @@ def test_sound_of_delayed_clip_is_delayed() -> None:
     assert audible_duration_s(replace(request, sound="none"), clips, RATE) is None
 
 
+def test_sound_follows_fill_of_its_clip() -> None:
+    held, looped = replace(B, fill="hold"), replace(B, fill="loop")
+    request = AnimationRequest(Path("photo.png"), (Role(1, looped), Role(2, held)), rate=RATE, fill="pingpong")
+    clips, timeline = [_clip(1, looped, 60), _clip(2, held, 60)], Timeline(RATE, 90)
+    sources, _ = sound_sources(request, clips, timeline)
+    assert [source.fill for source in sources] == ["loop"]  # one clip is mixed once, where it sounds longest
+    assert sound_messages(request, clips, timeline, None) == []
+    (message,) = sound_messages(replace(request, sound="face:2"), clips, timeline, None)
+    assert "its last frame is held in silence" in message
+
+
 def test_sound_track_follows_request() -> None:
     cast = (Role(1, A), Role(2, B), Role(3, replace(A, person=2)), Role(4, BuiltinSource("nod")))
     request = AnimationRequest(Path("photo.png"), cast, rate=RATE, fill="pingpong")
