@@ -7,7 +7,7 @@ from fantasyportrait.core.geometry import estimate_similarity, euler_angles
 from fantasyportrait.faces.mesh import RIGID, CanonicalFace, lip_opening, mirrored_blendshapes, mirrored_points
 from fantasyportrait.motion.neutral import relax_smile, without_expression
 from fantasyportrait.motion.smoothing import smooth_landmarks
-from fantasyportrait.schema.face import Face, NeutralFace, Track
+from fantasyportrait.schema.face import Face, Track
 from fantasyportrait.schema.face_motion import FaceMotion
 
 # Blendshapes that a resting face does not show: brows, blinks, squint, jaw, funnel, pucker, smile, stretch.
@@ -35,18 +35,15 @@ def motion_from_track(
         reference: measure motion from the frame that looks most like this face (absolute motion) instead of from
             the person's most neutral frame (relative motion).
 
-    A track that knows its neutral face is measured from that. A track of one row, such as a picture's, has no other
-    frame to be measured from: its motion is the expression itself, from the same face at rest.
+    A track of one row, such as a picture's, has no other frame to be measured from: its motion is the expression
+    itself, from the same face at rest.
     """
     landmarks = smooth_landmarks(track.landmarks, smoothing)
-    blendshapes, mouths, known = track.blendshapes, track.mouths, track.neutral
+    blendshapes, mouths = track.blendshapes, track.mouths
     if mirror:
         landmarks = mirrored_points(landmarks, track.size[0], canonical.mirror)
         blendshapes = mirrored_blendshapes(blendshapes)
         mouths = None if mouths is None else mouths[:, :, ::-1]
-        known = None if known is None else _mirrored_neutral(known, track.size[0], canonical)
-    if known is not None:
-        return FaceMotion(*known, landmarks, blendshapes, mouths, track.mouth_indices)
     if len(landmarks) == 1:
         still = without_expression(landmarks[0], blendshapes[0], canonical)
         return FaceMotion(*still, landmarks, blendshapes, mouths, measured=True)
@@ -60,13 +57,6 @@ def motion_from_track(
     if reference is None:
         neutral, scores = relax_smile(neutral, scores, canonical)
     return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_indices, measured=True)
-
-
-def _mirrored_neutral(neutral: NeutralFace, width: int, canonical: CanonicalFace) -> NeutralFace:
-    """The face at rest in the mirrored picture, which is `width` pixels wide."""
-    return NeutralFace(
-        mirrored_points(neutral.landmarks, width, canonical.mirror), mirrored_blendshapes(neutral.blendshapes)
-    )
 
 
 def neutral_frame(track: Track, canonical: CanonicalFace) -> int:

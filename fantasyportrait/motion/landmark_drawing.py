@@ -39,7 +39,7 @@ def draw_landmarks(name: str, timeline: Timeline, canonical: CanonicalFace) -> I
 
 
 def draw_face(points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The lines of a face with landmarks (478, 2 or 3) in pixels of a dark frame of `size` (width, height), uint8 RGB."""
+    """The lines of landmarks (478, 2 or 3) on a dark frame of `size` (width, height) pixels, uint8 RGB."""
     # OpenCV draws with whole numbers of 32 bits.
     pixels = np.clip(points[:, :2], -_FAR_PX, _FAR_PX) * 2**SUBPIXEL_BITS
     frame = np.full((size[1], size[0], 3), GROUND, np.uint8)

@@ -11,7 +11,7 @@ from fantasyportrait.core.errors import MediaError
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_indices
 from fantasyportrait.motion.posed_face import CLOSED_SCORE, posed_landmarks
-from fantasyportrait.schema.face import NUM_LANDMARKS, NeutralFace, Track
+from fantasyportrait.schema.face import NUM_LANDMARKS, Track
 from fantasyportrait.schema.timeline import frame_count, round_half_up
 
 CURVES_SIDE = 512
@@ -38,7 +38,6 @@ class MotionFile:
         valid: bool (N,), False where the row was filled.
         landmarks: float32 (N, 478, 3), pixels; None for curves, of which the landmarks are made.
         pose: float64 (N, 3) pitch, yaw, roll of curves in degrees; None with `landmarks`.
-        neutral: the same face at rest, where the file gives it.
         messages: sentences about what the file lacks.
     """
 
@@ -52,7 +51,6 @@ class MotionFile:
     valid: NDArray[np.bool_]
     landmarks: NDArray[np.float32] | None = None
     pose: NDArray[np.float64] | None = None
-    neutral: NeutralFace | None = None
     messages: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -81,7 +79,7 @@ class MotionFile:
         valid = self.valid[np.where(share < 0.5, before, after)]
         if self.landmarks is not None:
             landmarks = _between(self.landmarks, before, after, share)
-            return Track(self.person, self.size, landmarks, blendshapes, valid, None, neutral=self.neutral)
+            return Track(self.person, self.size, landmarks, blendshapes, valid, None)
         pose = np.zeros((rows, 3)) if self.pose is None else _between(self.pose, before, after, share)
         return _track_of_curves(self.person, blendshapes, pose.astype(np.float64), canonical, valid)
 
@@ -102,7 +100,7 @@ def _track_of_curves(
     canonical: CanonicalFace,
     valid: NDArray[np.bool_],
 ) -> Track:
-    """The track of the canonical face that acts the weights (T, 52) and the pose (T, 3), measured from rest."""
+    """The track of the canonical face that acts the weights (T, 52) and the pose (T, 3)."""
     acted = weights.astype(np.float64)
     acted[:, _WIDE] *= 1.0 - acted[:, _BLINKS]
     # The lips of a lowered jaw can be closed: no shape of the mesh does that, so the jaw is lowered less.
@@ -113,8 +111,7 @@ def _track_of_curves(
         landmarks[part] = _in_pixels(posed_landmarks(acted[part], pose[part], canonical), canonical)
     scores = acted.astype(np.float32)
     scores[:, _BLINKS] *= np.float32(CLOSED_SCORE)
-    neutral = NeutralFace(_in_pixels(canonical.points, canonical), np.zeros(len(BLENDSHAPE_NAMES), np.float32))
-    return Track(person, (CURVES_SIDE, CURVES_SIDE), landmarks, scores, valid, None, neutral=neutral)
+    return Track(person, (CURVES_SIDE, CURVES_SIDE), landmarks, scores, valid, None)
 
 
 def _in_pixels(points: NDArray[np.float32], canonical: CanonicalFace) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def read_motion_file(path: Path, limits: Limits = PRIVATE) -> MotionFile:
             raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > limits.motion_file_bytes:
         raise MediaError(
-            f"{path} is over {limits.motion_file_bytes >> 20} MiB, the limit of a motion file: export a part of the clip"
+            f"{path} is over {limits.motion_file_bytes >> 20} MiB, the limit of a motion file: export a part of it"
         )
     read = read_motion_json if data.lstrip()[:1] == b"{" else read_arkit_csv
     return read(path, data, limits)

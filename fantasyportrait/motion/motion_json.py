@@ -21,7 +21,7 @@ from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES
 from fantasyportrait.motion.motion_file import MotionFile
 from fantasyportrait.schema.cast import MAX_FACE_ID
-from fantasyportrait.schema.face import NUM_LANDMARKS, NeutralFace, Track
+from fantasyportrait.schema.face import NUM_LANDMARKS, Track
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE
 
 FORMAT, VERSION = "fantasyportrait.motion", 1
@@ -55,9 +55,6 @@ def write_motion_json(path: Path, track: Track, rate: Fraction, canonical: Canon
         "blendshapes": _packed(track.blendshapes),
         "pose": _packed(pose),
     }
-    if track.neutral is not None:
-        landmarks, blendshapes = map(_packed, track.neutral)
-        data["neutral"] = {"landmarks": landmarks, "blendshapes": blendshapes}
     with output_errors(path), atomic_write(path) as made:
         made.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
@@ -83,7 +80,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
         raise ValueError(f"its format is not {FORMAT!r}")
     if type(read.get("version")) is not int or read["version"] != VERSION:
         raise ValueError(f"it has version {str(read.get('version'))[:20]}, and this program reads {VERSION}")
-    _check_keys(read, _REQUIRED, ("neutral",))
+    _check_keys(read, _REQUIRED)
     return read
 
 
@@ -97,7 +94,7 @@ def _motion(path: Path, data: Mapping[str, Any], limits: Limits) -> MotionFile:
     if not isinstance(size, list) or len(size) != 2:
         raise ValueError("size is not [width, height]")
     width, height = (_whole("size", side, limits.longest_side) for side in size)
-    landmarks = _landmarks("landmarks", data["landmarks"], (frames, NUM_LANDMARKS, 3))
+    landmarks = _landmarks(data["landmarks"], frames)
     valid = _array("valid", data["valid"], (frames,), "uint8")
     if valid.max() > 1 or not valid.any():
         raise ValueError("valid is not 0 or 1 with a 1 for at least one row")
@@ -111,21 +108,10 @@ def _motion(path: Path, data: Mapping[str, Any], limits: Limits) -> MotionFile:
         rate,
         frames / rate,
         np.arange(frames) / float(rate),
-        _scores("blendshapes", data["blendshapes"], (frames, len(BLENDSHAPE_NAMES))),
+        _scores(data["blendshapes"], frames),
         valid.astype(np.bool_),
         landmarks,
-        neutral=_neutral(data.get("neutral")),
     )
-
-
-def _neutral(data: object) -> NeutralFace | None:
-    if data is None:
-        return None
-    if not isinstance(data, dict):
-        raise ValueError("neutral is no object")
-    _check_keys(data, ("landmarks", "blendshapes"), ())
-    landmarks = _landmarks("neutral.landmarks", data["landmarks"], (NUM_LANDMARKS, 3))
-    return NeutralFace(landmarks, _scores("neutral.blendshapes", data["blendshapes"], (len(BLENDSHAPE_NAMES),)))
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
@@ -138,7 +124,7 @@ def _array(name: str, data: object, shape: Shape, dtype: str = "float32") -> NDA
     """The array of an object; raises ValueError unless it has this dtype and shape and is finite."""
     if not isinstance(data, dict):
         raise ValueError(f"{name} is no object")
-    _check_keys(data, ("dtype", "shape", "data"), (), f"{name}.")
+    _check_keys(data, ("dtype", "shape", "data"), f"{name}.")
     if data["dtype"] != dtype or data["shape"] != list(shape):
         raise ValueError(f"{name} is not {dtype} of shape {list(shape)}")
     if not isinstance(data["data"], str):
@@ -152,22 +138,22 @@ def _array(name: str, data: object, shape: Shape, dtype: str = "float32") -> NDA
     return array
 
 
-def _landmarks(name: str, data: object, shape: Shape) -> NDArray[np.float32]:
-    """Landmarks (..., 478, 3) in pixels that could be those of a face."""
-    points = _array(name, data, shape)
+def _landmarks(data: object, frames: int) -> NDArray[np.float32]:
+    """Landmarks (T, 478, 3) in pixels that could be those of a face."""
+    points = _array("landmarks", data, (frames, NUM_LANDMARKS, 3))
     if np.abs(points).max() > _FAR_PX:
-        raise ValueError(f"{name} has a point that is more than {_FAR_PX:.0f} px away")
-    side = np.ptp(points[..., :2], axis=-2).max(axis=-1)
-    lines = [np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1) for a, b in _LINES]
+        raise ValueError(f"landmarks has a point that is more than {_FAR_PX:.0f} px away")
+    side = np.ptp(points[..., :2], axis=1).max(axis=1)
+    lines = [np.linalg.norm(points[:, a] - points[:, b], axis=1) for a, b in _LINES]
     if side.min() < 1 or any((line < _SHORTEST_LINE * side).any() for line in lines):
-        raise ValueError(f"{name} has a row that is no face")
+        raise ValueError("landmarks has a row that is no face")
     return points
 
 
-def _scores(name: str, data: object, shape: Shape) -> NDArray[np.float32]:
-    scores = _array(name, data, shape)
+def _scores(data: object, frames: int) -> NDArray[np.float32]:
+    scores = _array("blendshapes", data, (frames, len(BLENDSHAPE_NAMES)))
     if scores.min() < 0 or scores.max() > 1:
-        raise ValueError(f"{name} has a score outside of 0 to 1")
+        raise ValueError("blendshapes has a score outside of 0 to 1")
     return scores
 
 
@@ -189,9 +175,9 @@ def _whole(name: str, value: object, most: int) -> int:
     return value
 
 
-def _check_keys(data: Mapping[str, Any], required: Sequence[str], optional: Sequence[str], of: str = "") -> None:
+def _check_keys(data: Mapping[str, Any], required: Sequence[str], of: str = "") -> None:
     missing = [key for key in required if key not in data]
-    unknown = [str(key)[:40] for key in data if key not in (*required, *optional)]
+    unknown = [str(key)[:40] for key in data if key not in required]
     if missing or unknown:
         raise ValueError(f"{of}{missing[0]} is missing" if missing else f"{of}{unknown[0]} is not known")
 

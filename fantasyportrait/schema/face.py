@@ -69,13 +69,6 @@ class MaskedFace(Face):
     mask: NDArray[np.uint8]
 
 
-class NeutralFace(NamedTuple):
-    """A face at rest: landmarks float32 (478, 3) and blendshapes float32 (52,)."""
-
-    landmarks: NDArray[np.float32]
-    blendshapes: NDArray[np.float32]
-
-
 @dataclass(frozen=True)
 class Track:
     """One person's face through a clip or a motion file, a row a frame.
@@ -90,7 +83,6 @@ class Track:
             a motion file, which holds no pixels.
         mouth_indices: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
         left_out: how many people of the clip have no track, as too many are seen.
-        neutral: the same face at rest, where a motion file gives it; None where a row has to be chosen.
     """
 
     person: int
@@ -101,7 +93,6 @@ class Track:
     mouths: NDArray[np.uint8] | None
     mouth_indices: NDArray[np.int64] | None = None
     left_out: int = 0
-    neutral: NeutralFace | None = None
 
     def __post_init__(self) -> None:
         count = len(self.landmarks)
