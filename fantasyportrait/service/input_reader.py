@@ -16,7 +16,7 @@ from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_rotation
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.insightface_detector import LICENCE
-from fantasyportrait.faces.orientation import Rotation
+from fantasyportrait.faces.orientation import Rotation, rotated
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
 from fantasyportrait.media.clips import check_span
@@ -69,12 +69,13 @@ class InputReader:
             messages.append(LICENCE)
         try:
             analyser = FaceAnalyser(self.face_models, detector)
-            pixels, faces = analyser.find_upright(original.pixels, messages, self.decoder.limits.faces)
+            turn, faces = analyser.find_rotated(original.pixels, messages, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
             refusal.messages = tuple(messages)
             raise refusal from error
-        return Photo(pixels, tuple(messages), original.sha256), faces
+        alpha = None if original.alpha is None else rotated(original.alpha, turn)
+        return Photo(rotated(original.pixels, turn), tuple(messages), original.sha256, alpha), faces
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
         """The faces with masks of their heads; `pixels` is the RGB photo, uint8 (H, W, 3), of their coordinates."""
