@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.studio.studio import Studio
 from fantasyportrait.studio.uploads import MAX_UPLOAD_BYTES, UploadRegistry
-from ui.components.studio_page import StudioPage, style_sheet
+from ui.components.studio_page import studio_page, style_sheet
 from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
 from ui.settings import Settings
@@ -43,7 +43,7 @@ def build(studio: Studio) -> gr.Blocks:
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = StudioPage([view, act])
+        page = studio_page([view, act])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo

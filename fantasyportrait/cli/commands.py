@@ -11,7 +11,7 @@ from fantasyportrait.cli.animate import EPILOG as ANIMATE_EPILOG, animate, anima
 from fantasyportrait.cli.app_command import app_command
 from fantasyportrait.cli.faces import faces
 from fantasyportrait.cli.machine import EPILOG as MACHINE_EPILOG, machine, machine_flags
-from fantasyportrait.cli.motions import list_motions, render_motion
+from fantasyportrait.cli.motions import export_clip, list_motions, render_motion
 from fantasyportrait.cli.option_flags import Flags, with_flags
 from fantasyportrait.cli.reel import EPILOG as REEL_EPILOG, reel
 from fantasyportrait.cli.sampling_flags import worker_flags
@@ -70,9 +70,10 @@ def build_app(asked: str | None = None) -> typer.Typer:
     add("animate", animate, animate_flags, ANIMATE_EPILOG)
     tree.command()(faces)
     tree.command(epilog=REEL_EPILOG)(reel)
-    motions = typer.Typer(help="The built-in motions.", **plain)  # type: ignore[arg-type]
+    motions = typer.Typer(help="The built-in motions, and motions of clips as files.", **plain)  # type: ignore[arg-type]
     motions.command("list")(list_motions)
     motions.command("render")(render_motion)
+    motions.command("export")(export_clip)
     tree.add_typer(motions, name="motions")
     weights = typer.Typer(help="The model files: list, fetch, verify, make-tiny.", **plain)  # type: ignore[arg-type]
     weights.command("list")(list_weights)

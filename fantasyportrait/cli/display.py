@@ -77,6 +77,16 @@ def print_result(result: "Result") -> None:
     typer.echo(f"request: {result.request}")
 
 
+@contextmanager
+def show_tracking() -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how much of a clip is tracked; gives a function of (rows done, rows expected)."""
+    from fantasyportrait.schema.events import Stage, Step
+
+    with _display() as show:
+        show(Stage("driving"))
+        yield lambda done, total: show(Step("driving", done, total, None))
+
+
 def _display() -> "_Display":
     return _bars() if sys.stderr.isatty() else _lines()
 

@@ -12,6 +12,7 @@ class Limits:
     Attributes:
         file_bytes: size of a photo's file.
         clip_file_bytes: size of a clip's or sound's file; None for no limit.
+        motion_file_bytes: size of a motion file.
         pixels: width times height of a picture, or of a frame of a clip, that is decoded whole.
         longest_side: pixels of the longest side of such a picture or frame.
         decoded_bytes: memory that a decoder holds for a picture or for the frames of a clip, at their own bit depth.
@@ -27,6 +28,7 @@ class Limits:
 
     file_bytes: int
     clip_file_bytes: int | None
+    motion_file_bytes: int
     pixels: int
     longest_side: int
     decoded_bytes: int
@@ -43,6 +45,7 @@ class Limits:
 PRIVATE = Limits(
     file_bytes=256 * _MIB,
     clip_file_bytes=None,
+    motion_file_bytes=256 * _MIB,
     pixels=40_000_000,
     longest_side=12_000,
     decoded_bytes=768 * _MIB,
@@ -60,6 +63,7 @@ PUBLIC = replace(
     PRIVATE,
     file_bytes=64 * _MIB,
     clip_file_bytes=200 * _MIB,
+    motion_file_bytes=64 * _MIB,
     clip_length_s=600.0,
     faces=12,
     formats=("PNG", "JPEG", "WEBP", "AVIF", "GIF"),

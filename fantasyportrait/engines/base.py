@@ -37,6 +37,7 @@ class Scene:
         timeline: of the result.
         request: its cast and options.
         clips: the driving clips by their paths, with their sha256.
+        alpha: uint8 (H, W) of the portrait where the frames shall have it; None for opaque frames.
     """
 
     pixels: Frame
@@ -45,6 +46,7 @@ class Scene:
     timeline: Timeline
     request: AnimationRequest
     clips: Mapping[Path, HashedFile] = field(default_factory=dict)
+    alpha: NDArray[np.uint8] | None = None
 
     def role(self, face: int) -> Role | None:
         """The role of the face with this id; None for a face that stays still."""
@@ -74,6 +76,11 @@ class Engine(Protocol):
         """The name of the engine in a request."""
         ...
 
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether it makes transparent frames of a scene with `alpha`."""
+        ...
+
     def check(self, request: AnimationRequest) -> None:
         """Raise the error for a missing package or model file, before any slow work."""
         ...
@@ -83,7 +90,10 @@ class Engine(Protocol):
         ...
 
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
-        """Yield `scene.timeline.frames` frames uint8 (H, W, 3) RGB of the scene's size; raises `Cancelled`."""
+        """Yield `scene.timeline.frames` frames of the scene's size, uint8 RGB (H, W, 3), RGBA (H, W, 4) with `alpha`.
+
+        Raises `Cancelled`.
+        """
         ...
 
 

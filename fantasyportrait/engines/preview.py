@@ -17,6 +17,7 @@ from fantasyportrait.images.images import even_size
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.from_track import motion_from_track
 from fantasyportrait.preview.engine import render
+from fantasyportrait.preview.transparency import straight_rgba
 from fantasyportrait.schema.cast import BuiltinSource, FreeSource
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face import MaskedFace
@@ -30,6 +31,7 @@ class PreviewEngine:
     """The CPU engine."""
 
     name = "preview"
+    keeps_alpha = True
 
     def __init__(self, models_dir: Path | None = None) -> None:
         self._models_dir = models_dir
@@ -45,7 +47,8 @@ class PreviewEngine:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
         driven = [driven_face(face, scene, canonical) for face in scene.faces]
-        yield from render(scene.pixels, driven, scene.timeline.frames, canonical, cancel)
+        pixels = scene.pixels if scene.alpha is None else straight_rgba(scene.pixels, scene.alpha)
+        yield from render(pixels, driven, scene.timeline.frames, canonical, cancel)
 
 
 def driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:

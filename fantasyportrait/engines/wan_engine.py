@@ -61,6 +61,7 @@ class WanEngine:
     """The diffusion engine. Its model stays loaded for the next request; one request runs at a time."""
 
     name = "wan"
+    keeps_alpha = False
 
     def __init__(
         self,

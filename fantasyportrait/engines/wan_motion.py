@@ -22,13 +22,14 @@ from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.extract import encode_frames, encode_portrait
 from fantasyportrait.motion.face_map import box_margins, box_mask, face_map, grown_mask
-from fantasyportrait.motion.from_track import neutral_frame
+from fantasyportrait.motion.from_track import motion_from_track, neutral_frame
 from fantasyportrait.motion.motion_cache import ClipSpan, cached_motion
 from fantasyportrait.motion.motion_nets import MotionNets
 from fantasyportrait.preview.engine import driven_landmarks, render
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face import MaskedFace
+from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.motion_code import MotionCode
 
 Segmenter = Callable[[NDArray[np.uint8], Sequence[NDArray[np.float32]]], NDArray[np.bool_]]
@@ -46,7 +47,7 @@ class _MotionContext:
 
 
 class MotionBuilder:
-    """Makes the motions of scenes: clips through the cache, built-in motions through the preview engine."""
+    """Makes the motions of scenes: clips through the cache, motions without pixels through the preview engine."""
 
     def __init__(
         self,
@@ -83,6 +84,8 @@ class MotionBuilder:
             return DrivenFace(face)
         if isinstance(role.source, BuiltinSource):
             return self._builtin(face, role, role.source, context)
+        if context.scene.track(face.id).mouths is None:
+            return self._motion_file(face, role, context)
         return self._clip(face, role, role.source, context)
 
     def _portrait_code(self, face: MaskedFace, context: _MotionContext) -> MotionCode:
@@ -115,24 +118,36 @@ class MotionBuilder:
     def _builtin(
         self, face: MaskedFace, role: Role, source: BuiltinSource, context: _MotionContext
     ) -> DrivenFace[MotionCode]:
-        """The motion drawn onto the bundled portrait and encoded like a clip.
-
-        It has no pose of its own to take over, so unless the request is absolute it is measured from that portrait
-        at rest.
-        """
         timeline = context.scene.timeline
         motion = builtin_motion(source.name, loop_length(timeline), timeline.rate, context.canonical)
+        return self._drawn(face, role, motion, context)
+
+    def _motion_file(self, face: MaskedFace, role: Role, context: _MotionContext) -> DrivenFace[MotionCode]:
+        """A motion file holds no pixels for the motion encoder."""
+        scene = context.scene
+        motion = motion_from_track(scene.track(face.id), context.canonical, smoothing=scene.request.smoothing)
+        return self._drawn(face, role, motion, context)
+
+    def _drawn(
+        self, face: MaskedFace, role: Role, motion: FaceMotion, context: _MotionContext
+    ) -> DrivenFace[MotionCode]:
+        """A motion without pixels, drawn onto the bundled portrait and encoded like a clip.
+
+        Unless the request is absolute it is measured from that portrait at rest, whose pose it does not take over.
+        """
+        rows = motion_frame_indices(role.source, len(motion), context.scene)
+        used = np.arange(int(rows.max()) + 1)
         pixels, actor = self._bundled_portrait()
-        drawn = DrivenFace(actor, motion)
+        drawn = DrivenFace(actor, motion, rows=used)
         landmarks = driven_landmarks(drawn, context.canonical)
-        pictures = itertools.chain([pixels], render(pixels, [drawn], len(motion), context.canonical, context.cancel))
+        pictures = itertools.chain([pixels], render(pixels, [drawn], len(used), context.canonical, context.cancel))
         points = np.concatenate([actor.landmarks[None], landmarks])
         code = encode_frames(pictures, points, self._nets, mirror=role.mirror, cancel=context.cancel)
         if not context.scene.request.absolute:
             code = code.relative_to(0, self._portrait_code(face, context))
         margins = box_margins(np.stack([bounding_box(frame) for frame in landmarks]), role.mirror)
         # Row 0 of the code is the bundled portrait at rest.
-        rows = _padded(motion_frame_indices(source, len(motion), context.scene), context.frames) + 1
+        rows = _padded(rows, context.frames) + 1
         return DrivenFace(face, code, role.strength, role.regions, rows=rows, margins=margins)
 
     def _bundled_portrait(self) -> tuple[NDArray[np.uint8], MaskedFace]:

@@ -10,7 +10,7 @@ from fantasyportrait.core.geometry import bounding_box, box_iou
 from fantasyportrait.faces.detect import Detection
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, Landmarks, head_pose
-from fantasyportrait.faces.orientation import ROTATION_NAMES, best_orientation, rotated
+from fantasyportrait.faces.orientation import ROTATION_NAMES, Rotation, best_orientation, rotated
 from fantasyportrait.faces.reading_order import reading_order
 from fantasyportrait.faces.tiled_detector import TiledDetector, downscaled
 from fantasyportrait.schema.face import Face, MaskedFace
@@ -57,6 +57,13 @@ class FaceAnalyser:
         self, pixels: NDArray[np.uint8], messages: list[str], max_faces: int | None = None
     ) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
         """Return the photo, rotated so that its faces are upright, and its faces as `find` does."""
+        turn, faces = self.find_rotated(pixels, messages, max_faces)
+        return rotated(pixels, turn), faces
+
+    def find_rotated(
+        self, pixels: NDArray[np.uint8], messages: list[str], max_faces: int | None = None
+    ) -> tuple[Rotation, tuple[Face, ...]]:
+        """Return the rotation that makes the faces of the photo upright, and its faces in the rotated photo."""
         result = self.read(pixels, max_faces)
         scale = min(1.0, _TURNED_SIDE / max(pixels.shape[:2]))
         turn = best_orientation(
@@ -64,9 +71,8 @@ class FaceAnalyser:
         )
         if turn:
             messages.append(f"the photo was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright")
-            pixels = rotated(pixels, turn)
-            result = self.read(pixels, max_faces)
-        return pixels, self._faces(result, messages)
+            result = self.read(rotated(pixels, turn), max_faces)
+        return turn, self._faces(result, messages)
 
     def masked(self, pixels: NDArray[np.uint8], faces: tuple[Face, ...]) -> tuple[MaskedFace, ...]:
         """Return the faces, in pixels of this RGB photo (H, W, 3), with their head masks."""

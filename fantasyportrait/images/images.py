@@ -28,6 +28,8 @@ from fantasyportrait.images.tiff_bmp import check_values, lab_to_srgb, opaque
 
 Pixels = NDArray[np.uint8]
 
+ON_WHITE = "transparent parts were laid on white"
+"""Message about a photo with an alpha channel."""
 _NAMES = {"WEBP": "WebP"}
 # Bytes per pixel of Pillow's modes; the others have four.
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
@@ -35,11 +37,19 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo: `pixels` uint8 (H, W, 3) upright sRGB; `messages` say what was changed; `sha256` of the file."""
+    """A decoded photo.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) upright sRGB; transparent parts are laid on white.
+        messages: sentences about what was changed.
+        sha256: of the file.
+        alpha: uint8 (H, W), 0 transparent to 255 opaque; None where all is opaque.
+    """
 
     pixels: Pixels = field(compare=False, repr=False)  # compared by the digest
     messages: tuple[str, ...]
     sha256: str
+    alpha: Pixels | None = field(default=None, compare=False, repr=False)
 
 
 def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
@@ -57,17 +67,35 @@ def load_photo(path: Path, limits: Limits = PRIVATE) -> Photo:
     messages: list[str] = []
     with as_media_error(path, limits):
         # In one expression, so that every step frees the picture of the step before.
-        pixels = np.array(_on_white(*_to_srgb(_decoded(path, data, formats, limits, messages), messages), messages))
-    return Photo(pixels, tuple(messages), hashlib.sha256(data).hexdigest())
+        pixels, alpha = _flattened(*_to_srgb(_decoded(path, data, formats, limits, messages), messages), messages)
+    return Photo(pixels, tuple(messages), hashlib.sha256(data).hexdigest(), alpha)
 
 
 def upright_srgb(image: Image.Image, messages: list[str]) -> Pixels:
     """A decoded image as uint8 (H, W, 3), turned upright, in sRGB, on white; `messages` gets what was changed."""
-    return np.array(_on_white(*_to_srgb(upright(image), messages), messages))
+    return flattened_srgb(image, messages)[0]
+
+
+def flattened_srgb(image: Image.Image, messages: list[str]) -> tuple[Pixels, Pixels | None]:
+    """The pixels of `upright_srgb`, and the alpha channel uint8 (H, W); None where all is opaque."""
+    return _flattened(*_to_srgb(upright(image), messages), messages)
+
+
+def on_white(frame: Pixels) -> Pixels:
+    """A frame RGBA (H, W, 4) laid on white, uint8 RGB (H, W, 3); an RGB frame unchanged."""
+    if frame.shape[2] == 3:
+        return frame
+    image = Image.fromarray(frame)
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return np.array(white)
 
 
 def save_image(path: Path, pixels: Pixels, quality: int = 95) -> None:
-    """Write uint8 (H, W, 3) in the format of the suffix (.png, .jpg, .webp); whole or not at all."""
+    """Write uint8 RGB (H, W, 3), or RGBA (H, W, 4) but as JPEG, in the format of the suffix (.png, .jpg, .webp).
+
+    The file appears whole or not at all.
+    """
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
@@ -234,11 +262,11 @@ def _to_srgb(image: Image.Image, messages: list[str]) -> tuple[Image.Image, Imag
     return image.convert("RGB") if image.mode != "RGB" else image, alpha
 
 
-def _on_white(image: Image.Image, alpha: Image.Image | None, messages: list[str]) -> Image.Image:
-    if alpha is None:
-        return image
-    if alpha.getextrema() != (255, 255):
-        messages.append("transparent parts were laid on white")
+def _flattened(image: Image.Image, alpha: Image.Image | None, messages: list[str]) -> tuple[Pixels, Pixels | None]:
+    """The picture on white, and its alpha channel; None where all is opaque."""
+    if alpha is None or alpha.getextrema() == (255, 255):
+        return np.array(image), None
+    messages.append(ON_WHITE)
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=alpha)
-    return white
+    return np.array(white), np.array(alpha)

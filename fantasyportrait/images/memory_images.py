@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.images.images import Photo, upright_srgb
+from fantasyportrait.images.images import Photo, flattened_srgb
 
 RULE = "give uint8 RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W)"
 
@@ -24,11 +24,13 @@ def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
         raise RequestError(f"{name} is an image of mode {image.mode} and size {image.size}: {RULE}")
     messages: list[str] = []
     try:
-        pixels = upright_srgb(image, messages)
+        pixels, alpha = flattened_srgb(image, messages)
     except Exception as error:  # closed, cut off, of a rare mode: Pillow raises any type
         raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    return Photo(pixels, tuple(messages), digest)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
+    if alpha is not None:
+        digest.update(alpha.tobytes())
+    return Photo(pixels, tuple(messages), digest.hexdigest(), alpha)
 
 
 def _image_of(array: NDArray[Any], name: str) -> Image.Image:

@@ -19,11 +19,16 @@ from fantasyportrait.schema.timeline import round_half_up
 _THREADS = 2  # fixed, since the encoders' output depends on it
 _X264 = {"preset": "veryfast", "crf": "18"}
 _VP9 = {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0", "row-mt": "1", "tile-columns": "1"}
+# The encoder refuses alternate reference frames beside alpha.
+_VP9_ALPHA = _VP9 | {"auto-alt-ref": "0"}
 _PLAIN_KEYS = {"title", "artist", "album", "comment", "description", "copyright", "date", "genre"}
 
 
 class VideoSink:
-    """H.264 and AAC in MP4, or VP9 and Opus in WebM; sound is drawn from its iterator as the pictures advance."""
+    """H.264 and AAC in MP4, or VP9 and Opus in WebM; sound is drawn from its iterator as the pictures advance.
+
+    `kind` is mp4, webm, or webm-alpha for RGBA frames, whose alpha is a second VP9 picture beside each.
+    """
 
     def __init__(
         self,
@@ -34,17 +39,21 @@ class VideoSink:
         sound: Iterator[Block] | None,
         metadata: dict[str, str],
     ) -> None:
-        is_mp4 = kind == "mp4"
+        is_mp4, has_alpha = kind == "mp4", kind == "webm-alpha"
         flags = "+faststart" if metadata.keys() <= _PLAIN_KEYS else "+faststart+use_metadata_tags"
         options = {"fflags": "+bitexact"} | ({"movflags": flags} if is_mp4 else {})
         self._rate = rate
         self._frames = 0
         self._file = OutputFile(path)
-        self._container: OutputContainer = av.open(self._file, "w", format=kind, container_options=options)
+        self._container: OutputContainer = av.open(
+            self._file, "w", format="mp4" if is_mp4 else "webm", container_options=options
+        )
         self._container.metadata.update(metadata)
-        video = self._container.add_stream("libx264" if is_mp4 else "libvpx-vp9", rate, dict(_X264 if is_mp4 else _VP9))
+        coding = _X264 if is_mp4 else _VP9_ALPHA if has_alpha else _VP9
+        video = self._container.add_stream("libx264" if is_mp4 else "libvpx-vp9", rate, dict(coding))
         video.width, video.height = size
-        video.pix_fmt = "yuv420p"
+        self._pixel_formats = ("rgba", "yuva420p") if has_alpha else ("rgb24", "yuv420p")
+        video.pix_fmt = self._pixel_formats[1]
         context = video.codec_context
         context.thread_count = _THREADS
         context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
@@ -54,8 +63,9 @@ class VideoSink:
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Encode one frame, and the sound up to its end."""
-        picture = VideoFrame.from_ndarray(frame, "rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        given, coded = self._pixel_formats
+        picture = VideoFrame.from_ndarray(frame, given).reformat(
+            format=coded, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
         picture.pts, picture.time_base = self._frames, 1 / self._rate
         self._container.mux(self._video.encode(picture))

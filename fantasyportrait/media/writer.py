@@ -17,12 +17,15 @@ from fantasyportrait.media.image_sinks import FolderSink, GifSink
 from fantasyportrait.media.sound import Block
 from fantasyportrait.media.video_sink import VideoSink
 
+ALPHA_SUFFIXES = (".webm", "")
+"""Suffixes of outputs that may be transparent: VP9 with alpha, and PNG frames."""
+
 
 class _Sink(Protocol):
     """Takes frames one by one; `finish` completes the file, `close` only closes it."""
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Add one frame, uint8 (H, W, 3) RGB."""
+        """Add one frame, uint8 RGB (H, W, 3) or RGBA (H, W, 4)."""
 
     def finish(self) -> None:
         """Write the buffered frames and complete the file."""
@@ -35,6 +38,7 @@ class VideoWriter:
     """Writes frames of `size` (width, height) at the exact `rate` to .mp4, .webm, .gif, or a folder of PNG pictures.
 
     `sound`, float32 (n, 2) at 48 kHz, is drawn as the frames advance and cut where they end; GIF and PNG have none.
+    With `alpha` frames are RGBA with straight alpha; only .webm and PNG take them.
     Used as a context manager: at a clean exit the file appears at `path`; after an exception nothing is left.
     Raises OutputError for an unknown suffix, an odd size, a full disk, or a place that cannot be written.
     """
@@ -46,10 +50,14 @@ class VideoWriter:
         rate: Fraction,
         sound: Iterator[Block] | None = None,
         metadata: dict[str, str] | None = None,
+        *,
+        alpha: bool = False,
     ) -> None:
         kind = path.suffix.lower().removeprefix(".")
         if kind not in ("mp4", "webm", "gif", ""):
             raise OutputError(f"cannot write {path}: end the name in .mp4, .webm or .gif, or in nothing for PNG frames")
+        if alpha and path.suffix.lower() not in ALPHA_SUFFIXES:
+            raise OutputError(f"cannot write {path} with transparent parts: only .webm and PNG frames have them")
         if kind in ("mp4", "webm") and (size[0] % 2 or size[1] % 2):
             raise OutputError(f"cannot write {path} at {size[0]} x {size[1]}: width and height must be even")
         if kind == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -58,6 +66,7 @@ class VideoWriter:
             raise OutputError(f"cannot write {path}: a folder of that name is in the way")
         self._path = path
         self._kind = kind
+        self._channels = 4 if alpha else 3
         self._size = size
         self._rate = rate
         self._sound = sound
@@ -71,10 +80,10 @@ class VideoWriter:
         return self
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Add one RGB frame, uint8 (H, W, 3) of the writer's size."""
+        """Add one RGB frame, uint8 (H, W, 3) of the writer's size; RGBA (H, W, 4) with `alpha`."""
         if self._sink is None:
             raise OutputError(f"cannot write to {self._path}: open the writer with a with-statement first")
-        if frame.shape != (self._size[1], self._size[0], 3) or frame.dtype != np.uint8:
+        if frame.shape != (self._size[1], self._size[0], self._channels) or frame.dtype != np.uint8:
             raise OutputError(
                 f"a frame of {frame.dtype} {frame.shape} does not fit a video of {self._size[0]} x {self._size[1]}"
             )
@@ -114,4 +123,5 @@ class VideoWriter:
             return GifSink(partial, self._size, self._rate)
         if self._kind == "":
             return FolderSink(partial, self._metadata)
-        return VideoSink(partial, self._kind, self._size, self._rate, self._sound, self._metadata)
+        kind = "webm-alpha" if self._channels == 4 else self._kind
+        return VideoSink(partial, kind, self._size, self._rate, self._sound, self._metadata)

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.core.geometry import rotation_matrix
 from fantasyportrait.core.suggest import did_you_mean
-from fantasyportrait.faces.mesh import LID_PAIRS, LIP_PAIRS, CanonicalFace, neck_of
-from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_basis, blendshape_indices
+from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.motion.blendshapes import BLENDSHAPE_NAMES, blendshape_indices
 from fantasyportrait.motion.curves import blinks, drift, eased, glances
 from fantasyportrait.motion.keyframe_motions import GAZE, KEYFRAME_MOTIONS, POSE, KeyframeMotion
+from fantasyportrait.motion.posed_face import CLOSED_SCORE, posed_landmarks
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.face_motion import FaceMotion
 
@@ -25,7 +25,6 @@ Floats = NDArray[np.float64]
 Controls = dict[str, Floats]
 
 BREATH_HZ = 0.27
-CLOSED_SCORE = 0.7  # what the blendshape net says of a closed eye, so that half closed is not read as closed
 # Idle sway: amplitude and speed (Hz) of each part of the pose.
 SWAY = MappingProxyType({
     "pitch": (0.8, 0.3), "yaw": (1.3, 0.22), "roll": (0.8, 0.18), "x": (0.12, 0.2), "y": (0.06, 0.25),
@@ -117,26 +116,8 @@ def _weights(controls: Controls, frames: int) -> Floats:
 
 
 def _landmarks(weights: Floats, controls: Controls, canonical: CanonicalFace) -> NDArray[np.float32]:
-    """Points (T, 478, 3): neutral and weighted shapes, lids and lips kept from crossing, then the head's pose."""
-    neutral = canonical.points.astype(np.float64)
-    points = neutral + np.tensordot(weights, blendshape_basis(canonical), axes=1)
-    _keep_apart(points, neutral, LID_PAIRS, 0.0)
-    _keep_apart(points, neutral, LIP_PAIRS, 1.0)
+    """Points (T, 478, 3) in cm: the weighted shapes with the head's pose."""
     pose = {part: controls.get(part, np.zeros(len(weights))) for part in POSE}
-    angles = zip(pose["pitch"], pose["yaw"], pose["roll"], strict=True)
-    turns = np.stack([rotation_matrix(*each) for each in angles]) * (1.0 + pose["near"])[:, None, None]
-    neck = neck_of(neutral, np.eye(3))
+    angles = np.stack([pose["pitch"], pose["yaw"], pose["roll"]], axis=1)
     shift = np.stack([pose["x"], pose["y"], np.zeros(len(weights))], axis=1)
-    posed = (points - neck) @ turns.transpose(0, 2, 1) + neck + shift[:, None]
-    landmarks: NDArray[np.float32] = posed.astype(np.float32)
-    return landmarks
-
-
-def _keep_apart(points: Floats, neutral: Floats, pairs: NDArray[np.int64], least: float) -> None:
-    """Part pairs (P, 2) of points in place to at least `least` of their neutral distance, measured along its line."""
-    upper, lower = pairs.T
-    line = neutral[lower] - neutral[upper]
-    gap = ((points[:, lower] - points[:, upper]) * line).sum(axis=2) / (line**2).sum(axis=1)
-    missing = np.maximum(0.0, least - gap)[..., None] * line / 2.0
-    points[:, upper] -= missing
-    points[:, lower] += missing
+    return posed_landmarks(weights, angles, canonical, shift, 1.0 + pose["near"])

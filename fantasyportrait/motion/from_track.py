@@ -43,9 +43,10 @@ def motion_from_track(
     if mirror:
         landmarks = mirrored_points(landmarks, track.size[0], canonical.mirror)
         blendshapes = mirrored_blendshapes(blendshapes)
-        mouths = mouths[:, :, ::-1]
+        mouths = None if mouths is None else mouths[:, :, ::-1]
     if len(landmarks) == 1:
-        return FaceMotion(*without_expression(landmarks[0], blendshapes[0], canonical), landmarks, blendshapes, mouths)
+        still = without_expression(landmarks[0], blendshapes[0], canonical)
+        return FaceMotion(*still, landmarks, blendshapes, mouths, measured=True)
     if reference is None:
         cost = _expressiveness(landmarks, blendshapes, canonical)
     else:
@@ -55,7 +56,7 @@ def motion_from_track(
     neutral, scores = landmarks[rest], blendshapes[rest]
     if reference is None:
         neutral, scores = relax_smile(neutral, scores, canonical)
-    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_indices)
+    return FaceMotion(neutral, scores, landmarks, blendshapes, mouths, track.mouth_indices, measured=True)
 
 
 def neutral_frame(track: Track, canonical: CanonicalFace) -> int:

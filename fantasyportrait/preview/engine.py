@@ -30,7 +30,10 @@ def render(
     canonical: CanonicalFace,
     cancel: CancelToken | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield `frames` frames uint8 (H, W, 3) of an RGB photo (H, W, 3), one at a time.
+    """Yield `frames` frames uint8 (H, W, C) of an RGB or RGBA photo (H, W, C), one at a time.
+
+    Of an RGBA photo all four channels are warped and blended alike, so its colours must go on under its transparent
+    parts, see `preview.transparency`.
 
     Pixels outside the moving heads are the photo's own; a still face does not change. Where heads overlap, the
     larger face is nearer. Raises `Cancelled` between two frames when `cancel` asks for it.

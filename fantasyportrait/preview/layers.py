@@ -15,6 +15,8 @@ from fantasyportrait.schema.face import MaskedFace
 _REACH = 0.5
 # Share of the head's movement below which a pixel does not move (less than a pixel even on a large head).
 _FADE = 0.04
+# How much steeper the edge of the alpha behind a head is than a smooth continuation.
+_EDGE_GAIN = 6.0
 # Width of the rim that goes along with a head, in face heights.
 _RIM = 0.012
 
@@ -51,13 +53,15 @@ def head_layer(pixels: NDArray[np.uint8], face: MaskedFace, rig: Rig) -> HeadLay
 
 
 def background_plate(pixels: NDArray[np.uint8], layers: Sequence[HeadLayer]) -> NDArray[np.uint8]:
-    """The photo (H, W, 3) without the given heads: their places are filled from around them, once."""
+    """The photo RGB or RGBA (H, W, C) without the given heads: their places are filled from around them, once."""
     plate: NDArray[np.uint8] = pixels.copy()
     for layer in layers:
         window = layer.window
         covered = (window.of(layer.alpha) > 0.01).astype(np.uint8)
         covered = np.asarray(cv2.dilate(covered, _disc(1)), np.uint8)
         filled = extend_background(window.of(plate), covered, reach=0.35 * layer.window.shape[0])
+        if pixels.shape[2] == 4:
+            filled[..., 3] = alpha_behind(window.of(plate)[..., 3], covered)
         behind = (covered > 0) & window.of(layer.moves)
         window.of(plate)[behind] = filled[behind]
     return plate
@@ -88,6 +92,16 @@ def extend_background(image: NDArray[np.uint8], covered: NDArray[np.uint8], reac
     share = np.clip(2 - 2 * distance / reach, 0, 1) * clear
     mixed = smooth + (reflected - smooth) * share[..., None]
     return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
+
+
+def alpha_behind(alpha: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The alpha (h, w) behind a head that covers `covered` (h, w): that of its surroundings, with a clear edge.
+
+    Where the photo is transparent nothing appears: no background is made up around a head that was cut out.
+    """
+    smooth = fill_holes(np.repeat(alpha[..., None], 3, axis=2), 1.0 - covered)[..., 0]
+    clear = np.clip(_EDGE_GAIN * (smooth - 127.5) + 127.5, 0, 255)
+    return np.minimum(alpha, np.round(clear).astype(np.uint8))
 
 
 def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[np.float32]:

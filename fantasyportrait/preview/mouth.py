@@ -32,7 +32,7 @@ class MouthPainter:
         self._width = float(np.linalg.norm(ring[0] - ring[_COUNT // 2]))
         self._resting = float(lip_opening(rig.landmarks[:, :2]))
         self._triangles = _ring_triangles()
-        own = mouth_patch(photo, rig.landmarks.astype(np.float32))
+        own = mouth_patch(np.ascontiguousarray(photo[..., :3]), rig.landmarks.astype(np.float32))
         skin = _skin_colour(own[None])
         as_image = np.round(skin).astype(np.uint8).reshape(1, 1, 3)
         self._skin_rgb = cv2.cvtColor(as_image, cv2.COLOR_LAB2RGB)[0, 0].astype(np.float32)
@@ -56,7 +56,7 @@ class MouthPainter:
         inside = self._inside(ring, pose, frame, window)
         if own:
             inside = self._with_own(inside, photo, pose, window)
-        area = window.of(canvas)
+        area = window.of(canvas)[..., :3]
         area[:] = blend(inside, area, mask)
 
     def _inside(self, ring: NDArray[np.float64], pose: Pose, frame: int, window: Window) -> NDArray[np.uint8]:
@@ -81,7 +81,7 @@ class MouthPainter:
         resting = self._rig.landmarks[INNER_LIPS]
         carried = pose.head.apply(resting)[:, :2]
         map_x, map_y = affine_map(local_affine(carried, resting[:, :2]), window)
-        teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        teeth = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[..., :3]
         mask = polygon_mask(_grown(carried, 0.92), window, max(0.8, 0.02 * self._width))
         return blend(np.asarray(teeth, np.uint8), inside, mask)
 

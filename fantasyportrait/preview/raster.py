@@ -119,5 +119,5 @@ def polygon_mask(points: NDArray[np.float64], window: Window, feather: float) ->
 
 
 def blend(over: NDArray[np.uint8], under: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`over` where alpha is 1, `under` where it is 0, exactly; images (h, w, 3), alpha (h, w)."""
+    """`over` where alpha is 1, `under` where it is 0, exactly; images (h, w, C), alpha (h, w)."""
     return np.asarray(cv2.blendLinear(over, np.ascontiguousarray(under), alpha, 1 - alpha), np.uint8)

@@ -69,7 +69,7 @@ class Retargeter:
         self._turn = rig.head.rotation @ self._driver.rotation.T
         self._weights = RegionWeights.of(canonical).gain(self._regions)
         self._start = rig.landmarks
-        if self._regions.mouth and not absolute and motion.mouths is not None:
+        if self._regions.mouth and not absolute and motion.measured:
             self._start = _lips_together(rig.landmarks, canonical, strength)
         self._lids = EyelidDriver(rig.landmarks, motion)
         self._limits = (
@@ -123,7 +123,7 @@ class Retargeter:
 
         A built-in motion has no measurement error, so all of it is used.
         """
-        if self._motion.mouths is None:
+        if not self._motion.measured:
             return head
         angles = euler_angles(head.rotation)
         rotation = rotation_matrix(*(angles**3 / (angles**2 + _UNSURE_TURN**2)))

@@ -63,10 +63,11 @@ class SandboxDecoder:
         with self._child(path, "photo") as (child, descriptor):
             answer = child.call({"do": "photo", "path": str(path)}, descriptor)
             _raise(answer, child)
-            pixels = child.array(answer.get("shape"), self._limits.pixels)
+            values = child.array(answer.get("shape"), self._limits.pixels, (3, 4))
+            pixels, alpha = np.ascontiguousarray(values[..., :3]), values[..., 3] if values.shape[2] == 4 else None
             # Computed here, of the file that was decoded, since the child is not trusted.
             digest = file_sha256(path) if descriptor is None else _sha256(descriptor)
-            return Photo(pixels, _texts(answer.get("messages"), child), digest)
+            return Photo(pixels, _texts(answer.get("messages"), child), digest, alpha)
 
     def probe(self, path: Path) -> ClipInfo:
         """See `Decoder`."""

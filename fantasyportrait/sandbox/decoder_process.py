@@ -58,7 +58,7 @@ class DecoderProcess:
         self.deadline_s: float | None = None
         self._late = False
         self._lock = threading.Lock()
-        size = 3 * limits.pixels
+        size = 4 * limits.pixels
         if can_send_files():
             self._process, self._channel, self._block = _over_socket(size)
         else:
@@ -98,12 +98,17 @@ class DecoderProcess:
             raise self.invalid_answer()
         return answer
 
-    def array(self, shape: object, most: int) -> NDArray[np.uint8]:
-        """Return a copy of the pixels (H, W, 3) that an answer describes; raises DecoderLost where it is not valid."""
-        whole = isinstance(shape, list) and len(shape) == 3 and all(type(side) is int for side in shape)
-        if not whole or not isinstance(shape, list) or shape[2] != 3 or min(shape) < 1 or shape[0] * shape[1] > most:
+    def array(self, shape: object, most: int, channels: tuple[int, ...] = (3,)) -> NDArray[np.uint8]:
+        """Return a copy of the pixels (H, W, C) that an answer describes; raises DecoderLost where it is not valid.
+
+        C is one of `channels`, and H * W at most `most`.
+        """
+        if not isinstance(shape, list) or len(shape) != 3 or not all(type(side) is int for side in shape):
             raise self.invalid_answer()
-        return self._take(3 * shape[0] * shape[1]).reshape(shape)
+        height, width, depth = shape
+        if depth not in channels or min(height, width) < 1 or height * width > most:
+            raise self.invalid_answer()
+        return self._take(depth * height * width).reshape(shape)
 
     def samples(self, count: object) -> NDArray[np.float32]:
         """Return a copy of the sound (n, 2) that an answer describes; raises DecoderLost where it is not valid."""

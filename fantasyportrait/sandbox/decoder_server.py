@@ -132,7 +132,8 @@ class _Server:
         path = self._path(request["path"])
         if what == "photo":
             photo = self._decoder.photo(path)
-            return {"shape": self._write_block(photo.pixels), "messages": photo.messages}
+            values = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
+            return {"shape": self._write_block(values), "messages": photo.messages}
         if what == "probe":
             return _clip_info_payload(self._decoder.probe(path))
         if what == "native_rate":

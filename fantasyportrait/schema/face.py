@@ -71,7 +71,7 @@ class MaskedFace(Face):
 
 @dataclass(frozen=True)
 class Track:
-    """One person's face through a clip, a row a frame.
+    """One person's face through a clip or a motion file, a row a frame.
 
     Attributes:
         person: 1, 2, 3 ..., the person's number in the whole clip (see `faces.numbering`).
@@ -79,7 +79,8 @@ class Track:
         landmarks: float32 (T, 478, 3), pixels of the clip's upright frames. Rows without a face are filled.
         blendshapes: float32 (T, 52), filled the same way.
         valid: bool (T,), False where the row was filled.
-        mouths: uint8 (N, 48, 80, 3) RGB, the mouth's inside (see `faces.mouth_texture`) in each of N readings.
+        mouths: uint8 (N, 48, 80, 3) RGB, the mouth's inside (see `faces.mouth_texture`) in each of N readings; None for
+            a motion file, which holds no pixels.
         mouth_indices: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
         left_out: how many people of the clip have no track, as too many are seen.
     """
@@ -89,7 +90,7 @@ class Track:
     landmarks: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
     valid: NDArray[np.bool_]
-    mouths: NDArray[np.uint8]
+    mouths: NDArray[np.uint8] | None
     mouth_indices: NDArray[np.int64] | None = None
     left_out: int = 0
 
@@ -98,17 +99,19 @@ class Track:
         _check("landmarks", self.landmarks, (count, NUM_LANDMARKS, 3))
         _check("blendshapes", self.blendshapes, (count, NUM_BLENDSHAPES))
         _check("valid", self.valid, (count,))
-        if self.mouth_indices is None:
-            _check("mouths", self.mouths, (count, *MOUTH_SIZE, 3))
-        else:
-            _check("mouths", self.mouths, (len(self.mouths), *MOUTH_SIZE, 3))
+        if self.mouths is not None:
+            readings = count if self.mouth_indices is None else len(self.mouths)
+            _check("mouths", self.mouths, (readings, *MOUTH_SIZE, 3))
+        if self.mouth_indices is not None:
             _check("mouth_indices", self.mouth_indices, (count,))
 
     def __len__(self) -> int:
         return len(self.landmarks)
 
-    def mouth(self, row: int) -> NDArray[np.uint8]:
-        """The mouth's inside in a row, uint8 (48, 80, 3)."""
+    def mouth(self, row: int) -> NDArray[np.uint8] | None:
+        """The mouth's inside in a row, uint8 (48, 80, 3); None without pixels."""
+        if self.mouths is None:
+            return None
         return np.asarray(self.mouths[row if self.mouth_indices is None else self.mouth_indices[row]])
 
     @cached_property

@@ -17,6 +17,7 @@ class FaceMotion:
         blendshapes: float32 (T, 52).
         mouths: uint8 (N, 48, 80, 3) RGB insides of the mouth, or None where it must be drawn.
         mouth_indices: int64 (T,), which of `mouths` each row shows; None where row i shows mouth i.
+        measured: whether the landmarks were measured in pictures, so that they have errors.
     """
 
     neutral: NDArray[np.float32]
@@ -25,6 +26,7 @@ class FaceMotion:
     blendshapes: NDArray[np.float32]
     mouths: NDArray[np.uint8] | None = None
     mouth_indices: NDArray[np.int64] | None = None
+    measured: bool = False
 
     def __len__(self) -> int:
         return len(self.landmarks)

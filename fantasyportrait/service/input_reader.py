@@ -16,11 +16,14 @@ from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.clip_orientation import UprightDecoder, clip_rotation
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.insightface_detector import LICENCE
-from fantasyportrait.faces.orientation import Rotation
+from fantasyportrait.faces.orientation import Rotation, rotated
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
+from fantasyportrait.media.clips import check_span
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.input_digests import check_input_file
+from fantasyportrait.motion.motion_file_decoder import MotionFileDecoder
+from fantasyportrait.motion.motion_files import is_motion_file, read_motion_file
 from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
@@ -45,8 +48,9 @@ class InputReader:
     ) -> None:
         self.models_dir = as_folder_or_none(models_dir, "models_dir")
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
-        self.decoder = UprightDecoder(decoder or LocalDecoder())
         self.face_models = FaceModels(self.models_dir)
+        motion_files = MotionFileDecoder(decoder or LocalDecoder(), self.face_models.canonical_face)
+        self.decoder = UprightDecoder(motion_files)
         self._hasher = FileHasher()
         self._cache_expiry_s = cache_expiry_s
 
@@ -65,12 +69,13 @@ class InputReader:
             messages.append(LICENCE)
         try:
             analyser = FaceAnalyser(self.face_models, detector)
-            pixels, faces = analyser.find_upright(original.pixels, messages, self.decoder.limits.faces)
+            turn, faces = analyser.find_rotated(original.pixels, messages, self.decoder.limits.faces)
         except FaceError as error:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
             refusal.messages = tuple(messages)
             raise refusal from error
-        return Photo(pixels, tuple(messages), original.sha256), faces
+        alpha = None if original.alpha is None else rotated(original.alpha, turn)
+        return Photo(rotated(original.pixels, turn), tuple(messages), original.sha256, alpha), faces
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
         """The faces with masks of their heads; `pixels` is the RGB photo, uint8 (H, W, 3), of their coordinates."""
@@ -92,6 +97,8 @@ class InputReader:
     ) -> tuple[Track, ...]:
         """The track of every person of the clip, at `rate` frames a second; a clip that was tracked before is cached.
 
+        A motion file is read in place of a clip; it has one person.
+
         A clip that lies on its side or is upside down is rotated; `decoder.rotation_of` returns by how much afterwards.
         Raises `MediaError` for an unreadable clip, `FaceError` for one without a face, `Cancelled`.
         """
@@ -100,6 +107,9 @@ class InputReader:
         if end_s is not None:
             check_number("end_s", end_s, 0, MAX_DURATION_S)
         check_input_file(path, "clip")
+        if is_motion_file(path):
+            check_span(path, start_s, end_s)
+            return (self._motion_file_track(path, read_rate(rate), start_s, end_s),)
         file = self.hashed(path)
         cache = self.cache_dir or default_cache_dir()
 
@@ -133,3 +143,12 @@ class InputReader:
         if refusal is not None:
             raise refusal
         return tracks
+
+    def _motion_file_track(self, path: Path, rate: Fraction, start_s: float, end_s: float | None) -> Track:
+        """The track of a motion file; raises `FaceError` where it shows no face in this part."""
+        limits = self.decoder.limits
+        motion = read_motion_file(path, limits)
+        track = motion.track(self.face_models.canonical_face(), rate, start_s, end_s, limits.track_rows)
+        if not track.valid.any():
+            raise FaceError(f"{path} shows no face in this part: choose another start and end")
+        return track

@@ -20,14 +20,15 @@ from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, 
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.face_size_check import small_face_warnings
-from fantasyportrait.images.images import Photo, even_size, resize, save_image
+from fantasyportrait.images.images import ON_WHITE, Photo, even_size, on_white, resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.input_digests import add_input_digests, check_input_file
 from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
-from fantasyportrait.media.writer import VideoWriter
+from fantasyportrait.media.writer import ALPHA_SUFFIXES, VideoWriter
+from fantasyportrait.preview.transparency import straight_rgba
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
 from fantasyportrait.schema.face import Face, MaskedFace, Track
@@ -72,6 +73,7 @@ class RequestRunner:
         self._paths = output_paths(output)
         self._messages: list[str] = []
         self._clips: dict[Path, HashedFile] = {}
+        self._keeps_alpha = False
         self._callbacks = EngineCallbacks(
             message=self._message,
             stage=self._stage,
@@ -152,7 +154,8 @@ class RequestRunner:
         progress = self._stage("portrait", 1)
         request = self._request
         photo, faces = self._inputs.faces(request.portrait, request.detector)
-        self._keep(photo.messages)
+        self._keeps_alpha = engine.keeps_alpha and self._paths.video.suffix.lower() in ALPHA_SUFFIXES
+        self._keep(filter(None, (self._photo_message(text, engine) for text in photo.messages)))
         check_cast_faces(request, faces)
         self._request, messages = add_input_digests(request, photo.sha256, self._clips)
         self._keep(messages)
@@ -173,7 +176,16 @@ class RequestRunner:
             small_face_warnings(cast, (width, height), size, lambda side: engine.frame_size(width, height, side))
         )
         resized = tuple(face.resized((width, height), size) for face in faces)
-        return replace(photo, pixels=resize(photo.pixels, size)), resized
+        alpha = None if photo.alpha is None else resize(photo.alpha, size)
+        return replace(photo, pixels=resize(photo.pixels, size), alpha=alpha), resized
+
+    def _photo_message(self, text: str, engine: Engine) -> str:
+        """The message about the photo; what is said of transparent parts depends on the result. Empty for none."""
+        if text != ON_WHITE:
+            return text
+        if not engine.keeps_alpha:
+            return f"{ON_WHITE}: the engine {engine.name} makes opaque frames"
+        return "" if self._keeps_alpha else f"{ON_WHITE}: .webm and PNG frames keep them transparent"
 
     def _driving(self, infos: dict[ClipKey, ClipInfo], rate: Fraction) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
@@ -209,7 +221,8 @@ class RequestRunner:
         self, photo: Photo, faces: Sequence[MaskedFace], clips: Sequence[DrivingClip], timeline: Timeline
     ) -> Scene:
         tracks = {clip.face: clip.track for clip in clips}
-        return Scene(photo.pixels, tuple(faces), tracks, timeline, self._request, self._clips)
+        alpha = photo.alpha if self._keeps_alpha else None
+        return Scene(photo.pixels, tuple(faces), tracks, timeline, self._request, self._clips, alpha)
 
     def _check_space(self, scene: Scene) -> None:
         """Raise `OutputError` where the disk has no room for the result."""
@@ -228,7 +241,8 @@ class RequestRunner:
             progress = self._stage("render", scene.timeline.frames)
             sound = self._sound(clips, scene.timeline)
             metadata = METADATA | {REQUEST_KEY: self._request.portable_json()}
-            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata) as writer:
+            alpha = scene.alpha is not None
+            with VideoWriter(video, (width, height), scene.timeline.rate, sound, metadata, alpha=alpha) as writer:
                 for number, frame in enumerate(itertools.chain([first], frames), 1):
                     self._cancel.check()
                     writer.write(frame)
@@ -269,7 +283,8 @@ class RequestRunner:
         if isinstance(self._request.portrait, Path):
             return self._request
         made = folder / self._paths.portrait.name
-        save_image(made, self._request.portrait.pixels)
+        photo = self._request.portrait
+        save_image(made, photo.pixels if photo.alpha is None else straight_rgba(photo.pixels, photo.alpha))
         return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:
@@ -299,4 +314,4 @@ class RequestRunner:
 
 def _reduced(frame: Frame) -> Frame:
     height, width = frame.shape[:2]
-    return resize(frame, even_size(width, height, PREVIEW_IMAGE_SIDE))
+    return resize(on_white(frame), even_size(width, height, PREVIEW_IMAGE_SIDE))

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from fantasyportrait.engines.base import Scene
 from fantasyportrait.faces.annotate import draw_boxes, face_colour
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.images.images import load_photo, resize
+from fantasyportrait.images.images import load_photo, on_white, resize
+from fantasyportrait.media.alpha_video import read_rgba
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.landmark_drawing import draw_landmarks
 from fantasyportrait.schema.cast import BuiltinSource, delay_frames
-from fantasyportrait.schema.timeline import FillMode, Timeline, fill_indices, span_end_s
+from fantasyportrait.schema.timeline import FillMode, fill_indices, span_end_s
 from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 
 Frame = NDArray[np.uint8]
@@ -64,7 +65,7 @@ def panels(
     drivers |= {
         faces[0]: _driver(name, faces, draw_landmarks(name, scene.timeline, canonical)) for name, faces in acted.items()
     }
-    result = _counted(_result_frames(video, scene.timeline), on_frame)
+    result = _counted(_result_frames(video, scene), on_frame)
     return [
         *(drivers[number] for number in sorted(drivers)),
         Panel("source", still=_numbered(scene), column="source"),
@@ -138,10 +139,13 @@ def _piece(clip: DrivingClip, rate: Fraction, rows: NDArray[np.int64], step: int
             yield from (frame for _ in rows)
 
 
-def _result_frames(video: Path, timeline: Timeline) -> Iterator[Frame]:
+def _result_frames(video: Path, scene: Scene) -> Iterator[Frame]:
+    """The frames of the result, transparent parts on white."""
     if video.is_dir():
         return (load_photo(path).pixels for path in sorted(video.iterdir()))
-    return read_clip(video, timeline.rate, max_side=PANEL_SIDE)
+    if scene.alpha is not None:
+        return (on_white(frame) for frame in read_rgba(video))
+    return read_clip(video, scene.timeline.rate, max_side=PANEL_SIDE)
 
 
 def _held(frames: Iterator[Frame], count: int) -> Iterator[Frame]:

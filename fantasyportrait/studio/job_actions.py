@@ -20,7 +20,8 @@ from fantasyportrait.studio.request_form import build_request, longest_s
 from fantasyportrait.studio.session_store import RESULTS, SHOWN, Session, SessionStore
 from fantasyportrait.studio.state import Card, SessionState
 from fantasyportrait.workers.job import Job
-from fantasyportrait.workers.job_scheduler import JobHandlers, JobScheduler
+from fantasyportrait.workers.job_runner import JobHandlers
+from fantasyportrait.workers.job_scheduler import JobScheduler
 from fantasyportrait.workers.job_store import JobRecord
 
 VIDEO_NAME = "fantasyportrait.mp4"
@@ -80,7 +81,8 @@ class JobActions:
     def delete(self, session: Session, job: str) -> None:
         """Remove a job with its result."""
         self.scheduler.delete(session.id, job)
-        shutil.rmtree(session.path(f"{RESULTS}/{job}"), ignore_errors=True)
+        for folder in (f"{RESULTS}/{job}", f"{SHOWN}/job-{job}"):
+            shutil.rmtree(session.path(folder), ignore_errors=True)
 
 
 def session_request(
@@ -150,10 +152,28 @@ class SessionJobs:
 
 
 def save_poster(session: Session, record: JobRecord, event: PreviewImage) -> None:
-    """Save a preview image of a job in the session's folder."""
-    save_image(session.path(poster_name(record)), event.image, 80)
+    """Save a preview image of a job in the session's folder.
+
+    Each has a name of its own, as the page may be reading the one before, which is removed with the next but one.
+    """
+    before = _posters(session, record)
+    folder = session.path(_poster_folder(record))
+    folder.mkdir(parents=True, exist_ok=True)
+    number = int(before[-1].stem) + 1 if before else 1
+    save_image(folder / f"{number:06d}.jpg", event.image, 80)
+    for old in before[:-1]:
+        old.unlink(missing_ok=True)
 
 
-def poster_name(record: JobRecord) -> str:
-    """The path of a job's preview image in the session's folder."""
-    return f"{SHOWN}/job-{record.id}.jpg"
+def poster_name(session: Session, record: JobRecord) -> str:
+    """The path of a job's latest preview image in the session's folder; empty where there is none yet."""
+    posters = _posters(session, record)
+    return f"{_poster_folder(record)}/{posters[-1].name}" if posters else ""
+
+
+def _poster_folder(record: JobRecord) -> str:
+    return f"{SHOWN}/job-{record.id}"
+
+
+def _posters(session: Session, record: JobRecord) -> list[Path]:
+    return sorted(session.path(_poster_folder(record)).glob("*.jpg"))

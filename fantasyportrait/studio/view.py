@@ -78,8 +78,6 @@ def clip_view(session: Session, clip: ClipState) -> dict[str, Any]:
 def job_view(session: Session, record: JobRecord) -> dict[str, Any]:
     """A job as the page shows it."""
     label = json.loads(record.label)
-    poster = poster_name(record)
-    shown = session.path(poster).is_file()
     return {
         "id": record.id,
         "state": record.state,
@@ -96,8 +94,7 @@ def job_view(session: Session, record: JobRecord) -> dict[str, Any]:
         "error": named(record.error or "", label["names"]),
         "created_s": record.created_s,
         "ended_s": record.ended_s,
-        # The number of the step in the URL makes the browser fetch the next picture.
-        "preview_url": f"{file_url(session, poster)}?{record.stage}-{record.done}" if shown else None,
+        "preview_url": file_url(session, poster_name(session, record)),
     }
 
 
@@ -113,7 +110,7 @@ def result_view(session: Session, record: JobRecord) -> dict[str, Any]:
         "video": url(result["video"]),
         "side_by_side": url(result["side_by_side"]),
         "request": url(result["request"]),
-        "poster": file_url(session, poster_name(record)),
+        "poster": file_url(session, poster_name(session, record)),
         "engine": label["engine"],
         "faces": label["faces"],
         "seed": label["seed"],
