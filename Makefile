@@ -57,12 +57,15 @@ fuzz: $(VENV)/.installed-dev
 # For every system and every Python at once; [tool.uv] of pyproject.toml says where a range is overruled.
 RESOLVE := pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
     --custom-compile-command "make lock"
-EXTRAS := $(foreach extra,wan gguf int8 ray dev,--extra $(extra))
+GPU := $(foreach extra,wan gguf int8,--extra $(extra))
+EXTRAS := $(GPU) $(foreach extra,ray dev,--extra $(extra))
 lock: | $(PY)
 	@$(PIP) "uv>=0.13"
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
+	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(GPU) $(UPGRADE) --constraints requirements-dev.lock \
+	    --output-file requirements-gpu.lock
 
 docs: | $(PY)
 	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
