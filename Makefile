@@ -23,7 +23,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
-	@echo "make docs   write docs/reference.md from the options"
+	@echo "make docs   write docs/reference.md and docs/models.md from the code"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -69,6 +69,7 @@ lock: | $(PY)
 
 docs: | $(PY)
 	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
+	$(PY) -m fantasyportrait.cli.model_page > docs/models.md
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null

@@ -81,8 +81,14 @@ def request_for_pair(inputs: Inputs, tiny_model: Path) -> AnimationRequest:
     )
 
 
-def preloaded(folder: Path, tiny_model: Path) -> Animator:
-    animator = Animator(cache_dir=folder / "cache", runtime_config=CPU)
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests: clips are tracked once."""
+    return tmp_path_factory.mktemp("zero-gpu-cache")
+
+
+def preloaded(cache: Path, tiny_model: Path) -> Animator:
+    animator = Animator(cache_dir=cache, runtime_config=CPU)
     animator.preload(tiny_model.as_posix())
     return animator
 
@@ -127,11 +133,12 @@ def test_zero_gpu_makes_the_frames_of_a_usual_run(
     request_for_pair: AnimationRequest,
     tiny_model: Path,
     tmp_path: Path,
+    cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lent = frames(preloaded(tmp_path, tiny_model), request_for_pair, tmp_path / "lent")
+    lent = frames(preloaded(cache, tiny_model), request_for_pair, tmp_path / "lent")
     monkeypatch.delenv("SPACES_ZERO_GPU")
-    usual = Animator(cache_dir=tmp_path / "cache", runtime_config=CPU)
+    usual = Animator(cache_dir=cache, runtime_config=CPU)
     usual.preload("no such model: elsewhere nothing is loaded")
     np.testing.assert_array_equal(lent, frames(usual, request_for_pair, tmp_path / "usual"))
     assert len(spaces.calls) == 1
@@ -142,9 +149,10 @@ def test_gpu_time_follows_from_the_estimate(
     request_for_pair: AnimationRequest,
     tiny_model: Path,
     tmp_path: Path,
+    cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    animator, plan, seconds = preloaded(tmp_path, tiny_model), Planner.plan_with, 20.0
+    animator, plan, seconds = preloaded(cache, tiny_model), Planner.plan_with, 20.0
 
     def estimated(self: Planner, *given: Any) -> Any:
         found = plan(self, *given)
@@ -160,9 +168,9 @@ def test_gpu_time_follows_from_the_estimate(
 
 
 def test_cancel_ends_the_gpu_call_after_a_step(
-    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path
+    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path, cache: Path
 ) -> None:
-    animator = preloaded(tmp_path, tiny_model)
+    animator = preloaded(cache, tiny_model)
     running = animator.events(request_for_pair, tmp_path / "frames")
     for event in running:
         if isinstance(event, events.Step) and event.stage == "sample":
@@ -177,6 +185,7 @@ def test_an_error_inside_the_call_keeps_its_sentence(
     request_for_pair: AnimationRequest,
     tiny_model: Path,
     tmp_path: Path,
+    cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
 ) -> None:
@@ -184,7 +193,7 @@ def test_an_error_inside_the_call_keeps_its_sentence(
         raise error
         yield
 
-    animator = preloaded(tmp_path, tiny_model)
+    animator = preloaded(cache, tiny_model)
     monkeypatch.setattr(zero_gpu, "sample_video", failing)
     with pytest.raises(type(error), match=str(error)):
         frames(animator, request_for_pair, tmp_path / "frames")
@@ -192,19 +201,19 @@ def test_an_error_inside_the_call_keeps_its_sentence(
 
 
 def test_a_used_up_quota_is_a_request_error(
-    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path
+    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path, cache: Path
 ) -> None:
     gradio = pytest.importorskip("gradio")
-    animator = preloaded(tmp_path, tiny_model)
+    animator = preloaded(cache, tiny_model)
     spaces.refusal = gradio.Error("60s requested vs. 10s left", title="ZeroGPU quota exceeded")
     with pytest.raises(RequestError, match="ZeroGPU quota exceeded: 60s requested vs. 10s left"):
         frames(animator, request_for_pair, tmp_path / "frames")
 
 
 def test_a_bug_inside_the_call_stays_a_bug(
-    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path
+    spaces: Spaces, request_for_pair: AnimationRequest, tiny_model: Path, tmp_path: Path, cache: Path
 ) -> None:
-    animator = preloaded(tmp_path, tiny_model)
+    animator = preloaded(cache, tiny_model)
     spaces.refusal = KeyError("bug")
     with pytest.raises(KeyError, match="bug"):
         frames(animator, request_for_pair, tmp_path / "frames")
@@ -222,26 +231,29 @@ def test_a_video_over_the_caps_is_refused(
     request_for_pair: AnimationRequest,
     tiny_model: Path,
     tmp_path: Path,
+    cache: Path,
     changes: dict[str, Any],
     words: str,
 ) -> None:
     with pytest.raises(RequestError, match=words):
-        frames(preloaded(tmp_path, tiny_model), replace(request_for_pair, **changes), tmp_path / "frames")
+        frames(preloaded(cache, tiny_model), replace(request_for_pair, **changes), tmp_path / "frames")
     assert not spaces.calls
 
 
 def test_a_model_that_was_not_loaded_at_the_start_is_refused(
-    spaces: Spaces, request_for_pair: AnimationRequest, tmp_path: Path
+    spaces: Spaces, request_for_pair: AnimationRequest, tmp_path: Path, cache: Path
 ) -> None:
     with pytest.raises(RequestError, match="is not loaded, and a ZeroGPU Space loads one at its start"):
-        frames(Animator(cache_dir=tmp_path, runtime_config=CPU), request_for_pair, tmp_path / "frames")
+        frames(Animator(cache_dir=cache, runtime_config=CPU), request_for_pair, tmp_path / "frames")
 
 
-def test_preload_names_the_missing_package(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preload_names_the_missing_package(
+    tiny_model: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "spaces", None)
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     with pytest.raises(DependencyError, match=r"the package spaces.*fantasyportrait\[zerogpu\]"):
-        preloaded(tmp_path, tiny_model)
+        preloaded(cache, tiny_model)
 
 
 def test_preload_needs_the_resident_profile(spaces: Spaces, tmp_path: Path) -> None:
