@@ -23,7 +23,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types only"
 	@echo "make fuzz   read 20,000 damaged files"
-	@echo "make docs   write docs/reference.md from the options"
+	@echo "make docs   write docs/reference.md and docs/models.md from the code"
 	@echo "make lock   resolve the ranges of pyproject.toml again"
 
 demo: $(VENV)/.installed models
@@ -57,15 +57,19 @@ fuzz: $(VENV)/.installed-dev
 # For every system and every Python at once; [tool.uv] of pyproject.toml says where a range is overruled.
 RESOLVE := pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
     --custom-compile-command "make lock"
-EXTRAS := $(foreach extra,wan gguf int8 ray dev,--extra $(extra))
+GPU := $(foreach extra,wan gguf int8,--extra $(extra))
+EXTRAS := $(GPU) $(foreach extra,ray dev,--extra $(extra))
 lock: | $(PY)
 	@$(PIP) "uv>=0.13"
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(EXTRAS) $(UPGRADE) --constraints requirements.lock \
 	    --output-file requirements-dev.lock
+	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(GPU) $(UPGRADE) --constraints requirements-dev.lock \
+	    --output-file requirements-gpu.lock
 
 docs: | $(PY)
 	$(PY) -m fantasyportrait.cli.reference > docs/reference.md
+	$(PY) -m fantasyportrait.cli.model_page > docs/models.md
 
 models: | $(PY)
 	@$(VENV)/bin/fantasyportrait weights fetch >/dev/null

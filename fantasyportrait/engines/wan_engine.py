@@ -6,11 +6,15 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_cache import CACHE_EXPIRY_S
+from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.hosting import on_zero_gpu
+from fantasyportrait.core.optional import require
 from fantasyportrait.core.paths import default_cache_dir
 from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene
 from fantasyportrait.engines.wan_model import (
@@ -28,6 +32,7 @@ from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.images.images import multiple_size, resize
 from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.runtime.zero_gpu import call_seconds, check_zero_gpu_video, zero_gpu_config
 from fantasyportrait.schema.cast import FreeSource
 from fantasyportrait.schema.events import Message
 from fantasyportrait.schema.guidance import step_passes, total_passes
@@ -35,7 +40,8 @@ from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 
 if TYPE_CHECKING:
-    from fantasyportrait.pipelines.video_sampling import VideoJob
+    from fantasyportrait.pipelines.video_sampling import SampleVideo, VideoJob
+    from fantasyportrait.pipelines.zero_gpu import ZeroGpuSampler
     from fantasyportrait.planning.pipeline_manager import PipelineManager
     from fantasyportrait.planning.planner import ExecutionPlan
     from fantasyportrait.planning.workload import Workload
@@ -50,11 +56,12 @@ POLL_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class _LoadedModel:
-    """A model, its motion nets, and the manager of its pipeline."""
+    """A model, its motion nets, the manager of its pipeline, and on ZeroGPU what samples there."""
 
     model: WanModel
     motion_nets: MotionNetLoader
     pipeline_manager: "PipelineManager"
+    zero_gpu: "ZeroGpuSampler | None" = None
 
 
 class WanEngine:
@@ -74,6 +81,9 @@ class WanEngine:
     ) -> None:
         self._decoder, self._cache_expiry_s = decoder, cache_expiry_s
         self._face_models, self._models_dir = face_models, face_models.folder
+        self._zero_gpu = on_zero_gpu()
+        if self._zero_gpu:
+            runtime_config = zero_gpu_config(runtime_config)
         self._cache_dir, self._runtime_config, self._process_group = cache_dir, runtime_config, process_group
         self._segmenter: Segmenter | None = None
         self._lock = threading.Lock()
@@ -82,12 +92,37 @@ class WanEngine:
     def check(self, request: AnimationRequest) -> None:
         """Raise `DependencyError` or `WeightsError` for a missing package or file, `RequestError` for a device."""
         check_model(request.sampling, self._models_dir)
+        if self._zero_gpu and request.max_side is not None:
+            check_zero_gpu_video(0, request.max_side)
         if self._runtime_config != RuntimeConfig():
             from fantasyportrait.runtime.library_logging import quiet_libraries
 
             with quiet_libraries():
                 from fantasyportrait.runtime.offload import check_runtime_config
             check_runtime_config(self._runtime_config)
+
+    def preload(self, model: str) -> None:
+        """On ZeroGPU, load the model; elsewhere it is loaded when a request needs it, and nothing happens here.
+
+        Call it in the main thread before the app is launched: only then does `spaces` keep the weights for its calls.
+        Raises `WeightsError` and `DependencyError` for a missing file or package, and `RequestError` where it does not
+        fit.
+        """
+        if not self._zero_gpu:
+            return
+        # First: `spaces` has to be imported before anything is on a GPU.
+        require("spaces", extra="zerogpu", purpose="rendering on ZeroGPU")
+        from fantasyportrait.pipelines.zero_gpu import ZeroGpuSampler
+        from fantasyportrait.planning.workload import Workload
+        from fantasyportrait.runtime.offload import resolve_device
+
+        sampling = Sampling(model=model)
+        check_model(sampling, self._models_dir)
+        loaded = self._loaded_model(model)
+        smallest = Workload(SIDE_MULTIPLE, SIDE_MULTIPLE, sampled_frames(1), 1, sampling)
+        loaded.pipeline_manager.ready(smallest, lambda message: None)
+        sampler = ZeroGpuSampler(loaded.pipeline_manager.pipeline, resolve_device(self._runtime_config))
+        self._loaded = replace(loaded, zero_gpu=sampler)
 
     def frame_size(self, width: int, height: int, max_side: int | None) -> tuple[int, int]:
         """The longest side as in the original, both sides multiples of 16."""
@@ -100,15 +135,18 @@ class WanEngine:
         if spare:
             text = f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out"
             callbacks.message(Message(text))
+        if self._zero_gpu:
+            check_zero_gpu_video(float(scene.timeline.duration_s), max(scene.pixels.shape[:2]))
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
             cancel.check()
-            loaded = self._model(scene.request.sampling)
+            loaded = self._model(scene.request.sampling.model)
             plan = loaded.pipeline_manager.ready(self._workload(scene, frames), callbacks.message, cancel)
+            sample = self._sampler(loaded, plan)
             loading.update(1)
             cancel.check()
             job = self._job(scene, loaded.motion_nets, plan, cancel, callbacks)
-            rendered = self._frames(loaded.pipeline_manager, job, cancel, callbacks)
+            rendered = self._frames(sample, loaded.pipeline_manager, job, cancel, callbacks)
             yield from itertools.islice(rendered, scene.timeline.frames)
 
     @contextmanager
@@ -121,15 +159,34 @@ class WanEngine:
         finally:
             self._lock.release()
 
-    def _model(self, sampling: Sampling) -> _LoadedModel:
-        """The request's model; the pipeline of another model is freed."""
+    def _model(self, name: str) -> _LoadedModel:
+        """The request's model; the pipeline of another model is freed. On ZeroGPU it is the preloaded one."""
+        if not self._zero_gpu:
+            return self._loaded_model(name)
+        if self._loaded is None or self._loaded.model != prepare_model(name, self._models_dir):
+            raise RequestError(f"the model {name} is not loaded, and a ZeroGPU Space loads one at its start: use that")
+        return self._loaded
+
+    def _sampler(self, loaded: _LoadedModel, plan: "ExecutionPlan") -> "SampleVideo":
+        """What samples a job: the pipeline in this process, or on ZeroGPU in the one that has the GPU.
+
+        Raises `RequestError` for a job that takes more time than ZeroGPU gives.
+        """
+        from fantasyportrait.pipelines.video_sampling import sample_video
+
+        if loaded.zero_gpu is not None:
+            return partial(loaded.zero_gpu.sample, call_seconds(plan.estimate.total_s))
+        return partial(sample_video, loaded.pipeline_manager)
+
+    def _loaded_model(self, name: str) -> _LoadedModel:
+        """The model of that name or folder, loaded unless it is."""
         from fantasyportrait.runtime.library_logging import quiet_libraries
 
         with quiet_libraries():
             from fantasyportrait.pipelines.loading import ModelFiles
             from fantasyportrait.planning.pipeline_manager import PipelineManager
 
-            model = prepare_model(sampling.model, self._models_dir)
+            model = prepare_model(name, self._models_dir)
         if self._loaded is None or self._loaded.model != model:
             self._loaded = None
             pipeline_manager = PipelineManager(
@@ -180,10 +237,14 @@ class WanEngine:
         )
 
     def _frames(
-        self, pipeline_manager: "PipelineManager", job: "VideoJob", cancel: CancelToken, callbacks: EngineCallbacks
+        self,
+        sample: "SampleVideo",
+        pipeline_manager: "PipelineManager",
+        job: "VideoJob",
+        cancel: CancelToken,
+        callbacks: EngineCallbacks,
     ) -> Iterator[Frame]:
         """The frames, one at a time, with a preview image of the latents after every step."""
-        from fantasyportrait.pipelines.video_sampling import sample_video
         from fantasyportrait.runtime.offload import resolve_device
         from fantasyportrait.runtime.torch_config import torch_settings
 
@@ -206,7 +267,7 @@ class WanEngine:
                 pipeline_manager.record(_step_s(times, job))
 
         with torch_settings(resolve_device(self._runtime_config), self._runtime_config.compile):
-            for chunk in sample_video(pipeline_manager, job, on_step, on_message, cancel):
+            for chunk in sample(job, on_step, on_message, cancel):
                 cancel.check()
                 yield from chunk
 

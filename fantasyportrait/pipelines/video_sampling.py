@@ -29,6 +29,10 @@ PreviewCallback = Callable[[int, NDArray[np.uint8]], None]
 """Called after each step with the number of finished steps and a preview image, uint8 (H / 8, W / 8, 3)."""
 
 
+SampleVideo = Callable[["VideoJob", PreviewCallback, MessageCallback, CancelToken], Iterator[NDArray[np.uint8]]]
+"""`sample_video` with its pipeline."""
+
+
 @dataclass(frozen=True, eq=False)
 class VideoJob:
     """The inputs that decide the frames, apart from the weights; a process group broadcasts it to all ranks.

@@ -90,6 +90,20 @@ def measure_machine(device: torch.device) -> Machine:
     )
 
 
+def zero_gpu_machine() -> Machine:
+    """The machine of a ZeroGPU Space: the GPU that a call is lent, whose properties `spaces` gives in advance."""
+    properties = torch.cuda.get_device_properties(0)
+    total_gib = properties.total_memory / GIB
+    return Machine(
+        device="cuda",
+        kind="cuda",
+        name=f"ZeroGPU ({properties.name})",
+        vram_gib=total_gib,
+        ram_gib=free_ram_gib(),
+        capability=(properties.major, properties.minor),
+    )
+
+
 def free_ram_gib(groups: Path = Path("/sys/fs/cgroup")) -> float:
     """Available memory of the host: the system's, or what a container's limit leaves, whichever is less."""
     psutil = require("psutil", extra="wan", purpose="finding a profile that fits")

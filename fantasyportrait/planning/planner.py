@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.hosting import on_zero_gpu
 from fantasyportrait.core.locked_folder import remove_stale
 from fantasyportrait.pipelines.cast_weights import has_cast_weights
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.planning.estimate import Estimate, TimeCorrection
-from fantasyportrait.planning.machine import GIB, Machine, measure_machine
+from fantasyportrait.planning.machine import GIB, Machine, measure_machine, zero_gpu_machine
 from fantasyportrait.planning.meta_networks import MetaNetworks, original_configs, read_configs
 from fantasyportrait.planning.profile_selection import estimate_profiles, fall_back, select_profile
 from fantasyportrait.planning.step_time_log import StepTimeLog, StepTiming, TimingKey
-from fantasyportrait.planning.throughput import Throughput, measure_throughput
+from fantasyportrait.planning.throughput import ZERO_GPU_THROUGHPUT, Throughput, measure_throughput
 from fantasyportrait.planning.workload import CostInputs, Workload
 from fantasyportrait.runtime.memory import free_memory, is_out_of_memory
 from fantasyportrait.runtime.offload import resolve_device, resolve_dtype
@@ -128,9 +131,12 @@ class Planner:
     @cached_property
     def machine(self) -> Machine:
         """The machine with its available memory, measured at the first use."""
+        device = resolve_device(self._runtime_config)
+        if _lent(device):
+            return zero_gpu_machine().with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
         self.throughput  # noqa: B018 - first, since the kernels that it loads stay on the GPU
         free_memory()
-        found = measure_machine(resolve_device(self._runtime_config))
+        found = measure_machine(device)
         found = replace(found, disk_gib=self._disk_gib())
         given = found.with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
         return given.shared_by(self._local_processes)
@@ -139,6 +145,8 @@ class Planner:
     def throughput(self) -> Throughput:
         """The machine's throughput, measured for two to three seconds on a GPU."""
         device = resolve_device(self._runtime_config)
+        if _lent(device):
+            return ZERO_GPU_THROUGHPUT
         try:
             return measure_throughput(device, resolve_dtype(self._runtime_config, device))
         except RuntimeError as error:
@@ -182,6 +190,11 @@ class Planner:
 
     def _planned(self, found: Estimate, job: Workload) -> ExecutionPlan:
         return ExecutionPlan(found, job, _sentence(self.machine, found, job))
+
+
+def _lent(device: torch.device) -> bool:
+    """Whether the device is there only within a call, so that nothing can be measured before."""
+    return on_zero_gpu() and device.type == "cuda"
 
 
 def _pixels(job: Workload) -> int:

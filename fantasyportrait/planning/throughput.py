@@ -29,6 +29,12 @@ class Throughput:
     memory_gib_s: float
 
 
+ZERO_GPU_THROUGHPUT = Throughput(tflops=360.0, h2d_gib_s=10.0, memory_gib_s=2000.0)
+"""What a ZeroGPU call is assumed to have: 60 of the 132 multiprocessors of an H200, whose matrix products reach 800
+TFLOP/s, and half of its memory. It is not measured, since the GPU is there only within a call; the time of every run
+corrects later estimates."""
+
+
 def measure_throughput(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> Throughput:
     """The throughput of a device; each of three measurements takes `seconds` at most, 0.05 s on the CPU.
 

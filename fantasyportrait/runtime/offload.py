@@ -9,6 +9,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils.torch_utils import get_module_execution_device
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.hosting import on_zero_gpu
 from fantasyportrait.runtime.memory import free_device_bytes, is_out_of_memory
 from fantasyportrait.runtime.profiles import Offload, get_profile
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
@@ -25,6 +26,8 @@ _ONLOAD_OVERHEAD = 0.1
 
 def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
     """The torch device; `RequestError` if this machine does not have it."""
+    if on_zero_gpu() and runtime_config.device in ("auto", "cuda"):
+        return torch.device("cuda")  # torch finds one only while a call runs
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if runtime_config.device == "auto":
         return accelerator or torch.device("cpu")

@@ -1,5 +1,6 @@
 """The animator: runs a request, emits events and writes the video."""
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -50,17 +51,15 @@ class Animator:
     ) -> None:
         self.inputs = inputs = InputReader(models_dir, cache_dir, decoder, cache_expiry_s)
         self.small_portraits = SmallPortraits(inputs)
-        self._engines: tuple[Engine, ...] = (
-            PreviewEngine(inputs.models_dir),
-            WanEngine(
-                inputs.face_models,
-                inputs.cache_dir,
-                runtime_config or RuntimeConfig(),
-                inputs.decoder,
-                process_group,
-                cache_expiry_s,
-            ),
+        self._wan = WanEngine(
+            inputs.face_models,
+            inputs.cache_dir,
+            runtime_config or RuntimeConfig(),
+            inputs.decoder,
+            process_group,
+            cache_expiry_s,
         )
+        self._engines: tuple[Engine, ...] = (PreviewEngine(inputs.models_dir), self._wan)
 
     def engine(self, name: str) -> Engine:
         """The engine of that name; `RequestError` for an unknown one."""
@@ -71,6 +70,13 @@ class Animator:
         raise RequestError(
             f"there is no engine {name!r}{did_you_mean(name, known)}: this version has {', '.join(known)}"
         )
+
+    def preload(self, model: str) -> None:
+        """On ZeroGPU, load the diffusion engine's model before the app is launched; elsewhere nothing happens.
+
+        See `WanEngine.preload`.
+        """
+        self._wan.preload(model)
 
     def animate(
         self,
@@ -117,7 +123,9 @@ class Animator:
                 waiting.put(error)
 
         # Not a daemon, even where a daemon thread starts it: the interpreter waits for it before it exits.
-        worker = threading.Thread(target=work, name="fantasyportrait-animator", daemon=False)
+        # In this context, by which ZeroGPU knows the visitor whose time it counts.
+        context = contextvars.copy_context()
+        worker = threading.Thread(target=context.run, args=(work,), name="fantasyportrait-animator", daemon=False)
         worker.start()
         try:
             yield from _drain(waiting)

@@ -75,12 +75,36 @@ def test_no_lock_brings_torch_or_cuda(repository: Path, name: str) -> None:
     assert not [package for package in every if re.match("torch$|torchvision$|triton|nvidia|cuda", package)]
 
 
-def test_requirements_txt_equals_extra_app(repository: Path, project: dict) -> None:
-    lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    given = {Requirement(line).name: Requirement(line) for line in lines if line and not line.startswith("#")}
+def listed(path: Path) -> dict[str, Requirement]:
+    """Package name -> line of a requirements file."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    found = {Requirement(line).name: Requirement(line) for line in lines}
+    assert len(found) == len(lines), "a package is listed twice"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "extras"), [("requirements-cpu.txt", ("app",)), ("requirements.txt", ("app", "wan", "gguf"))]
+)
+def test_requirements_files_equal_the_extras(
+    repository: Path, project: dict, name: str, extras: tuple[str, ...]
+) -> None:
     # Of two ranges for one package the extra's is the narrower.
-    asked = {requirement.name: requirement for requirement in wanted(project, ("app",), "3.11")}
-    assert given == asked
+    asked = {requirement.name: requirement for requirement in wanted(project, extras, "3.11")}
+    assert listed(repository / name) == asked
+
+
+def test_light_requirements_bring_no_package_of_the_diffusion_engine(repository: Path) -> None:
+    heavy = {"torch", "diffusers", "transformers", "accelerate", "bitsandbytes"}
+    assert heavy < listed(repository / "requirements.txt").keys()
+    assert not heavy & listed(repository / "requirements-cpu.txt").keys()
+
+
+@pytest.mark.parametrize("package", ["segment-anything", "insightface", "moviepy"])
+def test_requirements_txt_says_how_other_packages_are_installed(repository: Path, package: str) -> None:
+    text = (repository / "requirements.txt").read_text(encoding="utf-8")
+    assert package not in listed(repository / "requirements.txt")
+    assert re.search(rf"^# {package}: .{{20,}}\.$", text, re.M)
 
 
 def test_pyproject_requires_safe_pillow_with_app(project: dict) -> None:

@@ -89,8 +89,9 @@ def test_no_committed_file_has_a_machine_path(repository: Path) -> None:
             assert found is None, f"{path.relative_to(repository)} has {found and found.group()!r}"
 
 
-def test_requirements_are_those_of_the_package(repository: Path) -> None:
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-cpu.txt"])
+def test_requirements_are_those_of_the_package(repository: Path, name: str) -> None:
     project = (repository / "pyproject.toml").read_text(encoding="utf-8")
-    lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (repository / name).read_text(encoding="utf-8").splitlines()
     wanted = [line for line in lines if line and not line.startswith("#")]
     assert wanted and all(f'"{line}"' in project for line in wanted)

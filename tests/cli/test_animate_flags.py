@@ -1,5 +1,6 @@
 """Flags of `animate` become a request; with a saved request, a flag overrides only its own field."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,41 @@ def test_app_command_passes_model_flags(command: Command, monkeypatch: pytest.Mo
     assert plain.model is None and plain.host is None
     # Processes share the job of `animate`; an app's workers take a job each.
     assert command("app", "--parallel", "auto").code == 2 and len(served) == 2
+
+
+def test_app_command_reads_its_environment(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ui = pytest.importorskip("ui.app")
+    served: list[Any] = []
+    fetched: list[tuple[list[str], Path | None]] = []
+    monkeypatch.setattr(ui, "launch", served.append)
+    monkeypatch.setattr(
+        "fantasyportrait.weights.hub_fetch.fetch_named", lambda names, folder, say: fetched.append((names, folder))
+    )
+    monkeypatch.setattr("fantasyportrait.cli.app_command.check_installed", lambda *given, **options: None)
+    plain = command("app")
+    assert "engines: preview on the CPU; wan is off, since no model is named: --model names one" in plain.err
+    monkeypatch.setenv("FANTASYPORTRAIT_MODEL", "gguf-q4")
+    monkeypatch.setenv("FANTASYPORTRAIT_RESULTS", str(tmp_path))
+    monkeypatch.setenv("FANTASYPORTRAIT_FETCH", "true")
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    hosted = command("app", "--models-dir", tmp_path)
+    assert hosted.code == 0 and "wan with the model gguf-q4 on ZeroGPU" in hosted.err
+    assert (served[1].model, served[1].results) == ("gguf-q4", tmp_path)
+    assert fetched == [(["gguf-q4", "lightx2v"], tmp_path)]
+
+
+def test_app_command_fetches_only_models_of_the_catalog(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    ui = pytest.importorskip("ui.app")
+    monkeypatch.setattr(ui, "launch", lambda settings: pytest.fail("started"))
+    monkeypatch.setattr("fantasyportrait.cli.app_command.check_installed", lambda *given, **options: None)
+    outcome = command("app", "--fetch", "--model", "./tiny")
+    assert outcome.code == 2 and "--fetch with the model ./tiny: name a model of the catalog" in outcome.err
+
+
+def test_app_command_with_a_model_needs_its_packages(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    ui = pytest.importorskip("ui.app")
+    monkeypatch.setattr(ui, "launch", lambda settings: pytest.fail("started"))
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = command("app", "--model", "gguf-q4")
+    assert outcome.code == 6 and 'pip install "fantasyportrait[wan]"' in outcome.err
