@@ -27,6 +27,7 @@ from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_pat
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
+from fantasyportrait.service.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
 
 
 class InputReader:
@@ -47,6 +48,7 @@ class InputReader:
         self.cache_dir = as_folder_or_none(cache_dir, "cache_dir")
         self.decoder = UprightDecoder(decoder or LocalDecoder())
         self.face_models = FaceModels(self.models_dir)
+        self.preview_times = PreviewTimeLog((self.cache_dir or default_cache_dir()) / PREVIEW_TIME_LOG)
         self._hasher = FileHasher()
         self._cache_expiry_s = cache_expiry_s
 
