@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fantasyportrait.pipelines.video_sampling import SampleVideo, VideoJob
     from fantasyportrait.pipelines.zero_gpu import ZeroGpuSampler
     from fantasyportrait.planning.pipeline_manager import PipelineManager
-    from fantasyportrait.planning.planner import ExecutionPlan
+    from fantasyportrait.planning.planner import ExecutionPlan, Planner
     from fantasyportrait.planning.workload import Workload
     from fantasyportrait.runtime.process_group import ProcessGroup
 
@@ -88,6 +88,7 @@ class WanEngine:
         self._segmenter: Segmenter | None = None
         self._lock = threading.Lock()
         self._loaded: _LoadedModel | None = None
+        self._planner: tuple[WanModel, Planner] | None = None
 
     def check(self, request: AnimationRequest) -> None:
         """Raise `DependencyError` or `WeightsError` for a missing package or file, `RequestError` for a device."""
@@ -140,8 +141,10 @@ class WanEngine:
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
             cancel.check()
-            loaded = self._model(scene.request.sampling.model)
-            plan = loaded.pipeline_manager.ready(self._workload(scene, frames), callbacks.message, cancel)
+            loaded = self._model(scene.request.sampling)
+            height, width = scene.pixels.shape[:2]
+            work = self._workload(scene.request, (width, height), len(scene.faces), frames)
+            plan = loaded.pipeline_manager.ready(work, callbacks.message, cancel)
             sample = self._sampler(loaded, plan)
             loading.update(1)
             cancel.check()
@@ -195,15 +198,41 @@ class WanEngine:
             self._loaded = _LoadedModel(model, MotionNetLoader(model), pipeline_manager)
         return self._loaded
 
-    def _workload(self, scene: Scene, frames: int) -> "Workload":
-        """The workload of the scene."""
+    def plan(self, request: AnimationRequest, size: tuple[int, int], faces: int, frames: int) -> "ExecutionPlan":
+        """How a request would run here: profile, peak memory and time; no weights are loaded.
+
+        Args:
+            request: its cast and sampling.
+            size: (width, height) of the video.
+            faces: number of faces of the portrait.
+            frames: of the video.
+
+        The first plan for a model measures the machine for some seconds. Raises what `check` raises, and `RequestError`
+        for a job that does not fit.
+        """
+        self.check(request)
+        from fantasyportrait.runtime.library_logging import quiet_libraries
+
+        with quiet_libraries():
+            from fantasyportrait.planning.planner import Planner
+
+            loaded = self._loaded
+            model = prepare_model(request.sampling.model, self._models_dir)
+            job = self._workload(request, size, faces, sampled_frames(frames))
+            if loaded is not None and loaded.model == model:
+                return loaded.pipeline_manager.plan(job)
+            if self._planner is None or self._planner[0] != model:
+                made = Planner(model.folder, model.gguf, self._runtime_config, self._cache, self._process_group)
+                self._planner = model, made
+            return self._planner[1].plan(job)
+
+    def _workload(self, request: AnimationRequest, size: tuple[int, int], faces: int, frames: int) -> "Workload":
+        """The workload of a request for a portrait with so many faces; those left to the model count for nothing."""
         from fantasyportrait.planning.workload import Workload
 
-        sampling = scene.request.sampling
-        height, width = scene.pixels.shape[:2]
-        roles = [scene.role(face.id) for face in scene.faces]
-        faces = sum(role is None or not isinstance(role.source, FreeSource) for role in roles)
-        return Workload(width, height, frames, faces, sampling, file_size(lora_file(sampling, self._models_dir)))
+        sampling = request.sampling
+        driven = faces - sum(isinstance(role.source, FreeSource) for role in request.cast)
+        return Workload(*size, frames, driven, sampling, file_size(lora_file(sampling, self._models_dir)))
 
     def _job(
         self,

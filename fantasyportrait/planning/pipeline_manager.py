@@ -74,6 +74,10 @@ class PipelineManager:
             self._plan = held
         return self._planned
 
+    def plan(self, job: Workload) -> ExecutionPlan:
+        """The plan for another job of this model; nothing is loaded. Raises `RequestError` where it does not fit."""
+        return self._planner.plan(job)
+
     def fall_back(self, on_message: MessageCallback) -> bool:
         """Load one profile lower; False where there is none."""
         planned = self._planned

@@ -30,6 +30,7 @@ from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_pat
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
+from fantasyportrait.service.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
 
 
 class InputReader:
@@ -51,6 +52,7 @@ class InputReader:
         self.face_models = FaceModels(self.models_dir)
         motion_files = MotionFileDecoder(decoder or LocalDecoder(), self.face_models.canonical_face)
         self.decoder = UprightDecoder(motion_files)
+        self.preview_times = PreviewTimeLog((self.cache_dir or default_cache_dir()) / PREVIEW_TIME_LOG)
         self._hasher = FileHasher()
         self._cache_expiry_s = cache_expiry_s
 

@@ -25,8 +25,8 @@ from fantasyportrait.service.request_runner import METADATA
 RATE = Fraction(15)
 LOOP_FRAMES = 24
 _LEAD_IN = 6
-# Long enough for one whole cycle of every motion: the part in which most moves is cut out of it.
-_MOTION_S = 5
+# About one cycle of every motion: the part in which most moves is cut out of it.
+_MOTION_S = 4
 # Raise it with every change that alters a loop: loops of older versions are not used then.
 _VERSION = 1
 

@@ -17,6 +17,7 @@ from fantasyportrait.core.disk_space import check_disk_space, estimate_result_by
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, canonical_face
+from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.face_size_check import small_face_warnings
@@ -48,6 +49,7 @@ from fantasyportrait.service.driving import (
     late_start_messages,
 )
 from fantasyportrait.service.input_reader import InputReader
+from fantasyportrait.service.preview_times import PreviewWork
 from fantasyportrait.service.side_by_side_panels import panels
 from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 
@@ -108,8 +110,13 @@ class RequestRunner:
         with staging_folder(self._paths) as folder:
             video = folder / self._paths.video.name
             self._request = self._with_portrait_file(folder)
+            begin = time.monotonic()
             self._render(engine, scene, clips, video)
             self._finish(scene, clips, video)
+            if engine.name == PreviewEngine.name:
+                height, width = scene.pixels.shape[:2]
+                work = PreviewWork(width, height, scene.timeline.frames, self._request.side_by_side)
+                self._inputs.preview_times.record(work, time.monotonic() - begin)
         side = self._paths.side_by_side if self._request.side_by_side else None
         length_s = float(scene.timeline.duration_s)
         return Result(

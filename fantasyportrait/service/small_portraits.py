@@ -37,12 +37,14 @@ class SmallPortrait:
 
     Attributes:
         sha256: of the photo's file.
+        size: (width, height) of the photo.
         pixels: uint8 (H, W, 3) RGB, at most 480 px, both sides even.
         faces: all faces, in these pixels, with the masks of their heads.
         crops: the square around each face by the number of the face.
     """
 
     sha256: str
+    size: tuple[int, int]
     pixels: NDArray[np.uint8]
     faces: tuple[MaskedFace, ...]
     crops: Mapping[int, FaceCrop]
@@ -82,7 +84,7 @@ class SmallPortraits:
         pixels = resize(photo.pixels, size, fast=True)
         resized = [face.resized((width, height), size) for face in faces]
         crops = {face.id: _crop(photo.pixels, face, faces) for face in faces}
-        made = SmallPortrait(photo.sha256, pixels, self._inputs.masked(pixels, resized), crops)
+        made = SmallPortrait(photo.sha256, (width, height), pixels, self._inputs.masked(pixels, resized), crops)
         with self._lock:
             self._kept[photo.sha256, detector] = made
             self._kept.move_to_end((photo.sha256, detector))
