@@ -141,7 +141,7 @@ class WanEngine:
         loading = callbacks.stage("model", 1)
         with self._exclusive(cancel):
             cancel.check()
-            loaded = self._model(scene.request.sampling)
+            loaded = self._model(scene.request.sampling.model)
             height, width = scene.pixels.shape[:2]
             work = self._workload(scene.request, (width, height), len(scene.faces), frames)
             plan = loaded.pipeline_manager.ready(work, callbacks.message, cancel)
