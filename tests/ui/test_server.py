@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.ui.factories import card, engine, options
 
 from app import main
 from tests.service.factories import one_person
@@ -17,72 +16,6 @@ from ui.settings import Settings
 def small(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Path:
     """A photo of one person that is quick to animate."""
     return one_person(two_person, tmp_path_factory.mktemp("photo") / "one.png")
-
-
-def test_server_separates_results_of_visitors(app: Served, small: Path) -> None:
-    before = set(app.results.glob("*"))
-    first, second, third = (Visitor(app.address) for _ in range(3))
-    first.send_photo(small)
-    second.send_photo(small)
-    shown = [
-        visitor.result(visitor.animate(**options(), **vars(card(motion=motion))))
-        for visitor, motion in ((first, "nod"), (second, "shake"))
-    ]
-    assert len(set(shown)) == 2
-    assert all(first.fetch(path).status_code == 200 for path in shown)
-    assert "There is no photo yet" in str(third.animate(**options()))
-    sessions = set(app.results.glob("*")) - before
-    assert len(sessions) == 2 and not any(v.session in str(path) for v in (first, second) for path in sessions)
-    assert all(len(list(folder.glob("*/*.mp4"))) == 1 for folder in sessions)
-
-
-@pytest.mark.parametrize(
-    ("option", "face"),
-    [
-        ({}, {"strength": 9}),
-        ({}, {"motion": "../nod"}),
-        ({}, {"regions": ["tail"]}),
-        ({}, {"kind": "everything"}),
-        ({"sound": "file:/etc/hostname"}, {}),
-        ({"length": "seconds", "seconds": 1e9}, {}),
-        ({"smoothing": -3}, {}),
-        ({"fill": "bounce"}, {}),
-        ({}, {"kind": "free"}),
-    ],
-)
-def test_server_refuses_values_out_of_range(
-    app: Served, visitor: Visitor, option: dict[str, object], face: dict[str, object]
-) -> None:
-    before = list(app.results.rglob("*.mp4"))
-    answer = visitor.animate(**options(**option), **vars(card(**face)))
-    assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
-    assert list(app.results.rglob("*.mp4")) == before
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"engine": "magic"},
-        {"num_inference_steps": 500},
-        {"seed": -2},
-        {"portrait_guidance_scale": 99},
-        {"prompt": "x" * 5000},
-        {"face_mask": "/etc/hostname"},
-        {"portrait_guidance_start": 90, "portrait_guidance_end": 10},
-    ],
-)
-def test_server_refuses_wan_values_out_of_range(
-    wan_app: Served, wan_visitor: Visitor, changes: dict[str, object]
-) -> None:
-    before = list(wan_app.results.rglob("*.mp4"))
-    answer = wan_visitor.animate(**options(), **engine(**changes), **vars(card()))
-    assert not answer["success"] or 'role="alert"' in str(answer["data"][2])
-    assert list(wan_app.results.rglob("*.mp4")) == before
-
-
-def test_server_hides_model_folder(wan_app: Served, tiny_model: Path) -> None:
-    page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
-    assert str(tiny_model.parent) not in page + str(Visitor(wan_app.address).interface())
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +34,121 @@ def wan_visitor(wan_app: Served, small: Path) -> Visitor:
     return someone
 
 
-def test_server_refuses_its_own_files(app: Served, two_person: Path) -> None:
+def short(visitor: Visitor, **changes: object) -> None:
+    """Set the options of a result of 0.4 s, with changes."""
+    answer = visitor.act("set_options", changes={"length": "seconds", "seconds": 0.4, "side_by_side": False, **changes})
+    assert answer["error"] == ""
+
+
+def test_server_separates_results_of_visitors(app: Served, small: Path) -> None:
+    """Neither the ids of another visitor's results and jobs nor those of a photo or clip lead to them."""
+    first, second = Visitor(app.address), Visitor(app.address)
+    results = []
+    for visitor, motion in ((first, "nod"), (second, "shake")):
+        visitor.send_photo(small)
+        visitor.act("set_card", face=1, changes={"motion": motion})
+        short(visitor)
+        results.append(visitor.animate())
+    urls = [result["video"] for result in results]
+    assert len({url.split("/")[1] for url in urls}) == 2
+    assert all(first.fetch(url).headers["content-type"] == "video/mp4" for url in urls)
+    assert [result["id"] for result in first.view()["results"]] == [results[0]["id"]]
+    theirs, unknown = results[1]["id"], "0" * 32
+    for action in ("delete", "duplicate", "retry", "cancel"):
+        refusals = {first.act(action, job=job)["error"].replace(job, "ID") for job in (theirs, unknown)}
+        assert len(refusals) == 1 and refusals != {""}, action
+    assert [result["id"] for result in second.view()["results"]] == [theirs]
+
+
+def test_stolen_or_guessed_token_opens_nothing(app: Served, visitor: Visitor) -> None:
+    """Whether a token is damaged, guessed or the id of a session's folder, the answer is the same."""
+    folder = visitor.view()["photo"]["url"].split("/")[1]
+    tokens = ["", None, 3, "x" * 32, folder, visitor.token[:-1], visitor.token + "x", visitor.token.swapcase(), ["a"]]
+    answers = [visitor.function("view", {"token": token}).json() for token in tokens]
+    answers += [visitor.function("act", {"token": token, "action": "clear_photo"}).json() for token in tokens]
+    assert all(answer == {"unknown": "session"} for answer in answers)
+    assert visitor.view()["photo"] is not None
+
+
+def test_token_opens_session_again(app: Served, visitor: Visitor) -> None:
+    again = Visitor(app.address, visitor.token)
+    assert again.token == visitor.token and again.first["view"]["photo"] == visitor.view()["photo"]
+    assert Visitor(app.address, "x" * 32).token not in ("x" * 32, visitor.token)
+
+
+@pytest.mark.parametrize(
+    ("options", "card"),
+    [
+        ({}, {"strength": 9}),
+        ({}, {"motion": "../nod"}),
+        ({}, {"regions": ["tail"]}),
+        ({}, {"kind": "everything"}),
+        ({"sound": "file:/etc/hostname"}, {}),
+        ({"length": "seconds", "seconds": 1e9}, {}),
+        ({"smoothing": -3}, {}),
+        ({"fill": "bounce"}, {}),
+        ({}, {"kind": "free"}),
+        ({}, {"kind": "clip", "clip": "../../photo.png"}),
+    ],
+)
+def test_server_refuses_values_out_of_range(
+    app: Served, small: Path, options: dict[str, object], card: dict[str, object]
+) -> None:
     someone = Visitor(app.address)
-    assert not someone.send_photo_at(str(two_person))["success"]
-    assert "There is no photo yet" in str(someone.animate(**options()))
-    assert someone.fetch("/etc/hostname").status_code == 403
+    someone.send_photo(small)
+    short(someone, **options)
+    refused = someone.act("set_card", face=1, changes=card)["error"] or someone.act("animate")["error"]
+    assert refused and not someone.view()["jobs"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"engine": "magic"},
+        {"num_inference_steps": 500},
+        {"seed": -2},
+        {"portrait_guidance_scale": 99},
+        {"prompt": "x" * 3000},
+        {"face_mask": "/etc/hostname"},
+        {"portrait_guidance_start": 90, "portrait_guidance_end": 10},
+    ],
+)
+def test_server_refuses_wan_values_out_of_range(wan_app: Served, small: Path, changes: dict[str, object]) -> None:
+    someone = Visitor(wan_app.address)
+    someone.send_photo(small)
+    short(someone, **{"engine": "wan", **changes})
+    assert someone.act("animate")["error"] and not someone.view()["jobs"]
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("delete_everything", {}),
+        ("__init__", {}),
+        (None, {}),
+        ("swap", {"face": 1}),
+        ("swap", {"face": 1, "other": 2, "more": 3}),
+        ("swap", ["x"]),
+        ("swap", {"face": "1", "other": [2]}),
+        ("set_card", {"face": 7, "changes": {}}),
+        ("set_card", {"face": 1, "changes": []}),
+        ("set_options", {"changes": {"x": {"y": 1}}}),
+        ("set_options", {"changes": {"x": "y" * 10_000}}),
+        ("cast_people", {"clip": "../x"}),
+        ("move", {"job": "x", "before": {}}),
+    ],
+)
+def test_server_refuses_other_actions(app: Served, visitor: Visitor, action: object, arguments: object) -> None:
+    """In a sentence, beside the unchanged view."""
+    before = visitor.view()
+    answer = visitor.function("act", {"token": visitor.token, "action": action, "arguments": arguments}).json()
+    assert answer["error"] and answer["version"] == before["version"]
+
+
+def test_server_hides_its_folders(wan_app: Served, wan_visitor: Visitor, tiny_model: Path) -> None:
+    page = httpx.get(f"{wan_app.address}/config", trust_env=False).text
+    seen = page + str(wan_visitor.first) + str(wan_visitor.view()) + str(wan_visitor.interface())
+    assert str(tiny_model.parent) not in seen and str(wan_app.results) not in seen.replace(page, "")
 
 
 @pytest.mark.parametrize("flags", [["--share"], ["--parallel", "auto"]])

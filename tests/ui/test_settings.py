@@ -16,6 +16,6 @@ def test_settings_default_to_public_limits_on_space(monkeypatch: pytest.MonkeyPa
 
 def test_settings_decode_uploads_in_child_processes() -> None:
     upright = Settings(public=True).animator().inputs.decoder
-    decoder = upright._decoder
+    decoder = upright._decoder._decoder
     assert isinstance(decoder, SandboxDecoder) and upright.limits is PUBLIC
     decoder.close()

@@ -4,18 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-from tests.ui.factories import card, options
 
 from fantasyportrait.core.errors import OutputError
-from fantasyportrait.core.locked_folder import WORK_PREFIX
 from tests.ui.serving import free_port, wait_for
 from tests.ui.visitor import Visitor
 from ui.temp_folder import VARIABLE, upload_folder
@@ -72,7 +67,7 @@ def test_temp_folder_reports_unusable_path(base: Path) -> None:
 def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[bytes], str]"]:
     """An app that keeps its uploads beneath `base`."""
     port = free_port()
-    words = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / "results")]
+    words = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / f"results-{port}")]
     with (folder / f"{port}.txt").open("wb") as log:
         process = subprocess.Popen(words, cwd=repository, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -108,23 +103,3 @@ def test_temp_folder_is_removed_at_exit_or_next_start(
         assert first.wait(120) == 143
     assert photos() == [] and not list(base.rglob("app-*"))
     assert not any("Traceback" in log.read_text(errors="replace") for log in tmp_path.glob("*.txt"))
-
-
-@POSIX
-def test_terminated_app_stops_its_work(tmp_path: Path, repository: Path, two_person: Path) -> None:
-    with app(tmp_path, repository) as (process, address):
-        visitor = Visitor(address)
-        visitor.send_photo(two_person)
-        given = {**options(seconds=600), **vars(card())}
-
-        def work() -> None:
-            with suppress(httpx.HTTPError):
-                visitor.animate(**given)
-
-        threading.Thread(target=work, daemon=True).start()
-        while not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*")):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.terminate()
-        assert process.wait(120) == 143
-    assert not list((tmp_path / "results").rglob(f"{WORK_PREFIX}*"))
