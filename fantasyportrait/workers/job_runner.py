@@ -60,7 +60,7 @@ class _Run:
 
 
 class JobRunner:
-    """Starts pending jobs in fair turns while workers are free, from `start` to `close`.
+    """Starts pending jobs, round robin between owners, while workers are free, from `start` to `close`.
 
     Attributes:
         changed: the lock of everything that changes the store; notify it when a job becomes pending.
@@ -80,7 +80,7 @@ class JobRunner:
     def start(self) -> None:
         """Recover the jobs that ran when the last process ended, then run what is pending."""
         with self.changed:
-            # The first that was started comes first in its owner's line, so it is put there last.
+            # The first that was started comes first of its owner's jobs, so it is put there last.
             running = sorted(self._store.in_state("running"), key=lambda job: job.started_s or 0.0, reverse=True)
             records = []
             for record in running:
@@ -152,7 +152,7 @@ class JobRunner:
         """How many jobs run at once. One waits in the queue where no worker is present, which fails it in the end."""
         try:
             return max(1, self._queue.worker_count())
-        except FantasyPortraitError:
+        except Exception:  # the dispatcher stays alive where a cluster does not answer
             logging.getLogger(__name__).exception("the workers cannot be listed")
             return 1
 
