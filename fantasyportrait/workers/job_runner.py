@@ -73,7 +73,7 @@ class JobRunner:
         self._handlers = handlers
         self._runs: dict[str, _Run] = {}
         # In the order in which they were served; the values mean nothing.
-        self._served = dict.fromkeys(store.owners_by_start())
+        self._served: dict[str, None] = {}
         self._closed = False
         self._dispatcher = threading.Thread(target=self._dispatch, name="fantasyportrait-scheduler", daemon=True)
 
@@ -91,6 +91,7 @@ class JobRunner:
             if record.ended:
                 self._call(partial(self._handlers.on_end, record))
                 self._store.save(record)
+        self._served = dict.fromkeys(self._store.owners_by_start())
         self._dispatcher.start()
 
     def close(self, timeout_s: float) -> None:

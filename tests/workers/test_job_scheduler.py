@@ -512,8 +512,8 @@ def test_order_of_owners_is_remembered_over_a_restart(path: Path) -> None:
         house.submit("ben", "b")
     with opened(path) as house:
         house.worker.free = True
-        house.wait("cat", "running", "done")
-        assert house.worker.begun == ["b", "a", "running"]
+        house.wait("ann", "a", "done")
+        assert house.worker.begun == ["running", "b", "a"], "an interrupted job is next, as it was before"
 
 
 def test_jobs_of_absent_owners_are_cancelled_after_their_grace(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
