@@ -53,7 +53,8 @@ def recovered(record: JobRecord, rank: int) -> JobRecord:
         return cancelled(record, record.error)
     if record.attempts >= MAX_ATTEMPTS:
         return failed(record, FantasyPortraitError(INTERRUPTED_TWICE))
-    return replace(_cleared(record), state="pending", rank=rank)
+    # Without its start its owner does not count as served, and it is next as it was before.
+    return replace(_cleared(record), state="pending", rank=rank, started_s=None)
 
 
 def with_event(record: JobRecord, event: Event) -> JobRecord:

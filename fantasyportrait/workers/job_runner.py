@@ -60,7 +60,7 @@ class _Run:
 
 
 class JobRunner:
-    """Starts pending jobs in fair turns while workers are free, from `start` to `close`.
+    """Starts pending jobs, round robin between owners, while workers are free, from `start` to `close`.
 
     Attributes:
         changed: the lock of everything that changes the store; notify it when a job becomes pending.
@@ -73,14 +73,14 @@ class JobRunner:
         self._handlers = handlers
         self._runs: dict[str, _Run] = {}
         # In the order in which they were served; the values mean nothing.
-        self._served = dict.fromkeys(store.owners_by_start())
+        self._served: dict[str, None] = {}
         self._closed = False
         self._dispatcher = threading.Thread(target=self._dispatch, name="fantasyportrait-scheduler", daemon=True)
 
     def start(self) -> None:
         """Recover the jobs that ran when the last process ended, then run what is pending."""
         with self.changed:
-            # The first that was started comes first in its owner's line, so it is put there last.
+            # The first that was started comes first of its owner's jobs, so it is put there last.
             running = sorted(self._store.in_state("running"), key=lambda job: job.started_s or 0.0, reverse=True)
             records = []
             for record in running:
@@ -91,6 +91,7 @@ class JobRunner:
             if record.ended:
                 self._call(partial(self._handlers.on_end, record))
                 self._store.save(record)
+        self._served = dict.fromkeys(self._store.owners_by_start())
         self._dispatcher.start()
 
     def close(self, timeout_s: float) -> None:
@@ -152,7 +153,7 @@ class JobRunner:
         """How many jobs run at once. One waits in the queue where no worker is present, which fails it in the end."""
         try:
             return max(1, self._queue.worker_count())
-        except FantasyPortraitError:
+        except Exception:  # the dispatcher stays alive where a cluster does not answer
             logging.getLogger(__name__).exception("the workers cannot be listed")
             return 1
 

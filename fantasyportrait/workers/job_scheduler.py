@@ -1,9 +1,9 @@
-"""Runs the jobs of a `JobStore` on the workers of a `JobQueue`, in fair turns between owners.
+"""Runs the jobs of a `JobStore` on the workers of a `JobQueue`, round robin between owners.
 
 The scheduler alone writes the store. A pending job starts when a worker is free (`running`), and ends as `done`,
 `failed` or `cancelled`. A running job that is cancelled is `stopping` until its worker has stopped. A job that runs
-when the process ends stays `running` in the store: the next scheduler puts it first in its owner's line, and fails it
-where two processes died with it.
+when the process ends stays `running` in the store: the next scheduler runs it first of its owner's jobs, and fails
+it where two processes died with it.
 """
 
 import time
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.workers.fair_order import in_line, next_rank
+from fantasyportrait.workers.fair_order import in_order, next_rank
 from fantasyportrait.workers.job_progress import retried
 from fantasyportrait.workers.job_queue import JobQueue
 from fantasyportrait.workers.job_runner import JobHandlers, JobRunner
@@ -63,7 +63,7 @@ class JobScheduler:
         self._runner.close(timeout_s)
 
     def submit(self, owner: str, payload: str, label: str, front: bool = False) -> JobRecord:
-        """Add a pending job at the end of the owner's line, or at its front. Raises `RequestError` above the limits."""
+        """Add a pending job behind the owner's others, or before them. Raises `RequestError` above the limits."""
         with self._changed:
             self._check_limits(owner)
             rank = next_rank(self._store.jobs(owner), front)
@@ -79,24 +79,22 @@ class JobScheduler:
             self._runner.cancel(self._get(owner, job_id))
 
     def move(self, owner: str, job_id: str, before_id: str | None) -> None:
-        """Put a pending job before another one of its owner's line, or with None at its end."""
+        """Put a pending job before another one of its owner, or with None behind all of them."""
         with self._changed:
             record = self._get(owner, job_id)
             before = None if before_id is None else self._get(owner, before_id)
             for each in (record, before):
                 if each is not None and each.state != "pending":
-                    raise RequestError(f"the job {each.id} is {each.state}: only a pending job has a place in line")
-            line = [job for job in in_line(self._store.jobs(owner)) if job.id != record.id]
-            at = len(line)
-            if before is not None and before.id != record.id:
-                at = [job.id for job in line].index(before.id)
-            elif before is not None:
+                    raise RequestError(f"the job {each.id} is {each.state}: only a pending job can be moved")
+            if before_id == job_id:
                 return
-            line.insert(at, record)
-            self._store.save(*(replace(job, rank=rank) for rank, job in enumerate(line)))
+            others = [job for job in in_order(self._store.jobs(owner)) if job.id != job_id]
+            at = len(others) if before is None else others.index(before)
+            ordered = [*others[:at], record, *others[at:]]
+            self._store.save(*(replace(job, rank=rank) for rank, job in enumerate(ordered)))
 
     def retry(self, owner: str, job_id: str) -> JobRecord:
-        """Put a job that failed or was cancelled at the end of its owner's line again, under the same id."""
+        """Make a job that failed or was cancelled pending again, under the same id, behind its owner's others."""
         with self._changed:
             record = self._get(owner, job_id)
             if record.state not in ("failed", "cancelled"):
@@ -148,7 +146,7 @@ class JobScheduler:
             records = self._placed(self._store.jobs(owner))
         running = [record for record in records if record.state == "running"]
         ended = sorted((record for record in records if record.ended), key=lambda job: job.ended_s or 0.0)
-        return [*running, *in_line(records), *reversed(ended)]
+        return [*running, *in_order(records), *reversed(ended)]
 
     def touch(self, owner: str) -> None:
         """Note that the owner's page is open."""
@@ -192,9 +190,9 @@ class JobScheduler:
         own = sum(record.owner == owner for record in pending)
         if own >= self._limits.per_owner:
             raise RequestError(
-                f"{own} of your jobs wait, and {self._limits.per_owner} may: wait for one to start, or cancel one"
+                f"you have {own} of {self._limits.per_owner} pending jobs: cancel one, or wait until one starts"
             )
         if len(pending) >= self._limits.total:
             raise RequestError(
-                f"{len(pending)} jobs wait on this server, and {self._limits.total} may: try again in some minutes"
+                f"the server has {len(pending)} of {self._limits.total} pending jobs: try again in some minutes"
             )

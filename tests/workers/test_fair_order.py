@@ -1,4 +1,4 @@
-"""Fair turns between owners."""
+"""Round robin between owners."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ def records(pending: list[tuple[str, int]]) -> list[JobRecord]:
     ]
 
 
-def test_owners_take_turns_and_new_one_comes_first() -> None:
+def test_owners_alternate_and_new_one_comes_first() -> None:
     pending = records([("ann", 0), ("ann", 1), ("ann", 2), ("ben", 5), ("ben", 4), ("cat", 0)])
     order = fair_order(pending, ["ben", "ann"])
     assert [(record.owner, record.rank) for record in order] == [
@@ -29,9 +29,7 @@ def test_owners_take_turns_and_new_one_comes_first() -> None:
 
 
 @given(PENDING, SERVED)
-def test_order_has_each_job_once_and_each_line_in_its_own_order(
-    pending: list[tuple[str, int]], served: list[str]
-) -> None:
+def test_order_has_each_job_once_and_each_owners_by_rank(pending: list[tuple[str, int]], served: list[str]) -> None:
     jobs = records(pending)
     order = fair_order(jobs, served)
     assert sorted(order, key=lambda job: job.id) == jobs

@@ -1,4 +1,4 @@
-"""The scheduler with fake workers: states, turns between owners, cancelling, restarts, expiry."""
+"""The scheduler with fake workers: states, the order between owners, cancelling, restarts, expiry."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.errors import MediaError, OutputError, RequestError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event
 from fantasyportrait.workers import job_runner, job_scheduler
@@ -195,7 +195,7 @@ def test_pending_jobs_know_their_place_in_the_fair_order(house: House) -> None:
     assert house.worker.begun == ["a1", "b1", "a2", "b2", "a3"]
 
 
-def test_owner_reorders_his_own_line(house: House) -> None:
+def test_owner_reorders_his_own_jobs(house: House) -> None:
     house.submit("ann", "running")
     house.wait_running("ann", "running")
     one, two, three = house.submit("ann", "one", "two", "three")
@@ -305,16 +305,16 @@ def test_pending_jobs_are_limited_for_an_owner_and_in_total(path: Path) -> None:
         house.submit("ann", "running")
         house.wait_running("ann", "running")
         (one, _) = house.submit("ann", "one", "two")
-        with pytest.raises(RequestError, match="2 of your jobs wait, and 2 may"):
+        with pytest.raises(RequestError, match="you have 2 of 2 pending jobs"):
             house.submit("ann", "three")
-        with pytest.raises(RequestError, match="2 of your jobs wait, and 2 may"):
+        with pytest.raises(RequestError, match="you have 2 of 2 pending jobs"):
             house.scheduler.duplicate("ann", one)
         house.submit("ben", "one")
-        with pytest.raises(RequestError, match="3 jobs wait on this server, and 3 may"):
+        with pytest.raises(RequestError, match="the server has 3 of 3 pending jobs"):
             house.submit("cat", "one")
         house.scheduler.cancel("ann", one)
         house.submit("cat", "one")
-        with pytest.raises(RequestError, match="3 jobs wait"):
+        with pytest.raises(RequestError, match="the server has 3 of 3 pending jobs"):
             house.scheduler.retry("ann", one)
 
 
@@ -375,6 +375,23 @@ def test_fast_steps_are_not_all_stored(path: Path, monkeypatch: pytest.MonkeyPat
         house.wait("ann", "first", "done")
         assert saved == [0, 100]
         assert len(house.events) == 102, "the handler gets all"
+
+
+def test_full_disk_at_the_end_of_a_job_frees_its_worker(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = JobStore.save
+
+    def full(self: JobStore, *records: JobRecord) -> None:
+        if any(record.state == "done" and record.payload == "first" for record in records):
+            raise OutputError("the disk is full")
+        save(self, *records)
+
+    monkeypatch.setattr(JobStore, "save", full)
+    house.worker.free = True
+    first, _ = house.submit("ann", "first", "second")
+    house.wait("ann", "second", "done")
+    assert house.states("ann")["first"] == "running"
+    house.scheduler.cancel("ann", first)
+    assert house.states("ann")["first"] == "cancelled"
 
 
 def test_closed_scheduler_leaves_jobs_for_the_next_one(path: Path) -> None:
@@ -482,7 +499,7 @@ def test_interrupted_jobs_of_an_owner_keep_their_order(path: Path) -> None:
         assert house.worker.begun == ["0", "1", "2", "pending"] and house.states("ann")["stopped"] == "cancelled"
 
 
-def test_turns_are_remembered_over_a_restart(path: Path) -> None:
+def test_order_of_owners_is_remembered_over_a_restart(path: Path) -> None:
     with opened(path) as house:
         house.worker.free = True
         for owner in ("ben", "ann"):
@@ -495,8 +512,8 @@ def test_turns_are_remembered_over_a_restart(path: Path) -> None:
         house.submit("ben", "b")
     with opened(path) as house:
         house.worker.free = True
-        house.wait("cat", "running", "done")
-        assert house.worker.begun == ["b", "a", "running"]
+        house.wait("ann", "a", "done")
+        assert house.worker.begun == ["running", "b", "a"], "an interrupted job is next, as it was before"
 
 
 def test_jobs_of_absent_owners_are_cancelled_after_their_grace(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
