@@ -90,13 +90,13 @@ def measure_machine(device: torch.device) -> Machine:
     )
 
 
-def zero_gpu_machine() -> Machine:
+def zero_gpu_machine(device: torch.device) -> Machine:
     """The machine of a ZeroGPU Space: the GPU that a call is lent, whose properties `spaces` gives in advance."""
-    properties = torch.cuda.get_device_properties(0)
+    properties = torch.cuda.get_device_properties(device)
     total_gib = properties.total_memory / GIB
     return Machine(
-        device="cuda",
-        kind="cuda",
+        device=str(device),
+        kind=device.type,
         name=f"ZeroGPU ({properties.name})",
         vram_gib=total_gib,
         ram_gib=free_ram_gib(),

@@ -133,7 +133,7 @@ class Planner:
         """The machine with its available memory, measured at the first use."""
         device = resolve_device(self._runtime_config)
         if _lent(device):
-            return zero_gpu_machine().with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
+            return zero_gpu_machine(device).with_memory(self._runtime_config.vram_gib, self._runtime_config.ram_gib)
         self.throughput  # noqa: B018 - first, since the kernels that it loads stay on the GPU
         free_memory()
         found = measure_machine(device)
@@ -194,7 +194,7 @@ class Planner:
 
 def _lent(device: torch.device) -> bool:
     """Whether the device is there only within a call, so that nothing can be measured before."""
-    return on_zero_gpu() and device.type == "cuda"
+    return on_zero_gpu() and device.type != "cpu"
 
 
 def _pixels(job: Workload) -> int:

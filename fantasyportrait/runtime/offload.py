@@ -26,9 +26,8 @@ _ONLOAD_OVERHEAD = 0.1
 
 def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
     """The torch device; `RequestError` if this machine does not have it."""
-    if on_zero_gpu() and runtime_config.device in ("auto", "cuda"):
-        return torch.device("cuda")  # torch finds one only while a call runs
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    # On ZeroGPU torch finds the GPU only while a call runs.
+    accelerator = torch.accelerator.current_accelerator(check_available=not on_zero_gpu())
     if runtime_config.device == "auto":
         return accelerator or torch.device("cpu")
     try:
