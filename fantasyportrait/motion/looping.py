@@ -33,10 +33,14 @@ def seamless_loop(motion: FaceMotion, rows: NDArray[np.int64], lead_in: int) -> 
 
 
 def movement(motion: FaceMotion, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean movement of the landmarks from each of the `rows` to the next, in face heights: float64 (len(rows) - 1,)."""
+    """How far the landmarks move from each of the `rows` to the next, in face heights: float64 (len(rows) - 1,).
+
+    The root mean square, so that a blink counts for more than the sway of the head.
+    """
     height = float(np.linalg.norm(motion.neutral[152] - motion.neutral[10]))
     points = motion.landmarks[rows, :, :2].astype(np.float64)
-    return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1) / max(height, 1e-6))
+    squares = np.square(np.diff(points, axis=0)).sum(axis=2)
+    return np.asarray(np.sqrt(squares.mean(axis=1)) / max(height, 1e-6))
 
 
 def liveliest_start(movements: Sequence[NDArray[np.float64]], frames: int, first: int) -> int:
