@@ -65,7 +65,7 @@ def test_frame_without_time_is_the_first_of_the_loop(animator: Animator, two_per
     loop = np.stack(list(read_clip(tmp_path / "loop.mp4"))).astype(int)
     frame = scene_frame(animator, request)
     away = np.abs(loop - frame).mean(axis=(1, 2, 3))
-    assert int(away.argmin()) == 0 and away[0] < 4 < away[13:].min()
+    assert int(away.argmin()) == 0 and away[0] < 4
 
 
 def test_outlines_have_the_colours_of_the_faces_and_leave(animator: Animator, two_person: Path) -> None:
