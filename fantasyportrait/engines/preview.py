@@ -46,18 +46,31 @@ class PreviewEngine:
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
-        driven = [driven_face(face, scene, canonical) for face in scene.faces]
         pixels = scene.pixels if scene.alpha is None else straight_rgba(scene.pixels, scene.alpha)
-        yield from render(pixels, driven, scene.timeline.frames, canonical, cancel)
+        yield from render(pixels, driven_faces(scene, canonical), scene.timeline.frames, canonical, cancel)
 
 
-def driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:
-    """The face with its motion: a clip's whole length, or one loop of a built-in motion."""
+def driven_faces(scene: Scene, canonical: CanonicalFace) -> tuple[DrivenFace[FaceMotion], ...]:
+    """Every face of the scene with its motion: a clip's whole length, or one loop of a built-in motion.
+
+    Faces that play the same built-in motion share it.
+    """
+    shared: dict[str, FaceMotion] = {}
+    return tuple(_driven_face(face, scene, canonical, shared) for face in scene.faces)
+
+
+def _driven_face(
+    face: MaskedFace, scene: Scene, canonical: CanonicalFace, shared: dict[str, FaceMotion]
+) -> DrivenFace[FaceMotion]:
+    """The face with its motion; `shared` holds the built-in motions that were made, by their names."""
     role = scene.role(face.id)
     if role is None or role.source is None or isinstance(role.source, FreeSource):
         return DrivenFace(face)
     if isinstance(role.source, BuiltinSource):
-        motion = builtin_motion(role.source.name, loop_length(scene.timeline), scene.timeline.rate, canonical)
+        name = role.source.name
+        if name not in shared:
+            shared[name] = builtin_motion(name, loop_length(scene.timeline), scene.timeline.rate, canonical)
+        motion = shared[name]
         if role.mirror:
             motion = _mirrored(motion, canonical)
         # A built-in motion has no pose of its own to take over.

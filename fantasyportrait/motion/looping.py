@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from fantasyportrait.schema.face_motion import FaceMotion
 
+# Parts with this share of the most movement are nearly equal; frames before and after a beginning that are to be calm.
+_NEARLY, _AROUND = 0.9, 2
+
 
 def seamless_loop(motion: FaceMotion, rows: NDArray[np.int64], lead_in: int) -> FaceMotion:
     """A motion of `len(rows) - lead_in` rows whose last row leads back to its first.
@@ -33,23 +36,34 @@ def seamless_loop(motion: FaceMotion, rows: NDArray[np.int64], lead_in: int) -> 
 
 
 def movement(motion: FaceMotion, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean movement of the landmarks from each of the `rows` to the next, in face heights: float64 (len(rows) - 1,)."""
+    """How far the landmarks move from each of the `rows` to the next, in face heights: float64 (len(rows) - 1,).
+
+    The root mean square, so that a blink counts for more than the sway of the head.
+    """
     height = float(np.linalg.norm(motion.neutral[152] - motion.neutral[10]))
     points = motion.landmarks[rows, :, :2].astype(np.float64)
-    return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1) / max(height, 1e-6))
+    squares = np.square(np.diff(points, axis=0)).sum(axis=2)
+    return np.asarray(np.sqrt(squares.mean(axis=1)) / max(height, 1e-6))
 
 
-def liveliest_start(movements: Sequence[NDArray[np.float64]], frames: int, first: int) -> int:
-    """The frame, `first` or later, from which the faces move most in `frames` frames.
+def liveliest_start(movements: Sequence[NDArray[np.float64]], frames: int, lead_in: int) -> int:
+    """The frame, `lead_in` or later, at which a loop of `frames` frames begins in which the faces move most.
 
-    `movements` has an array (T,) for each face, see `movement`, of the same T + 1 frames.
-    Returns `first` where nothing moves. Raises ValueError where there is no such part.
+    `movements` has an array (T,) for each face, see `movement`, of the same T + 1 frames. What the loop's end fades out
+    does not count, and of nearly equal parts the one with the calmest beginning is taken, which is not in the middle of
+    a blink. Returns `lead_in` where nothing moves. Raises ValueError where there is no such part.
     """
-    total = np.sum(movements, axis=0) if movements else np.zeros(first + frames - 1)
-    if len(total) + 1 < first + frames:
-        raise ValueError(f"{len(total) + 1} frames have no part of {frames} from frame {first} on: give more frames")
-    sums = np.convolve(total[first:], np.ones(frames - 1), mode="valid") if frames > 1 else np.zeros(1)
-    return first + int(np.argmax(sums))
+    total = np.sum(movements, axis=0) if movements else np.zeros(lead_in + frames - 1)
+    last, span = len(total) + 1 - frames, frames - lead_in - 1
+    if last < lead_in or span < 1:
+        raise ValueError(
+            f"{len(total) + 1} frames have no loop of {frames} after {lead_in}: give more frames, or a shorter lead-in"
+        )
+    sums = np.convolve(total, np.ones(span), mode="valid")[lead_in : last + 1]
+    begins = np.arange(lead_in, last + 1)
+    near = begins[sums >= _NEARLY * sums.max()]
+    around = np.convolve(total, np.ones(2 * _AROUND), mode="full")[near + _AROUND - 1]
+    return int(near[np.argmin(around)])
 
 
 def _mix(

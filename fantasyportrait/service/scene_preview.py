@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.engines.base import Scene, canonical_face
-from fantasyportrait.engines.preview import driven_face
+from fantasyportrait.engines.preview import driven_faces
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.looping import liveliest_start, movement, seamless_loop
-from fantasyportrait.preview.engine import SceneRenderer
+from fantasyportrait.preview.engine import HeadShape, SceneRenderer
 from fantasyportrait.preview.outlines import draw_outlines
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.driven_face import DrivenFace
@@ -38,9 +38,10 @@ LOOP_FRAMES = 25
 LEAD_IN = 8
 # Seconds of each clip that are looked at: a long clip costs no more than a short one.
 CLIP_PART_S = 8.0
-# With more moving heads than this, every second frame of the loop is drawn and shown twice: on such photos heads are
-# small, and 25 frames would take seconds longer.
-MANY_HEADS = 8
+# With more moving heads than this, each frame that is drawn is shown two times, with more than twice as many three
+# times, and so on: heads are small on such photos, and 25 frames of them would take seconds longer.
+HEADS_AT_FULL_RATE = 8
+MOST_REPEATS = 5
 _OUTLINED, _FADING = 8, 5  # frames: the outline stands, then fades until half a second has passed
 
 
@@ -75,7 +76,7 @@ def scene_loop(animator: Animator, request: AnimationRequest, output: Path, canc
     cancel = cancel or CancelToken()
     preview = _Preview.of(animator, request, cancel)
     renderer = preview.loop()
-    step = 2 if preview.moving > MANY_HEADS else 1
+    step = int(np.clip(-(-preview.moving // HEADS_AT_FULL_RATE), 1, MOST_REPEATS))
     height, width = preview.scene.pixels.shape[:2]
     with VideoWriter(output, (width, height), RATE, metadata=METADATA) as writer:
         for number in range(LOOP_FRAMES):
@@ -88,17 +89,19 @@ def outline_strength(frame: int) -> float:
     return float(np.clip(1 - (frame + 1 - _OUTLINED) / _FADING, 0, 1))
 
 
-@dataclass(frozen=True)
 class _OutlinedRenderer:
-    """Draws frames with outlines."""
+    """Draws frames with outlines; the last frame is kept without them, to be shown again."""
 
-    renderer: SceneRenderer
+    def __init__(self, renderer: SceneRenderer) -> None:
+        self._renderer = renderer
+        self._number = -1
+        self._drawn: tuple[NDArray[np.uint8], tuple[HeadShape, ...]]
 
     def frame(self, number: int, strength: float) -> NDArray[np.uint8]:
         """The frame with outlines of this strength, 0 to 1."""
-        if strength <= 0:
-            return self.renderer.frame(number)
-        return draw_outlines(*self.renderer.frame_with_heads(number), strength)
+        if number != self._number:
+            self._drawn, self._number = self._renderer.frame_with_heads(number), number
+        return draw_outlines(*self._drawn, strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,7 @@ class _Preview:
         scene = Scene(portrait.pixels, portrait.faces, tracks, timeline, request)
         canonical = canonical_face(animator.inputs.models_dir)
         cancel.check()
-        return cls(scene, tuple(driven_face(face, scene, canonical) for face in portrait.faces), canonical)
+        return cls(scene, driven_faces(scene, canonical), canonical)
 
     @property
     def moving(self) -> int:

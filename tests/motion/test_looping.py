@@ -52,15 +52,19 @@ def test_movement_is_measured_in_face_heights() -> None:
     )
 
 
-@given(st.integers(0, 60), st.integers(2, 25), st.integers(0, 10))
-def test_liveliest_part_holds_the_movement(at: int, frames: int, first: int) -> None:
+@given(st.integers(0, 60), st.integers(2, 17), st.integers(0, 10))
+def test_liveliest_loop_holds_the_movement_and_begins_calmly(at: int, more: int, lead_in: int) -> None:
     moves = np.zeros(100)
-    moves[first + at % (99 - first)] = 1.0
-    start = liveliest_start([moves, np.zeros(100)], frames, first)
-    assert start >= first and moves[start : start + frames - 1].sum() == 1.0
+    place = lead_in + at
+    moves[place] = 1.0
+    start = liveliest_start([moves, np.zeros(100)], lead_in + more, lead_in)
+    assert start >= lead_in and moves[start : start + more - 1].sum() == 1.0
+    if more > 3 and place >= lead_in + 2:
+        assert moves[max(start - 2, 0) : start + 2].sum() == 0, "the movement is not at the beginning"
 
 
 def test_liveliest_part_of_still_faces_is_the_first() -> None:
     assert liveliest_start([], 25, 8) == liveliest_start([np.zeros(50)], 25, 8) == 8
-    with pytest.raises(ValueError, match="give more frames"):
-        liveliest_start([np.zeros(31)], 25, 8)
+    for frames, transitions in ((25, 31), (9, 99)):
+        with pytest.raises(ValueError, match="have no loop"):
+            liveliest_start([np.zeros(transitions)], frames, 8)
