@@ -150,15 +150,15 @@ class RequestRunner:
         """The photo at the size of the video, and its faces."""
         progress = self._stage("portrait", 1)
         request = self._request
-        photo, faces = self._inputs.faces(request.portrait, request.detector)
+        photo, faces = self._inputs.faces(request.portrait, request.detector, request.face_edits)
         self._keep(photo.messages)
         known = {face.id for face in faces}
         unknown = sorted(role.face for role in self._request.cast if role.face not in known)
         if unknown:
             names = ", ".join(str(face) for face in unknown)
             raise RequestError(
-                f"the photo shows {_faces(len(faces))} but the cast names face {names}: faces are numbered row by "
-                "row, left to right"
+                f"the photo shows {_faces(faces)} but the cast names face {names}: faces are numbered row by row, left "
+                "to right"
             )
         self._request, messages = add_input_digests(request, photo.sha256, self._clips)
         self._keep(messages)
@@ -303,8 +303,12 @@ class RequestRunner:
             self._emit(message)
 
 
-def _faces(count: int) -> str:
-    return "1 face" if count == 1 else f"{count} faces"
+def _faces(faces: Sequence[Face]) -> str:
+    """How many faces, with their numbers where some are missing between."""
+    numbers = [face.id for face in faces]
+    count = "1 face" if len(numbers) == 1 else f"{len(numbers)} faces"
+    whole = numbers == list(range(1, len(numbers) + 1))
+    return count if whole else f"{count} ({', '.join(str(number) for number in numbers)})"
 
 
 def _reduced(frame: Frame) -> Frame:
