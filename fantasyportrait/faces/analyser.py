@@ -11,7 +11,7 @@ from fantasyportrait.faces.box_fit import PRESENT, SAME_FACE, check_apart, fit_f
 from fantasyportrait.faces.detect import Detection
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Crop, Landmarks, head_pose
-from fantasyportrait.faces.orientation import ROTATION_NAMES, best_orientation, rotated
+from fantasyportrait.faces.orientation import ROTATION_NAMES, best_orientation, roll_degrees, rotated
 from fantasyportrait.faces.reading_order import reading_order
 from fantasyportrait.faces.tiled_detector import TiledDetector, downscaled
 from fantasyportrait.schema.face import Face, MaskedFace
@@ -149,7 +149,9 @@ class FaceAnalyser:
             small = len(result.faces) - len(large)
             messages.append(f"{small} of {total} faces are under {SMALLEST_FACE} px and were left out")
         # Numbered before the smaller ones are left out: a face has the same number under every limit.
-        order = reading_order([bounding_box(face.points) for face in large])
+        order = reading_order(
+            [bounding_box(face.points) for face in large], [roll_degrees(face.points) for face in large]
+        )
         used = len(large) if max_faces is None else min(max_faces, len(large))
         left_out = len(large) - used + result.skipped
         if left_out:

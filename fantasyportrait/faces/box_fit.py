@@ -23,7 +23,7 @@ _ROLLS = (0.0, 40.0, -40.0)
 _SCALES = (1.0, 0.75, 1.3)
 # A mesh that stays on one face moves little in its last pass.
 _STEADY = 0.85
-_LEAST_OVERLAP = 0.2
+_LEAST_OVERLAP = 0.25
 
 
 def fit_face(net: LandmarkNet, pixels: NDArray[np.uint8], box: Box) -> Landmarks:
