@@ -12,7 +12,7 @@ from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.images.images import even_size
 from fantasyportrait.schema.face import Face, HeadPose
-from fantasyportrait.service.photo_report import driver_warnings, framing_factor, photo_warnings
+from fantasyportrait.faces.photo_report import driver_warnings, framing_factor, photo_warnings
 from tests.faces.factories import turned_track
 
 RATE = Fraction(25)
