@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
     from fantasyportrait.schema.events import Result
     from fantasyportrait.schema.face import Face
+    from fantasyportrait.schema.face_edits import AddedFace, FaceEdits
     from fantasyportrait.schema.regions import Regions
     from fantasyportrait.schema.request import AnimationRequest
     from fantasyportrait.schema.sampling import Sampling
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 __all__ = [
+    "AddedFace",
     "AnimationRequest",
     "Animator",
     "BuiltinSource",
@@ -52,6 +54,7 @@ __all__ = [
     "ClipSource",
     "DependencyError",
     "Face",
+    "FaceEdits",
     "FaceError",
     "FantasyPortraitError",
     "FantasyPortraitPipeline",
@@ -86,6 +89,7 @@ _MODULES = MappingProxyType(
             *("RequestError", "WeightsError"),
         ),
         "schema.face": ("Face",),
+        "schema.face_edits": ("AddedFace", "FaceEdits"),
         "models.motion_adapter": ("MotionAdapter",),
         "models.motion_encoder": ("MotionEncoder",),
         "models.transformer": ("FantasyPortraitTransformer3DModel",),

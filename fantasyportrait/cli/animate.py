@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fantasyportrait.cli.face_edit_flags import AddFace, RemoveFace
 from fantasyportrait.cli.option_flags import Flags, Given, fields_given, flags_of
 from fantasyportrait.cli.sampling_flags import runtime_config, runtime_flags, sampling_flags, sampling_overrides
 from fantasyportrait.core.errors import RequestError
@@ -25,7 +26,8 @@ Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
           strength      0 to 2, default 1
           head, eyes, emotion, mouth    on or off: what follows the driver
           mirror        on: swap the driver's left and right
-A face that is not named stays still. Quote a cast with & in it. A still picture
+A face that is not named stays still. --add-face 3=410,96,520,230 adds a face
+that was not found, --remove-face 2 leaves out a false one. Quote a cast with & in it. A still picture
 gives one expression, which the face holds; an animated WebP, PNG, AVIF or GIF
 is a clip.
 
@@ -93,6 +95,8 @@ def animate(
     saved: Saved = None,
     models_dir: ModelsDir = None,
     sandbox: Sandbox = False,
+    added: AddFace = None,
+    removed: RemoveFace = None,
 ) -> None:
     """Make a video in which each face of PHOTO acts its own clip or motion."""
     from fantasyportrait.cli.display import animate_with_progress, print_result
@@ -100,7 +104,7 @@ def animate(
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.workers.torchrun import run_distributed
 
-    request = request_from(given, photo, cast or [], saved)
+    request = request_from(given, photo, cast or [], saved, added, removed)
     place = output or free_path(Path(f"{request.files[0].stem}.animated.mp4"), overwrite)
     machine = runtime_config(given)
     result = run_distributed(
@@ -112,10 +116,18 @@ def animate(
         print_result(result)
 
 
-def request_from(given: Given, photo: Path | None, cast: Sequence[str], saved: Path | None) -> "AnimationRequest":
+def request_from(
+    given: Given,
+    photo: Path | None,
+    cast: Sequence[str],
+    saved: Path | None,
+    added: Sequence[str] | None = None,
+    removed: Sequence[int] | None = None,
+) -> "AnimationRequest":
     """A new request from flags, or a saved one in which they override fields. Raises `RequestError`."""
     from fantasyportrait.media.request_files import check_embedded, load_request
     from fantasyportrait.schema.cast import parse_role
+    from fantasyportrait.schema.face_edits import FaceEdits
     from fantasyportrait.schema.request import AnimationRequest
 
     changes, sampling = fields_given(AnimationRequest, given), sampling_overrides(given)
@@ -123,6 +135,9 @@ def request_from(given: Given, photo: Path | None, cast: Sequence[str], saved: P
         changes["portrait"] = photo
     if cast:
         changes["cast"] = tuple(parse_role(text) for text in cast)
+    edits: dict[str, Any] = {name: tuple(each) for name, each in (("added", added), ("removed", removed)) if each}
+    if edits and saved is None:
+        changes["face_edits"] = FaceEdits(**edits)
     if saved is None:
         _check_new(changes)
         request = AnimationRequest(**changes)
@@ -130,6 +145,10 @@ def request_from(given: Given, photo: Path | None, cast: Sequence[str], saved: P
         request = load_request(saved)
         if photo is not None:
             changes["portrait_sha256"] = None
+            # The boxes are of another photo.
+            changes["face_edits"] = FaceEdits()
+        if edits:
+            changes["face_edits"] = replace(changes.get("face_edits", request.face_edits), **edits)
     request = replace(request, **changes, sampling=replace(request.sampling, **sampling))
     if saved is not None:
         check_embedded(request, saved)

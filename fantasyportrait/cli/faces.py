@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fantasyportrait.cli.face_edit_flags import AddFace, RemoveFace
 from fantasyportrait.core.limits import PRIVATE
 
 
@@ -15,6 +16,8 @@ def faces(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the picture with numbered boxes.")] = None,
     start: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons from this second on.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Of a clip: list persons before this second.")] = None,
+    added: AddFace = None,
+    removed: RemoveFace = None,
     models_dir: Annotated[Path | None, typer.Option(help="Folder of the model files.")] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Decode the file in a child process, for untrusted files.")
@@ -22,10 +25,12 @@ def faces(
 ) -> None:
     """List the faces of a photo, numbered row by row, left to right, as in --cast, or the persons of a clip.
 
-    Boxes of faces are pixels of the file. The persons of a clip have the same numbers for every --start and --end.
+    Boxes of faces are pixels of the file, also those of --add-face. The persons of a clip have the same numbers for
+    every --start and --end.
     """
     from fantasyportrait.core.errors import RequestError
     from fantasyportrait.sandbox.decoder_factory import make_decoder
+    from fantasyportrait.schema.face_edits import FaceEdits
     from fantasyportrait.service.input_reader import InputReader
     from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 
@@ -35,7 +40,12 @@ def faces(
     shows_clip = is_clip(file)
     if not shows_clip and (start is not None or end is not None):
         raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
-    listing = list_clip(inputs, file, start or 0.0, end) if shows_clip else list_photo(inputs, file)
+    edits = FaceEdits(tuple(added or ()), tuple(removed or ()))
+    if shows_clip and edits:
+        raise RequestError(
+            f"--add-face and --remove-face edit the faces of a photo, and {file} is a clip: leave them out"
+        )
+    listing = list_clip(inputs, file, start or 0.0, end) if shows_clip else list_photo(inputs, file, edits)
     if output:
         listing.save_picture(output)
     if as_json:

@@ -7,6 +7,7 @@ from fantasyportrait.cli.option_flags import default_text, spelling
 from fantasyportrait.runtime import runtime_config
 from fantasyportrait.schema import request, sampling
 from fantasyportrait.schema.cast import ClipSource, Role
+from fantasyportrait.schema.face_edits import FaceEdits
 from fantasyportrait.schema.options import Option, options_of
 from fantasyportrait.schema.regions import Regions
 
@@ -30,6 +31,13 @@ REQUEST = """
 Fields of `AnimationRequest`, and flags of `fantasyportrait animate`, where the portrait is the argument PHOTO and each
 role of the cast a `--cast`. With `--request FILE` a flag overrides the field of the saved request.
 """
+FACES = """
+## Edits of the faces
+
+Fields of `FaceEdits`, the field `face_edits` of a request. Faces that are found are numbered row by row, left to right;
+an edit changes no number but its own, so no role goes to another person. An added face has the number that its edit
+gives it. A face that is removed and added again under its number is fitted to the box.
+"""
 SAMPLING = """
 ## Sampling, for `wan` alone
 
@@ -49,6 +57,7 @@ def reference() -> str:
     parts = [
         INTRODUCTION,
         *_table(REQUEST, options_of(request.AnimationRequest), HEADS),
+        *_table(FACES, options_of(FaceEdits), HEADS[:5]),
         *_table(SAMPLING, options_of(sampling.Sampling), HEADS),
         *_table(RUNTIME, options_of(runtime_config.RuntimeConfig), HEADS[:5]),
         *_table(CAST, [option for owner in (Role, ClipSource, Regions) for option in options_of(owner)], CAST_HEADS),

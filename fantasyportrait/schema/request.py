@@ -17,6 +17,7 @@ from fantasyportrait.images.images import Photo
 from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource, Role, as_cast, role_from_dict, role_to_dict
 from fantasyportrait.schema.checks import check_keys, check_sha256
 from fantasyportrait.schema.converters import Converted, DurationMode, StrPath, as_duration, as_path, format_value
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits, edits_from_dict, edits_to_dict
 from fantasyportrait.schema.options import Option, check_options
 from fantasyportrait.schema.portrait import IN_MEMORY, Portrait, PortraitLike, as_portrait
 from fantasyportrait.schema.sampling import Sampling
@@ -119,6 +120,7 @@ class AnimationRequest:
     detector: Annotated[str, Option(
         "What finds the faces of the photo", "engine", choices=DETECTORS, advanced=True,
     )] = "centerface"
+    face_edits: FaceEdits = NO_EDITS
     sampling: Sampling = field(default_factory=Sampling)
     portrait_sha256: Annotated[str | None, Option(
         "sha256 of the photo when the request was run, to notice that it has changed since",
@@ -134,6 +136,9 @@ class AnimationRequest:
         if self.rate == CLIP_RATE and not self.clips:
             raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
         self._check_sound()
+        if not isinstance(self.face_edits, FaceEdits):
+            raise RequestError(f"face_edits is {format_value(self.face_edits)}: give a FaceEdits")
+        self.face_edits.check_cast(role.face for role in self.cast)
         if not isinstance(self.sampling, Sampling):
             raise RequestError(f"sampling is {format_value(self.sampling)}: give a Sampling")
         check_sha256("portrait_sha256", self.portrait_sha256)
@@ -225,6 +230,7 @@ class AnimationRequest:
         data["portrait"] = self.portrait.as_posix()
         data["rate"] = str(self.rate)
         data["cast"] = [role_to_dict(role) for role in self.cast]
+        data["face_edits"] = edits_to_dict(self.face_edits)
         data["sampling"] = asdict(self.sampling)
         return json.dumps(data, indent=2, default=_plain_number) + "\n"
 
@@ -263,6 +269,8 @@ def from_json(text: str) -> AnimationRequest:
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")
     values["cast"] = tuple(role_from_dict(role) for role in values["cast"])
+    if "face_edits" in values:
+        values["face_edits"] = edits_from_dict(values["face_edits"])
     if "sampling" in values:
         known = [field.name for field in fields(Sampling)]
         values["sampling"] = Sampling(**check_keys("sampling", values["sampling"], known))

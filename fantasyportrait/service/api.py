@@ -11,6 +11,7 @@ from fantasyportrait.schema.cast import Role
 from fantasyportrait.schema.converters import StrPath
 from fantasyportrait.schema.events import Event, Result
 from fantasyportrait.schema.face import Face
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.portrait import PortraitLike
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
@@ -21,17 +22,24 @@ OPTIONS = tuple(
 )
 
 
-def faces(photo: PortraitLike, *, detector: str = "centerface", models_dir: StrPath | None = None) -> tuple[Face, ...]:
+def faces(
+    photo: PortraitLike,
+    *,
+    detector: str = "centerface",
+    face_edits: FaceEdits = NO_EDITS,
+    models_dir: StrPath | None = None,
+) -> tuple[Face, ...]:
     """The faces of a photo, numbered as a cast names them.
 
     Args:
         photo: a path, a numpy array uint8 RGB (H, W, 3), RGBA or grey, or a Pillow image.
         detector: centerface, original or insightface.
+        face_edits: faces that are added by a box, and false ones removed; the same edits as in the request.
         models_dir: the folder of the model files; the usual one by default.
 
     Raises `MediaError` for a photo that cannot be read, `FaceError` where no face is large enough.
     """
-    return InputReader(models_dir).faces(photo, detector=detector)[1]
+    return InputReader(models_dir).faces(photo, detector, face_edits)[1]
 
 
 def animate(

@@ -51,11 +51,19 @@ def check_cast_faces(request: AnimationRequest, faces: Sequence[Face]) -> None:
     known = {face.id for face in faces}
     unknown = sorted(role.face for role in request.cast if role.face not in known)
     if unknown:
-        shown = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
         names = ", ".join(str(face) for face in unknown)
         raise RequestError(
-            f"the photo shows {shown} but the cast names face {names}: faces are numbered row by row, left to right"
+            f"the photo shows {_count(faces)} but the cast names face {names}: faces are numbered row by row, left to "
+            "right"
         )
+
+
+def _count(faces: Sequence[Face]) -> str:
+    """How many faces, with their numbers where some are missing between."""
+    numbers = [face.id for face in faces]
+    count = "1 face" if len(numbers) == 1 else f"{len(numbers)} faces"
+    whole = numbers == list(range(1, len(numbers) + 1))
+    return count if whole else f"{count} ({', '.join(str(number) for number in numbers)})"
 
 
 def choose_frame_rate(

@@ -28,6 +28,7 @@ from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
 from fantasyportrait.schema.face import Face, MaskedFace, Track
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
 from fantasyportrait.service.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
@@ -56,28 +57,45 @@ class InputReader:
         self._hasher = FileHasher()
         self._cache_expiry_s = cache_expiry_s
 
-    def faces(self, portrait: PortraitLike, detector: str = "centerface") -> tuple[Photo, tuple[Face, ...]]:
-        """The photo, turned upright where its faces lie on their side, and its faces in reading order.
+    def faces(
+        self, portrait: PortraitLike, detector: str = "centerface", edits: FaceEdits = NO_EDITS
+    ) -> tuple[Photo, tuple[Face, ...]]:
+        """The photo, turned upright where its faces lie on their side, and its faces in the order of their numbers.
 
-        `portrait` is a path, or a picture in memory as in a request. Boxes and landmarks are pixels of the returned
-        photo, which has the size of the file unless a message reports another one. Raises `MediaError` for an
-        unreadable photo and `FaceError` where no face is large enough, with the `messages` of the photo.
+        `portrait` is a path, or a picture in memory as in a request; `edits` are applied to the faces that are found.
+        Boxes and landmarks are pixels of the returned photo, which has the size of the file unless a message reports
+        another one. Raises `MediaError` for an unreadable photo and `FaceError` where no face is large enough or an
+        edit cannot be applied, with the `messages` of the photo.
         """
+        photo, faces, refusal = self.analyse(portrait, detector, edits)
+        if refusal is not None:
+            raise refusal
+        return photo, faces
+
+    def analyse(
+        self, portrait: PortraitLike, detector: str = "centerface", edits: FaceEdits = NO_EDITS
+    ) -> tuple[Photo, tuple[Face, ...], FaceError | None]:
+        """As `faces`, but a photo without a usable face is returned with the reason, so that it can be shown."""
         given = as_portrait(portrait, "portrait")
         check_choice("detector", detector, tuple(DETECTORS))
         original = self.decoder.photo(given) if isinstance(given, Path) else given
         messages = list(original.messages)
         if detector == "insightface":
             messages.append(LICENCE)
-        try:
-            analyser = FaceAnalyser(self.face_models, detector)
-            turn, faces = analyser.find_rotated(original.pixels, messages, self.decoder.limits.faces)
-        except FaceError as error:
+
+        def named(error: FaceError) -> FaceError:
             refusal = FaceError(f"{portrait_name(given)}: {error}")
             refusal.messages = tuple(messages)
-            raise refusal from error
-        alpha = None if original.alpha is None else rotated(original.alpha, turn)
-        return Photo(rotated(original.pixels, turn), tuple(messages), original.sha256, alpha), faces
+            return refusal
+
+        try:
+            analyser = FaceAnalyser(self.face_models, detector)
+            found = analyser.analyse(original.pixels, messages, self.decoder.limits.faces, edits)
+        except FaceError as error:
+            raise named(error) from error
+        alpha = None if original.alpha is None else rotated(original.alpha, found.rotation)
+        photo = Photo(found.pixels, tuple(messages), original.sha256, alpha)
+        return photo, found.faces, found.refusal and named(found.refusal)
 
     def masked(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[MaskedFace, ...]:
         """The faces with masks of their heads; `pixels` is the RGB photo, uint8 (H, W, 3), of their coordinates."""

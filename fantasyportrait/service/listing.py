@@ -18,6 +18,7 @@ from fantasyportrait.images.images import resize, save_image
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.image_clips import is_image
 from fantasyportrait.schema.face import Track
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.timeline import span_end_s
 from fantasyportrait.service.input_reader import InputReader
 
@@ -54,9 +55,12 @@ def is_clip(path: Path) -> bool:
     return kind is None or not kind.startswith("image/")
 
 
-def list_photo(inputs: InputReader, path: Path) -> Listing:
-    """The faces of a photo. Boxes are pixels of the file, unless a message reports that it was read at another size."""
-    photo, faces = inputs.faces(path)
+def list_photo(inputs: InputReader, path: Path, edits: FaceEdits = NO_EDITS) -> Listing:
+    """The faces of a photo after the edits.
+
+    Boxes are pixels of the file, unless a message reports that it was read at another size.
+    """
+    photo, faces = inputs.faces(path, edits=edits)
     rows = tuple(
         {
             "id": face.id,

@@ -160,7 +160,7 @@ class RequestRunner:
         """The photo at the size of the video, and its faces."""
         progress = self._stage("portrait", 1)
         request = self._request
-        photo, faces = self._inputs.faces(request.portrait, request.detector)
+        photo, faces = self._inputs.faces(request.portrait, request.detector, request.face_edits)
         self._keeps_alpha = engine.keeps_alpha and self._paths.video.suffix.lower() in ALPHA_SUFFIXES
         self._keep(filter(None, (self._photo_message(text, engine) for text in photo.messages)))
         check_cast_faces(request, faces)

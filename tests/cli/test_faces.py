@@ -63,3 +63,34 @@ def test_faces_box_image_never_replaces_photo(command: Command, tmp_path: Path) 
         assert (outcome.code, outcome.out) == (2, "")
         assert f"would overwrite {tmp_path / file} itself" in outcome.err
     assert (tmp_path / "photo.png").read_bytes() == before
+
+
+def test_faces_are_added_and_removed_by_flags(command: Command, inputs: Inputs) -> None:
+    before = json.loads(command("faces", inputs.pair, "--json").out)["faces"]
+    box = ",".join(str(value) for value in before[0]["box"])
+    outcome = command("faces", inputs.pair, "--remove-face", 1, "--add-face", f"5={box}", "--json")
+    after = json.loads(outcome.out)["faces"]
+    assert [face["id"] for face in after] == [2, 5]
+    assert after[0] == before[1] and np.allclose(after[1]["box"], before[0]["box"], atol=8)
+    refused = command("faces", inputs.pair, "--add-face", "3=0,0,40,40")
+    assert refused.code == 4 and "no face mesh fits the box (x 0 to 40, y 0 to 40)" in refused.err
+    assert command("faces", inputs.pair, "--add-face", "3=40,0").code == 2
+
+
+def test_faces_of_a_clip_cannot_be_edited(command: Command, inputs: Inputs) -> None:
+    outcome = command("faces", inputs.talking, "--remove-face", 1)
+    assert outcome.code == 2 and "edit the faces of a photo" in outcome.err
+
+
+def test_animate_saves_the_edits_of_faces_and_runs_them_again(command: Command, inputs: Inputs, tmp_path: Path) -> None:
+    box = ",".join(str(value) for value in json.loads(command("faces", inputs.pair, "--json").out)["faces"][0]["box"])
+    flags = ("--remove-face", 1, "--add-face", f"5={box}", "--duration", 0.2, "--no-side-by-side")
+    first, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
+    assert command("animate", inputs.pair, "--cast", "5=motion:smile", *flags, "-o", first).code == 0
+    saved = tmp_path / "out.mp4.request.json"
+    edits = json.loads(saved.read_text())["face_edits"]
+    assert edits["removed"] == [1] and edits["added"][0]["face"] == 5
+    assert command("animate", "--request", saved, "-o", again).code == 0
+    assert json.loads((tmp_path / "again.mp4.request.json").read_text())["face_edits"] == edits
+    refused = command("animate", inputs.pair, "--cast", "1=motion:smile", *flags, "-o", tmp_path / "no.mp4")
+    assert refused.code == 2 and "face 1 is cast, but it is removed" in refused.err

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from fantasyportrait.faces.reading_order import reading_order
 
@@ -63,6 +63,27 @@ def grids(draw: st.DrawFn) -> tuple[list[Centre], list[int]]:
 def test_jittered_grid_is_read_row_by_row(grid: tuple[list[Centre], list[int]]) -> None:
     centres, expected = grid
     assert reading_order(boxes(centres)) == expected
+
+
+def tilted(centres: list[Centre], degrees: float) -> list[Centre]:
+    """The centres in a picture that is turned clockwise."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return [(x * cosine - y * sine, x * sine + y * cosine) for x, y in centres]
+
+
+@given(grids(), st.floats(-19, 19))
+def test_rows_of_a_tilted_photo_are_read_along_the_tilt(grid: tuple[list[Centre], list[int]], degrees: float) -> None:
+    centres, expected = grid
+    leans = [degrees + 3 * (index % 3 - 1) for index in range(len(centres) // 3 * 3)]
+    assume(len(leans) >= 4 and abs(degrees) >= 2)
+    leans += [degrees] * (len(centres) - len(leans))
+    assert reading_order(boxes(tilted(centres, degrees)), leans) == expected
+
+
+@pytest.mark.parametrize("leans", [[12.0, -12.0] * 6, [30.0] * 12, [0.0] * 12])
+def test_heads_that_lean_differently_do_not_tilt_the_rows(leans: list[float]) -> None:
+    centres = [(150.0 * column, 150.0 * row) for row in range(2) for column in range(6)]
+    assert reading_order(boxes(centres), leans) == list(range(12))
 
 
 @given(
