@@ -55,7 +55,7 @@ def estimate(animator: Animator, request: AnimationRequest) -> RequestEstimate:
     diffusion engine the first estimate of a model measures the machine for some seconds. Raises what
     `Animator.animate` raises for the portrait, the cast and the clips.
     """
-    small = animator.small_portraits.of(request.portrait, request.detector)
+    small = animator.small_portraits.of(request.portrait, request.detector, request.face_edits)
     check_cast_faces(request, small.faces)
     engine = animator.engine(request.engine)
     size = engine.frame_size(*small.size, request.max_side)

@@ -115,7 +115,7 @@ class _Preview:
     @classmethod
     def of(cls, animator: Animator, request: AnimationRequest, cancel: CancelToken, until_s: float = 0.0) -> "_Preview":
         """The small scene of a request up to `until_s`, and at least as long as a loop needs."""
-        portrait = animator.small_portraits.of(request.portrait, request.detector)
+        portrait = animator.small_portraits.of(request.portrait, request.detector, request.face_edits)
         check_cast_faces(request, portrait.faces)
         clips = _clips(animator, request, max(CLIP_PART_S, until_s + 1), cancel)
         timeline = _timeline(request, clips, until_s)

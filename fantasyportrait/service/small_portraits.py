@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.images.images import Photo, even_size, resize
 from fantasyportrait.schema.face import Face, MaskedFace
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait
 from fantasyportrait.service.input_reader import InputReader
 
@@ -19,6 +20,7 @@ SCENE_SIDE = 480
 FACE_SIDE = 160
 # A small portrait takes half a megabyte, and 0.3 megabytes for each face.
 _KEPT = 8
+_Key = tuple[str, str, FaceEdits]
 # The square around a face, in sides of its box, and how far its middle lies above the box's, in the same unit.
 _AROUND, _ABOVE = 2.2, 0.1
 
@@ -61,20 +63,22 @@ class SmallPortraits:
 
     def __init__(self, inputs: InputReader) -> None:
         self._inputs = inputs
-        self._kept: OrderedDict[tuple[str, str], SmallPortrait] = OrderedDict()
+        self._kept: OrderedDict[_Key, SmallPortrait] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, portrait: PortraitLike, detector: str = "centerface") -> SmallPortrait:
-        """The small portrait; the photo is read and its faces are found only where it is not known.
+    def of(self, portrait: PortraitLike, detector: str = "centerface", edits: FaceEdits = NO_EDITS) -> SmallPortrait:
+        """The small portrait; the photo is read and its faces are found, and edited, only where it is not known.
 
         Raises what `InputReader.faces` raises.
         """
         given = as_portrait(portrait, "portrait")
         sha256 = self._inputs.hashed(given).sha256 if isinstance(given, Path) else given.sha256
-        known = self._known((sha256, detector))
-        return known or self.add(*self._inputs.faces(given, detector), detector)
+        known = self._known((sha256, detector, edits))
+        return known or self.add(*self._inputs.faces(given, detector, edits), detector, edits)
 
-    def add(self, photo: Photo, faces: Sequence[Face], detector: str = "centerface") -> SmallPortrait:
+    def add(
+        self, photo: Photo, faces: Sequence[Face], detector: str = "centerface", edits: FaceEdits = NO_EDITS
+    ) -> SmallPortrait:
         """Make and keep the small portrait of a photo and its faces, as `InputReader.faces` returns them.
 
         Call it where a photo is analysed anyway: `of` then does not search it again. It replaces the one that is kept.
@@ -86,13 +90,13 @@ class SmallPortraits:
         crops = {face.id: _crop(photo.pixels, face, faces) for face in faces}
         made = SmallPortrait(photo.sha256, (width, height), pixels, self._inputs.masked(pixels, resized), crops)
         with self._lock:
-            self._kept[photo.sha256, detector] = made
-            self._kept.move_to_end((photo.sha256, detector))
+            self._kept[photo.sha256, detector, edits] = made
+            self._kept.move_to_end((photo.sha256, detector, edits))
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
 
-    def _known(self, key: tuple[str, str]) -> SmallPortrait | None:
+    def _known(self, key: _Key) -> SmallPortrait | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

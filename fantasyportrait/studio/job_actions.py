@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def session_request(
     if state.photo.error:
         raise RequestError(state.photo.error)
     photo = session.path(state.photo.path)
-    return build_request(photo, cards, options, lambda clip: session.path(state.clip(clip).path), model)
+    request = build_request(photo, cards, options, lambda clip: session.path(state.clip(clip).path), model)
+    return replace(request, face_edits=state.photo.edits)
 
 
 def file_names(session: Session) -> dict[str, str]:

@@ -1,12 +1,15 @@
-"""Actions on the photo: a new one, an example, none."""
+"""Actions on the photo: a new one, an example, none; faces that are added and removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.core.paths import example_photo
-from fantasyportrait.service.input_reader import InputReader
+from fantasyportrait.schema.face_edits import NO_EDITS, AddedFace, FaceEdits
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.studio.cast_actions import check_face
+from fantasyportrait.studio.messages import hide_paths
 from fantasyportrait.studio.photo_intake import forget_photo, read_photo
 from fantasyportrait.studio.session_store import Session, keep_upload, new_id
 from fantasyportrait.studio.state import MOTION, Card, PhotoState, SessionState
@@ -19,7 +22,7 @@ EXAMPLE_MOTIONS = ("talk", "laugh")
 class PhotoActions:
     """Actions on the photo; `authorize` returns the file of an upload of a session, or raises `RequestError`."""
 
-    inputs: InputReader
+    animator: Animator
     authorize: Callable[[str, object], Path]
 
     def set_photo(self, session: Session, path: object, name: str) -> None:
@@ -34,12 +37,45 @@ class PhotoActions:
 
     def clear_photo(self, session: Session) -> None:
         """Remove the photo; its cards wait for the next one."""
-        forget_photo(session, session.state.photo)
-        session.update(lambda state: replace(state, photo=None))
+        self._set(session, None)
+
+    def add_face(self, session: Session, box: Sequence[float]) -> None:
+        """Add a face that the detector missed, by its xyxy box in fractions of the photo.
+
+        Raises `FaceError` where no face mesh fits the box.
+        """
+        photo = _shown_photo(session)
+        if len(box) != 4 or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in box):
+            raise RequestError("the box of the face lies outside of the photo: draw it again")
+        width, height = photo.size
+        pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
+        numbers = [face.id for face in photo.faces] + list(photo.edits.removed)
+        added = AddedFace(max(numbers, default=0) + 1, pixels)
+        self._edit(session, photo, replace(photo.edits, added=(*photo.edits.added, added)))
+
+    def remove_face(self, session: Session, face: int) -> None:
+        """Remove a face that is none, or is not wanted; no other number changes."""
+        photo = _shown_photo(session)
+        check_face(session.state, face)
+        added = tuple(each for each in photo.edits.added if each.face != face)
+        removed = photo.edits.removed if len(added) < len(photo.edits.added) else (*photo.edits.removed, face)
+        self._edit(session, photo, FaceEdits(added, removed))
+
+    def restore_faces(self, session: Session) -> None:
+        """Undo all edits of the faces."""
+        self._edit(session, _shown_photo(session), NO_EDITS)
+
+    def _edit(self, session: Session, photo: PhotoState, edits: FaceEdits) -> None:
+        try:
+            self._set(session, read_photo(session, self.animator, photo.path, photo.name, edits))
+        except FaceError as error:
+            raise FaceError(hide_paths(error, {session.path(photo.path): photo.name})) from error
 
     def _show(self, session: Session, upload: Path, name: str, cards: dict[int, Card] | None = None) -> None:
         kept = keep_upload(session, upload, new_id())
-        photo = read_photo(session, self.inputs, kept, name)
+        self._set(session, read_photo(session, self.animator, kept, name), cards)
+
+    def _set(self, session: Session, photo: PhotoState | None, cards: dict[int, Card] | None = None) -> None:
         before: list[PhotoState | None] = []
 
         def change(state: SessionState) -> SessionState:
@@ -48,6 +84,13 @@ class PhotoActions:
 
         session.update(change)
         forget_photo(session, before[-1])
+
+
+def _shown_photo(session: Session) -> PhotoState:
+    photo = session.state.photo
+    if photo is None or not photo.shown:
+        raise RequestError("there is no photo yet: upload one, or try an example")
+    return photo
 
 
 def display_name(name: object, fallback: str) -> str:

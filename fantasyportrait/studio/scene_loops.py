@@ -110,7 +110,7 @@ def scene_key(state: SessionState) -> str:
     photo, cards = state.photo, shown_cards(state)
     if photo is None or photo.error or all(card.kind in (STILL, FREE) for card in cards.values()):
         return ""
-    return repr((photo.id, photo.added, photo.removed, sorted(cards.items()), shown_options(state)))
+    return repr((photo.id, photo.edits, sorted(cards.items()), shown_options(state)))
 
 
 def scene_request(session: Session, state: SessionState) -> AnimationRequest:

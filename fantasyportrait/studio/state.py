@@ -7,6 +7,7 @@ from typing import Any
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.checks import check_keys
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits, edits_from_dict
 from fantasyportrait.schema.regions import REGION_NAMES
 from fantasyportrait.studio.clip_state import ClipState
 
@@ -63,7 +64,7 @@ class PhotoState:
         faces: in the order of their numbers.
         messages: sentences about the photo.
         error: why it cannot be used; empty if it can.
-        added, removed: faces that the visitor drew, as boxes, and the numbers of false ones.
+        edits: faces that the visitor drew, and the numbers of false ones.
     """
 
     id: str
@@ -74,8 +75,7 @@ class PhotoState:
     faces: tuple[PhotoFace, ...] = ()
     messages: tuple[str, ...] = ()
     error: str = ""
-    added: tuple[Box, ...] = ()
-    removed: tuple[int, ...] = ()
+    edits: FaceEdits = NO_EDITS
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,6 @@ def _photo(values: Mapping[str, Any]) -> PhotoState:
             "faces": faces,
             "size": tuple(values["size"]),
             "messages": tuple(values["messages"]),
-            "added": tuple(tuple(box) for box in values["added"]),
-            "removed": tuple(values["removed"]),
+            "edits": edits_from_dict(values["edits"]),
         }
     )

@@ -15,6 +15,7 @@ from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
+from fantasyportrait.studio.estimates import Estimates
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.scene_loops import SceneLoops
@@ -54,7 +55,8 @@ class Studio:
         self._scheduler = JobScheduler(self._store, queue, SessionJobs(self.sessions).handlers())
         self._checks = ClipChecks(animator.inputs)
         self._loops = SceneLoops(animator)
-        self._photos = PhotoActions(animator.inputs, uploads.authorize)
+        self._estimates = Estimates(animator, model)
+        self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
         self._actions = self._action_table()
@@ -118,6 +120,7 @@ class Studio:
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
         self._loops.close()
+        self._estimates.close()
         self._checks.close()
         self._scheduler.close()
         self._store.close()
@@ -129,6 +132,7 @@ class Studio:
         self._scheduler.touch(session.id)
         self._loops.refresh(session)
         view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
+        view["estimate"] = self._estimates.view(session)
         text = json.dumps(view, sort_keys=True)
         return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
@@ -147,6 +151,9 @@ class Studio:
             "set_photo": self._photos.set_photo,
             "set_example": self._photos.set_example,
             "clear_photo": self._photos.clear_photo,
+            "add_face": self._photos.add_face,
+            "remove_face": self._photos.remove_face,
+            "restore_faces": self._photos.restore_faces,
             "set_card": cast_actions.set_card,
             "same_for_all": cast_actions.same_for_all,
             "swap": cast_actions.swap,
