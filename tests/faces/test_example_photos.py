@@ -45,8 +45,8 @@ def test_the_script_draws_the_committed_picture(name: str, monkeypatch: pytest.M
     with Image.open(path) as committed:
         small = np.asarray(committed.resize(drawn.size, Image.Resampling.BOX), np.float32)
     difference = np.abs(small - np.asarray(drawn, np.float32))
-    # Edges of so small a picture fall between its pixels.
-    assert float(difference.mean()) < 5
+    # In so small a picture a character is up to half a pixel off; one that is missing or another adds more than 10.
+    assert float(difference.mean()) < 8
     assert float(np.median(difference)) < 3
 
 
