@@ -119,7 +119,7 @@ SCENES = {
     )),
     "five_neighbours": Scene(1536, 864, garden, (
         Place(KOFI, 0.500, 0.150, 0.062), Place(LI, 0.190, 0.168, 0.060), Place(LEILA, 0.810, 0.160, 0.062),
-        Place(TOM, 0.342, 0.374, 0.067), Place(MAYA, 0.658, 0.376, 0.060),
+        Place(TOM, 0.342, 0.374, 0.067), Place(MAYA, 0.622, 0.376, 0.060),
     )),
 }  # fmt: skip
 
