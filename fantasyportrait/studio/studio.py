@@ -16,6 +16,7 @@ from fantasyportrait.studio import cast_actions
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.estimates import Estimates
+from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.scene_loops import SceneLoops
@@ -28,6 +29,8 @@ from fantasyportrait.workers.job_store import JobStore
 
 EXPIRY_S = 6 * 3600.0
 UNKNOWN_SESSION = "session"
+EXAMPLES_ID = "0" * 32
+"""The name of the folder of the examples, which is that of no session."""
 UNEXPECTED = "something went wrong on the server, which is not your fault; please try again"
 
 
@@ -56,6 +59,7 @@ class Studio:
         self._checks = ClipChecks(animator.inputs)
         self._loops = SceneLoops(animator)
         self._estimates = Estimates(animator, model)
+        self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)
         self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
@@ -99,6 +103,7 @@ class Studio:
         The last is done again every `every_s` seconds, in the background.
         """
         self._scheduler.start()
+        self._examples.start()
         for session in self.sessions.all():
             self._clips.resume(session)
 
@@ -119,6 +124,7 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._examples.close()
         self._loops.close()
         self._estimates.close()
         self._checks.close()
@@ -133,6 +139,7 @@ class Studio:
         self._loops.refresh(session)
         view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
         view["estimate"] = self._estimates.view(session)
+        view["examples"] = self._examples.view() if session.state.photo is None else []
         text = json.dumps(view, sort_keys=True)
         return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
