@@ -23,7 +23,9 @@ Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
   keys    person        which person of the clip; the largest if not given
           start, end    part of the clip, in seconds
           delay         when it begins in the video, in seconds
+          fill          loop, hold or pingpong: of a short clip; --fill if not given
           strength      0 to 2, default 1
+          smoothing     0 to 1; --smoothing if not given
           head, eyes, emotion, mouth    on or off: what follows the driver
           mirror        on: swap the driver's left and right
 A face that is not named stays still. --add-face 3=410,96,520,230 adds a face

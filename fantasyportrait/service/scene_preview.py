@@ -161,7 +161,7 @@ def _clips(
         source = role.source
         if not isinstance(source, ClipSource):
             continue
-        info = inputs.decoder.probe(source.path)
+        info = inputs.clip_info(source.path)
         check_clip_range(source, info)
         end_s = source.end_s
         if not info.still:
