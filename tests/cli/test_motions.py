@@ -43,7 +43,7 @@ def test_export_of_second_person_as_curves(command: Command, inputs: Inputs, tmp
     assert "note: timecodes count whole frames: b.csv has 30 frames a second, not 29.97" in exported.out
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 30 and max(float(row["MouthSmileLeft"]) for row in rows) > 0.4
+    assert len(rows) == 30 and max(float(row["MouthSmileLeft"]) for row in rows) > 0.1
     listed = json.loads(command("faces", out, "--json").out)
     assert [person["id"] for person in listed["persons"]] == [1]
 
