@@ -122,6 +122,7 @@ def test_times_may_be_seconds_irregular_or_missing() -> None:
     motion = read_arkit_csv(PATH, csv_text(seconds, ["Time", "JawOpen"]))
     np.testing.assert_allclose(motion.times_s, [0, 0.1, 0.35, 1.0])
     assert any("1 rows have the time of the row above" in text for text in motion.messages)
+    assert motion.rate == 5, "the standard rate nearest to three rows a second"
     without = read_arkit_csv(PATH, csv_text([{"JawOpen": 0.1}] * 30, ["JawOpen"]))
     assert without.length_s == Fraction(1, 2) and any("read as 60 a second" in text for text in without.messages)
 
