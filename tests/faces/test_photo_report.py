@@ -10,9 +10,9 @@ import pytest
 from fantasyportrait.core.geometry import bounding_box, rotation_matrix
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.mesh import CanonicalFace
+from fantasyportrait.faces.photo_report import driver_warnings, framing_factor, photo_warnings
 from fantasyportrait.images.images import even_size
 from fantasyportrait.schema.face import Face, HeadPose
-from fantasyportrait.faces.photo_report import driver_warnings, framing_factor, photo_warnings
 from tests.faces.factories import turned_track
 
 RATE = Fraction(25)
