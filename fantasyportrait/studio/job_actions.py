@@ -121,7 +121,7 @@ class SessionJobs:
 
     def handlers(self) -> JobHandlers:
         """The functions that the scheduler calls."""
-        return JobHandlers(self.make_job, self.encode_result, self.prepare, self.on_event)
+        return JobHandlers(self.make_job, self.encode_result, self.on_event, prepare=self.prepare)
 
     def prepare(self, record: JobRecord, emit: Callable[[Event], None], cancel: CancelToken) -> None:
         """Wait for the checks of the job's clips, so that each is tracked once; then refuse a video that is too long.

@@ -36,20 +36,20 @@ class JobHandlers:
 
     Attributes:
         make_job: the `Job` of a record that starts; a `FantasyPortraitError` of it is the job's error.
-        prepare: is called before that with the record, a function that takes events, and the token of the job: it
-            waits for what the job needs, or refuses it with a `FantasyPortraitError`.
         encode_result: the JSON text that the store keeps of a result.
         on_event: gets the record of a running job and its event, also preview images; not the last event.
         on_end: gets the record of a job that ran and has ended, before the store has it, so that what it registers is
             there when the page shows the end; again after a restart, if the process was killed in between. A job that
             was deleted while it ran counts as cancelled.
+        prepare: is called before `make_job` with the record, a function that takes events, and the token of the job:
+            it waits for what the job needs, or refuses it with a `FantasyPortraitError`.
     """
 
     make_job: Callable[[JobRecord], Job]
     encode_result: Callable[[Result], str]
-    prepare: Callable[[JobRecord, Callable[[Event], None], CancelToken], None] = lambda record, emit, cancel: None
     on_event: Callable[[JobRecord, Event], None] = lambda record, event: None
     on_end: Callable[[JobRecord], None] = lambda record: None
+    prepare: Callable[[JobRecord, Callable[[Event], None], CancelToken], None] = lambda record, emit, cancel: None
 
 
 @dataclass
