@@ -44,11 +44,11 @@ class PreviewEngine:
     def render(self, scene: Scene, cancel: CancelToken, callbacks: EngineCallbacks) -> Generator[Frame, None, None]:
         """Yield the scene's frames, one at a time."""
         canonical = canonical_face(self._models_dir)
-        driven = [_driven_face(face, scene, canonical) for face in scene.faces]
+        driven = [driven_face(face, scene, canonical) for face in scene.faces]
         yield from render(scene.pixels, driven, scene.timeline.frames, canonical, cancel)
 
 
-def _driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:
+def driven_face(face: MaskedFace, scene: Scene, canonical: CanonicalFace) -> DrivenFace[FaceMotion]:
     """The face with its motion: a clip's whole length, or one loop of a built-in motion."""
     role = scene.role(face.id)
     if role is None or role.source is None or isinstance(role.source, FreeSource):

@@ -17,6 +17,13 @@ from fantasyportrait.preview.raster import (
 coordinates = st.floats(-50, 150, allow_nan=False)
 corners = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=3).map(np.array)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def pairs(most: int) -> st.SearchStrategy[list[int]]:
+    """Two whole numbers up to `most`."""
+    return st.lists(st.integers(0, most), min_size=2, max_size=2)
+
+
 WINDOW = Window(10, 20, 90, 80)
 
 
