@@ -64,9 +64,7 @@ class LiveTracker:
         crop = Crop.of_landmarks(self._last)
         return self._read(pixels, replace(crop, centre=crop.centre + 0.7 * self._velocity), passes=1)
 
-    def _searched(
-        self, pixels: NDArray[np.uint8], known: NDArray[np.float32] | None
-    ) -> NDArray[np.float32] | None:
+    def _searched(self, pixels: NDArray[np.uint8], known: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """The landmarks of the largest face: of `known` unless another one is much larger."""
         found = sorted(self._detector.detect(pixels), key=_side, reverse=True)
         if known is not None:

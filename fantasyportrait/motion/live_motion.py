@@ -65,7 +65,9 @@ class LiveMotion:
             return
         if gap_s > _GAP_S or self._held is None:
             self._eased_s = at_s
-            self._held = self._neutral if self._shown is None else (self._shown.landmarks[0], self._shown.blendshapes[0])
+            self._held = (
+                self._neutral if self._shown is None else (self._shown.landmarks[0], self._shown.blendshapes[0])
+            )
         share = np.float32(np.clip((at_s - self._eased_s) / _EASE_S, 0, 1))
         points, scores = (
             held + share * (now - held) for held, now in zip(self._held, (landmarks, reading.blendshapes), strict=True)
@@ -75,6 +77,8 @@ class LiveMotion:
         self._shown = FaceMotion(*self._neutral, points[None], scores[None], mouths, last)
 
     def _smoothed(self, landmarks: NDArray[np.float32], gap_s: float) -> NDArray[np.float32]:
+        if self._smoothing <= 0:
+            return landmarks
         if self._filter is None or not 0 <= gap_s <= _GAP_S:
             self._size = float(np.ptp(landmarks[:, 0])) or 1.0
             self._filter = OneEuroFilter(landmarks, self._size, self._smoothing)

@@ -78,7 +78,7 @@ class SceneRenderer:
     def draw(self, rows: Mapping[int, int]) -> NDArray[np.uint8]:
         """A new frame uint8 (H, W, 3); `rows` has the row of the motion of each moving face, by the id of the face."""
         heads = self._heads if self._override is None else self._heads | dict([self._override])
-        canvas = self._plate(heads).copy()
+        canvas: NDArray[np.uint8] = self._plate(heads).copy()
         for face, head in heads.items():
             if isinstance(head, MovingHead):
                 head.draw(canvas, rows[face])

@@ -177,8 +177,8 @@ def _visible_corners(
     size = np.array(alpha.shape[::-1])
     before, after = np.maximum(-low.min(axis=0), 0), np.maximum(high.max(axis=0) - size, 0)
     solid = (alpha > 0).astype(np.uint8)
-    solid = cv2.copyMakeBorder(solid, before[1], after[1], before[0], after[0], cv2.BORDER_REFLECT)
-    sums = cv2.integral(solid)
+    whole = cv2.copyMakeBorder(solid, before[1], after[1], before[0], after[0], cv2.BORDER_REFLECT)
+    sums = cv2.integral(whole)
     (left, top), (right, bottom) = (low + before).T, (high + before).T
     count = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return np.unique(triangles[count > 0])

@@ -1,5 +1,6 @@
 """Presenter mode: a scene whose faces play their motions in a loop, one of them driven live by a camera."""
 
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ class LiveScene:
         marks.append(time.perf_counter())
         recorded_s = self._record(pixels)
         marks.append(time.perf_counter())
-        spent = [1000 * (end - start) for start, end in zip(marks, marks[1:], strict=False)]
+        spent = [1000 * (end - start) for start, end in itertools.pairwise(marks)]
         return LiveFrame(pixels, reading is not None, self._motion.calibrated, recorded_s, *spent)
 
     def step_jpeg(self, camera: bytes | None, at_s: float, live_face: int) -> LiveJpeg:

@@ -63,9 +63,7 @@ def live_loops(animator: Animator, request: AnimationRequest, side: int, cancel:
     size = even_size(width, height, side)
     pixels = photo.pixels if size == (width, height) else resize(photo.pixels, size)
     faces = inputs.masked(pixels, [face.resized((width, height), size) for face in found])
-    tracks = {
-        role.face: _track(animator, role.source, cancel) for role in cast if isinstance(role.source, ClipSource)
-    }
+    tracks = {role.face: _track(animator, role.source, cancel) for role in cast if isinstance(role.source, ClipSource)}
     canonical = canonical_face(inputs.models_dir)
     timeline = Timeline(LOOP_RATE, int(_MOTION_S * LOOP_RATE))
     scene = Scene(pixels, faces, tracks, timeline, replace(request, cast=cast, rate=LOOP_RATE))
@@ -88,9 +86,7 @@ def _track(animator: Animator, source: ClipSource, cancel: CancelToken) -> Track
     end_s = source.start_s + _CLIP_S
     end_s = end_s if source.end_s is None else min(source.end_s, end_s)
     still = animator.inputs.decoder.probe(source.path).still
-    tracks = animator.inputs.tracks(
-        source.path, LOOP_RATE, source.start_s, None if still else end_s, cancel=cancel
-    )
+    tracks = animator.inputs.tracks(source.path, LOOP_RATE, source.start_s, None if still else end_s, cancel=cancel)
     return choose_person(source, tracks)
 
 

@@ -13,6 +13,8 @@ from fantasyportrait.service.request_runner import METADATA
 
 RATE = Fraction(25)
 MAX_RECORDING_S = 60
+# Part of a frame by which a difference of two times may be too small.
+_ROUNDING = 1e-6
 
 
 class LiveRecording:
@@ -46,7 +48,7 @@ class LiveRecording:
             return
         if self._last is None:
             self._start_s = at_s
-        self._fill(math.floor((at_s - self._start_s) * RATE))
+        self._fill(math.floor((at_s - self._start_s) * RATE + _ROUNDING))
         self._last = frame
         if self._written >= MAX_RECORDING_S * RATE:
             self.finish()
