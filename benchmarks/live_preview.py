@@ -2,10 +2,11 @@
 
     python -m benchmarks.live_preview [--media DIR] [--steps 150] [--threads N] [--json]
 
-Without --media the clip and the photos are made from the bundled picture; with it, the clip is mild.mp4 (480x480) of DIR
-and one and two people are woman.jpg and two_person.png. Each step decodes a JPEG, tracks the face, draws the scene at
-480 px and encodes a JPEG. Parts are medians of the time on the clock; processor time is that of all cores together, so
-that it depends less on what else the machine does, and `seen` is the load of the machine before and after.
+Without --media the clip and the photos are made from the bundled picture; with it, the clip is mild.mp4 (480x480) of
+DIR and one and two people are woman.jpg and two_person.png. Each step decodes a JPEG, tracks the face, draws the scene
+at 480 px and encodes a JPEG. Steps a second are by the clock. The parts are medians of processor time, of all cores
+together, which depends less on what else the machine does. The other faces' rows are drawn once before the measurement,
+as after the first seconds of a scene.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -36,14 +38,13 @@ WARM_UP = 75
 
 @dataclass(frozen=True)
 class Figure:
-    """Figures of one scene: steps a second, processor time of a step, and medians of its parts in milliseconds."""
+    """Figures of one scene: steps a second by the clock; medians of processor time in milliseconds, of a whole step and
+    of its parts; steps in which the face was not seen."""
 
     faces: int
     size: str
     recorded: bool
-    prepare_s: float
     steps_a_second: float
-    processor_ms: float
     step_ms: float
     decode_ms: float
     track_ms: float
@@ -69,40 +70,35 @@ def measured(photo: Path, frames: list[bytes], cache: Path, record: bool) -> Fig
     animator = Animator(cache_dir=cache)
     count = len(animator.inputs.faces(photo)[1])
     cast = tuple(Role(face, BuiltinSource("talk")) for face in range(1, count + 1))
-    start = time.perf_counter()
-    scene = LiveScene(animator, AnimationRequest(photo, cast))
-    prepare_s = time.perf_counter() - start
-    steps, spent_ms = [], []
+    scene = LiveScene(animator, AnimationRequest(photo, cast), clock=time.process_time)
+    steps, spent_s, start = [], [], 0.0
     for number, jpeg in enumerate(frames):
         if number == WARM_UP:
+            start = time.perf_counter()
             if record:
                 scene.start_recording(cache / f"{count}.mp4")
-            begin, processor = time.perf_counter(), time.process_time()
-        start = time.perf_counter()
+        before = time.process_time()
         steps.append(scene.step_jpeg(jpeg, float(number / CAMERA_RATE), 1))
-        spent_ms.append(1000 * (time.perf_counter() - start))
-    total_s, processor_s = time.perf_counter() - begin, time.process_time() - processor
-    if record:
-        scene.stop_recording()
+        spent_s.append(time.process_time() - before)
+    total_s = time.perf_counter() - start
+    scene.close()
     steps = steps[WARM_UP:]
 
-    def median(values: list[float]) -> float:
+    def median(values: Iterable[float]) -> float:
         return round(statistics.median(values), 1)
 
     return Figure(
         count,
         f"{scene.size[0]}x{scene.size[1]}",
         record,
-        round(prepare_s, 2),
         round(len(steps) / total_s, 1),
-        round(1000 * processor_s / len(steps), 1),
-        median(spent_ms[WARM_UP:]),
-        median([step.decode_ms for step in steps]),
-        median([step.frame.track_ms for step in steps]),
-        median([step.frame.motion_ms for step in steps]),
-        median([step.frame.render_ms for step in steps]),
-        median([step.frame.record_ms for step in steps]),
-        median([step.encode_ms for step in steps]),
+        median(1000 * spent for spent in spent_s[WARM_UP:]),
+        median(step.decode_ms for step in steps),
+        median(step.frame.track_ms for step in steps),
+        median(step.frame.motion_ms for step in steps),
+        median(step.frame.render_ms for step in steps),
+        median(step.frame.record_ms for step in steps),
+        median(step.encode_ms for step in steps),
         sum(not step.frame.seen for step in steps),
     )
 
@@ -128,7 +124,8 @@ def main() -> None:
         frames = camera(clip, options.steps + WARM_UP)
         figures = [measured(photo, frames, folder, record=False) for photo in photos]
         figures.append(measured(photos[1], frames, folder, record=True))
-    load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores, {cv2.getNumThreads()} threads"
+    after, cores, threads = os.getloadavg()[0], os.cpu_count(), cv2.getNumThreads()
+    load = f"load {before:.1f} before, {after:.1f} after, {cores} cores, {threads} threads of OpenCV"
     if options.json:
         print(json.dumps({"machine": load, "figures": [asdict(figure) for figure in figures]}, indent=2))
         return

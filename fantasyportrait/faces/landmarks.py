@@ -96,7 +96,7 @@ class LandmarkNet:
         return Landmarks(np.concatenate([xy, z], axis=1).astype(np.float32), probability)
 
     def fit(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Landmarks | None:
-        """Fit landmarks in the crop of an RGB image, then again in the crop around them; None where there is no face."""
+        """Fit landmarks in the crop of an RGB image, then again in the crop around them; None for no face."""
         for _ in range(passes):
             reading = self.read(pixels, crop)
             if not np.isfinite(reading.points).all() or not reading.presence >= _PRESENT / 10:

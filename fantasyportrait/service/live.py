@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class LiveScene:
     Every face repeats what the cast of `request` gives it (a face without a role idles), the longer side of the photo
     has at most `side` pixels. The face that `step` names follows the camera instead, relative to the neutral face of
     the camera's first second, with the strength and the regions of its role. `mirror` swaps the camera's left and
-    right, as a mirror does. Raises what `Animator.animate` raises for unreadable inputs, and `Cancelled`.
+    right, as a mirror does. `clock` returns the seconds that the times of a frame are taken with. Raises what `Animator.animate` raises for unreadable inputs, and `Cancelled`.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class LiveScene:
         *,
         mirror: bool = False,
         cancel: CancelToken | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._clock = clock
         self._loops = live_loops(animator, request, side, cancel or CancelToken())
         self._renderer = SceneRenderer(self._loops.pixels, self._loops.driven, self._loops.canonical, _KEPT_BYTES)
         self._tracker = LiveTracker(animator.inputs.face_models)
@@ -114,31 +117,31 @@ class LiveScene:
         if not math.isfinite(at_s) or at_s < 0:
             raise RequestError(f"the time of a live frame is {at_s!r}: give seconds since the start of the scene")
         self._at_s = max(self._at_s, at_s)
-        marks = [time.perf_counter()]
+        marks = [self._clock()]
         if camera is not None and self._mirror:
             camera = np.ascontiguousarray(camera[:, ::-1])
         reading = None if camera is None else self._tracker.update(camera)
-        marks.append(time.perf_counter())
+        marks.append(self._clock())
         if reading is not None:
             self._motion.update(reading, self._at_s)
         self._drive(live)
-        marks.append(time.perf_counter())
+        marks.append(self._clock())
         pixels = self._renderer.draw(self._loops.rows(self._at_s) | self._live_row(live_face))
-        marks.append(time.perf_counter())
+        marks.append(self._clock())
         recorded_s = self._record(pixels)
-        marks.append(time.perf_counter())
+        marks.append(self._clock())
         spent = [1000 * (end - start) for start, end in itertools.pairwise(marks)]
         return LiveFrame(pixels, reading is not None, self._motion.calibrated, recorded_s, *spent)
 
     def step_jpeg(self, camera: bytes | None, at_s: float, live_face: int) -> LiveJpeg:
         """As `step`, for a JPEG or WebP from a browser; `MediaError` where it cannot be read or is too large."""
-        start = time.perf_counter()
+        start = self._clock()
         pixels = None if camera is None else decode_camera_frame(camera)
-        decoded = time.perf_counter()
+        decoded = self._clock()
         frame = self.step(pixels, at_s, live_face)
-        drawn = time.perf_counter()
+        drawn = self._clock()
         jpeg = encode_jpeg(frame.pixels)
-        return LiveJpeg(jpeg, frame, 1000 * (decoded - start), 1000 * (time.perf_counter() - drawn))
+        return LiveJpeg(jpeg, frame, 1000 * (decoded - start), 1000 * (self._clock() - drawn))
 
     def recalibrate(self) -> None:
         """Take another neutral face in the next second."""
