@@ -25,11 +25,11 @@ import cv2
 from benchmarks.photos import crowd
 from benchmarks.preview import bundled_inputs
 from fantasyportrait.images.camera_frames import encode_jpeg
+from fantasyportrait.live.live_scene import LiveScene
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.live import LiveScene
 
 CAMERA_RATE = Fraction(15)
 # Steps before the measurement: the neutral face is found, and each row of the loops was drawn once.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError, RequestError
 from fantasyportrait.images.camera_frames import decode_camera_frame, encode_jpeg
+from fantasyportrait.live.live_scene import LiveFrame, LiveScene
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.preview.engine import render
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
@@ -17,7 +18,6 @@ from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.live import LiveFrame, LiveScene
 from tests.conftest import Inputs
 
 RATE = 20.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.live.live_scene import LIVE_SIDE, LiveScene
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.live import LIVE_SIDE, LiveScene
 
 IDLE_S = 30.0
 MAX_SCENES = 1

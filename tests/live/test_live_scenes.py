@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fantasyportrait.core.errors import Cancelled, FaceError, RequestError
+from fantasyportrait.live import live_scenes
+from fantasyportrait.live.live_scenes import LiveScenes
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.service import live_scenes
-from fantasyportrait.service.live_scenes import LiveScenes
 
 REQUEST = AnimationRequest("photo.png", "1=motion:nod")
 

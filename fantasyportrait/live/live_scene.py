@@ -14,14 +14,14 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError, RequestError
 from fantasyportrait.faces.live_tracker import LiveTracker
 from fantasyportrait.images.camera_frames import decode_camera_frame, encode_jpeg
+from fantasyportrait.live.loops import live_loops
+from fantasyportrait.live.recording import LiveRecording
 from fantasyportrait.motion.live_motion import LiveMotion
 from fantasyportrait.preview.engine import SceneRenderer
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.live_loops import live_loops
-from fantasyportrait.service.live_recording import LiveRecording
 
 LIVE_SIDE = 480
 # Memory for drawn rows of the faces that repeat their motions.
@@ -66,10 +66,11 @@ class LiveJpeg:
 class LiveScene:
     """A scene that is drawn a frame at a time. Not thread-safe: `LiveScenes` guards each with a lock.
 
-    Every face repeats what the cast of `request` gives it (a face without a role idles), the longer side of the photo
+    Every face repeats what the cast of `request` gives it (a face without a role idles); the longer side of the photo
     has at most `side` pixels. The face that `step` names follows the camera instead, relative to the neutral face of
     the camera's first second, with the strength and the regions of its role. `mirror` swaps the camera's left and
-    right, as a mirror does. `clock` returns the seconds that the times of a frame are taken with. Raises what `Animator.animate` raises for unreadable inputs, and `Cancelled`.
+    right, as a mirror does. `clock` returns the seconds that the times of a frame are taken with. Raises what
+    `Animator.animate` raises for unreadable inputs, and `Cancelled`.
     """
 
     def __init__(

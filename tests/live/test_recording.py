@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.live import recording as live_recording
+from fantasyportrait.live.recording import LiveRecording
 from fantasyportrait.media.clips import probe_clip, read_clip
-from fantasyportrait.service import live_recording
-from fantasyportrait.service.live_recording import LiveRecording
 
 SIZE = (32, 16)
 
