@@ -60,9 +60,13 @@ def launch(settings: Settings) -> None:
             "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )
     animator, model = settings.animator(), settings.resolve_model()
+    if model is not None and settings.ray is None:
+        # On ZeroGPU the weights are loaded once, by this thread; elsewhere nothing happens here.
+        animator.preload(model)
     queue = settings.queue(animator)
     with upload_folder() as uploads:
-        studio = Studio(settings.results, animator, queue, UploadRegistry(uploads), model)
+        registry = UploadRegistry(uploads)
+        studio = Studio(settings.results, animator, queue, registry, model, options=settings.first_options)
         demo = build(studio)
         studio.start(CLEANUP_INTERVAL_S)
         try:

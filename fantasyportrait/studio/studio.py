@@ -37,8 +37,8 @@ UNEXPECTED = "something went wrong on the server, which is not your fault; pleas
 class Studio:
     """The sessions of one running app. Threads may share it.
 
-    `animator` analyses photos and clips; `model` is that of the diffusion engine, None where the app offers the preview
-    alone.
+    A session begins with `options`. `animator` analyses photos and clips; `model` is that of the diffusion engine, None
+    where the app offers the preview alone.
     """
 
     def __init__(
@@ -49,8 +49,9 @@ class Studio:
         uploads: UploadRegistry,
         model: str | None = None,
         expiry_s: float = EXPIRY_S,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.sessions = SessionStore(folder / "sessions", expiry_s)
+        self.sessions = SessionStore(folder / "sessions", expiry_s, options)
         self.uploads = uploads
         self.model = model
         self.expiry_s = expiry_s
