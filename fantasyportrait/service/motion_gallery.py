@@ -17,6 +17,7 @@ from fantasyportrait.motion.looping import liveliest_start, movement, seamless_l
 from fantasyportrait.preview.engine import SceneRenderer
 from fantasyportrait.schema.cast import BuiltinSource
 from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.portrait import PortraitLike
 from fantasyportrait.service.animator import Animator
@@ -46,19 +47,20 @@ def motion_loop(
     motion: str,
     folder: Path,
     *,
-    detector: str = "centerface",
+    edits: FaceEdits = NO_EDITS,
     cancel: CancelToken | None = None,
 ) -> MotionLoop:
     """The loop of a built-in motion on a face of the portrait, 160 x 160 px, in `folder`; one that is there is kept.
 
-    The names of its files follow from the contents: photo, face and motion. The poster is the frame in which the face
-    differs most from the photo. Raises `RequestError` for an unknown face or motion, `OutputError`, `Cancelled`, and
+    The names of its files follow from the contents: photo, edits of its faces, face and motion. The poster is the
+    frame in which the face differs most from the photo. Raises `RequestError` for an unknown face or motion, `OutputError`, `Cancelled`, and
     what `InputReader.faces` raises; then nothing is written.
     """
     source, cancel = BuiltinSource(motion), cancel or CancelToken()
-    small = animator.small_portraits.of(portrait, detector)
+    small = animator.small_portraits.of(portrait, edits=edits)
     crop = small.crop(face)
-    name = hashlib.sha256(f"{_VERSION} {small.sha256} {detector} {face} {motion}".encode()).hexdigest()[:32]
+    contents = f"{_VERSION} {small.sha256} {face} {motion}{edits or ''}"
+    name = hashlib.sha256(contents.encode()).hexdigest()[:32]
     made = MotionLoop(folder / f"{name}.mp4", folder / f"{name}.webp")
     if made.video.is_file() and made.poster.is_file():
         return made
