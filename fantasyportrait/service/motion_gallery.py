@@ -53,8 +53,8 @@ def motion_loop(
     """The loop of a built-in motion on a face of the portrait, 160 x 160 px, in `folder`; one that is there is kept.
 
     The names of its files follow from the contents: photo, edits of its faces, face and motion. The poster is the
-    frame in which the face differs most from the photo. Raises `RequestError` for an unknown face or motion, `OutputError`, `Cancelled`, and
-    what `InputReader.faces` raises; then nothing is written.
+    frame in which the face differs most from the photo. Raises `RequestError` for an unknown face or motion,
+    `OutputError`, `Cancelled`, and what `InputReader.faces` raises; then nothing is written.
     """
     source, cancel = BuiltinSource(motion), cancel or CancelToken()
     small = animator.small_portraits.of(portrait, edits=edits)
