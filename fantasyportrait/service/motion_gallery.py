@@ -14,7 +14,7 @@ from fantasyportrait.images.images import save_image
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.looping import liveliest_start, movement, seamless_loop
-from fantasyportrait.preview.engine import SceneRenderer
+from fantasyportrait.preview.engine import SceneRenderer, rows_of
 from fantasyportrait.schema.cast import BuiltinSource
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
@@ -59,8 +59,12 @@ def motion_loop(
     source, cancel = BuiltinSource(motion), cancel or CancelToken()
     small = animator.small_portraits.of(portrait, edits=edits)
     crop = small.crop(face)
+<<<<<<< HEAD
     contents = f"{_VERSION} {small.sha256} {face} {motion}{edits or ''}"
     name = hashlib.sha256(contents.encode()).hexdigest()[:32]
+=======
+    name = hashlib.sha256(f"{_VERSION} {small.sha256} {edits} {face} {motion}".encode()).hexdigest()[:32]
+>>>>>>> s12-core
     made = MotionLoop(folder / f"{name}.mp4", folder / f"{name}.webp")
     if made.video.is_file() and made.poster.is_file():
         return made
@@ -75,8 +79,8 @@ def motion_loop(
     with VideoWriter(made.video, crop.pixels.shape[1::-1], RATE, metadata=METADATA) as writer:
         for number in range(LOOP_FRAMES):
             cancel.check()
-            writer.write(renderer.frame(number))
-        save_image(made.poster, renderer.frame(_strongest(loop)))
+            writer.write(renderer.draw(rows_of(driven, number)))
+        save_image(made.poster, renderer.draw(rows_of(driven, _strongest(loop))))
     return made
 
 
