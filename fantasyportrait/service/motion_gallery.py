@@ -52,19 +52,14 @@ def motion_loop(
 ) -> MotionLoop:
     """The loop of a built-in motion on a face of the portrait, 160 x 160 px, in `folder`; one that is there is kept.
 
-    The names of its files follow from the contents: photo, edits of its faces, face and motion. The poster is the
-    frame in which the face differs most from the photo. Raises `RequestError` for an unknown face or motion,
-    `OutputError`, `Cancelled`, and what `InputReader.faces` raises; then nothing is written.
+    The names of its files follow from the contents: photo, face and motion. The poster is the frame in which the face
+    differs most from the photo. Raises `RequestError` for an unknown face or motion, `OutputError`, `Cancelled`, and
+    what `InputReader.faces` raises; then nothing is written.
     """
     source, cancel = BuiltinSource(motion), cancel or CancelToken()
     small = animator.small_portraits.of(portrait, edits=edits)
     crop = small.crop(face)
-<<<<<<< HEAD
-    contents = f"{_VERSION} {small.sha256} {face} {motion}{edits or ''}"
-    name = hashlib.sha256(contents.encode()).hexdigest()[:32]
-=======
     name = hashlib.sha256(f"{_VERSION} {small.sha256} {edits} {face} {motion}".encode()).hexdigest()[:32]
->>>>>>> s12-core
     made = MotionLoop(folder / f"{name}.mp4", folder / f"{name}.webp")
     if made.video.is_file() and made.poster.is_file():
         return made

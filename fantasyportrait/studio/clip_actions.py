@@ -5,12 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-<<<<<<< HEAD
-from fantasyportrait.core.errors import MediaError, RequestError
+from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.media.decoder import Decoder
-=======
-from fantasyportrait.core.errors import FantasyPortraitError, RequestError
->>>>>>> s12-core
 from fantasyportrait.schema.cast import MAX_FACE_ID
 from fantasyportrait.studio.cast_actions import with_clip
 from fantasyportrait.studio.clip_checks import ClipChecks
@@ -18,14 +14,9 @@ from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.clip_update import ClipUpdate
 from fantasyportrait.studio.messages import hide_paths
 from fantasyportrait.studio.photo_actions import display_name
-<<<<<<< HEAD
-from fantasyportrait.studio.session_store import FILES, Session, forget_files, keep_upload, new_id
+from fantasyportrait.studio.session_store import FILES, SHOWN, Session, keep_upload, new_id
 from fantasyportrait.studio.state import CLIP, SessionState
 from fantasyportrait.studio.webcam_takes import save_take, take_name
-=======
-from fantasyportrait.studio.session_store import SHOWN, Session, keep_upload, new_id
-from fantasyportrait.studio.state import CLIP, Card, SessionState
->>>>>>> s12-core
 
 MAX_CLIPS = 24
 

@@ -139,11 +139,8 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
-<<<<<<< HEAD
         self._motions.close()
-=======
         self._examples.close()
->>>>>>> s12-core
         self._loops.close()
         self._estimates.close()
         self._checks.close()
