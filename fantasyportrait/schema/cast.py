@@ -189,7 +189,8 @@ def role_to_text(role: Role) -> str:
 
 def _options_text(instance: object) -> dict[str, str]:
     """The options of a role, its clip or its regions that differ from their defaults, as text by their keys."""
-    given = [(option, getattr(instance, option.name)) for option in options_of(type(instance)) if option.flag != ""]
+    owner: type = type(instance)
+    given = [(option, getattr(instance, option.name)) for option in options_of(owner) if option.flag != ""]
     return {option.key: _value_text(value) for option, value in given if value != option.default}
 
 

@@ -19,7 +19,7 @@ _INDENT = "    "
 
 
 def without_server(request: AnimationRequest) -> AnimationRequest:
-    """The request as it runs on another machine: files by their names, no sha256, and a model's name, not its folder.
+    """The request as it runs on another machine: files by their names, and a model's name, not its folder.
 
     A folder of a model becomes the default model.
     """
@@ -62,9 +62,10 @@ def python_text(request: AnimationRequest, output: Path) -> str:
 
 def _changed(instance: object) -> list[Option]:
     """The options that differ from their defaults and are no digest of a file."""
+    owner: type = type(instance)
     return [
         option
-        for option in options_of(type(instance))
+        for option in options_of(owner)
         if not option.name.endswith("sha256") and getattr(instance, option.name) != option.default
     ]
 

@@ -79,7 +79,7 @@ def test_python_program_compiles_for_any_prompt(prompt: str) -> None:
     assert prompts == ([prompt] if prompt else [])
 
 
-def test_request_without_server_has_neither_folders_nor_digests_nor_its_model() -> None:
+def test_request_without_server_has_neither_folders_nor_its_model() -> None:
     request = fp.AnimationRequest(
         "/srv/a/photo.png", ["1=/srv/b/clip.mp4"], engine="wan", sampling=fp.Sampling(model="/srv/models/wan")
     )
