@@ -51,7 +51,7 @@ class ClipReport:
 
     Attributes:
         duration_s: length in seconds by its frames, 0 for a still picture.
-        fps: frames a second, 0 for a still picture.
+        fps: mean of the frames a second, 0 for a still picture.
         width: of the upright frames, in pixels.
         height: of the upright frames, in pixels.
         messages: sentences about the clip and its persons, which may name its path.
@@ -85,6 +85,7 @@ def check_clip(
     end_s = None if max_length_s is None else min(max_length_s + _BEYOND_S, MAX_DURATION_S)
     tracks = inputs.tracks(path, RATE, 0.0, end_s, progress=progress, cancel=cancel)
     info = inputs.decoder.probe(path)
+    native = inputs.decoder.native_rate(path)  # the header of a webcam's recording may state 1000 frames a second
     length_s = 0.0 if info.still else float(len(tracks[0]) / RATE)
     if max_length_s is not None and length_s >= max_length_s + _BEYOND_S:
         raise too_long(path, f"more than {max_length_s:g} s", max_length_s)
@@ -92,7 +93,7 @@ def check_clip(
     pictures = _read_rows(inputs, path, chosen, cancel)
     return ClipReport(
         duration_s=length_s,
-        fps=0.0 if info.still else float(info.rate),
+        fps=0.0 if native is None else float(native[0]),
         width=info.width,
         height=info.height,
         messages=clip_messages(inputs, info, tracks),

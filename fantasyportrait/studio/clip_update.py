@@ -61,13 +61,15 @@ class ClipUpdate:
 
 
 def save_pictures(pictures: dict[str, Pixels], folder: Path, inside: str) -> dict[str, str]:
-    """Write each picture as JPEG to `inside`, a path in `folder`; returns the paths in `folder` by the names given.
+    """Write each picture as JPEG to `inside`, a path of two parts in `folder`; returns the paths in `folder` by name.
 
-    Each file is whole or not there. Raises `OutputError`.
+    Each file is whole or not there. Raises `OutputError` where it cannot be written, and where `folder` is gone.
     """
     place = folder / inside
     with output_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
+        # Not the visitor's folder itself: where it was removed meanwhile, it stays so.
+        place.parent.mkdir(exist_ok=True)
+        place.mkdir(exist_ok=True)
     for name, pixels in pictures.items():
         save_image(place / f"{name}.jpg", pixels)
     return {name: f"{inside}/{name}.jpg" for name in pictures}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fantasyportrait.core.errors import FaceError, RequestError
-from fantasyportrait.core.paths import example_photo
+from fantasyportrait.core.paths import example_photos
 from fantasyportrait.schema.face_edits import NO_EDITS, AddedFace, FaceEdits
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.cast_actions import check_face
@@ -15,7 +15,6 @@ from fantasyportrait.studio.session_store import Session, keep_upload, new_id
 from fantasyportrait.studio.state import MOTION, Card, PhotoState, SessionState
 
 MAX_NAME_LENGTH = 120
-EXAMPLE_MOTIONS = ("talk", "laugh")
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,14 @@ class PhotoActions:
         upload = self.authorize(session.id, path)
         self._show(session, upload, display_name(name, "photo"))
 
-    def set_example(self, session: Session) -> None:
-        """Show the bundled photo, with motions that suit it."""
-        cards = {face: Card(MOTION, motion) for face, motion in enumerate(EXAMPLE_MOTIONS, start=1)}
-        self._show(session, example_photo(), "two_people.png", cards)
+    def set_example(self, session: Session, name: str = "") -> None:
+        """Show a bundled example, with motions that suit it: by default the first one."""
+        examples = example_photos()
+        example = next((each for each in examples if each.name == name), None if name else examples[0])
+        if example is None:
+            raise RequestError(f"there is no example {name!r}: reload the page")
+        cards = {face: Card(MOTION, motion) for face, motion in enumerate(example.motions, start=1)}
+        self._show(session, example.path, example.path.name, cards)
 
     def reopen(self, session: Session, path: str, name: str, edits: FaceEdits) -> None:
         """Show a photo that is in the session's folder, unless it is shown already."""

@@ -155,7 +155,7 @@ class SessionStore:
     def _folders(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return [folder for folder in self.folder.iterdir() if _ID.fullmatch(folder.name)]
+        return [folder for folder in self.folder.iterdir() if _ID.fullmatch(folder.name) and (folder / STATE).exists()]
 
 
 def keep_upload(session: Session, upload: Path, file_id: str) -> str:

@@ -17,6 +17,7 @@ from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.downloads import Downloads
 from fantasyportrait.studio.estimates import Estimates
+from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.library_view import library_view
 from fantasyportrait.studio.photo_actions import PhotoActions
@@ -32,6 +33,8 @@ from fantasyportrait.workers.job_store import JobStore
 
 EXPIRY_S = 6 * 3600.0
 UNKNOWN_SESSION = "session"
+EXAMPLES_ID = "0" * 32
+"""The name of the folder of the examples, which is that of no session."""
 UNEXPECTED = "something went wrong on the server, which is not your fault; please try again"
 
 
@@ -58,10 +61,12 @@ class Studio:
         self.links = SharedLinks(folder / "shared", self.sessions)
         self._downloads = Downloads(animator)
         self._store = JobStore(self.sessions.folder / "jobs.sqlite3")
-        self._scheduler = JobScheduler(self._store, queue, SessionJobs(self.sessions, self._downloads).handlers())
         self._checks = ClipChecks(animator.inputs)
+        jobs = SessionJobs(self.sessions, animator.inputs, self._checks, self._downloads)
+        self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
         self._estimates = Estimates(animator, model)
+        self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)
         self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, self._downloads, self.links, model)
@@ -106,6 +111,7 @@ class Studio:
         The last is done again every `every_s` seconds, in the background.
         """
         self._scheduler.start()
+        self._examples.start()
         for session in self.sessions.all():
             self._clips.resume(session)
 
@@ -132,6 +138,7 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._examples.close()
         self._loops.close()
         self._estimates.close()
         self._checks.close()
@@ -148,6 +155,7 @@ class Studio:
         view = session_view(session, self._loops.view(session))
         view |= library_view(session, self._scheduler.jobs(session.id), self._downloads, self.links, self.expiry_s)
         view["estimate"] = self._estimates.view(session)
+        view["examples"] = self._examples.view() if session.state.photo is None else []
         text = json.dumps(view, sort_keys=True)
         return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
 

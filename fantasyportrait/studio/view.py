@@ -36,6 +36,7 @@ def photo_view(session: Session, photo: PhotoState | None, loop: dict[str, Any])
         "height": photo.size[1],
         "messages": list(photo.messages),
         "error": photo.error,
+        "edited": bool(photo.edits),
         "loop": {
             "state": loop["state"],
             "frame_url": file_url(session, loop["frame"]),

@@ -22,7 +22,7 @@ from fantasyportrait.studio.clip_report import ClipReport, check_clip, check_rep
 from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.clip_update import ClipUpdate
 from tests.conftest import Inputs
-from tests.factories_media import make_clip
+from tests.factories_media import ClipSpec, make_clip
 from tests.hostile.seeds import CLIP, seeds
 
 
@@ -108,6 +108,16 @@ def test_animated_picture_is_a_clip(reader: InputReader, inputs: Inputs, tmp_pat
     frames[0].save(tmp_path / "moves.webp", save_all=True, append_images=frames[1:], duration=100)
     report = check_clip(reader, tmp_path / "moves.webp")
     assert report.fps == pytest.approx(10) and report.duration_s == pytest.approx(0.8) and len(report.people) == 1
+
+
+def test_frame_rate_of_a_recording_is_measured(reader: InputReader, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = load_photo(inputs.photo).pixels
+    spec = ClipSpec(
+        "libvpx", stamps=[0, 33, 67, 167, 200, 300, 340, 380, 500, 533], options=(("deadline", "realtime"),)
+    )
+    clip = make_clip(tmp_path / "take.webm", [pixels] * 10, spec)
+    assert reader.decoder.probe(clip).rate == 25
+    assert 15 < check_clip(reader, clip).fps < 20
 
 
 def test_rotated_clip_is_shown_upright_and_says_so(reader: InputReader, inputs: Inputs, tmp_path: Path) -> None:
@@ -212,3 +222,9 @@ def test_pictures_that_cannot_be_written_are_an_output_error(pair: ClipReport, t
     (tmp_path / "shown").write_text("a file in the way")
     with pytest.raises(OutputError):
         ClipUpdate("ready", tmp_path / "a.mp4", report=pair).applied(ClipState("a1", "a", "b"), tmp_path)
+
+
+def test_pictures_do_not_bring_back_the_folder_of_a_visitor_who_left(pair: ClipReport, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        ClipUpdate("ready", tmp_path / "a.mp4", report=pair).applied(ClipState("a1", "a", "b"), tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()

@@ -23,12 +23,12 @@ const isVideo = file => file.type.startsWith("video/") || /\.(mp4|mov|webm|mkv|a
 function Stage({result, onResult}) {
   const {view, busy, error} = useStudio();
   const photo = view.photo;
-  const reading = (busy.set_photo || 0) + (busy.set_example || 0) > 0;
+  const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
   return html`<section class="stage" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
       ? html`<${ResultView} result=${result} photo=${photo} onBack=${() => onResult(null)} />`
       : photo ? html`<${PhotoView} photo=${photo} reading=${reading} />` : html`<${Welcome} reading=${reading} />`}
-    ${error && ["set_photo", "set_example", "add_face", "remove_face", "restore"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
+    ${error && ["set_photo", "set_example", "add_face", "remove_face", "restore_faces", "restore"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
   </section>`;
 }
 
@@ -117,15 +117,14 @@ function Dialog({label, onClose, children, wide}) {
   </dialog>`;
 }
 
-/** The page before the first photo: the example scene, moving, and what can be tried with one click. */
+/** The page before the first photo: an example scene, moving, and what can be tried with one click. */
 function Welcome({reading}) {
-  const {view, act, schema} = useStudio();
-  const example = schema.example;
+  const {view, act} = useStudio();
+  const [first, ...others] = view.examples || [];
+  const open = example => act("set_example", {name: example.name});
   return html`<div class="welcome">
-    ${example && html`<button type="button" class="example-scene" onClick=${() => act("set_example", {})} aria-label=${t("example.try")}>
-      ${example.loop ? html`<video src=${example.loop} poster=${example.poster} autoplay loop muted playsinline></video>`
-                     : html`<img src=${example.poster} alt="" />`}
-      <span class="example-call">${t("example.try")}</span>
+    ${first && html`<button type="button" class="example-scene" id="example" onClick=${() => open(first)} aria-label=${t("example.try")}>
+      <${Alive} scene=${first} /><span class="example-call">${t("example.try")}</span>
     </button>`}
     <${DropZone} reading=${reading}>
       <h2>${t("welcome.title")}</h2>
@@ -133,20 +132,21 @@ function Welcome({reading}) {
       <${PhotoSources} />
       <p class="hint">${t("welcome.consent")}</p>
     <//>
-    <${ExampleRow} />
+    ${others.length > 0 && html`<div class="examples" role="group" aria-label=${t("examples")}>
+      <h2>${t("examples")}</h2>
+      ${others.map(each => html`<button type="button" class="example" key=${each.name} onClick=${() => open(each)}>
+        <${Alive} scene=${each} /><span>${t("example.faces", {count: each.faces})}</span>
+      </button>`)}
+    </div>`}
   </div>`;
 }
 
-/** Examples of the project, one click each. */
-function ExampleRow() {
-  const {schema, act} = useStudio();
-  if (!schema.examples?.length) return null;
-  return html`<div class="examples" role="group" aria-label=${t("examples")}>
-    <span class="hint">${t("examples")}</span>
-    ${schema.examples.map(each => html`<button type="button" class="example" key=${each.name} onClick=${() => act("set_example", {name: each.name})}>
-      <img src=${each.thumb} alt="" loading="lazy" /><span>${t(`example.${each.name}`)}</span>
-    </button>`)}
-  </div>`;
+/** A picture that moves; it stays still for visitors who prefer reduced motion. */
+function Alive({scene}) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  return scene.loop && !still
+    ? html`<video src=${scene.loop} poster=${scene.poster} autoplay loop muted playsinline></video>`
+    : html`<img src=${scene.poster} alt="" />`;
 }
 
 /** A place for dropped and pasted photos. */
@@ -201,6 +201,8 @@ function PhotoView({photo, reading}) {
         <${FaceBadge} face=${face.id} />
         ${face.warnings.length > 0 && html`<span class="warn" title=${face.warnings.join("\n")}>!</span>`}
       </button>`)}
+      ${photo.faces.map(face => html`<button type="button" key=${`remove-${face.id}`} class="face-remove" style=${`left:${100 * face.box[2]}%;top:${100 * face.box[1]}%`}
+          aria-label=${t("face.remove_label", {number: face.id})} title=${t("face.remove")} onClick=${() => act("remove_face", {face: face.id})}>×</button>`)}
       ${drawing && html`<${FaceDrawing} photo=${photo} onClose=${() => setDrawing(false)} />`}
       ${reading && html`<p class="reading overlay" role="status"><span class="spinner"></span>${t("photo.reading")}</p>`}
       ${loop.state === "running" && html`<span class="loop-state" role="status"><span class="spinner"></span>${t("loop.running")}</span>`}
@@ -211,6 +213,7 @@ function PhotoView({photo, reading}) {
       <${PhotoSources} compact />
       ${photo.url && html`<button type="button" class="button" aria-pressed=${drawing} onClick=${() => setDrawing(!drawing)}>${t("face.draw")}</button>`}
       ${loop.url && html`<button type="button" class="button" aria-pressed=${alive} onClick=${() => setAlive(!alive)}>${t(alive ? "loop.stop" : "loop.play")}</button>`}
+      ${photo.edited && html`<button type="button" class="button" onClick=${() => act("restore_faces")}>${t("face.restore")}</button>`}
       <button type="button" class="button quiet" onClick=${() => act("clear_photo")}>${t("photo.remove")}</button>
     </div>
     <p class="hint" role="status">${photo.faces.length ? t(photo.faces.length === 1 ? "faces.one" : "faces.many", {count: photo.faces.length}) : ""}</p>
