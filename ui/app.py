@@ -84,7 +84,7 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
     options: dict[str, Any] = {
         "theme": theme(),
         "css": style_sheet(),
-        "allowed_paths": [str(studio.sessions.folder)],
+        "allowed_paths": [str(studio.sessions.folder), str(studio.links.folder)],
         "max_file_size": MAX_UPLOAD_BYTES,
         "app_kwargs": {
             "middleware": [
@@ -92,6 +92,7 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
                     RouteFilter,
                     registry=studio.uploads,
                     sessions=studio.sessions.folder,
+                    shared=studio.links.folder,
                     functions=("view", "act", "look"),
                 )
             ]
