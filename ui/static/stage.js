@@ -109,8 +109,13 @@ function Dialog({label, onClose, children, wide}) {
   const dialog = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    return () => before?.focus?.();
+    const shown = dialog.current;
+    shown.showModal();
+    return () => {
+      // While it is open, nothing outside it can be focused.
+      shown.close();
+      before?.focus?.();
+    };
   }, []);
   return html`<dialog ref=${dialog} class=${`dialog ${wide ? "wide" : ""}`} aria-label=${label} onClose=${onClose} onCancel=${onClose}>
     <h2>${label}</h2>${children}
