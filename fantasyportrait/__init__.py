@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fantasyportrait.service.animator import Animator
     from fantasyportrait.service.api import animate, faces
     from fantasyportrait.service.input_reader import InputReader
+    from fantasyportrait.service.motion_export import export_motion
 
 __version__ = "0.2.0.dev0"
 
@@ -74,6 +75,7 @@ __all__ = [
     "animate",
     "events",
     "example_photo",
+    "export_motion",
     "faces",
     "load_request",
 ]
@@ -97,6 +99,7 @@ _MODULES = MappingProxyType(
         "service.animator": ("Animator",),
         "service.api": ("animate",),
         "service.input_reader": ("InputReader",),
+        "service.motion_export": ("export_motion",),
         "schema.cast": ("BuiltinSource", "ClipSource", "FreeSource", "Role"),
         "schema.events": ("Result",),
         "core.paths": ("example_photo",),

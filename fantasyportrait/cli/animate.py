@@ -18,18 +18,22 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Cast: --cast FACE=SOURCE[#key=value[&key=value...]], once for each face.
   FACE    1, 2, 3 ... row by row, left to right (see `fantasyportrait faces PHOTO`)
-  SOURCE  the path of a clip or a picture, motion:NAME (see `fantasyportrait motions list`),
-          still, or free: the diffusion model decides how the face moves
+  SOURCE  the path of a clip, a picture or a motion file (see `fantasyportrait motions export`),
+          motion:NAME (see `fantasyportrait motions list`), still, or free: the diffusion
+          model decides how the face moves
   keys    person        which person of the clip; the largest if not given
           start, end    part of the clip, in seconds
           delay         when it begins in the video, in seconds
+          fill          loop, hold or pingpong: of a short clip; --fill if not given
           strength      0 to 2, default 1
+          smoothing     0 to 1; --smoothing if not given
           head, eyes, emotion, mouth    on or off: what follows the driver
           mirror        on: swap the driver's left and right
 A face that is not named stays still. --add-face 3=410,96,520,230 adds a face
 that was not found, --remove-face 2 leaves out a false one. Quote a cast with & in it. A still picture
 gives one expression, which the face holds; an animated WebP, PNG, AVIF or GIF
-is a clip.
+is a clip. A motion file is a .motion.json, or a .csv of ARKit curves such as
+Live Link Face records.
 
 \b
 Engines: preview draws on the CPU, in seconds; wan is the diffusion model, and
@@ -61,7 +65,8 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames. "
+        help="The video: .mp4, .webm, .gif, or no suffix for a folder of PNG frames; "
+        "with preview .webm and PNG frames keep a photo's transparent parts. "
         "[default: PHOTO.animated.mp4 in the current folder, with a number if that file exists]",
     ),
 ]

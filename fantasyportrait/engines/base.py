@@ -37,7 +37,7 @@ class Scene:
         timeline: of the result.
         request: its cast and options.
         clips: the driving clips by their paths, with their sha256.
-        alpha: uint8 (H, W) of the portrait where the frames shall have it; None for opaque frames.
+        alpha: uint8 (H, W) of the portrait where the frames keep it; None for opaque frames.
     """
 
     pixels: Frame

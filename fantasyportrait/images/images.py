@@ -91,6 +91,21 @@ def on_white(frame: Pixels) -> Pixels:
     return np.array(white)
 
 
+def straight_colours(pixels: Pixels, alpha: Pixels) -> NDArray[np.float32]:
+    """Colours float32 (H, W, 3), 0 to 255, that give `pixels` when they are laid on white by `alpha` (H, W)."""
+    share = np.maximum(alpha, 1).astype(np.float32)[..., None] / 255
+    return np.asarray(np.clip((pixels - 255 * (1 - share)) / share, 0, 255), np.float32)
+
+
+def save_photo(path: Path, photo: Photo) -> None:
+    """Write a photo so that `load_photo` reads the same pixels and alpha from a PNG; raises OutputError."""
+    if photo.alpha is None:
+        save_image(path, photo.pixels)
+        return
+    colours = np.round(straight_colours(photo.pixels, photo.alpha)).astype(np.uint8)
+    save_image(path, np.dstack([colours, photo.alpha]))
+
+
 def save_image(path: Path, pixels: Pixels, quality: int = 95) -> None:
     """Write uint8 RGB (H, W, 3), or RGBA (H, W, 4) but as JPEG, in the format of the suffix (.png, .jpg, .webp).
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fantasyportrait.media.frame_rates import STANDARD_RATES, measured_rate
+from fantasyportrait.media.frame_rates import STANDARD_RATES, measured_rate, nearest_standard
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE
 
 DEFAULT_RATE = Fraction(60)
@@ -17,7 +17,7 @@ TIME_COLUMNS = ("timecode", "time", "seconds", "timestamp", "time_s")
 """Names of the column of times in lower case."""
 _TIMECODE = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})[:;]([0-9]{1,3}(?:\.[0-9]{1,9})?)", re.ASCII)
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 _DAY_S = 24 * 3600
 
 
@@ -28,7 +28,7 @@ class CurveTimes:
     Attributes:
         times_s: float64 (N,), ascending from 0.
         rows: int64 (N,), the rows that are used: of several with one time the first.
-        rate: rows a second, their mean where the times are irregular.
+        rate: rows a second; the standard rate nearest to their mean where the times are irregular.
         length_s: seconds up to the end of the last row.
         messages: sentences about assumptions.
     """
@@ -104,8 +104,9 @@ def _ascending(given: Sequence[Fraction], messages: list[str]) -> CurveTimes:
             rows.append(row)
     if len(rows) < len(given):
         messages.append(f"{len(given) - len(rows)} rows have the time of the row above and were left out")
-    steady = measured_rate(times)
-    rate = DEFAULT_RATE if steady is None else steady[0]
+    measured = measured_rate(times)
+    own, steady = (DEFAULT_RATE, True) if measured is None else measured
+    rate = own if steady else nearest_standard(own)
     bounded = min(max(rate, Fraction(MIN_RATE)), Fraction(MAX_RATE))
     seconds = np.array([float(time - times[0]) for time in times])
     return CurveTimes(seconds, np.array(rows), bounded, times[-1] - times[0] + 1 / rate, tuple(messages))

@@ -31,7 +31,7 @@ class MotionFile:
         path: the file.
         person: the person's number in the clip that it was exported from; 1 for curves.
         size: (width, height) of the frames of `landmarks` in pixels.
-        rate: samples a second; their mean where they are irregular.
+        rate: samples a second; the standard rate nearest to their mean where they are irregular.
         length_s: seconds, exact.
         times_s: float64 (N,), ascending from 0.
         blendshapes: float32 (N, 52), in MediaPipe's order; scores of a track, weights 0 to 1 of curves.

@@ -101,8 +101,7 @@ def alpha_behind(alpha: NDArray[np.uint8], covered: NDArray[np.uint8]) -> NDArra
     """
     smooth = fill_holes(np.repeat(alpha[..., None], 3, axis=2), 1.0 - covered)[..., 0]
     clear = np.clip(_EDGE_GAIN * (smooth - 127.5) + 127.5, 0, 255)
-    limited: NDArray[np.uint8] = np.minimum(alpha, np.round(clear).astype(np.uint8))
-    return limited
+    return np.asarray(np.minimum(alpha, np.round(clear)), np.uint8)
 
 
 def fill_holes(image: NDArray[np.uint8], known: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.images.images import straight_colours
 from fantasyportrait.preview.layers import fill_holes
 
 # Below this alpha 8 bits say too little about a colour, so it is taken from around.
@@ -15,8 +16,7 @@ def straight_rgba(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArra
     White is taken out of half-transparent pixels, and transparent ones get the colours around them: so neither white
     nor black shows at an edge that is warped, scaled or coded with losses.
     """
-    share = np.maximum(alpha, 1).astype(np.float32)[..., None] / 255
-    colours = np.clip((pixels - 255 * (1 - share)) / share, 0, 255)
+    colours = straight_colours(pixels, alpha)
     known = np.minimum(alpha / np.float32(_KNOWN_ALPHA), 1).astype(np.float32)
     around = fill_holes(np.round(colours).astype(np.uint8), known)
     mixed = around + (colours - around) * known[..., None]

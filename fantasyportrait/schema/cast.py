@@ -29,11 +29,11 @@ CAST_SYNTAX = (
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A driving clip and the person in it. The path is given as text or as a Path."""
+    """A driving clip, or a picture or motion file in its place, and the person in it. The path is text or a Path."""
 
     # fmt: off
     path: Annotated[Converted[StrPath, Path], Option(
-        "The video file, or a picture: an animated one is a clip, a still one an expression that is held",
+        "A video, a picture (an animated one is a clip, a still one an expression that is held), or a motion file",
         "clip", flag="", metavar="PATH", default_text="required",
     )] = Converted(as_path)
     person: Annotated[int | None, Option(
@@ -123,7 +123,7 @@ class Role:
         "The face of the portrait: 1, 2, 3 ... row by row, left to right", "role", flag="", default_text="required",
     )]
     source: Annotated[Converted[DrivingSource | StrPath, DrivingSource], Option(
-        "What drives it: the path of a clip or picture, motion:NAME, still, or free (as the diffusion model likes)",
+        "What drives it: the path of a clip, picture or motion file, motion:NAME, still, or free (as the model likes)",
         "role", flag="", metavar="SOURCE", default_text="required",
     )] = Converted(as_source)
     strength: Annotated[float, Option(

@@ -91,7 +91,7 @@ def _of_wan(
 def _frames(animator: Animator, request: AnimationRequest) -> int:
     """Frames of the video, from the durations in the headers of its clips and sound."""
     decoder = animator.inputs.decoder
-    infos = {clip_key(clip): decoder.probe(clip.path) for clip in request.clips}
+    infos = {clip_key(clip): animator.inputs.clip_info(clip.path) for clip in request.clips}
     rate, _ = choose_frame_rate(request, infos, decoder)
     if not isinstance(request.duration, str):
         return frame_count(request.duration, rate)

@@ -1,5 +1,7 @@
 """Reads the inputs of a request: the faces of a portrait, the persons of a driving clip."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,7 @@ from fantasyportrait.faces.insightface_detector import LICENCE
 from fantasyportrait.faces.orientation import Rotation, rotated
 from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.images.images import Photo
+from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import check_span
 from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.input_digests import check_input_file
@@ -32,6 +35,9 @@ from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
 from fantasyportrait.service.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
+
+# More than the requests of all visitors name at one time.
+_MOST_INFOS = 256
 
 
 class InputReader:
@@ -55,6 +61,8 @@ class InputReader:
         self.decoder = UprightDecoder(motion_files)
         self.preview_times = PreviewTimeLog((self.cache_dir or default_cache_dir()) / PREVIEW_TIME_LOG)
         self._hasher = FileHasher()
+        self._infos: OrderedDict[tuple[HashedFile, Rotation], ClipInfo] = OrderedDict()
+        self._lock = threading.Lock()
         self._cache_expiry_s = cache_expiry_s
 
     def faces(
@@ -104,6 +112,22 @@ class InputReader:
     def hashed(self, path: Path) -> HashedFile:
         """The file with its sha256, which is taken once. Raises `MediaError` where it cannot be read."""
         return self._hasher.hashed(path)
+
+    def clip_info(self, path: Path) -> ClipInfo:
+        """What the decoder's `probe` returns, which is asked once for each version of a clip.
+
+        Raises `MediaError` for an unreadable clip.
+        """
+        key = self.hashed(path), self.decoder.rotation_of(path)
+        with self._lock:
+            info = self._infos.get(key)
+        if info is None:
+            info = self.decoder.probe(path)
+            with self._lock:
+                self._infos[key] = info
+                while len(self._infos) > _MOST_INFOS:
+                    self._infos.popitem(last=False)
+        return info
 
     def tracks(
         self,

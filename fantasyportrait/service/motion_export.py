@@ -12,6 +12,7 @@ from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.frame_rates import nearest_standard
 from fantasyportrait.motion.motion_files import check_motion_suffix, write_motion_file, written_rate
 from fantasyportrait.schema.cast import ClipSource
+from fantasyportrait.schema.converters import StrPath, as_path
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE
 from fantasyportrait.service.driving import DrivingClip, check_clip_range, choose_person, clip_messages
 from fantasyportrait.service.input_reader import InputReader
@@ -44,7 +45,7 @@ def check_motion_output(clip: Path, output: Path) -> None:
 def export_motion(
     inputs: InputReader,
     source: ClipSource,
-    output: Path,
+    output: StrPath,
     *,
     rate: Fraction | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -56,11 +57,12 @@ def export_motion(
     in CSV it is a whole number. `progress` gets (rows done, rows expected). Raises what `InputReader.tracks` raises,
     `RequestError` and `OutputError`.
     """
-    check_motion_output(source.path, output)
+    path = as_path(output, "output")
+    check_motion_output(source.path, path)
     info = inputs.decoder.probe(source.path)
     check_clip_range(source, info)
     wanted = rate or _own_rate(inputs, info)
-    used = written_rate(output, wanted)
+    used = written_rate(path, wanted)
     tracks = inputs.tracks(source.path, used, source.start_s, source.end_s, progress=progress, cancel=cancel)
     track = choose_person(source, tracks)
     clip = DrivingClip(1, source, info, track)
@@ -68,10 +70,10 @@ def export_motion(
     messages += rotation_messages(source.path, inputs.decoder.rotation_of(source.path))
     if used != wanted:
         messages.append(
-            f"timecodes count whole frames: {output.name} has {used} frames a second, not {float(wanted):.5g}"
+            f"timecodes count whole frames: {path.name} has {used} frames a second, not {float(wanted):.5g}"
         )
-    write_motion_file(output, track, used, inputs.face_models.canonical_face())
-    return MotionExport(output, track.person, len(track), used, tuple(dict.fromkeys(messages)))
+    write_motion_file(path, track, used, inputs.face_models.canonical_face())
+    return MotionExport(path, track.person, len(track), used, tuple(dict.fromkeys(messages)))
 
 
 def _own_rate(inputs: InputReader, info: ClipInfo) -> Fraction:

@@ -13,6 +13,8 @@ PREVIEW_TIME_LOG = "preview_speeds.json"
 _RUNS = 40
 # The median of so many runs of the most similar size is taken.
 _NEAREST = 5
+# A run counts for videos up to so many times larger or smaller.
+_LIKE = 8
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,13 @@ class PreviewTimeLog:
     def expected_s(self, work: PreviewWork) -> float | None:
         """Seconds from the first frame to the finished files, scaled by the pixels of all frames; None without runs.
 
-        Runs with and without a side by side are told apart.
+        Only runs of a similar size count, since fixed costs dominate short ones, with a side by side where one is made.
         """
-        alike = [(run, seconds) for run, seconds in self.runs() if run.side_by_side == work.side_by_side]
+        alike = [
+            (run, seconds)
+            for run, seconds in self.runs()
+            if run.side_by_side == work.side_by_side and work.pixels / _LIKE <= run.pixels <= work.pixels * _LIKE
+        ]
         alike.reverse()  # the later of two equally similar runs counts
         alike.sort(key=lambda each: abs(math.log(each[0].pixels / work.pixels)))
         rates = [seconds / run.pixels for run, seconds in alike[:_NEAREST]]

@@ -21,7 +21,7 @@ from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.progress import Progress
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.face_size_check import small_face_warnings
-from fantasyportrait.images.images import ON_WHITE, Photo, even_size, on_white, resize, save_image
+from fantasyportrait.images.images import ON_WHITE, Photo, even_size, on_white, resize, save_photo
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.compose import side_by_side
 from fantasyportrait.media.input_digests import add_input_digests, check_input_file
@@ -29,7 +29,6 @@ from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import ALPHA_SUFFIXES, VideoWriter
-from fantasyportrait.preview.transparency import straight_rgba
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
 from fantasyportrait.schema.face import Face, MaskedFace, Track
@@ -290,8 +289,7 @@ class RequestRunner:
         if isinstance(self._request.portrait, Path):
             return self._request
         made = folder / self._paths.portrait.name
-        photo = self._request.portrait
-        save_image(made, photo.pixels if photo.alpha is None else straight_rgba(photo.pixels, photo.alpha))
+        save_photo(made, self._request.portrait)
         return replace(self._request, portrait=self._paths.portrait, portrait_sha256=file_sha256(made))
 
     def _sound(self, clips: Sequence[DrivingClip], timeline: Timeline) -> Iterator[NDArray[np.float32]] | None:

@@ -1,16 +1,17 @@
 """Actions on the clips of a session: a new one, checked in the background, and its removal."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.schema.cast import MAX_FACE_ID
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.clip_update import ClipUpdate
 from fantasyportrait.studio.photo_actions import display_name
-from fantasyportrait.studio.session_store import Session, forget_files, keep_upload, new_id
+from fantasyportrait.studio.session_store import SHOWN, Session, keep_upload, new_id
 from fantasyportrait.studio.state import CLIP, Card, SessionState
 
 MAX_CLIPS = 24
@@ -59,19 +60,18 @@ class ClipActions:
             return replace(state, clips=tuple(each for each in state.clips if each.id != clip), cards=cards)
 
         session.update(remove)
-        forget_files(session, found.poster, *found.strip, *(person.thumb for person in found.people))
+        shutil.rmtree(session.path(f"{SHOWN}/{found.id}"), ignore_errors=True)
 
     def check(self, session: Session, clip: ClipState) -> None:
         """Check a clip in the background; what is found becomes part of the state."""
 
         def update(found: ClipUpdate) -> None:
-            def change(state: SessionState) -> SessionState:
-                clips = tuple(
-                    found.applied(each, session.folder) if each.id == clip.id else each for each in state.clips
-                )
-                return replace(state, clips=clips)
-
-            session.update(change)
+            # Pictures are written before the state is locked.
+            try:
+                changed = found.applied(clip, session.folder)
+            except FantasyPortraitError as error:
+                changed = replace(clip, state="failed", error=str(error))
+            session.update(lambda state: state.with_clip(clip.id, lambda _: changed))
             if found.state == "ready":
                 self.on_checked(session)
 

@@ -2,20 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.disk_space import check_disk_space
 from fantasyportrait.core.errors import OutputError, RequestError
 from fantasyportrait.images.images import save_image
-from fantasyportrait.schema.events import Event, PreviewImage, Result
+from fantasyportrait.schema.events import Event, PreviewImage, Result, Stage, Step
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.service.animate_job import animate_job
 from fantasyportrait.service.input_reader import InputReader
+from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.engine_values import PREVIEW, WAN
-from fantasyportrait.studio.length_limits import check_reported_length
+from fantasyportrait.studio.length_limits import check_reported_length, check_tracked_length
 from fantasyportrait.studio.request_form import build_request, longest_s
 from fantasyportrait.studio.session_store import RESULTS, SHOWN, Session, SessionStore
 from fantasyportrait.studio.state import Card, SessionState
@@ -114,10 +116,30 @@ class SessionJobs:
     """How the scheduler runs the jobs of sessions: their owner is the id of the session."""
 
     sessions: SessionStore
+    inputs: InputReader
+    checks: ClipChecks
 
     def handlers(self) -> JobHandlers:
         """The functions that the scheduler calls."""
-        return JobHandlers(self.make_job, self.encode_result, self.on_event)
+        return JobHandlers(self.make_job, self.encode_result, self.on_event, prepare=self.prepare)
+
+    def prepare(self, record: JobRecord, emit: Callable[[Event], None], cancel: CancelToken) -> None:
+        """Wait for the checks of the job's clips, so that each is tracked once; then refuse a video that is too long.
+
+        Minutes of Wan are not spent on a clip that lasts longer than its file says.
+        """
+        request = from_json(record.payload)
+        for path in dict.fromkeys(clip.path for clip in request.clips):
+            emit(Stage("driving"))
+            self.checks.join(
+                record.owner,
+                record.id,
+                path,
+                lambda done, total: emit(Step("driving", done, total, None)) if total else None,
+                cancel,
+            )
+        if request.engine == WAN and isinstance(request.duration, str):
+            check_tracked_length(self.inputs, request, longest_s(request.engine), cancel)
 
     def make_job(self, record: JobRecord) -> Job:
         """The job of a record; its result goes into a folder of its own in the session's."""

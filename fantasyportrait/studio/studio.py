@@ -55,8 +55,9 @@ class Studio:
         self.model = model
         self.expiry_s = expiry_s
         self._store = JobStore(self.sessions.folder / "jobs.sqlite3")
-        self._scheduler = JobScheduler(self._store, queue, SessionJobs(self.sessions).handlers())
         self._checks = ClipChecks(animator.inputs)
+        jobs = SessionJobs(self.sessions, animator.inputs, self._checks)
+        self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
         self._estimates = Estimates(animator, model)
         self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)

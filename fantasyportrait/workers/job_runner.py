@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event, Result
 from fantasyportrait.workers.fair_order import fair_order, next_rank
@@ -41,12 +41,15 @@ class JobHandlers:
         on_end: gets the record of a job that ran and has ended, before the store has it, so that what it registers is
             there when the page shows the end; again after a restart, if the process was killed in between. A job that
             was deleted while it ran counts as cancelled.
+        prepare: is called before `make_job` with the record, a function that takes events, and the token of the job:
+            it waits for what the job needs, or refuses it with a `FantasyPortraitError`.
     """
 
     make_job: Callable[[JobRecord], Job]
     encode_result: Callable[[Result], str]
     on_event: Callable[[JobRecord, Event], None] = lambda record, event: None
     on_end: Callable[[JobRecord], None] = lambda record: None
+    prepare: Callable[[JobRecord, Callable[[Event], None], CancelToken], None] = lambda record, emit, cancel: None
 
 
 @dataclass
@@ -205,6 +208,10 @@ class JobRunner:
                 logging.getLogger(__name__).exception("the end of the job %s cannot be stored", run.record.id)
 
     def _last_event(self, run: _Run) -> Event:
+        try:
+            self._handlers.prepare(run.record, lambda event: self._record_event(run, event), run.token)
+        except Cancelled:
+            return events.Cancelled()
         with closing(self._queue.events(self._handlers.make_job(run.record), run.token)) as event_stream:
             for event in event_stream:
                 if isinstance(event, events.Done | events.Failed | events.Cancelled):

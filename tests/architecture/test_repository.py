@@ -31,6 +31,10 @@ def code_lines(page: Path) -> list[str]:
     return [line.strip() for block in blocks for line in re.sub(r"[\\^`]\n", " ", block).splitlines()]
 
 
+GROUPS = ("motions", "weights")
+"""Commands with commands of their own."""
+
+
 @cache
 def help_of(*command: str) -> str:
     """The output of `fantasyportrait COMMAND --help`."""
@@ -60,13 +64,16 @@ def test_every_command_line_exists(pages: list[Path]) -> None:
     seen = set()
     for page in pages:
         for line in code_lines(page):
-            found = re.match(r"(?:\S*[/\\])?(?:python -m )?fantasyportrait(?:\.exe)? ([a-z][\w-]*)(.*)", line)
+            found = re.match(
+                r"(?:\S*[/\\])?(?:python -m )?fantasyportrait(?:\.exe)? ([a-z][\w-]*)( [a-z-]+\b)?(.*)", line
+            )
             if found is None:
                 continue
-            command, rest = found.groups()
+            command, second, rest = found.groups()
             assert re.search(rf"\b{command}\b", help_of()), f"{page.name}: {line}"
+            words = (command, second.strip()) if command in GROUPS and second else (command,)
             for flag in re.findall(r"(?<=\s)--[a-z][\w-]*", rest):
-                assert flag in help_of(command), f"{page.name}: {line}"
+                assert flag in help_of(*words), f"{page.name}: {line}"
             seen.add(command)
     assert {"animate", "faces", "motions", "weights", "app"} <= seen
 

@@ -30,6 +30,7 @@ from fantasyportrait.schema.regions import Regions
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.service.motion_export import export_motion
 from tests.conftest import Inputs
 from tests.models.factories import tiny_sam
 
@@ -365,6 +366,32 @@ def test_wan_built_in_motion_is_relative_to_rest(
     np.testing.assert_array_equal(made[0], made[1])
     first, second = changes_at_faces(animator, inputs.pair, sampled[0], sampled[2])
     assert (made[0] != made[2]).any() and first > 10 * second
+
+
+def test_wan_draws_motion_file_for_its_encoder(
+    animator: Animator, job: Job, tmp_path: Path, inputs: Inputs, sampled: list[np.ndarray]
+) -> None:
+    """A motion file drives its own face, each in its own way, and takes the options of a role."""
+    roles = []
+    for number, (clip, person) in enumerate(((inputs.talking, 1), (inputs.nodding_pair, 2))):
+        export_motion(animator.inputs, ClipSource(clip, person), tmp_path / f"{number}.motion.json")
+        roles.append(Role(1, ClipSource(tmp_path / f"{number}.motion.json")))
+    roles += [replace(roles[0], mirror=True), replace(roles[0], strength=0.2)]
+    made = [run(animator, job(role), tmp_path / f"out{number}")[1] for number, role in enumerate(roles)]
+    for other, latents in zip(made[1:], sampled[1:], strict=True):
+        first, second = changes_at_faces(animator, inputs.pair, sampled[0], latents)
+        assert (made[0] != other).any() and first > 10 * second
+
+
+def test_wan_says_that_its_frames_are_opaque(animator: Animator, job: Job, inputs: Inputs, tmp_path: Path) -> None:
+    pixels = load_photo(inputs.pair).pixels
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[:20] = 0
+    save_image(tmp_path / "cut.png", np.dstack([pixels, alpha]))
+    result = animator.animate(job(STILL, photo=tmp_path / "cut.png"), tmp_path / "out.webm")
+    assert "transparent parts were laid on white: the engine wan makes opaque frames" in result.messages
+    with av.open(str(result.video)) as container:
+        assert "alpha_mode" not in container.streams.video[0].metadata
 
 
 def test_wan_smoothing_applies_to_mesh_alignment(job: Job, tiny_model: Path) -> None:

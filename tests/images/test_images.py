@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from PIL import Image, ImageCms
 
 from fantasyportrait.core.errors import DependencyError, MediaError, OutputError
-from fantasyportrait.images.images import even_size, load_photo, resize, save_image
+from fantasyportrait.images.images import even_size, load_photo, resize, save_image, save_photo
 from tests.factories_media import quadrants
 
 PICTURE = quadrants(64, 48)
@@ -190,3 +190,19 @@ def test_real_photos(media_dir: Path) -> None:
     assert load_photo(media_dir / "two_person.png").pixels.shape == (610, 1084, 3)
     for name in ("woman.jpg", "man.jpeg", "cat.jpg", "statue.jpg"):
         assert load_photo(media_dir / name).pixels.shape[2] == 3
+
+
+@given(st.binary(min_size=48, max_size=48), st.binary(min_size=16, max_size=16))
+def test_saved_transparent_photo_is_read_unchanged(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes, a: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("photo") / "a.png"
+    colours, alpha = np.frombuffer(raw, np.uint8).reshape(4, 4, 3), np.frombuffer(a, np.uint8).reshape(4, 4)
+    Image.fromarray(np.dstack([colours, alpha])).save(path)
+    first = load_photo(path)
+    save_photo(path, first)
+    again = load_photo(path)
+    np.testing.assert_array_equal(again.pixels, first.pixels)
+    assert (first.alpha is None) == (again.alpha is None)
+    if first.alpha is not None:
+        np.testing.assert_array_equal(again.alpha, first.alpha)

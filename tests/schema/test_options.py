@@ -89,4 +89,8 @@ def test_choices_are_those_of_the_type(owner: type, option: Option) -> None:
 
 def test_every_field_has_an_option() -> None:
     described = {option.name for owner in OWNERS for option in options_of(owner)}
-    assert {each.name for owner in OWNERS for each in fields(owner)} - described == {"sampling", "regions"}
+    assert {each.name for owner in OWNERS for each in fields(owner)} - described == {
+        "sampling",
+        "regions",
+        "face_edits",
+    }

@@ -39,4 +39,4 @@ def acted(photo: Path, motions: tuple[str, ...], path: Path, sound: Path | None 
     cast = tuple(Role(face, BuiltinSource(name)) for face, name in enumerate(motions, 1))
     heard = "none" if sound is None else f"file:{sound}"
     request = AnimationRequest(photo, cast, duration=CLIP_S, sound=heard, side_by_side=False)
-    return Animator().animate(request, path).video
+    return Animator(cache_dir=path.parent / "cache").animate(request, path).video

@@ -24,10 +24,11 @@ def test_time_is_scaled_by_frames_and_pixels_of_alike_runs(log: PreviewTimeLog) 
     assert log.expected_s(replace(WORK, frames=50)) == pytest.approx(5)
     assert log.expected_s(replace(WORK, width=1280, height=720)) == pytest.approx(40)
     assert log.expected_s(replace(WORK, side_by_side=True)) == pytest.approx(99)
+    assert log.expected_s(replace(WORK, frames=801)) is None, "a run of another size says little"
 
 
 def test_runs_of_the_most_similar_size_decide(log: PreviewTimeLog) -> None:
-    for frames, seconds in ((1, 5.0),) * 9 + ((100, 10.0),) * 5:
+    for frames, seconds in ((20, 5.0),) * 9 + ((100, 10.0),) * 5:
         log.record(replace(WORK, frames=frames), seconds)
     assert log.expected_s(replace(WORK, frames=90)) == pytest.approx(9)
 
