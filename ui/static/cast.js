@@ -6,7 +6,7 @@ function Cast() {
   const {view, act, schema} = useStudio();
   const faces = view.photo?.faces || [];
   if (!faces.length) return null;
-  return html`<section class="cast" aria-label=${t("cast.label")}>
+  return html`<section class="cast" tabindex="-1" aria-label=${t("cast.label")}>
     <div class="row cast-tools">
       <h2>${t("cast.label")}</h2>
       ${faces.length > 1 && html`<button type="button" class="button small" onClick=${() => act("shuffle")}>${t("cast.shuffle")}</button>`}
@@ -78,7 +78,7 @@ function ClipFacts({clip, card, set, face}) {
 
 /** A progress bar with its text. */
 function Bar({text, done, total}) {
-  return html`<div class="bar"><p role="status">${text}</p><progress max=${total || undefined} value=${total ? done : undefined} aria-label=${text}></progress></div>`;
+  return html`<div class="bar"><p>${text}</p><progress max=${total || undefined} value=${total ? done : undefined} aria-label=${text}></progress></div>`;
 }
 
 function Adjust({face, card, set}) {
