@@ -44,25 +44,27 @@ class JobActions:
 
     def animate(self, session: Session) -> None:
         """Submit a job for the photo, cast and options of the session; raises `RequestError` where they cannot run."""
-        state = session.state
+        self.run(session, session.state)
+
+    def run(self, session: Session, state: SessionState) -> JobRecord:
+        """Submit a job for a state whose files are in the session's folder; raises `RequestError`."""
         cards = {face.id: state.card(face.id) for face in state.faces}
         request = session_request(session, state, cards, state.options, self.model)
         check_disk_space(session.folder, JOB_BYTES, "a job")
         if isinstance(request.duration, str):
             check_reported_length(self.inputs, request, longest_s(request.engine))
-        self.submit(session, request)
+        return self.submit(session, state, request)
 
-    def submit(self, session: Session, request: AnimationRequest) -> None:
+    def submit(self, session: Session, state: SessionState, request: AnimationRequest) -> JobRecord:
         """Submit a job for a request whose files are in the session's folder."""
-        state = session.state
         label = {
             "engine": request.engine,
             "faces": len(request.cast),
             "seed": request.sampling.seed if request.engine == WAN else None,
             "thumbnail": state.photo.shown if state.photo else "",
-            "names": file_names(session),
+            "names": state_file_names(state),
         }
-        self.scheduler.submit(session.id, request.to_json(), json.dumps(label))
+        return self.scheduler.submit(session.id, request.to_json(), json.dumps(label))
 
     def cancel(self, session: Session, job: str) -> None:
         """Take a job out of the queue, or stop it."""
@@ -106,7 +108,11 @@ def session_request(
 
 def file_names(session: Session) -> dict[str, str]:
     """The visitor's names of the session's files, by the names of our own."""
-    state = session.state
+    return state_file_names(session.state)
+
+
+def state_file_names(state: SessionState) -> dict[str, str]:
+    """The visitor's names of the files of a state, by the names of our own."""
     photo = [(state.photo.path, state.photo.name)] if state.photo else []
     return {Path(path).name: name for path, name in [*photo, *((clip.path, clip.name) for clip in state.clips)]}
 

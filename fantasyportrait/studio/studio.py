@@ -13,6 +13,7 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.api import StudioApi
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.estimates import Estimates
@@ -64,6 +65,7 @@ class Studio:
         self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
+        self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
