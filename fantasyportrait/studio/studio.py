@@ -13,6 +13,7 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.api import StudioApi
 from fantasyportrait.studio.camera_check import CameraCheck
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
@@ -76,6 +77,7 @@ class Studio:
         self._clips = ClipActions(animator.inputs.decoder, self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, self._downloads, self.links, model)
         self._results = ResultActions(self._jobs, self._photos, self._clips, uploads.authorize)
+        self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
