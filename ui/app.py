@@ -63,9 +63,13 @@ def launch(settings: Settings) -> None:
             "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )
     animator, model = settings.animator(), settings.resolve_model()
+    if model is not None and settings.ray is None:
+        # On ZeroGPU the weights are loaded once, by this thread; elsewhere nothing happens here.
+        animator.preload(model)
     queue = settings.queue(animator)
     with upload_folder() as uploads:
-        studio = Studio(settings.results, animator, queue, UploadRegistry(uploads), model)
+        registry = UploadRegistry(uploads)
+        studio = Studio(settings.results, animator, queue, registry, model, options=settings.first_options)
         demo = build(studio)
         studio.start(CLEANUP_INTERVAL_S)
         try:
@@ -80,7 +84,7 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
     options: dict[str, Any] = {
         "theme": theme(),
         "css": style_sheet(),
-        "allowed_paths": [str(studio.sessions.folder)],
+        "allowed_paths": [str(studio.sessions.folder), str(studio.links.folder)],
         "max_file_size": MAX_UPLOAD_BYTES,
         "app_kwargs": {
             "middleware": [
@@ -88,6 +92,7 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
                     RouteFilter,
                     registry=studio.uploads,
                     sessions=studio.sessions.folder,
+                    shared=studio.links.folder,
                     functions=("view", "act", "look"),
                 ),
                 Middleware(DocumentHead),
