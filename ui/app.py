@@ -12,6 +12,7 @@ from fantasyportrait.studio.studio import Studio
 from fantasyportrait.studio.uploads import MAX_UPLOAD_BYTES, UploadRegistry
 from ui.api import add_endpoints, endpoint_ids
 from ui.components.studio_page import studio_page, style_sheet
+from ui.document import FAVICON, TITLE, DocumentHead
 from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
 from ui.settings import Settings
@@ -19,7 +20,6 @@ from ui.strings import load_strings
 from ui.temp_folder import upload_folder
 from ui.theme import theme
 
-TITLE = "FantasyPortrait"
 CLEANUP_INTERVAL_S = 600
 MAX_QUEUE_SIZE = 64
 # gradio encrypts what it keeps in the browser. The key is sent to every visitor, so it protects nothing, but it must
@@ -100,9 +100,12 @@ def _launch_options(studio: Studio, demo: gr.Blocks, mcp: bool) -> dict[str, Any
                     functions=("view", "act", "look"),
                     endpoints=endpoint_ids(demo),
                     mcp=mcp,
-                )
+                ),
+                Middleware(DocumentHead),
             ]
         },
+        "favicon_path": str(FAVICON),
+        "pwa": True,
         "share": False,
         "show_error": False,
         "ssr_mode": False,

@@ -28,7 +28,7 @@ FORM_BYTES = 1 << 16
 """The size of an upload form without its file."""
 ROUTES = {
     "GET": re.compile(
-        r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/pwa_icon(/\d+)?"
+        r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/(social|icon)\.png"
         r"|/(assets|static|svelte)/.+"
         rf"|{SESSION_FILE.pattern}|{SHARED_FILE.pattern}"
         rf"|{API}/(info/?|theme\.css|startup-events|login_check/?|app_id/?|upload_progress|queue/(data|status)"
