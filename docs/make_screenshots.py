@@ -1,6 +1,6 @@
 """Takes pictures of the app in its states:  python docs/make_screenshots.py
 
-It starts the app with folders of its own and drives Chromium ($CHROMIUM, /usr/bin/chromium) with the package playwright.
+It starts the app with folders of its own and drives Chromium ($CHROMIUM or /usr/bin/chromium) through playwright.
 Each state is taken at four widths, in light and dark and in both languages, into outputs/screenshots, with a contact
 sheet for each state.  With --tour  the pictures of docs/tour.md are made instead, of drawn characters only.
 """
