@@ -29,8 +29,7 @@ def add_endpoints(api: StudioApi) -> None:
             photo: The photo: an upload, or a data URL (data:image/png;base64,...). Web addresses are refused.
 
         Returns:
-            width and height of the upright photo in pixels; faces: for each its number, its box [x0, y0, x1, y1] in
-            pixels, and warnings; photo_messages: sentences about the photo.
+            width and height of the upright photo in pixels; faces: for each its number (face), its box [x0, y0, x1, y1] in pixels, and warnings; photo_messages: sentences about the photo.
         """
         return _answered(lambda: api.faces(photo))
 
@@ -51,8 +50,7 @@ def add_endpoints(api: StudioApi) -> None:
             token: The token of an earlier answer, so that its jobs take turns with this one; a new one if left out.
 
         Returns:
-            token (a secret) and job, which the other endpoints take; state and place of the job; cast: what drives each
-            face; faces with their boxes in pixels.
+            token (a secret) and job, which the other endpoints take; state and place of the job; cast: what drives each face; width, height and faces of the photo, as faces returns them.
         """
         return _answered(lambda: api.animate(photo, clips, cast, options, token))
 
@@ -64,8 +62,7 @@ def add_endpoints(api: StudioApi) -> None:
             job: The job that animate returned.
 
         Returns:
-            state: pending, running, done, failed or cancelled; place in the queue, from 0, while pending; stage, done
-            and total (steps of the stage) and remaining_s (seconds) while running; messages; error.
+            state: pending, running, done, failed or cancelled; place in the queue, from 0, while pending; stage, done and total (steps of the stage) and remaining_s (seconds) while running; messages; error.
         """
         return _answered(lambda: api.job(token, job))
 
@@ -89,8 +86,7 @@ def add_endpoints(api: StudioApi) -> None:
             job: The job that animate returned.
 
         Returns:
-            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with
-            path and url, null where there is none or the job is not done; duration_s (seconds), frames, seed.
+            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with path and url, null where there is none or the job is not done; duration_s (seconds), frames, seed.
         """
         root = str(request.url).partition(PREFIX)[0]
         return _answered(lambda: _with_files(api.result(token, job), root))
