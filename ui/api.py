@@ -46,7 +46,7 @@ def add_endpoints(api: StudioApi) -> None:
             photo: The photo with one or several faces: an upload, or a data URL (data:image/png;base64,...). Web addresses are refused.
             clips: Driving clips, each an upload or a data URL (data:video/mp4;base64,...). Clip 1 drives face 1, clip 2 face 2; of a single clip with several people, person 1 drives face 1, person 2 face 2. Other faces play the motion idle.
             cast: What drives each face, by its number, in place of that rule: clip:1, clip:1#person=2, motion:talk, still. Motions: idle, nod, shake, smile, laugh, wink, blink, surprise, frown, sad, look_around, kiss, think, yawn, raise_brows, sleepy, talk, sing.
-            options: engine (preview or wan), preset (draft, fast, ...; wan only), seconds (length), seed (wan only), sound (auto, none, clip:1, ...), side_by_side (true or false) and other options of the page, by their names; percentages from 0 to 100.
+            options: engine (preview or wan), preset (draft, fast, ...; wan only), seconds (length), seed (wan only), sound (auto, none, or face:1 for the clip of face 1), side_by_side (true or false) and other options of the page, by their names; percentages from 0 to 100.
             token: The token of an earlier answer, so that its jobs take turns with this one; a new one if left out.
 
         Returns:

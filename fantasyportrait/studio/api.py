@@ -52,7 +52,8 @@ class StudioApi:
         """The size of the upright photo, and its faces: number, xyxy box in pixels, warnings. Nothing is kept."""
         with self._new_session() as (_, session):
             try:
-                return _faces_answer(self._photo(session, photo))
+                path, name = keep_file(session, self.uploads, photo, "photo")
+                return _faces_answer(self._read_photo(session, path, name))
             finally:
                 self.sessions.remove(session.id)
 
@@ -93,8 +94,11 @@ class StudioApi:
         self, token: object, session: Session, photo: object, clips: object, cast: object, options: object
     ) -> dict[str, Any]:
         values = self._options(options)
-        found = self._photo(session, photo)
-        state = SessionState(found, clips=self._clips(session, clips), options=values)
+        # All files before the photo is analysed, which takes longest.
+        photo_path, name = keep_file(session, self.uploads, photo, "photo")
+        driving = self._clips(session, clips)
+        found = self._read_photo(session, photo_path, name)
+        state = SessionState(found, clips=driving, options=values)
         with _visitor_names(session, state):
             cards = self._cards(session, state, cast)
             record = self.jobs.run(session, replace(state, cards=cards))
@@ -105,8 +109,7 @@ class StudioApi:
             **_faces_answer(found),
         }
 
-    def _photo(self, session: Session, given: object) -> PhotoState:
-        path, name = keep_file(session, self.uploads, given, "photo")
+    def _read_photo(self, session: Session, path: str, name: str) -> PhotoState:
         photo = read_photo(session, self.animator, path, name)
         forget_files(session, *(face.thumbnail for face in photo.faces))
         if photo.error:

@@ -55,11 +55,11 @@ class Caller:
 def use_tools(address: str, calls: list[tuple[str, dict[str, Any]]]) -> tuple[list[Any], list[tuple[bool, str]]]:
     """List the tools of the MCP server, then call some: whether each failed, and its text."""
     from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
+    from mcp.client.streamable_http import streamable_http_client
 
     async def work() -> tuple[list[Any], list[tuple[bool, str]]]:
         async with (
-            streamablehttp_client(f"{address}/gradio_api/mcp/") as (reader, writer, _),
+            streamable_http_client(f"{address}/gradio_api/mcp/") as (reader, writer, _),
             ClientSession(reader, writer) as session,
         ):
             await session.initialize()
