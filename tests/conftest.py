@@ -44,7 +44,7 @@ _LONG = (
     *("faces/test_clip_orientation.py", "faces/test_tiled_detector.py", "faces/test_track_cache.py", "hostile/"),
     *("media/test_writer.py", "parity/", "pipelines/test_pipeline.py", "pipelines/test_video_sampling.py"),
     *("planning/test_meta_networks.py", "reel/", "runtime/test_benchmarks.py", "runtime/test_torch_config.py"),
-    *("sandbox/test_pool.py", "ui/test_temp_folder.py", "cli/test_wan.py"),
+    *("sandbox/test_pool.py", "live/test_live_scene.py", "ui/test_temp_folder.py", "cli/test_wan.py"),
 )
 
 

@@ -22,13 +22,15 @@ MAX_MCP_BYTES = 24 << 20
 """Of a call of an MCP tool, whose photo and clips are data URLs."""
 SESSION_FILE = re.compile(r"/files/([0-9a-f]{32})/((?:files|shown|results)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+)")
 """The URL of a file of a session: the random id, and the path in its folder."""
+SHARED_FILE = re.compile(r"/shared/[0-9a-f]{32}/fantasyportrait\.mp4")
+"""The URL of a result that its visitor shares."""
 FORM_BYTES = 1 << 16
 """The size of an upload form without its file."""
 ROUTES = {
     "GET": re.compile(
-        r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/pwa_icon(/\d+)?"
+        r"/|/config/?|/favicon\.ico|/robots\.txt|/theme\.css|/manifest\.json|/(social|icon)\.png"
         r"|/(assets|static|svelte)/.+"
-        rf"|{SESSION_FILE.pattern}"
+        rf"|{SESSION_FILE.pattern}|{SHARED_FILE.pattern}"
         rf"|{API}/(info/?|theme\.css|startup-events|login_check/?|app_id/?|upload_progress|queue/(data|status)"
         r"|heartbeat/\w+|file=.+)"
     ),
@@ -48,7 +50,8 @@ class RouteFilter:
 
     A value may name a file only where that is an upload of the same session (`registry`); a listener asks the registry
     again, which then looks at the file itself. A file is sent only out of the folders of `sessions`, by its URL
-    files/<id of the session>/<path> or by its path. Of the components' functions only `functions` are called.
+    files/<id of the session>/<path> or by its path; a shared video is sent out of `shared`, by its URL alone.
+    Of the components' functions only `functions` are called.
 
     `endpoints` are the listeners of the API. They authorize files themselves, by the session of their token, so gradio
     gets no description of a file for them: it would open or fetch what one names. With `mcp` they are MCP tools too.
@@ -59,11 +62,13 @@ class RouteFilter:
         app: ASGIApp,
         registry: UploadRegistry,
         sessions: Path,
+        shared: Path,
         functions: Collection[str],
         endpoints: Collection[int] = (),
         mcp: bool = False,
     ) -> None:
-        self._app, self._registry, self._sessions, self._functions = app, registry, sessions, functions
+        self._app, self._registry, self._functions = app, registry, functions
+        self._sessions, self._shared = sessions, shared
         self._endpoints, self._mcp = endpoints, mcp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,14 +93,20 @@ class RouteFilter:
         elif path.startswith(FILE) and not self._is_servable(path.removeprefix(FILE)):
             await PlainTextResponse("File not allowed", 403)(scope, receive, send)
         elif SESSION_FILE.fullmatch(path):
-            file = f"{root}{FILE}{self._sessions.as_posix()}{path.removeprefix('/files')}"
-            await self._app({**scope, "path": file, "raw_path": quote(file).encode()}, receive, send)
+            await self._file(root, f"{self._sessions.as_posix()}{path.removeprefix('/files')}", scope, receive, send)
+        elif SHARED_FILE.fullmatch(path):
+            await self._file(root, f"{self._shared.as_posix()}{path.removeprefix('/shared')}", scope, receive, send)
         elif path.rstrip("/") in CALL_ROUTES or (path.startswith(CALL) and scope["method"] == "POST"):
             await self._call(scope, receive, send, named=path.startswith(CALL))
         elif path == UPLOAD:
             await self._upload(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _file(self, root: str, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with the file `name` of the server, as gradio serves it beneath the path `root`."""
+        file = f"{root}{FILE}{name}"
+        await self._app({**scope, "path": file, "raw_path": quote(file).encode()}, receive, send)
 
     def _is_servable(self, name: str) -> bool:
         """Whether the path is that of a file of a session; gradio checks the file itself."""

@@ -17,7 +17,6 @@ from fantasyportrait.faces.segments import TrackedFace
 from fantasyportrait.faces.tracker_state import TrackerState
 from fantasyportrait.faces.tracklet import MAX_DESCRIPTOR_DISTANCE, Observation, Tracklet, assign_people
 
-_PRESENT = 0.5
 _SMALLEST = 16
 _SHOT_CHANGE = 24.0
 # Tracklets that are kept; a person who comes back after so many others counts as a new person.
@@ -99,12 +98,8 @@ class FaceTracker:
 
     def _read(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Observation | None:
         """Fit landmarks in the crop, then again in the crop around them; None where there is no face."""
-        for _ in range(passes):
-            reading = self._net.read(pixels, crop)
-            if not np.isfinite(reading.points).all() or not reading.presence >= _PRESENT / 10:
-                return None
-            crop = Crop.of_landmarks(reading.points)
-        if reading.presence < _PRESENT:
+        reading = self._net.fit(pixels, crop, passes)
+        if reading is None:
             return None
         observation = Observation.of(pixels, reading.points)
         inside = (observation.centre >= 0).all() and (observation.centre < self._size).all()

@@ -14,6 +14,7 @@ from fantasyportrait.schema.face import HeadPose
 
 _SIDE = 256
 _MARGIN = 1.5
+_PRESENT = 0.5
 
 # fmt: off
 _BLENDSHAPE_POINTS = np.array([
@@ -93,6 +94,15 @@ class LandmarkNet:
         z = points[:, 2:] * (crop.side / _SIDE)
         probability = 1 / (1 + np.exp(-float(np.clip(presence.ravel()[0], -50, 50))))
         return Landmarks(np.concatenate([xy, z], axis=1).astype(np.float32), probability)
+
+    def fit(self, pixels: NDArray[np.uint8], crop: Crop, passes: int) -> Landmarks | None:
+        """Fit landmarks in the crop of an RGB image, then again in the crop around them; None for no face."""
+        for _ in range(passes):
+            reading = self.read(pixels, crop)
+            if not np.isfinite(reading.points).all() or not reading.presence >= _PRESENT / 10:
+                return None
+            crop = Crop.of_landmarks(reading.points)
+        return reading if reading.presence >= _PRESENT else None
 
     def blendshapes(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """52 scores 0 to 1 of landmarks (478, 3) in pixels."""

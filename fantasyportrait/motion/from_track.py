@@ -48,7 +48,7 @@ def motion_from_track(
         still = without_expression(landmarks[0], blendshapes[0], canonical)
         return FaceMotion(*still, landmarks, blendshapes, mouths, measured=True)
     if reference is None:
-        cost = _expressiveness(landmarks, blendshapes, canonical)
+        cost = expressiveness(landmarks, blendshapes, canonical)
     else:
         likeness = np.abs(blendshapes - reference.blendshapes).sum(axis=1)
         cost = likeness + np.abs(_turns(landmarks, canonical) - np.array(reference.pose)).sum(axis=1) / 30
@@ -61,11 +61,11 @@ def motion_from_track(
 
 def neutral_frame(track: Track, canonical: CanonicalFace) -> int:
     """The row in which the person looks most neutral: from where relative motion is measured."""
-    cost = _expressiveness(track.landmarks, track.blendshapes, canonical)
+    cost = expressiveness(track.landmarks, track.blendshapes, canonical)
     return int(np.argmin(np.where(track.valid, cost, np.inf)))
 
 
-def _expressiveness(
+def expressiveness(
     landmarks: NDArray[np.float32], blendshapes: NDArray[np.float32], canonical: CanonicalFace
 ) -> NDArray[np.float64]:
     """Distance of each row (T,) from a shut, frontal, resting face."""

@@ -21,20 +21,40 @@ def smooth_landmarks(landmarks: NDArray[np.float32], strength: float) -> NDArray
     return both.astype(np.float32)
 
 
+class OneEuroFilter:
+    """The filter of `smooth_landmarks` in one direction, a frame at a time: what moves slowly lags by about a frame.
+
+    Attributes:
+        place: float64 (N, 3), the filtered landmarks of the last frame, over `size`.
+    """
+
+    # In cycles a frame: jitter of 0.2 % of a face is damped, a blink (5 % a frame) passes.
+    _GAIN, _SPEED_CUT = 15.0, 0.25
+
+    def __init__(self, first: NDArray[np.float32], size: float, strength: float) -> None:
+        """`first` are the landmarks (N, 3) of the first frame, `size` is the face's in the same units."""
+        self._size = size
+        self._slowest = 0.5 * (1 - 0.8 * strength)
+        self.place = first.astype(np.float64) / size
+        self._speed = np.zeros(len(first))
+
+    def step(self, landmarks: NDArray[np.float32], frames: float = 1.0) -> None:
+        """Filter the next landmarks (N, 3), so many frames of 1/25 s after the last ones."""
+        away = landmarks.astype(np.float64) / self._size - self.place
+        moved = np.linalg.norm(away, axis=1) / frames
+        self._speed += _share(self._SPEED_CUT * frames) * (moved - self._speed)
+        self.place = self.place + _share((self._slowest + self._GAIN * self._speed) * frames)[:, None] * away
+
+
 def _add_one_euro(
     total: NDArray[np.float64], landmarks: NDArray[np.float32], size: float, strength: float, order: range
 ) -> None:
     """Add the filtered landmarks, over `size`, to `total`; rows are visited in `order`."""
-    # In cycles a frame: jitter of 0.2 % of a face is damped, a blink (5 % a frame) passes.
-    slowest, gain, speed_cut = 0.5 * (1 - 0.8 * strength), 15.0, 0.25
-    place = landmarks[order[0]].astype(np.float64) / size
-    total[order[0]] += place
-    speed = np.zeros(landmarks.shape[1])
+    one_euro = OneEuroFilter(landmarks[order[0]], size, strength)
+    total[order[0]] += one_euro.place
     for row in order[1:]:
-        away = landmarks[row].astype(np.float64) / size - place
-        speed += _share(speed_cut) * (np.linalg.norm(away, axis=1) - speed)
-        place = place + _share(slowest + gain * speed)[:, None] * away
-        total[row] += place
+        one_euro.step(landmarks[row])
+        total[row] += one_euro.place
 
 
 def _share(cut_off: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -1,26 +1,20 @@
 """Photo, faces and motions -> frames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.faces.mesh import CanonicalFace
-from fantasyportrait.preview.eyes import EyePainter
-from fantasyportrait.preview.layers import HeadLayer, background_plate, head_layer
-from fantasyportrait.preview.mouth import MouthPainter
-from fantasyportrait.preview.raster import Window, blend, triangle_map
-from fantasyportrait.preview.retarget import Pose, Retargeter
-from fantasyportrait.preview.rig import Rig, build_rig
+from fantasyportrait.preview.heads import MovingHead, StillHead, retargeter_of
+from fantasyportrait.preview.layers import background_plate
+from fantasyportrait.preview.raster import Window
+from fantasyportrait.preview.rig import build_rig
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face import MaskedFace
 from fantasyportrait.schema.face_motion import FaceMotion
-
-# Points of the skin: all landmarks but the irises.
-_SKIN = 468
 
 
 def render(
@@ -44,7 +38,18 @@ def render(
     for frame in range(frames):
         if cancel is not None:
             cancel.check()
-        yield renderer.frame(frame)
+        yield renderer.draw(rows_of(driven, frame))
+
+
+def rows_of(driven: Sequence[DrivenFace[FaceMotion]], frame: int) -> dict[int, int]:
+    """The row of the motion that each moving face plays in a frame, by the id of the face."""
+    return {each.face.id: int(each.frame_rows[frame]) for each in driven if _moves(each)}
+
+
+def driven_landmarks(driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> NDArray[np.float32]:
+    """Return the landmarks of a moving face as `render` places them: float32 (F, 478, 3), pixels of the photo."""
+    retarget = retargeter_of(build_rig(driven.face.landmarks, canonical), driven, canonical)
+    return np.stack([retarget.pose(int(row)).landmarks for row in driven.frame_rows]).astype(np.float32)
 
 
 class HeadShape(NamedTuple):
@@ -56,137 +61,66 @@ class HeadShape(NamedTuple):
 
 
 class SceneRenderer:
-    """A photo and its faces, prepared once for frames in any order; see `render`."""
+    """Draws single frames of a photo, each moving head in any row of its motion; `render` draws frames in order.
+
+    `pixels` is an RGB or RGBA photo uint8 (H, W, C), `driven` holds every face of it. Drawn rows of heads are kept in
+    up to `kept_bytes` of memory, for motions that repeat; they have the same pixels. Not thread-safe.
+    """
 
     def __init__(
-        self, pixels: NDArray[np.uint8], driven: Sequence[DrivenFace[FaceMotion]], canonical: CanonicalFace
+        self,
+        pixels: NDArray[np.uint8],
+        driven: Sequence[DrivenFace[FaceMotion]],
+        canonical: CanonicalFace,
+        kept_bytes: int = 0,
     ) -> None:
-        self._pixels = pixels
+        self._pixels, self._canonical = pixels, canonical
         far_to_near = sorted(driven, key=lambda each: float(np.ptp(each.face.landmarks[:, 1])))
-        self._heads: list[tuple[MaskedFace, _MovingHead | _StillHead]] = []
-        for each in far_to_near:
-            moves = each.motion is not None and each.strength > 0
-            head = _MovingHead(pixels, each, canonical) if moves else _StillHead(each.face.mask)
-            self._heads.append((each.face, head))
-        self._plate = background_plate(pixels, [head.layer for _, head in self._heads if isinstance(head, _MovingHead)])
+        share = kept_bytes // max(1, sum(_moves(each) for each in driven))
+        self._faces = {each.face.id: each.face for each in driven}
+        self._heads = {each.face.id: self._head(each, share) for each in far_to_near}
+        self._override: tuple[int, MovingHead] | None = None
+        self._plates: dict[tuple[int, ...], NDArray[np.uint8]] = {}
 
-    def frame(self, frame: int) -> NDArray[np.uint8]:
-        """The frame, uint8 (H, W, 3) RGB."""
-        return self.frame_with_heads(frame)[0]
+    def override(self, driven: DrivenFace[FaceMotion] | None) -> None:
+        """Let one face play another motion from the next `draw` on; all others, with None every face, play their own.
 
-    def frame_with_heads(self, frame: int) -> tuple[NDArray[np.uint8], tuple[HeadShape, ...]]:
-        """The frame, and where each head is in it, from far to near."""
-        canvas = self._plate.copy()
-        shapes = [HeadShape(face, *head.draw(canvas, self._pixels, frame)) for face, head in self._heads]
+        ValueError for a face without a motion.
+        """
+        if driven is None:
+            self._override = None
+        elif self._override is not None and self._override[0] == driven.face.id:
+            self._override[1].follow(driven)
+        else:
+            self._override = driven.face.id, MovingHead(self._pixels, driven, self._canonical)
+
+    def draw(self, rows: Mapping[int, int]) -> NDArray[np.uint8]:
+        """A new frame uint8 (H, W, C); `rows` has the row of the motion of each moving face, by the id of the face."""
+        return self.draw_with_heads(rows)[0]
+
+    def draw_with_heads(self, rows: Mapping[int, int]) -> tuple[NDArray[np.uint8], tuple[HeadShape, ...]]:
+        """The frame of `draw`, and where each head is in it, from far to near."""
+        heads = self._heads if self._override is None else self._heads | dict([self._override])
+        canvas: NDArray[np.uint8] = self._plate(heads).copy()
+        shapes = []
+        for face, head in heads.items():
+            drawn = head.draw(canvas, rows[face]) if isinstance(head, MovingHead) else head.draw(canvas, self._pixels)
+            shapes.append(HeadShape(self._faces[face], *drawn))
         return canvas, tuple(shapes)
 
+    def _head(self, driven: DrivenFace[FaceMotion], kept_bytes: int) -> MovingHead | StillHead:
+        if _moves(driven):
+            return MovingHead(self._pixels, driven, self._canonical, kept_bytes)
+        return StillHead(driven.face.mask)
 
-def driven_landmarks(driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> NDArray[np.float32]:
-    """Return the landmarks of a moving face as `render` places them: float32 (F, 478, 3), pixels of the photo."""
-    retarget = _retargeter(build_rig(driven.face.landmarks, canonical), driven, canonical)
-    return np.stack([retarget.pose(int(row)).landmarks for row in driven.frame_rows]).astype(np.float32)
-
-
-def _retargeter(rig: Rig, driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> Retargeter:
-    return Retargeter(
-        rig,
-        _motion(driven),
-        canonical,
-        strength=driven.strength,
-        regions=driven.regions,
-        absolute=driven.absolute,
-    )
+    def _plate(self, heads: Mapping[int, MovingHead | StillHead]) -> NDArray[np.uint8]:
+        """The background behind the heads that move, made once for the same heads."""
+        moving = {face: head.layer for face, head in heads.items() if isinstance(head, MovingHead)}
+        key = tuple(moving)
+        if key not in self._plates:
+            self._plates[key] = background_plate(self._pixels, list(moving.values()))
+        return self._plates[key]
 
 
-def _motion(driven: DrivenFace[FaceMotion]) -> FaceMotion:
-    """The motion of a face that moves; ValueError where there is none."""
-    if driven.motion is None:
-        raise ValueError(f"face {driven.face.id} has no motion: give it one to move it")
-    return driven.motion
-
-
-class _StillHead:
-    """A head that does not move, drawn again so that it stays in front of moving heads behind it."""
-
-    def __init__(self, mask: NDArray[np.uint8]) -> None:
-        # The head's own window alone: a group photo has dozens of still heads, which are drawn in every frame.
-        left, top, width, height = cv2.boundingRect(mask)
-        self._window = Window(left, top, left + width, top + height)
-        self._alpha = np.asarray(self._window.of(mask) / 255, np.float32)
-
-    def draw(
-        self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int
-    ) -> tuple[Window, NDArray[np.float32]]:
-        """Put the photo's own pixels back; return the head's window and its alpha there."""
-        area = self._window.of(canvas)
-        if area.size:
-            area[:] = blend(np.ascontiguousarray(self._window.of(photo)), area, self._alpha)
-        return self._window, self._alpha
-
-
-class _MovingHead:
-    """One moving head: its rig, layer and painters."""
-
-    def __init__(self, pixels: NDArray[np.uint8], driven: DrivenFace[FaceMotion], canonical: CanonicalFace) -> None:
-        motion = _motion(driven)
-        self.rig: Rig = build_rig(driven.face.landmarks, canonical)
-        self.layer: HeadLayer = head_layer(pixels, driven.face, self.rig)
-        self._retarget = _retargeter(self.rig, driven, canonical)
-        self._rows = driven.frame_rows
-        self._source = self.rig.points[:, :2]
-        self._eyes = EyePainter(self.rig, motion, driven.strength) if driven.regions.eyes else None
-        self._mouth = MouthPainter(self.rig, motion, pixels) if driven.regions.mouth else None
-
-    def draw(
-        self, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int
-    ) -> tuple[Window, NDArray[np.float32]]:
-        """Draw the head of `frame` onto `canvas`, uint8 (H, W, 3); return its window and its alpha there."""
-        row = int(self._rows[frame])
-        pose = self._retarget.pose(row)
-        window = self.layer.window
-        target = self.rig.assemble(pose.landmarks, pose.outline, pose.rings)[:, :2]
-        area = window.of(canvas)
-        below = area.copy()
-        alpha = self._draw_outer(area, photo, target)
-        self._draw_skin(canvas, photo, target, self._skin_order(pose))
-        if self._eyes is not None:
-            self._eyes.paint(canvas, photo, pose, row)
-        if self._mouth is not None:
-            self._mouth.paint(canvas, photo, pose, row)
-        area[:] = blend(np.ascontiguousarray(area), below, alpha)
-        return window, alpha
-
-    def _draw_outer(
-        self, area: NDArray[np.uint8], photo: NDArray[np.uint8], target: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Draw hair and neck on the layer's window, and return the head's alpha there."""
-        outer = self.rig.triangles[: self.rig.outer]
-        map_x, map_y, numbers = triangle_map(self._source, target, outer, self.layer.window)
-        # A body cut by the photo's border goes on beyond it, mirrored, so that no gap opens when it moves inwards.
-        area[:] = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-        alpha = cv2.remap(self.layer.alpha, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        return np.asarray(alpha * (numbers > 0), np.float32)
-
-    def _draw_skin(
-        self,
-        canvas: NDArray[np.uint8],
-        photo: NDArray[np.uint8],
-        target: NDArray[np.float64],
-        triangles: NDArray[np.int64],
-    ) -> None:
-        """Draw the face over it, with a soft edge just inside its outline."""
-        window = Window.around(target[:_SKIN], 2, canvas.shape)
-        if min(window.shape) < 3:
-            return
-        map_x, map_y, numbers = triangle_map(self._source, target, triangles, window)
-        skin = cv2.remap(photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        covered = (numbers > 0).astype(np.float32)
-        inside = np.asarray(np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 1.2) - 1, 0, 1), np.float32)
-        under = window.of(canvas)
-        under[:] = blend(np.asarray(skin, np.uint8), under, inside)
-
-    def _skin_order(self, pose: Pose) -> NDArray[np.int64]:
-        """The face's triangles from far to near."""
-        skin = self.rig.triangles[self.rig.outer :]
-        depth = pose.landmarks[:, 2][skin].mean(axis=1)
-        return np.asarray(skin[np.argsort(-depth, kind="stable")])
+def _moves(driven: DrivenFace[FaceMotion]) -> bool:
+    return driven.motion is not None and driven.strength > 0

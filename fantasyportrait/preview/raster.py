@@ -31,6 +31,16 @@ class Window(NamedTuple):
         """The view of an image (H, W, ...) inside this window."""
         return image[self.top : self.bottom, self.left : self.right]
 
+    def intersection(self, other: "Window") -> "Window":
+        """The pixels of both windows; may be empty."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Window(left, top, max(right, left), max(bottom, top))
+
+    def holds(self, other: "Window") -> bool:
+        """Whether every pixel of another window is in this one."""
+        return self.intersection(other) == other
+
     @classmethod
     def around(cls, points: NDArray[np.float64], margin: float, shape: tuple[int, ...]) -> "Window":
         """The window around points (N, >= 2) with a margin in pixels, inside an image of `shape`; may be empty."""
@@ -64,23 +74,31 @@ def backward_affines(source: NDArray[np.float64], target: NDArray[np.float64]) -
 
 
 def triangle_map(
-    source: NDArray[np.float64], target: NDArray[np.float64], triangles: NDArray[np.int64], window: Window
+    source: NDArray[np.float64],
+    target: NDArray[np.float64],
+    triangles: NDArray[np.int64],
+    window: Window,
+    part: Window | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    """Return the source coordinates of each pixel of the window.
+    """Return the source coordinates of each pixel of the window, or of a part of it.
 
     Args:
         source, target: points (N, 2), pixels of the photo.
         triangles: (M, 3), drawn in this order: later ones cover earlier ones.
-        window: the pixels wanted.
+        window: the pixels whose coordinates are computed; rounding depends on where it begins.
+        part: the pixels of the window that are returned, with the same values as for the whole; None for all.
 
     Returns:
         Source x and y, float32 (h, w), in pixels of the photo, and int32 (h, w) the number of the triangle on top,
         counted from 1; 0 where there is none (there x and y are the pixel's own place).
     """
+    part = part or window
     corners = target[triangles] - window.origin
-    shown = (corners.max(axis=1) >= 0).all(axis=1) & (corners.min(axis=1) < [window.shape[1], window.shape[0]]).all(
-        axis=1
-    )
+    first = part.origin - window.origin
+    last = first + part.shape[::-1]
+    # An edge is drawn up to a pixel beyond its corners.
+    margin = 0 if part == window else 1
+    shown = (corners.max(axis=1) >= first - margin).all(axis=1) & (corners.min(axis=1) < last + margin).all(axis=1)
     affines = backward_affines(source[triangles[shown]], corners[shown])
     affines = np.concatenate([[[1, 0, window.left, 0, 1, window.top]], affines]).astype(np.float32)
     ids = np.zeros(window.shape, np.int32)
@@ -88,11 +106,17 @@ def triangle_map(
     for number, corner in enumerate(fixed, start=1):
         cv2.fillConvexPoly(ids, corner, number, cv2.LINE_8, _SHIFT)
     numbers = np.concatenate([[0], np.nonzero(shown)[0] + 1]).astype(np.int32)
-    coefficients = affines[ids]
-    y, x = np.ogrid[: window.shape[0], : window.shape[1]]
+    inside = Window(*(int(value) for value in (*first, *last)))
+    ids = inside.of(ids)
+    y, x = np.ogrid[inside.top : inside.bottom, inside.left : inside.right]
     x, y = x.astype(np.float32), y.astype(np.float32)
-    map_x = coefficients[..., 0] * x + coefficients[..., 1] * y + coefficients[..., 2]
-    map_y = coefficients[..., 3] * x + coefficients[..., 4] * y + coefficients[..., 5]
+    # Each coefficient by itself, without bounds checks: a third of the time of gathering rows of six.
+    row = ids.astype(np.intp)
+    a, b, c, d, e, f = (np.take(column, row, mode="clip") for column in np.ascontiguousarray(affines.T))
+    map_x, map_y = a * x, d * x
+    for result, along_y, start in ((map_x, b, c), (map_y, e, f)):
+        result += along_y * y
+        result += start
     return map_x, map_y, numbers[ids]
 
 

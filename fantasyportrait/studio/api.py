@@ -18,6 +18,7 @@ from fantasyportrait.studio.clip_report import check_reported_length
 from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.engine_values import preset_values
 from fantasyportrait.studio.job_actions import JobActions, state_file_names
+from fantasyportrait.studio.library_view import job_view, result_view
 from fantasyportrait.studio.messages import hide_paths
 from fantasyportrait.studio.option_values import form_options
 from fantasyportrait.studio.photo_intake import read_photo
@@ -25,7 +26,6 @@ from fantasyportrait.studio.request_form import DEFAULT_OPTIONS
 from fantasyportrait.studio.session_store import FILES, Session, SessionStore, forget_files, new_id
 from fantasyportrait.studio.state import Card, PhotoState, SessionState
 from fantasyportrait.studio.uploads import UploadRegistry
-from fantasyportrait.studio.view import job_view, result_view
 from fantasyportrait.workers.job_store import JobRecord
 
 UNKNOWN = "this token and job lead to nothing: they are wrong, or have expired; animate returns both"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled
-from fantasyportrait.preview import engine
-from fantasyportrait.preview.engine import render
+from fantasyportrait.preview.engine import SceneRenderer, render
+from fantasyportrait.preview.heads import MovingHead
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.driven_face import DrivenFace
 from fantasyportrait.schema.face import MaskedFace
@@ -104,13 +104,13 @@ def test_photo_and_frames_do_not_share_memory(scene: Scene) -> None:
 def test_frames_are_lazy_and_cancellable(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     many = 20_000
     drawn: list[int] = []
-    draw = engine._MovingHead.draw
+    draw = MovingHead.draw
 
-    def counted(actor: engine._MovingHead, canvas: NDArray[np.uint8], photo: NDArray[np.uint8], frame: int) -> Any:
-        drawn.append(frame)
-        return draw(actor, canvas, photo, frame)
+    def counted(head: MovingHead, canvas: NDArray[np.uint8], row: int) -> Any:
+        drawn.append(row)
+        return draw(head, canvas, row)
 
-    monkeypatch.setattr(engine._MovingHead, "draw", counted)
+    monkeypatch.setattr(MovingHead, "draw", counted)
     driven = [DrivenFace(face, scene.motion("smile", 20), rows=np.arange(many) % 20) for face in scene.faces]
     token = CancelToken()
     stream = render(scene.photo, driven, many, scene.canonical, token)
@@ -120,6 +120,49 @@ def test_frames_are_lazy_and_cancellable(scene: Scene, monkeypatch: pytest.Monke
     token.cancel()
     with pytest.raises(Cancelled):
         next(stream)
+
+
+@pytest.mark.parametrize(("name", "strength", "absolute"), [("shake", 2.0, True), ("yawn", 1.0, False)])
+def test_head_drawn_in_part_of_its_window_has_pixels_of_whole(
+    crowd: tuple[Scene, MaskedFace, MaskedFace],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    strength: float,
+    absolute: bool,
+) -> None:
+    scene, behind, front = crowd
+    motion = scene.motion(name, 24)
+    driven = [DrivenFace(face, motion, strength, absolute=absolute) for face in (behind, front)]
+    part = scene.frames(driven, 24)
+    monkeypatch.setattr(MovingHead, "_window", lambda self, target, shape: self.layer.window)
+    np.testing.assert_array_equal(part, scene.frames(driven, 24))
+
+
+def test_renderer_with_kept_rows_draws_same_pixels_in_any_order(scene: Scene) -> None:
+    driven = acts(scene, "talk", "shake")
+    expected = scene.frames(driven, 12)
+    renderer = SceneRenderer(scene.photo, driven, scene.canonical, kept_bytes=1 << 26)
+    for row in (7, 0, 7, 3, 11, 0, 7):
+        np.testing.assert_array_equal(renderer.draw({1: row, 2: row}), expected[row])
+
+
+@pytest.mark.parametrize("own", ["nod", None])
+def test_override_drives_one_face_until_it_ends(scene: Scene, own: str | None) -> None:
+    left, right = scene.faces
+    other = DrivenFace(right, scene.motion("talk", 12))
+    playing = [DrivenFace(left, None if own is None else scene.motion(own, 12)), other]
+    renderer = SceneRenderer(scene.photo, playing, scene.canonical, kept_bytes=1 << 26)
+    before = renderer.draw({1: 5, 2: 5})
+    for name in ("yawn", "smile"):
+        driven = DrivenFace(left, scene.motion(name, 12))
+        renderer.override(driven)
+        alone = [replace(each, rows=np.array([row])) for each, row in ((driven, 9), (other, 5))]
+        (expected,) = scene.frames(alone, 1)
+        np.testing.assert_array_equal(renderer.draw({1: 9, 2: 5}), expected)
+    renderer.override(None)
+    np.testing.assert_array_equal(renderer.draw({1: 5, 2: 5}), before)
+    with pytest.raises(ValueError, match="face 1 has no motion"):
+        renderer.override(DrivenFace(left))
 
 
 def test_regions_switched_off_leave_their_pixels(scene: Scene) -> None:

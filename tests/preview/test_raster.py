@@ -17,6 +17,13 @@ from fantasyportrait.preview.raster import (
 coordinates = st.floats(-50, 150, allow_nan=False)
 corners = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=3).map(np.array)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def pairs(most: int) -> st.SearchStrategy[list[int]]:
+    """Two whole numbers up to `most`."""
+    return st.lists(st.integers(0, most), min_size=2, max_size=2)
+
+
 WINDOW = Window(10, 20, 90, 80)
 
 
@@ -124,3 +131,18 @@ def test_a_local_affine_is_found_again(seed: int) -> None:
     source, truth = random.uniform(-50, 50, (12, 2)), random.uniform(-2, 2, (2, 3))
     found = local_affine(source, source @ truth[:, :2].T + truth[:, 2])
     np.testing.assert_allclose(found, truth, atol=1e-8)
+
+
+@settings(max_examples=40)
+@given(
+    seeds, st.lists(st.integers(0, 80), min_size=2, max_size=2), st.lists(st.integers(0, 60), min_size=2, max_size=2)
+)
+def test_part_of_map_has_values_of_whole_map(seed: int, across: list[int], down: list[int]) -> None:
+    target, triangles = grid(seed)
+    source = target + np.random.default_rng(seed).uniform(-4, 4, target.shape)
+    part = Window(WINDOW.left + min(across), WINDOW.top + min(down), WINDOW.left + max(across), WINDOW.top + max(down))
+    whole = triangle_map(source, target, triangles, WINDOW)
+    inside = np.s_[min(down) : max(down), min(across) : max(across)]
+    for given_part, expected in zip(triangle_map(source, target, triangles, WINDOW, part), whole, strict=True):
+        np.testing.assert_array_equal(given_part, expected[inside])
+    assert WINDOW.holds(part) and part.intersection(WINDOW) == part

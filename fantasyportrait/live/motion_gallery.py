@@ -14,9 +14,10 @@ from fantasyportrait.images.images import save_image
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.builtin import builtin_motion
 from fantasyportrait.motion.looping import liveliest_start, movement, seamless_loop
-from fantasyportrait.preview.engine import SceneRenderer
+from fantasyportrait.preview.engine import SceneRenderer, rows_of
 from fantasyportrait.schema.cast import BuiltinSource
 from fantasyportrait.schema.driven_face import DrivenFace
+from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.portrait import PortraitLike
 from fantasyportrait.service.animator import Animator
@@ -46,7 +47,7 @@ def motion_loop(
     motion: str,
     folder: Path,
     *,
-    detector: str = "centerface",
+    edits: FaceEdits = NO_EDITS,
     cancel: CancelToken | None = None,
 ) -> MotionLoop:
     """The loop of a built-in motion on a face of the portrait, 160 x 160 px, in `folder`; one that is there is kept.
@@ -56,9 +57,9 @@ def motion_loop(
     what `InputReader.faces` raises; then nothing is written.
     """
     source, cancel = BuiltinSource(motion), cancel or CancelToken()
-    small = animator.small_portraits.of(portrait, detector)
+    small = animator.small_portraits.of(portrait, edits=edits)
     crop = small.crop(face)
-    name = hashlib.sha256(f"{_VERSION} {small.sha256} {detector} {face} {motion}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{_VERSION} {small.sha256} {edits} {face} {motion}".encode()).hexdigest()[:32]
     made = MotionLoop(folder / f"{name}.mp4", folder / f"{name}.webp")
     if made.video.is_file() and made.poster.is_file():
         return made
@@ -73,8 +74,8 @@ def motion_loop(
     with VideoWriter(made.video, crop.pixels.shape[1::-1], RATE, metadata=METADATA) as writer:
         for number in range(LOOP_FRAMES):
             cancel.check()
-            writer.write(renderer.frame(number))
-        save_image(made.poster, renderer.frame(_strongest(loop)))
+            writer.write(renderer.draw(rows_of(driven, number)))
+        save_image(made.poster, renderer.draw(rows_of(driven, _strongest(loop))))
     return made
 
 

@@ -1,5 +1,6 @@
 """The scene preview: one frame, or a loop of one second, of the whole scene at 480 px, made by the preview engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from fantasyportrait.engines.preview import driven_faces
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.writer import VideoWriter
 from fantasyportrait.motion.looping import liveliest_start, movement, seamless_loop
-from fantasyportrait.preview.engine import HeadShape, SceneRenderer
+from fantasyportrait.preview.engine import HeadShape, SceneRenderer, rows_of
 from fantasyportrait.preview.outlines import draw_outlines
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.driven_face import DrivenFace
@@ -92,15 +93,15 @@ def outline_strength(frame: int) -> float:
 class _OutlinedRenderer:
     """Draws frames with outlines; the last frame is kept without them, to be shown again."""
 
-    def __init__(self, renderer: SceneRenderer) -> None:
-        self._renderer = renderer
+    def __init__(self, renderer: SceneRenderer, driven: Sequence[DrivenFace[FaceMotion]]) -> None:
+        self._renderer, self._driven = renderer, driven
         self._number = -1
         self._drawn: tuple[NDArray[np.uint8], tuple[HeadShape, ...]]
 
     def frame(self, number: int, strength: float) -> NDArray[np.uint8]:
         """The frame with outlines of this strength, 0 to 1."""
         if number != self._number:
-            self._drawn, self._number = self._renderer.frame_with_heads(number), number
+            self._drawn, self._number = self._renderer.draw_with_heads(rows_of(self._driven, number)), number
         return draw_outlines(*self._drawn, strength)
 
 
@@ -132,7 +133,7 @@ class _Preview:
 
     def renderer(self, driven: tuple[DrivenFace[FaceMotion], ...]) -> _OutlinedRenderer:
         """A renderer of these faces."""
-        return _OutlinedRenderer(SceneRenderer(self.scene.pixels, driven, self.canonical))
+        return _OutlinedRenderer(SceneRenderer(self.scene.pixels, driven, self.canonical), driven)
 
     def loop(self) -> _OutlinedRenderer:
         """A renderer of the loop's 25 frames, from the second in which most moves."""
