@@ -55,7 +55,7 @@ def add_endpoints(api: StudioApi) -> None:
         return _answered(lambda: api.animate(photo, clips, cast, options, token))
 
     def job(token: str, job: str) -> Answer:
-        """The state of a job. A job of the engine preview that nobody asks for in ten minutes is cancelled.
+        """The state of a job. A job of the engine preview is cancelled when its token is not used for ten minutes.
 
         Args:
             token: The token that animate returned.
@@ -86,7 +86,7 @@ def add_endpoints(api: StudioApi) -> None:
             job: The job that animate returned.
 
         Returns:
-            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with path and url, null where there is none or the job is not done; duration_s (seconds), frames, seed.
+            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with path and url, null where there is none or it is not made yet; duration_s (seconds), frames, seed.
         """
         root = str(request.url).partition(PREFIX)[0]
         return _answered(lambda: _with_files(api.result(token, job), root))

@@ -16,9 +16,10 @@ from fantasyportrait.studio.cast_actions import check_values
 from fantasyportrait.studio.clip_actions import MAX_CLIPS
 from fantasyportrait.studio.clip_report import check_reported_length
 from fantasyportrait.studio.clip_state import ClipState
+from fantasyportrait.studio.downloads import SIDE_BY_SIDE
 from fantasyportrait.studio.engine_values import preset_values
 from fantasyportrait.studio.job_actions import JobActions, state_file_names
-from fantasyportrait.studio.library_view import job_view, result_view
+from fantasyportrait.studio.library_view import downloads_view, job_view, result_view
 from fantasyportrait.studio.messages import hide_paths
 from fantasyportrait.studio.option_values import form_options
 from fantasyportrait.studio.photo_intake import read_photo
@@ -31,7 +32,7 @@ from fantasyportrait.workers.job_store import JobRecord
 UNKNOWN = "this token and job lead to nothing: they are wrong, or have expired; animate returns both"
 JOB_FIELDS = ("state", "stopping", "place", "engine", "stage", "done", "total", "remaining_s", "messages", "error")
 RESULT_FIELDS = ("seed", "duration_s", "frames")
-RESULT_FILES = ("video", "side_by_side", "request", "poster")
+RESULT_FILES = ("video", SIDE_BY_SIDE, "request", "poster")
 _JOB = re.compile("[0-9a-f]{32}")
 
 
@@ -87,7 +88,9 @@ class StudioApi:
         answer = self._answer(session, record)
         if record.state != "done":
             return {**answer, **files}
-        view = result_view(session, record)
+        # The side by side is made when the job is done, and is None until it is there.
+        side_by_side = downloads_view(session, record, self.jobs.downloads)[SIDE_BY_SIDE]["url"]
+        view = {**result_view(session, record), SIDE_BY_SIDE: side_by_side}
         return {**answer, **{name: view[name] for name in (*RESULT_FIELDS, *RESULT_FILES)}}
 
     def _animate(
