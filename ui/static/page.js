@@ -6,13 +6,19 @@ function Page({first}) {
   const [shown, setShown] = useState(null);
   const [, setWords] = useState(language);
   const results = view.results || [];
-  const newest = useRef(results[0]?.id);
-  useEffect(() => {
-    // A new result takes the photo's place.
-    if (results[0] && results[0].id !== newest.current) setShown(results[0].id);
-    newest.current = results[0]?.id;
-  }, [results[0]?.id]);
   const result = results.find(each => each.id === shown);
+  const newest = useRef(results[0]?.created_s || 0);
+  const [arrived, setArrived] = useState(null);
+  useEffect(() => {
+    // A new result takes the photo's place; where the latest one was deleted, the one before it is not new.
+    if (results[0] && results[0].created_s > newest.current) {
+      newest.current = results[0].created_s;
+      setArrived(results[0].id);
+      setShown(results[0].id);
+    }
+  }, [results[0]?.id]);
+  // Another photo takes the result's place.
+  useEffect(() => { if (!view.photo || !result?.photo.shown) setShown(null); }, [view.photo?.id]);
   return html`<${Studio.Provider} value=${connection}>
     <header class="top">
       <h1>FantasyPortrait</h1>
@@ -20,14 +26,15 @@ function Page({first}) {
       <${LanguageChoice} onChange=${name => { setLanguage(name); setWords(name); }} />
     </header>
     ${offline && html`<p class="offline" role="alert">${t("offline")}</p>`}
+    <p class="sr" role="status" id="announcement">${arrived && results.some(each => each.id === arrived) ? t("result.arrived", {seconds: shortSeconds(results.find(each => each.id === arrived).duration_s)}) : ""}</p>
     <main class=${`columns ${view.photo ? "" : "empty"}`}>
       <div class="left">
-        <${Stage} result=${result} onResult=${setShown} />
+        <${Stage} result=${result} arrived=${arrived === shown} onResult=${setShown} />
         <${RunPanel} onResult=${setShown} />
       </div>
       <div class="right"><${Cast} /></div>
     </main>
-    <${Library} onResult=${setShown} />
+    <${Library} shown=${shown} onResult=${setShown} />
   <//>`;
 }
 
