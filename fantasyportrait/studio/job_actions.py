@@ -49,21 +49,24 @@ class JobActions:
 
     def animate(self, session: Session) -> None:
         """Submit a job for the photo, cast and options of the session; raises `RequestError` where they cannot run."""
-        state = session.state
+        self.run(session, session.state)
+
+    def run(self, session: Session, state: SessionState) -> JobRecord:
+        """Submit a job for a state whose files are in the session's folder; raises `RequestError`."""
         cards = {face.id: state.card(face.id) for face in state.faces}
         request = session_request(session, state, cards, state.options, self.model)
         check_disk_space(session.folder, JOB_BYTES, "a job")
         if isinstance(request.duration, str):
             check_reported_length(self.inputs, request, longest_s(request.engine))
-        self.submit(session, request)
+        return self.submit(session, state, request)
 
-    def submit(self, session: Session, request: AnimationRequest) -> None:
+    def submit(self, session: Session, state: SessionState, request: AnimationRequest) -> JobRecord:
         """Submit a job for a request whose files are in the session's folder.
 
         The side by side is made afterwards, so that the result is there sooner.
         """
-        label = job_label(session, request)
-        self.scheduler.submit(session.id, replace(request, side_by_side=False).to_json(), json.dumps(label))
+        label = job_label(session, state, request)
+        return self.scheduler.submit(session.id, replace(request, side_by_side=False).to_json(), json.dumps(label))
 
     def cancel(self, session: Session, job: str) -> None:
         """Take a job out of the queue, or stop it."""
@@ -121,7 +124,11 @@ def session_request(
 
 def file_names(session: Session) -> dict[str, str]:
     """The visitor's names of the session's files, by the names of our own."""
-    state = session.state
+    return state_file_names(session.state)
+
+
+def state_file_names(state: SessionState) -> dict[str, str]:
+    """The visitor's names of the files of a state, by the names of our own."""
     photo = [(state.photo.path, state.photo.name)] if state.photo else []
     return {Path(path).name: name for path, name in [*photo, *((clip.path, clip.name) for clip in state.clips)]}
 
@@ -204,9 +211,9 @@ class SessionJobs:
         return session
 
 
-def job_label(session: Session, request: AnimationRequest) -> dict[str, Any]:
+def job_label(session: Session, state: SessionState, request: AnimationRequest) -> dict[str, Any]:
     """What the page shows of a job, as JSON values; the thumbnail is a file of its own, as the photo may change."""
-    photo, known = session.state.photo, file_names(session)
+    photo, known = state.photo, state_file_names(state)
     names = {file.name: known.get(file.name, file.name) for file in request.files}
     thumbnail = ""
     if photo is not None and photo.shown and session.path(photo.path) == request.files[0]:

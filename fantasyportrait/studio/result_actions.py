@@ -71,7 +71,7 @@ class ResultActions:
                 f"the video lasts {request.duration:g} s, and with this engine at most {longest:g} s: choose a shorter "
                 "length"
             )
-        self.jobs.submit(session, request)
+        self.jobs.submit(session, session.state, request)
 
     def use_settings(self, session: Session, job: str) -> None:
         """Show the scene of a job again: its photo, cast, clips and options."""

@@ -6,6 +6,7 @@ function Page({first}) {
   const [shown, setShown] = useState(null);
   const [, setWords] = useState(language);
   const results = view.results || [];
+  const follow = useRef(false);
   const result = results.find(each => each.id === shown);
   const newest = useRef(results[0]?.created_s || 0);
   const [arrived, setArrived] = useState(null);
@@ -13,10 +14,15 @@ function Page({first}) {
     // A new result takes the photo's place; where the latest one was deleted, the one before it is not new.
     if (results[0] && results[0].created_s > newest.current) {
       newest.current = results[0].created_s;
+      follow.current = focusWasIn(".run");
       setArrived(results[0].id);
       setShown(results[0].id);
     }
   }, [results[0]?.id]);
+  useEffect(() => {
+    if (follow.current) document.getElementById("result")?.focus({preventScroll: true});
+    follow.current = false;
+  }, [shown]);
   // Another photo takes the result's place.
   useEffect(() => { if (!view.photo || !result?.photo.shown) setShown(null); }, [view.photo?.id]);
   return html`<${Studio.Provider} value=${connection}>
@@ -26,7 +32,6 @@ function Page({first}) {
       <${LanguageChoice} onChange=${name => { setLanguage(name); setWords(name); }} />
     </header>
     ${offline && html`<p class="offline" role="alert">${t("offline")}</p>`}
-    <p class="sr" role="status" id="announcement">${arrived && results.some(each => each.id === arrived) ? t("result.arrived", {seconds: shortSeconds(results.find(each => each.id === arrived).duration_s)}) : ""}</p>
     <main class=${`columns ${view.photo ? "" : "empty"}`}>
       <div class="left">
         <${Stage} result=${result} arrived=${arrived === shown} onResult=${setShown} />
@@ -35,6 +40,7 @@ function Page({first}) {
       <div class="right"><${Cast} /></div>
     </main>
     <${Library} shown=${shown} onResult=${setShown} />
+    <${Announcer} />
   <//>`;
 }
 
@@ -45,6 +51,7 @@ function LanguageChoice({onChange}) {
 }
 
 const root = element.querySelector(".studio");
+const focusWasIn = keepFocus(root);
 function begin() {
   if (!props.value?.token || root.dataset.ready) return;
   chooseLanguage(props.value.strings);

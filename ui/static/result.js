@@ -17,8 +17,6 @@ function ResultView({result, arrived, onBack}) {
   useEffect(() => {
     if (!arrived) return;
     place.current.scrollIntoView({block: "start", behavior: canMove() ? "smooth" : "auto"});
-    // The focus of a visitor who types stays where it is.
-    if (!document.activeElement?.closest?.("input, textarea, select, dialog")) place.current.focus({preventScroll: true});
   }, [result.id]);
   const side = result.downloads.side_by_side;
   const toggleSide = () => {
