@@ -27,7 +27,7 @@ function RunPanel({onResult}) {
       <${Estimate} estimate=${view.estimate} />
     </div>
     ${error && ["animate", "set_options", "cancel"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
-    ${job && html`<${JobProgress} job=${job} />`}
+    ${job ? html`<${JobProgress} job=${job} />` : html`<${LastFailure} />`}
     <${Options} value=${value} set=${set} engine=${engine} />
   </section>`;
 }
@@ -76,8 +76,16 @@ function JobProgress({job}) {
     <${Bar} text=${text} done=${job.done} total=${job.total} />
     ${job.preview_url && html`<img class="preview" src=${job.preview_url} alt=${t("job.preview")} />`}
     <${MessageList} messages=${job.messages} />
-    <button type="button" class="button stop" onClick=${() => act("cancel", {job: job.id})}>${t("stop")}</button>
+    <button type="button" class="button stop" disabled=${job.stopping} onClick=${() => act("cancel", {job: job.id})}>${t(job.stopping ? "job.stopping" : "stop")}</button>
   </div>`;
+}
+
+/** Why the latest job failed; gone as soon as a later one is done. */
+function LastFailure() {
+  const {view} = useStudio();
+  const failed = (view.jobs || []).find(each => each.state === "failed");
+  const done = view.results?.[0]?.created_s || 0;
+  return failed && failed.ended_s > done ? html`<${ErrorLine} text=${failed.error} />` : null;
 }
 
 function jobText(job) {

@@ -15,7 +15,8 @@ const isActive = view =>
   view.photo?.loop?.state === "running" ||
   view.motions?.making ||
   view.clips.some(clip => ["waiting", "checking"].includes(clip.state)) ||
-  (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state));
+  (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state)) ||
+  (view.results || []).some(result => Object.values(result.downloads).some(each => ["waiting", "running"].includes(each.state)));
 
 /** State of the page and its connection; `first` is the value that the server sent with the page. */
 function useConnection(first) {

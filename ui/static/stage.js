@@ -20,13 +20,13 @@ const motionName = name => {
 
 const isVideo = file => file.type.startsWith("video/") || /\.(mp4|mov|webm|mkv|avi|m4v)$/i.test(file.name);
 
-function Stage({result, onResult}) {
+function Stage({result, arrived, onResult}) {
   const {view, busy, error} = useStudio();
   const photo = view.photo;
   const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
   return html`<section class="stage" tabindex="-1" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
-      ? html`<${ResultView} result=${result} photo=${photo} onBack=${() => onResult(null)} />`
+      ? html`<${ResultView} result=${result} arrived=${arrived} onBack=${() => onResult(null)} />`
       : photo ? html`<${PhotoView} photo=${photo} reading=${reading} />` : html`<${Welcome} reading=${reading} />`}
     ${error && ["set_photo", "set_example", "add_face", "remove_face", "restore_faces", "restore"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
   </section>`;
