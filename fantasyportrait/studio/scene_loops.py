@@ -10,9 +10,9 @@ from typing import Any
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.images.images import save_image
+from fantasyportrait.live.scene_preview import scene_frame, scene_loop
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.scene_preview import scene_frame, scene_loop
 from fantasyportrait.studio.job_actions import file_names, session_request
 from fantasyportrait.studio.messages import named
 from fantasyportrait.studio.session_store import SHOWN, Session, forget_files, new_id

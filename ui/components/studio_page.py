@@ -21,6 +21,7 @@ SCRIPTS = (
     "cast.js",
     "run.js",
     "library.js",
+    "reach.js",
     "page.js",
 )
 """In the order in which they use each other; together they are the body of one function."""

@@ -10,7 +10,7 @@ function Cast() {
   const faces = view.photo?.faces || [];
   if (!faces.length) return null;
   const shown = error && CAST_ACTIONS.includes(error.action) && !faces.some(face => face.id === error.face);
-  return html`<section class="cast" aria-label=${t("cast.label")}>
+  return html`<section class="cast" tabindex="-1" aria-label=${t("cast.label")}>
     <div class="row cast-tools">
       <h2>${t("cast.label")}</h2>
       ${faces.length > 1 && html`<button type="button" class="button small quiet" onClick=${() => act("shuffle")}>${t("cast.shuffle")}</button>`}
@@ -98,7 +98,7 @@ function CardMenu({face}) {
 
 /** A progress bar with its text. */
 function Bar({text, done, total}) {
-  return html`<div class="bar"><p role="status">${text}</p><progress max=${total || undefined} value=${total ? done : undefined} aria-label=${text}></progress></div>`;
+  return html`<div class="bar"><p>${text}</p><progress max=${total || undefined} value=${total ? done : undefined} aria-label=${text}></progress></div>`;
 }
 
 /** How the face follows its driver; the summary counts what differs from the default. */

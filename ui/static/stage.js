@@ -24,7 +24,7 @@ function Stage({result, onResult}) {
   const {view, busy, error} = useStudio();
   const photo = view.photo;
   const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
-  return html`<section class="stage" aria-label=${t("stage.label")} aria-busy=${reading}>
+  return html`<section class="stage" tabindex="-1" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
       ? html`<${ResultView} result=${result} photo=${photo} onBack=${() => onResult(null)} />`
       : photo ? html`<${PhotoView} photo=${photo} reading=${reading} />` : html`<${Welcome} reading=${reading} />`}
@@ -79,8 +79,13 @@ function Dialog({label, onClose, children, wide}) {
   const dialog = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    return () => before?.focus?.();
+    const shown = dialog.current;
+    shown.showModal();
+    return () => {
+      // While it is open, nothing outside it can be focused.
+      shown.close();
+      before?.focus?.();
+    };
   }, []);
   return html`<dialog ref=${dialog} class=${`dialog ${wide ? "wide" : ""}`} aria-label=${label} onClose=${onClose} onCancel=${onClose}>
     <h2>${label}</h2>${children}
@@ -130,7 +135,7 @@ function DropZone({children, reading}) {
   };
   return html`<div class=${`drop-zone ${over ? "over" : ""}`} onDrop=${drop}
       onDragOver=${event => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}>
-    ${reading ? html`<p class="reading" role="status"><span class="spinner"></span>${t("photo.reading")}</p>` : children}
+    ${reading ? html`<p class="reading"><span class="spinner"></span>${t("photo.reading")}</p>` : children}
   </div>`;
 }
 
@@ -174,8 +179,8 @@ function PhotoView({photo, reading}) {
       ${photo.faces.map(face => html`<button type="button" key=${`remove-${face.id}`} class="face-remove" style=${`left:${100 * face.box[2]}%;top:${100 * face.box[1]}%`}
           aria-label=${t("face.remove_label", {number: face.id})} title=${t("face.remove")} onClick=${() => act("remove_face", {face: face.id})}>×</button>`)}
       ${drawing && html`<${FaceDrawing} photo=${photo} onClose=${() => setDrawing(false)} />`}
-      ${reading && html`<p class="reading overlay" role="status"><span class="spinner"></span>${t("photo.reading")}</p>`}
-      ${loop.state === "running" && html`<span class="loop-state" role="status"><span class="spinner"></span>${t("loop.running")}</span>`}
+      ${reading && html`<p class="reading overlay"><span class="spinner"></span>${t("photo.reading")}</p>`}
+      ${loop.state === "running" && html`<span class="loop-state"><span class="spinner"></span>${t("loop.running")}</span>`}
     </div>
     ${photo.error && html`<${ErrorLine} text=${photo.error} />`}
     ${loop.error && html`<${ErrorLine} text=${loop.error} />`}
@@ -186,7 +191,7 @@ function PhotoView({photo, reading}) {
       ${photo.edited && html`<button type="button" class="button" onClick=${() => act("restore_faces")}>${t("face.restore")}</button>`}
       <button type="button" class="button quiet" onClick=${() => act("clear_photo")}>${t("photo.remove")}</button>
     </div>
-    <p class="hint" role="status">${photo.faces.length ? t(photo.faces.length === 1 ? "faces.one" : "faces.many", {count: photo.faces.length}) : ""}</p>
+    <p class="hint">${facesText(photo)}</p>
     <${MessageList} messages=${photo.messages} />
   </div>`;
 }
