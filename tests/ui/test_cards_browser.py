@@ -16,7 +16,7 @@ from fantasyportrait.service.input_reader import InputReader
 from tests.ui.browsing import CHROMIUM, FLAGS
 from tests.ui.serving import Served
 
-WAIT_MS = 120_000
+WAIT_MS = 180_000
 FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"]
 DURATION = """async place => {
     const video = document.querySelector(place);
@@ -249,8 +249,9 @@ def test_adjustments_swap_with_the_face_and_survive_another_photo(
     page.click("#card-1 .card-menu button:has-text('Swap with face 2')")
     page.wait_for_selector("#card-2 summary:has-text('3 changed')")
     assert page.is_checked("#card-1 header input[value=motion]")
+    before = page.get_attribute("img.photo", "src")
     page.set_input_files("#photo-file", two_person)
-    page.wait_for_selector(".stage[aria-busy=false]")
+    page.wait_for_function("before => document.querySelector('img.photo').getAttribute('src') !== before", arg=before)
     reload(page)
     page.wait_for_selector("#card-2 summary:has-text('3 changed')")
     page.click("#card-2 .adjust summary")
