@@ -35,6 +35,9 @@ def build(studio: Studio) -> gr.Blocks:
     def act(call: dict[str, Any]) -> dict[str, Any]:
         return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
 
+    def look(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.look(call.get("token"), call.get("picture"))
+
     def enter(token: object) -> tuple[str, dict[str, Any]]:
         known = studio.enter(token)
         return known, {"token": known, "view": studio.view(known), "schema": schema, "strings": strings}
@@ -43,7 +46,7 @@ def build(studio: Studio) -> gr.Blocks:
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = studio_page([view, act])
+        page = studio_page([view, act, look])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo
@@ -60,9 +63,13 @@ def launch(settings: Settings) -> None:
             "torchrun is for  fantasyportrait animate: the app uses several GPUs through  fantasyportrait workers"
         )
     animator, model = settings.animator(), settings.resolve_model()
+    if model is not None and settings.ray is None:
+        # On ZeroGPU the weights are loaded once, by this thread; elsewhere nothing happens here.
+        animator.preload(model)
     queue = settings.queue(animator)
     with upload_folder() as uploads:
-        studio = Studio(settings.results, animator, queue, UploadRegistry(uploads), model)
+        registry = UploadRegistry(uploads)
+        studio = Studio(settings.results, animator, queue, registry, model, options=settings.first_options)
         demo = build(studio)
         studio.start(CLEANUP_INTERVAL_S)
         try:
@@ -82,7 +89,10 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
         "app_kwargs": {
             "middleware": [
                 Middleware(
-                    RouteFilter, registry=studio.uploads, sessions=studio.sessions.folder, functions=("view", "act")
+                    RouteFilter,
+                    registry=studio.uploads,
+                    sessions=studio.sessions.folder,
+                    functions=("view", "act", "look"),
                 )
             ]
         },

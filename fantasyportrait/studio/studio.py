@@ -13,11 +13,13 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.camera_check import CameraCheck
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.estimates import Estimates
 from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
+from fantasyportrait.studio.motion_loops import MotionLoops
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
@@ -37,8 +39,8 @@ UNEXPECTED = "something went wrong on the server, which is not your fault; pleas
 class Studio:
     """The sessions of one running app. Threads may share it.
 
-    `animator` analyses photos and clips; `model` is that of the diffusion engine, None where the app offers the preview
-    alone.
+    A session begins with `options`. `animator` analyses photos and clips; `model` is that of the diffusion engine, None
+    where the app offers the preview alone.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Studio:
         uploads: UploadRegistry,
         model: str | None = None,
         expiry_s: float = EXPIRY_S,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.sessions = SessionStore(folder / "sessions", expiry_s)
+        self.sessions = SessionStore(folder / "sessions", expiry_s, options)
         self.uploads = uploads
         self.model = model
         self.expiry_s = expiry_s
@@ -59,10 +62,12 @@ class Studio:
         jobs = SessionJobs(self.sessions, animator.inputs, self._checks)
         self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
+        self._motions = MotionLoops(animator, self._loops.lane)
+        self._camera = CameraCheck(animator.inputs)
         self._estimates = Estimates(animator, model)
         self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)
         self._photos = PhotoActions(animator, uploads.authorize)
-        self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
+        self._clips = ClipActions(animator.inputs.decoder, self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
         self._actions = self._action_table()
 
@@ -98,6 +103,16 @@ class Studio:
             error = UNEXPECTED
         return {**self._view(session), "error": error}
 
+    def look(self, token: object, picture: object) -> dict[str, Any]:
+        """How well a face is seen in a small picture of the visitor's camera, see `CameraCheck.look`."""
+        session = self.sessions.find(token)
+        if session is None:
+            return {"unknown": UNKNOWN_SESSION}
+        try:
+            return {"seen": self._camera.look(picture)}
+        except FantasyPortraitError as refused:
+            return {"error": str(refused)}
+
     def start(self, every_s: float) -> None:
         """Run the jobs that wait, check the clips whose check was interrupted, and remove what has expired.
 
@@ -125,6 +140,7 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._motions.close()
         self._examples.close()
         self._loops.close()
         self._estimates.close()
@@ -139,6 +155,7 @@ class Studio:
         self._scheduler.touch(session.id)
         self._loops.refresh(session)
         view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
+        view["motions"] = self._motions.view(session)
         view["estimate"] = self._estimates.view(session)
         view["examples"] = self._examples.view() if session.state.photo is None else []
         text = json.dumps(view, sort_keys=True)
@@ -168,6 +185,7 @@ class Studio:
             "shuffle": cast_actions.shuffle,
             "all_still": cast_actions.all_still,
             "cast_people": cast_actions.cast_people,
+            "show_motions": self._motions.show,
             "set_options": cast_actions.set_options,
             "add_clip": self._clips.add_clip,
             "remove_clip": self._clips.remove_clip,

@@ -10,7 +10,7 @@ function playedText(view, face) {
   if (card.kind === "still") return t("kind.still");
   if (card.kind === "free") return t("kind.free");
   const clip = view.clips.find(each => each.id === card.clip);
-  return clip ? clip.name : t("card.no_clip");
+  return clip ? clipName(clip) : t("card.no_clip");
 }
 
 const motionName = name => {
@@ -72,36 +72,6 @@ function PhotoCamera({onClose}) {
       <button type="button" class="button" onClick=${onClose}>${t("cancel")}</button>
     </div>
   <//>`;
-}
-
-/** The camera's stream on a video element; `problem` says why there is none. */
-function useCamera(wanted) {
-  const video = useRef(null);
-  const stream = useRef(null);
-  const [problem, setProblem] = useState("");
-  const [ready, setReady] = useState(false);
-  useEffect(() => {
-    let ended = false;
-    const stop = () => stream.current?.getTracks().forEach(track => track.stop());
-    (async () => {
-      if (!window.isSecureContext) return setProblem(t("camera.insecure"));
-      if (!navigator.mediaDevices?.getUserMedia) return setProblem(t("camera.missing"));
-      try {
-        stream.current = await navigator.mediaDevices.getUserMedia(wanted);
-      } catch (error) {
-        const refused = ["NotAllowedError", "SecurityError"].includes(error.name);
-        return setProblem(t(refused ? "camera.refused" : "camera.missing"));
-      }
-      if (ended) return stop();
-      if (video.current) video.current.srcObject = stream.current;
-      setReady(true);
-    })();
-    return () => {
-      ended = true;
-      stop();
-    };
-  }, []);
-  return {video, stream, problem, ready};
 }
 
 /** A modal dialog with a name; Escape closes it, and focus returns to the button that opened it. */
