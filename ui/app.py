@@ -10,7 +10,9 @@ from starlette.middleware import Middleware
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.studio.studio import Studio
 from fantasyportrait.studio.uploads import MAX_UPLOAD_BYTES, UploadRegistry
+from ui.api import add_endpoints, endpoint_ids
 from ui.components.studio_page import studio_page, style_sheet
+from ui.document import FAVICON, TITLE, DocumentHead
 from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
 from ui.settings import Settings
@@ -18,7 +20,6 @@ from ui.strings import load_strings
 from ui.temp_folder import upload_folder
 from ui.theme import theme
 
-TITLE = "FantasyPortrait"
 CLEANUP_INTERVAL_S = 600
 MAX_QUEUE_SIZE = 64
 # gradio encrypts what it keeps in the browser. The key is sent to every visitor, so it protects nothing, but it must
@@ -48,6 +49,7 @@ def build(studio: Studio) -> gr.Blocks:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         page = studio_page([view, act, look])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
+        add_endpoints(studio.api)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo
 
@@ -73,18 +75,20 @@ def launch(settings: Settings) -> None:
         demo = build(studio)
         studio.start(CLEANUP_INTERVAL_S)
         try:
-            demo.launch(server_name=settings.host, server_port=settings.port, **_launch_options(studio))
+            demo.launch(
+                server_name=settings.host, server_port=settings.port, **_launch_options(studio, demo, settings.mcp)
+            )
         except OSError as error:
             raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
         finally:
             studio.close()
 
 
-def _launch_options(studio: Studio) -> dict[str, Any]:
+def _launch_options(studio: Studio, demo: gr.Blocks, mcp: bool) -> dict[str, Any]:
     options: dict[str, Any] = {
         "theme": theme(),
         "css": style_sheet(),
-        "allowed_paths": [str(studio.sessions.folder)],
+        "allowed_paths": [str(studio.sessions.folder), str(studio.links.folder)],
         "max_file_size": MAX_UPLOAD_BYTES,
         "app_kwargs": {
             "middleware": [
@@ -92,14 +96,20 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
                     RouteFilter,
                     registry=studio.uploads,
                     sessions=studio.sessions.folder,
+                    shared=studio.links.folder,
                     functions=("view", "act", "look"),
-                )
+                    endpoints=endpoint_ids(demo),
+                    mcp=mcp,
+                ),
+                Middleware(DocumentHead),
             ]
         },
+        "favicon_path": str(FAVICON),
+        "pwa": True,
         "share": False,
         "show_error": False,
         "ssr_mode": False,
-        "mcp_server": False,
+        "mcp_server": mcp,
         "enable_monitoring": False,
         "footer_links": [],
         "run_history": False,

@@ -28,6 +28,7 @@ class Settings:
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
         public: whether strict limits apply to uploads; None: only on a Hugging Face Space.
+        mcp: whether the endpoints of the API are MCP tools too.
         runtime_config: this machine's settings; with `ray` the workers have their own.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     ray: str | None = None
     runtime_config: RuntimeConfig = field(default_factory=RuntimeConfig)
     public: bool | None = None
+    mcp: bool = False
 
     def _check_ray(self) -> None:
         """Raise `RequestError` for a runtime config together with `ray`."""

@@ -102,11 +102,7 @@ def cast_people(session: Session, clip: str) -> None:
 
 def set_options(session: Session, changes: Mapping[str, Any]) -> None:
     """Change values of the options of the result; they are checked when a request is made of them."""
-    for name, value in changes.items():
-        if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
-            raise RequestError(f"the option {name!r} cannot be {value!r}: choose one of the offered values")
-        if isinstance(value, str) and len(value) > MAX_OPTION_TEXT:
-            raise RequestError(f"the option {name!r} is too long: give at most {MAX_OPTION_TEXT} characters")
+    check_values(changes)
 
     def change(state: SessionState) -> SessionState:
         changed = with_options(state, dict(changes))
@@ -115,6 +111,15 @@ def set_options(session: Session, changes: Mapping[str, Any]) -> None:
         return changed
 
     session.update(change)
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Raise `RequestError` for a value that no option can have, or a text that is too long."""
+    for name, value in options.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
+            raise RequestError(f"the option {name!r} cannot be {value!r}: choose one of the offered values")
+        if isinstance(value, str) and len(value) > MAX_OPTION_TEXT:
+            raise RequestError(f"the option {name!r} is too long: give at most {MAX_OPTION_TEXT} characters")
 
 
 def check_face(state: SessionState, face: int) -> None:

@@ -64,6 +64,16 @@ class ClipActions:
         except MediaError as error:
             raise MediaError(hide_paths(error, {upload: "the recording"})) from error
 
+    def reopen(self, session: Session, path: str, name: str) -> str:
+        """The id of the clip at `path` in the session's folder; one that was removed becomes a clip again."""
+        for clip in session.state.clips:
+            if clip.path == path:
+                return clip.id
+        clip = ClipState(new_id(), name, path)
+        session.update(lambda state: replace(state, clips=(*state.clips, clip)))
+        self.check(session, clip)
+        return clip.id
+
     def remove_clip(self, session: Session, clip: str) -> None:
         """Remove a clip; the faces that played it have no clip then."""
         found = session.state.clip(clip)

@@ -10,11 +10,11 @@ from typing import Any
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.live.motion_gallery import motion_loop
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.checks import check_choice
 from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.motion_gallery import motion_loop
 from fantasyportrait.studio.cast_actions import check_face
 from fantasyportrait.studio.session_store import SHOWN, Session
 from fantasyportrait.studio.state import SessionState

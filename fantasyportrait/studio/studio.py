@@ -13,16 +13,21 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.api import StudioApi
 from fantasyportrait.studio.camera_check import CameraCheck
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
+from fantasyportrait.studio.downloads import Downloads
 from fantasyportrait.studio.estimates import Estimates
 from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
+from fantasyportrait.studio.library_view import library_view
 from fantasyportrait.studio.motion_loops import MotionLoops
 from fantasyportrait.studio.photo_actions import PhotoActions
+from fantasyportrait.studio.result_actions import ResultActions
 from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
+from fantasyportrait.studio.shared_links import SharedLinks
 from fantasyportrait.studio.uploads import UploadRegistry
 from fantasyportrait.studio.view import session_view
 from fantasyportrait.workers.job_queue import JobQueue
@@ -57,9 +62,11 @@ class Studio:
         self.uploads = uploads
         self.model = model
         self.expiry_s = expiry_s
+        self.links = SharedLinks(folder / "shared", self.sessions)
+        self._downloads = Downloads(animator)
         self._store = JobStore(self.sessions.folder / "jobs.sqlite3")
         self._checks = ClipChecks(animator.inputs)
-        jobs = SessionJobs(self.sessions, animator.inputs, self._checks)
+        jobs = SessionJobs(self.sessions, animator.inputs, self._checks, self._downloads)
         self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
         self._motions = MotionLoops(animator, self._loops.lane)
@@ -68,7 +75,9 @@ class Studio:
         self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)
         self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(animator.inputs.decoder, self._checks, uploads.authorize, self._loops.refresh)
-        self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
+        self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, self._downloads, self.links, model)
+        self._results = ResultActions(self._jobs, self._photos, self._clips, uploads.authorize)
+        self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
@@ -131,11 +140,17 @@ class Studio:
         threading.Thread(target=work, name="fantasyportrait-cleanup", daemon=True).start()
 
     def remove_expired(self) -> None:
-        """Remove the sessions that have expired, and stop previews whose page was closed long ago."""
+        """Remove the sessions and results that have expired, and stop previews whose page was closed long ago."""
         self._scheduler.abandon(lambda record: GRACE_S[json.loads(record.label)["engine"]])
         for session_id in self.sessions.remove_expired(self._has_work):
             self._checks.cancel_all(session_id)
-            self._scheduler.delete_owner(session_id)
+            for record in self._scheduler.delete_owner(session_id):
+                self._downloads.cancel(record.id)
+        for record in self._scheduler.delete_ended(time.time() - self.expiry_s):
+            session = self.sessions.by_id(record.owner)
+            if session is not None:
+                self._jobs.forget(session, [record])
+        self.links.remove_orphans()
         self.uploads.remove_expired()
 
     def close(self) -> None:
@@ -146,6 +161,7 @@ class Studio:
         self._estimates.close()
         self._checks.close()
         self._scheduler.close()
+        self._downloads.close()
         self._store.close()
 
     def _has_work(self, session_id: str) -> bool:
@@ -154,7 +170,8 @@ class Studio:
     def _view(self, session: Session) -> dict[str, Any]:
         self._scheduler.touch(session.id)
         self._loops.refresh(session)
-        view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
+        view = session_view(session, self._loops.view(session))
+        view |= library_view(session, self._scheduler.jobs(session.id), self._downloads, self.links, self.expiry_s)
         view["motions"] = self._motions.view(session)
         view["estimate"] = self._estimates.view(session)
         view["examples"] = self._examples.view() if session.state.photo is None else []
@@ -195,4 +212,11 @@ class Studio:
             "duplicate": self._jobs.duplicate,
             "move": self._jobs.move,
             "delete": self._jobs.delete,
+            "delete_all": self._jobs.delete_all,
+            "make_download": self._results.make_download,
+            "share": self._results.share,
+            "unshare": self._results.unshare,
+            "other_engine": self._results.other_engine,
+            "use_settings": self._results.use_settings,
+            "restore": self._results.restore,
         }

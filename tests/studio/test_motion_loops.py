@@ -10,9 +10,9 @@ import pytest
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import FaceError, RequestError
+from fantasyportrait.live.motion_gallery import MotionLoop
 from fantasyportrait.schema.face_edits import FaceEdits
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.motion_gallery import MotionLoop
 from fantasyportrait.studio import motion_loops
 from fantasyportrait.studio.motion_loops import FOLDER, MotionLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
