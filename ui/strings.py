@@ -18,6 +18,14 @@ def load_strings() -> dict[str, dict[str, str]]:
     return strings
 
 
+def load_sentences() -> dict[str, dict[str, str]]:
+    """Translations of what the package says (errors, warnings, messages), by language and English template.
+
+    In a template {name} stands for a value. A sentence without a translation is shown in English.
+    """
+    return {"zh": _table("sentences.zh.json")}
+
+
 def _table(name: str) -> dict[str, str]:
     table: dict[str, str] = json.loads((TRANSLATIONS / name).read_text(encoding="utf-8"))
     return table

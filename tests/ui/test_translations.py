@@ -1,14 +1,17 @@
 """The strings of the page: each key that the scripts use is there in each language, and no other."""
 
+import ast
 import re
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import fantasyportrait
 from ui.components.studio_page import STATIC
 from ui.form_schema import form_schema
-from ui.strings import LANGUAGES, load_strings
+from ui.strings import LANGUAGES, load_sentences, load_strings
 
 SCRIPTS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(STATIC.glob("*.js")))
 LITERAL = re.compile(r"\bt\((?:[^(){}`]*\? )?\"([a-z0-9_.]+)\"(?: : \"([a-z0-9_.]+)\")?")
@@ -76,3 +79,30 @@ def test_translations_keep_values() -> None:
 def prefixes() -> set[str]:
     """The fixed beginnings of keys that the scripts complete by a name."""
     return set(PREFIX.findall(SCRIPTS))
+
+
+def source_templates() -> set[str]:
+    """Each text of the package, with {} for its values."""
+    found = set()
+    for file in Path(fantasyportrait.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+                found.add("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+def test_each_translated_sentence_is_said_by_package() -> None:
+    """A sentence that is changed in the package is changed in its translation too."""
+    templates = source_templates()
+    missing = [key for key in load_sentences()["zh"] if VALUE.sub("{}", key) not in templates]
+    assert not missing
+
+
+def test_translated_sentences_use_values_of_their_templates() -> None:
+    for template, text in load_sentences()["zh"].items():
+        names = VALUE.findall(template)
+        assert len(set(names)) == len(names), template
+        assert set(VALUE.findall(text)) <= set(names), template
