@@ -32,7 +32,7 @@ function RunPanel({onResult}) {
   </section>`;
 }
 
-const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`}>${estimate.text}</p>` : null);
+const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`}>${sentence(estimate.text)}</p>` : null);
 
 function Presets({value, set}) {
   const {schema} = useStudio();
