@@ -38,7 +38,7 @@ FLAGS = [
 SIZES = ((390, 844), (768, 1024), (1440, 900), (2560, 1440))
 TOUR_SIZE = (1200, 800)
 THEMES, LANGUAGES = ("light", "dark"), ("en", "zh")
-START_S, WAIT_MS = 180, 180_000
+START_S, WAIT_MS = 180, 600_000
 SHEET_TILE = (480, 360)
 CALLS = re.compile("/gradio_api/component_server")
 
@@ -186,7 +186,7 @@ def make_files(folder: Path) -> dict[str, Path]:
         crop = friends.crop((0, 0, friends.width * 2 // 3, friends.height))
         crop.resize((crop.width // 4 * 2, crop.height // 4 * 2)).save(folder / "two.png")
     cast = (parse_role("1=motion:talk"), parse_role("2=motion:laugh"))
-    request = AnimationRequest(folder / "two.png", cast, duration=6.0, side_by_side=False)
+    request = AnimationRequest(folder / "two.png", cast, duration=3.0, side_by_side=False)
     Animator().animate(request, pair)
     return {"empty": empty, "pair": pair}
 
