@@ -64,8 +64,9 @@ class Studio:
         if self._tour:
             if tour is not None:
                 self._variant(TOUR_SIZE, "light", "en")
-                png = self.page.locator(tour).first.screenshot(path=self._folder / f"{state}.png")
-                _save_webp(png, self._folder / f"{state}.png")
+                path = self._folder / f"{state}.png"
+                self.page.locator(tour).first.screenshot(path=path)
+                _save_webp(path)
         else:
             for size in SIZES:
                 for theme in THEMES:
@@ -132,6 +133,7 @@ def walk(studio: Studio, files: dict[str, Path]) -> None:
     studio.show(".offline")
     studio.take("12-offline")
     page.unroute(CALLS, _refuse)
+    page.wait_for_selector(".offline", state="detached", timeout=WAIT_MS)
     _presenter(studio)
 
 
@@ -159,12 +161,13 @@ def _presenter(studio: Studio) -> None:
         print("no presenter mode on this page", file=sys.stderr)
         return
     button.first.click()
-    studio.page.wait_for_timeout(3000)
+    studio.show("#presenter canvas")
+    studio.page.wait_for_timeout(8000)
     studio.take("13-presenter")
 
 
-def _save_webp(png: bytes, path: Path) -> None:
-    """Replace a picture by a WebP of under 150 kB."""
+def _save_webp(path: Path) -> None:
+    """Replace a picture by a small WebP."""
     with Image.open(path) as image:
         image.convert("RGB").save(path.with_suffix(".webp"), quality=80, method=6)
     path.unlink()
