@@ -35,6 +35,9 @@ def build(studio: Studio) -> gr.Blocks:
     def act(call: dict[str, Any]) -> dict[str, Any]:
         return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
 
+    def live(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.live(call.get("token"), call)
+
     def enter(token: object) -> tuple[str, dict[str, Any]]:
         known = studio.enter(token)
         return known, {"token": known, "view": studio.view(known), "schema": schema, "strings": strings}
@@ -43,7 +46,7 @@ def build(studio: Studio) -> gr.Blocks:
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = studio_page([view, act])
+        page = studio_page([view, act, live])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     return demo
@@ -82,7 +85,10 @@ def _launch_options(studio: Studio) -> dict[str, Any]:
         "app_kwargs": {
             "middleware": [
                 Middleware(
-                    RouteFilter, registry=studio.uploads, sessions=studio.sessions.folder, functions=("view", "act")
+                    RouteFilter,
+                    registry=studio.uploads,
+                    sessions=studio.sessions.folder,
+                    functions=("view", "act", "live"),
                 )
             ]
         },

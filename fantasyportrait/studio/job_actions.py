@@ -16,7 +16,7 @@ from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.service.animate_job import animate_job
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.studio.clip_checks import ClipChecks
-from fantasyportrait.studio.engine_values import PREVIEW, WAN
+from fantasyportrait.studio.engine_values import LIVE, PREVIEW, WAN
 from fantasyportrait.studio.length_limits import check_reported_length, check_tracked_length
 from fantasyportrait.studio.request_form import build_request, longest_s
 from fantasyportrait.studio.session_store import RESULTS, SHOWN, Session, SessionStore
@@ -54,15 +54,7 @@ class JobActions:
 
     def submit(self, session: Session, request: AnimationRequest) -> None:
         """Submit a job for a request whose files are in the session's folder."""
-        state = session.state
-        label = {
-            "engine": request.engine,
-            "faces": len(request.cast),
-            "seed": request.sampling.seed if request.engine == WAN else None,
-            "thumbnail": state.photo.shown if state.photo else "",
-            "names": file_names(session),
-        }
-        self.scheduler.submit(session.id, request.to_json(), json.dumps(label))
+        self.scheduler.submit(session.id, request.to_json(), json.dumps(job_label(session, request)))
 
     def cancel(self, session: Session, job: str) -> None:
         """Take a job out of the queue, or stop it."""
@@ -73,7 +65,9 @@ class JobActions:
         self.scheduler.retry(session.id, job)
 
     def duplicate(self, session: Session, job: str) -> None:
-        """Submit the same job once more."""
+        """Submit the same job once more; raises `RequestError` for a recording, which no job can repeat."""
+        if json.loads(self.scheduler.job(session.id, job).label)["engine"] == LIVE:
+            raise RequestError("a recording of presenter mode cannot be made again by itself: record another one")
         self.scheduler.duplicate(session.id, job)
 
     def move(self, session: Session, job: str, before: str | None) -> None:
@@ -102,6 +96,18 @@ def session_request(
     photo = session.path(state.photo.path)
     request = build_request(photo, cards, options, lambda clip: session.path(state.clip(clip).path), model)
     return replace(request, face_edits=state.photo.edits)
+
+
+def job_label(session: Session, request: AnimationRequest) -> dict[str, Any]:
+    """What the page shows of a job for this request."""
+    photo = session.state.photo
+    return {
+        "engine": request.engine,
+        "faces": len(request.cast),
+        "seed": request.sampling.seed if request.engine == WAN else None,
+        "thumbnail": photo.shown if photo else "",
+        "names": file_names(session),
+    }
 
 
 def file_names(session: Session) -> dict[str, str]:
@@ -143,15 +149,7 @@ class SessionJobs:
 
     def make_job(self, record: JobRecord) -> Job:
         """The job of a record; its result goes into a folder of its own in the session's."""
-        session = self._session(record)
-        folder = session.path(f"{RESULTS}/{record.id}")
-        try:
-            # What an interrupted run left there is made again.
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
-        return animate_job(from_json(record.payload), folder / VIDEO_NAME)
+        return animate_job(from_json(record.payload), result_folder(self._session(record), record.id) / VIDEO_NAME)
 
     def encode_result(self, result: Result) -> str:
         """The result as JSON; the request beside the video names files as the visitor does."""
@@ -172,6 +170,18 @@ class SessionJobs:
         if session is None:
             raise RequestError("the session of this job has expired")
         return session
+
+
+def result_folder(session: Session, job: str) -> Path:
+    """The empty folder of a job's result; raises `OutputError` where it cannot be made."""
+    folder = session.path(f"{RESULTS}/{job}")
+    try:
+        # What an interrupted run left there is made again.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
+    return folder
 
 
 def save_poster(session: Session, record: JobRecord, event: PreviewImage) -> None:

@@ -19,6 +19,7 @@ from fantasyportrait.studio.estimates import Estimates
 from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.photo_actions import PhotoActions
+from fantasyportrait.studio.presenter import Presenter
 from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
 from fantasyportrait.studio.uploads import UploadRegistry
@@ -64,6 +65,7 @@ class Studio:
         self._photos = PhotoActions(animator, uploads.authorize)
         self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
+        self._presenter = Presenter(self.sessions, animator, self._scheduler)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
@@ -98,6 +100,20 @@ class Studio:
             error = UNEXPECTED
         return {**self._view(session), "error": error}
 
+    def live(self, token: object, call: Mapping[str, Any]) -> dict[str, Any]:
+        """The next frame of the session's live scene, see `Presenter.step`; an "error" where there is none."""
+        session = self.sessions.find(token)
+        if session is None:
+            return {"unknown": UNKNOWN_SESSION}
+        session.touch()
+        try:
+            return self._presenter.step(session, call)
+        except FantasyPortraitError as refused:
+            return {"error": str(refused)}
+        except Exception:
+            logging.getLogger(__name__).exception("a live frame has failed")
+            return {"error": UNEXPECTED}
+
     def start(self, every_s: float) -> None:
         """Run the jobs that wait, check the clips whose check was interrupted, and remove what has expired.
 
@@ -125,6 +141,7 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._presenter.close_all()
         self._examples.close()
         self._loops.close()
         self._estimates.close()
@@ -177,4 +194,9 @@ class Studio:
             "duplicate": self._jobs.duplicate,
             "move": self._jobs.move,
             "delete": self._jobs.delete,
+            "present": self._presenter.open,
+            "end_presenting": self._presenter.close,
+            "recalibrate": self._presenter.recalibrate,
+            "start_recording": self._presenter.start_recording,
+            "stop_recording": self._presenter.stop_recording,
         }
