@@ -13,13 +13,14 @@ SCRIPTS = (
     "server.js",
     "fields.js",
     "stage.js",
+    "presenter.js",
     "cast.js",
     "run.js",
     "library.js",
     "page.js",
 )
 """In the order in which they use each other; together they are the body of one function."""
-STYLES = ("page.css", "stage.css", "cast.css", "run.css", "library.css")
+STYLES = ("page.css", "stage.css", "presenter.css", "cast.css", "run.css", "library.css")
 TEMPLATE = '<div class="studio" aria-busy="true"></div>'
 
 

@@ -69,6 +69,9 @@ function useConnection(first) {
     return done;
   };
 
+  /** The next frame of the live scene; rejects where the server does not answer. */
+  const live = frame => server.live({token: first.token, ...frame});
+
   useEffect(() => {
     let timer = 0;
     let ended = false;
@@ -112,5 +115,5 @@ function useConnection(first) {
     }
   };
 
-  return {view, error, setError, busy, offline, act, send, schema: first.schema};
+  return {view, error, setError, busy, offline, act, live, send, schema: first.schema};
 }
