@@ -73,14 +73,15 @@ function Presenter({onClose}) {
     return () => document.removeEventListener("fullscreenchange", changed);
   }, []);
   const press = event => {
-    stir();
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const key = event.key.toLowerCase();
     if (faces.includes(Number(key))) setFace(Number(key));
     else if (key === "r") record();
     else if (key === "c") run("recalibrate");
-    else return;
+    else return stir();
     event.preventDefault();
+    // A focused control would keep the controls in sight of the audience.
+    dialog.current.focus();
   };
 
   const dialog = useRef(null);
@@ -88,23 +89,24 @@ function Presenter({onClose}) {
     const before = document.activeElement;
     const shown = dialog.current;
     shown.showModal();
+    shown.focus();
     return () => {
       shown.close();
       before?.focus?.();
     };
   }, []);
-  return html`<dialog ref=${dialog} id="presenter" class=${`presenter ${quiet ? "quiet" : ""}`} aria-label=${t("presenter")}
+  return html`<dialog ref=${dialog} id="presenter" tabindex="-1" class=${`presenter ${quiet ? "quiet" : ""}`} aria-label=${t("presenter")}
       onCancel=${event => { event.preventDefault(); leave(); }} onKeyDown=${press} onPointerMove=${stir} onPointerDown=${stir}>
     <canvas ref=${canvas} class="scene" role="img" aria-label=${t("presenter.scene", {face})}></canvas>
     <video ref=${camera.video} class="self mirrored" autoplay playsinline muted aria-label=${t("presenter.self")} hidden=${!camera.ready}></video>
     <div class="presenter-messages">
-      <p class="live-state" role="status">${liveState({problem, lost, opened, figures, camera})}</p>
+      <div class="live-state" role="status">${liveState({problem, lost, opened, figures, camera})}</div>
       ${camera.problem && html`<p class="error-line" role="alert">${camera.problem}</p>`}
       ${problem && html`<p class="error-line" role="alert">${problem}</p>`}
       ${refusal && html`<p class="error-line" role="alert">${refusal}</p>`}
       ${problem && html`<button type="button" class="button primary" onClick=${start}>${t("presenter.again")}</button>`}
     </div>
-    ${recording && html`<p class="recorded"><span class="dot"></span>${t("presenter.seconds", {seconds: Math.floor(figures.recorded_s || 0)})}</p>`}
+    ${recording && html`<div class="recorded"><span class="dot"></span>${t("presenter.seconds", {seconds: Math.floor(figures.recorded_s || 0)})}</div>`}
     <div class="presenter-controls">
       <div class="row" role="group" aria-label=${t("presenter.face")}>
         ${faces.map(each => html`<button type="button" key=${each} class="button live-face" style=${`--face:${faceColour(schema, each)}`} aria-pressed=${each === face}
