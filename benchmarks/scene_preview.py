@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from fantasyportrait.live.estimate import estimate
+from fantasyportrait.live.motion_gallery import motion_loop
+from fantasyportrait.live.scene_preview import scene_frame, scene_loop
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.estimate import estimate
-from fantasyportrait.service.motion_gallery import motion_loop
-from fantasyportrait.service.scene_preview import scene_frame, scene_loop
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "two_people.png"
 T = TypeVar("T")

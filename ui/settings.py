@@ -5,11 +5,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.hosting import on_zero_gpu
 from fantasyportrait.core.limits import PRIVATE, PUBLIC, Limits
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
+from fantasyportrait.runtime.zero_gpu import PRESET
 from fantasyportrait.sandbox.decoder_factory import make_decoder
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
+from fantasyportrait.studio.engine_values import preset_values
 from fantasyportrait.studio.studio import EXPIRY_S
 from fantasyportrait.workers.job_queue import JobQueue, LocalWorker
 
@@ -25,6 +28,7 @@ class Settings:
         model: of the diffusion engine, a name or a folder (with a / in it); None offers the preview engine alone.
         ray: address of the Ray cluster whose workers run the jobs; None for this process.
         public: whether strict limits apply to uploads; None: only on a Hugging Face Space.
+        mcp: whether the endpoints of the API are MCP tools too.
         runtime_config: this machine's settings; with `ray` the workers have their own.
     """
 
@@ -36,6 +40,7 @@ class Settings:
     ray: str | None = None
     runtime_config: RuntimeConfig = field(default_factory=RuntimeConfig)
     public: bool | None = None
+    mcp: bool = False
 
     def _check_ray(self) -> None:
         """Raise `RequestError` for a runtime config together with `ray`."""
@@ -54,6 +59,11 @@ class Settings:
         """How much of a visitor's file is read."""
         public = "SPACE_ID" in os.environ if self.public is None else self.public
         return PUBLIC if public else PRIVATE
+
+    @property
+    def first_options(self) -> dict[str, object]:
+        """The options that a session begins with: on ZeroGPU, whose visitors have minutes, those of a draft."""
+        return preset_values(PRESET) if on_zero_gpu() else {}
 
     def animator(self) -> Animator:
         """The animator of this machine, which decodes the files of visitors in child processes."""

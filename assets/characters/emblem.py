@@ -74,7 +74,8 @@ def _medal(
 
 
 def write_emblems(folder: Path) -> None:
-    """Write favicon.png and social.png, which shows three_friends.jpg, into `folder`."""
+    """Write favicon.png, the larger icon.png, and social.png, which shows three_friends.jpg, into `folder`."""
     icon().save(folder / "favicon.png", optimize=True)
+    icon(512).save(folder / "icon.png", optimize=True)
     with Image.open(folder / "three_friends.jpg") as friends:
         social(friends).save(folder / "social.png", optimize=True)

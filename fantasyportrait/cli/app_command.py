@@ -60,11 +60,20 @@ def app_command(
             "[default: public on a Hugging Face Space, else private]",
         ),
     ] = None,
+    mcp: Annotated[
+        bool,
+        typer.Option(
+            "--mcp",
+            help="Offer the API to MCP clients too, such as assistants, at /gradio_api/mcp: see docs/api.md.",
+        ),
+    ] = False,
 ) -> None:
     """Open the app: upload a photo, give each face a clip, watch the result. Ctrl-C ends it."""
     require("gradio", extra="app", purpose="the app")
     if model is not None and ray is None:
         check_installed("diffusers", extra="wan", purpose=f"the model {model}")
+    if mcp:
+        check_installed("mcp", extra="mcp", purpose="--mcp")
     if fetch:
         _fetch(model, models_dir)
     typer.echo(_engines(model, ray), err=True)
@@ -79,6 +88,7 @@ def app_command(
             ray=ray,
             runtime_config=runtime_config(given),
             public=public,
+            mcp=mcp,
         )
     )
 

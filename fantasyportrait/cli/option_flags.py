@@ -25,17 +25,11 @@ def flag(option: Option, mark: str = "") -> inspect.Parameter:
     metavar = None if option.kind is bool else option.metavar or "|".join(option.choices) or None
     kind: Any = option.kind
     about = typer.Option(
-        spelling(option), metavar=metavar, help=f"{mark}{option.doc}. [default: {default_text(option)}]"
+        option.spelling, metavar=metavar, help=f"{mark}{option.doc}. [default: {default_text(option)}]"
     )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, about]
     )
-
-
-def spelling(option: Option) -> str:
-    """The flag as it is written: --name, or --name/--no-name for a switch, where the option has none of its own."""
-    name = option.name.replace("_", "-")
-    return option.flag or (f"--{name}/--no-{name}" if option.kind is bool else f"--{name}")
 
 
 def default_text(option: Option) -> str:

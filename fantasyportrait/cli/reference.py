@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from fantasyportrait.cli.option_flags import default_text, spelling
+from fantasyportrait.cli.option_flags import default_text
 from fantasyportrait.runtime import runtime_config
 from fantasyportrait.schema import request, sampling
 from fantasyportrait.schema.cast import ClipSource, Role
@@ -84,7 +84,7 @@ def _cells(option: Option) -> dict[str, str]:
     """The cells of an option by the heads of their columns."""
     return {
         "field": f"`{option.name}`",
-        "flag": "" if option.flag == "" else f"`{spelling(option)}`",
+        "flag": "" if option.flag == "" else f"`{option.spelling}`",
         "key": "" if option.flag == "" else f"`{option.key}`",
         "values": _values(option),
         "default": default_text(option),

@@ -119,6 +119,10 @@ class UprightDecoder:
         """See `Decoder`."""
         return self._decoder.sound(path, start_s)
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """See `Decoder`."""
+        return self._decoder.metadata(path)
+
     def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
         """See `Decoder`; the rotation is not applied."""
         return self._decoder.remux(path)

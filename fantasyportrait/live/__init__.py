@@ -1,1 +1,1 @@
-"""Presenter mode: a scene drawn a frame at a time, one face of which a camera drives live."""
+"""Scenes alive at a small size: their loops, the gallery of motions, the estimate of a run, and the presenter mode."""

@@ -10,6 +10,7 @@ from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.images.images import Photo, load_photo
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import Pixels, native_rate, probe_clip, read_native_frames, read_resampled
+from fantasyportrait.media.metadata import read_metadata
 from fantasyportrait.media.remux import Container, remux
 from fantasyportrait.media.sound import Block, read_sound, sound_length_s
 
@@ -72,6 +73,10 @@ class Decoder(Protocol):
         """Sound from `start_s` on, float32 (n, 2) at 48 kHz in blocks of any size, as `media.sound.read_sound`."""
         ...
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """The texts of a video or a PNG picture by lower-case key, as `media.metadata.read_metadata` reads them."""
+        ...
+
     def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
         """(kind, bytes) of each piece of a recording in a new container, as `media.remux.remux` makes it."""
         ...
@@ -125,6 +130,10 @@ class LocalDecoder:
     def sound(self, path: Path, start_s: Fraction = Fraction(0)) -> Generator[Block, None, None]:
         """See `Decoder`."""
         return read_sound(path, start_s, self.limits)
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        """See `Decoder`."""
+        return read_metadata(path, self.limits)
 
     def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
         """See `Decoder`."""

@@ -1,6 +1,7 @@
 """Saved requests, read from a result's JSON file or from the metadata of a video."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError, RequestError
@@ -16,16 +17,16 @@ MAX_REQUEST_BYTES = 4 << 20
 """Bytes of a saved request that are read."""
 
 
-def load_request(path: StrPath) -> AnimationRequest:
+def load_request(path: StrPath, metadata: Callable[[Path], Mapping[str, str]] = read_metadata) -> AnimationRequest:
     """Read a saved request, or the one embedded in a video or a folder of PNG frames.
 
     Relative paths are relative to the folder of the file; of an embedded request only file names are used, looked
-    up next to the video or the folder. Raises `RequestError`.
+    up next to the video or the folder. `metadata` reads that of a video. Raises `RequestError`.
     """
     path = as_path(path, "path")
     if _embeds_request(path):
         # Names alone: anyone may have made the video.
-        return _read(_embedded_text(path), path).with_paths(lambda given: path.parent / given.name)
+        return _read(_embedded_text(path, metadata), path).with_paths(lambda given: path.parent / given.name)
     request, home = _read(_saved_text(path), path), path.parent.resolve()
     # The system follows a link before it goes up from it: up is from where the link leads.
     return request.with_paths(
@@ -72,10 +73,10 @@ def _saved_text(path: Path) -> str:
         ) from error
 
 
-def _embedded_text(path: Path) -> str:
+def _embedded_text(path: Path, metadata: Callable[[Path], Mapping[str, str]]) -> str:
     first = min(path.glob("*.png"), default=path) if path.is_dir() else path
     try:
-        text = read_metadata(first).get(REQUEST_KEY)
+        text = metadata(first).get(REQUEST_KEY)
     except MediaError as error:
         raise RequestError(f"the request in {path} cannot be read ({error}): give a file saved beside it") from error
     if text is None or not text.lstrip().startswith("{"):  # other programs describe videos in words

@@ -103,6 +103,10 @@ class MotionFileDecoder:
         if not is_motion_file(path):
             yield from self._decoder.sound(path, start_s)
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """See `Decoder`."""
+        return self._decoder.metadata(path)
+
     def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
         """See `Decoder`; it refuses a motion file, which is no recording."""
         yield from self._decoder.remux(path)

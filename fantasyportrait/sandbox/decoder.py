@@ -162,6 +162,14 @@ class SandboxDecoder:
                         raise child.invalid_answer()
                     yield samples
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """See `Decoder`."""
+        with self._answer(path, "metadata") as (answer, child):
+            texts = answer.get("texts")
+            if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+                raise child.invalid_answer()
+            return texts
+
     def remux(self, path: Path) -> Generator[tuple[Container, bytes], None, None]:
         """See `Decoder`."""
         spare = MAX_RECORDING_BYTES + _CONTAINER_BYTES

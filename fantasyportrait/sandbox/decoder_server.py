@@ -139,6 +139,8 @@ class _Server:
         if what == "native_rate":
             found = self._decoder.native_rate(path)
             return {"rate": None} if found is None else {"rate": str(found[0]), "steady": found[1]}
+        if what == "metadata":
+            return {"texts": self._decoder.metadata(path)}
         if what == "sound_length_s":
             return {"length_s": str(self._decoder.sound_length_s(path))}
         damage: list[str] = []

@@ -164,6 +164,42 @@ def parse_role(text: str) -> Role:
     return Role(int(number), parse_source(source_text, f"the cast {text!r}", **cut), regions=regions, **values)
 
 
+def role_to_text(role: Role) -> str:
+    """The text that `parse_role` reads as an equal role, but for the sha256 of its clip, which has no text.
+
+    Options are written where they differ from their defaults, with one more where the name of the file needs it.
+    """
+    source = role.source
+    options = _options_text(role) | _options_text(role.regions)
+    if isinstance(source, ClipSource):
+        text = source.path.as_posix()
+        options = _options_text(source) | options
+        if text.startswith(("motion:", *_KEYWORDS)):
+            text = f"./{text}"
+        if "#" in text and not options:
+            # So that the last "#" begins options.
+            options["strength"] = _value_text(role.strength)
+    elif isinstance(source, BuiltinSource):
+        text = f"motion:{source.name}"
+    else:
+        text = "still" if source is None else "free"
+    tail = "&".join(f"{key}={value}" for key, value in options.items())
+    return f"{role.face}={text}{'#' if tail else ''}{tail}"
+
+
+def _options_text(instance: object) -> dict[str, str]:
+    """The options of a role, its clip or its regions that differ from their defaults, as text by their keys."""
+    owner: type = type(instance)
+    given = [(option, getattr(instance, option.name)) for option in options_of(owner) if option.flag != ""]
+    return {option.key: _value_text(value) for option, value in given if value != option.default}
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if isinstance(value, str | int) else repr(float(value))
+
+
 def as_cast(value: object, name: str) -> tuple[Role, ...]:
     """A tuple of roles from a role, a text for `parse_role`, or a list of both.
 

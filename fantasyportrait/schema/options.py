@@ -57,6 +57,12 @@ class Option:
         """The name without its unit, as the text of a role has it: start for start_s."""
         return self.name.removesuffix("_s")
 
+    @property
+    def spelling(self) -> str:
+        """The flag as it is written: --name, or --name/--no-name for a switch, where the option has none of its own."""
+        name = self.name.replace("_", "-")
+        return self.flag or (f"--{name}/--no-{name}" if self.kind is bool else f"--{name}")
+
 
 @cache
 def options_of(owner: type) -> tuple[Option, ...]:

@@ -4,6 +4,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fantasyportrait.core.cancel import CancelToken
@@ -100,6 +101,28 @@ class Animator:
             cancel or CancelToken(),
             on_event or (lambda event: None),
         ).result()
+
+    def side_by_side(
+        self,
+        request: AnimationRequest,
+        video: StrPath,
+        *,
+        cancel: CancelToken | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Path:
+        """Make the side-by-side video of a finished result afterwards, and return its path.
+
+        `request` is the one that was saved beside the result, and `video` its file; its clips and photo are read again.
+        Raises a `FantasyPortraitError`; then nothing was written.
+        """
+        return RequestRunner(
+            self.inputs,
+            self.engine,
+            request,
+            as_path(video, "video"),
+            cancel or CancelToken(),
+            on_event or (lambda event: None),
+        ).side_by_side()
 
     def events(
         self, request: AnimationRequest, output: StrPath, cancel: CancelToken | None = None

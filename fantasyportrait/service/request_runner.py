@@ -89,22 +89,18 @@ class RequestRunner:
             error.messages = tuple(dict.fromkeys([*self._messages, *error.messages]))
             raise
 
+    def side_by_side(self) -> Path:
+        """Make the side-by-side video of a result that is finished; returns its path. Raises as `result` does."""
+        scene, clips = self._prepare(self._engine(self._request.engine))
+        progress = self._stage("finish", scene.timeline.frames)
+        self._compose(scene, clips, self._paths.video, self._paths.side_by_side, progress)
+        return self._paths.side_by_side
+
     def _run_stages(self) -> Result:
         engine = self._engine(self._request.engine)
         self._draw_seed()
         engine.check(self._request)
-        infos = self._check_inputs()
-        self._clips = {clip.path: self._inputs.hashed(clip.path) for clip in self._request.clips}
-        custom_sound_s = self._custom_sound_s()
-        rate, messages = choose_frame_rate(self._request, infos, self._inputs.decoder)
-        self._keep(messages)
-        photo, faces = self._portrait(engine)
-        clips = self._driving(infos, rate)
-        sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
-        timeline = build_timeline(self._request.duration, rate, clips, sound_s)
-        self._keep(late_start_messages(clips, timeline))
-        self._keep(sound_messages(self._request, clips, timeline, custom_sound_s))
-        scene = self._scene(photo, faces, clips, timeline)
+        scene, clips = self._prepare(engine)
         self._check_space(scene)
         with staging_folder(self._paths) as folder:
             video = folder / self._paths.video.name
@@ -121,6 +117,21 @@ class RequestRunner:
         return Result(
             self._paths.video, side, self._paths.request, tuple(self._messages), scene.timeline.frames, length_s
         )
+
+    def _prepare(self, engine: Engine) -> tuple[Scene, tuple[DrivingClip, ...]]:
+        """The stages before the first frame: the scene of the request, and its driving clips."""
+        infos = self._check_inputs()
+        self._clips = {clip.path: self._inputs.hashed(clip.path) for clip in self._request.clips}
+        custom_sound_s = self._custom_sound_s()
+        rate, messages = choose_frame_rate(self._request, infos, self._inputs.decoder)
+        self._keep(messages)
+        photo, faces = self._portrait(engine)
+        clips = self._driving(infos, rate)
+        sound_s = custom_sound_s or audible_duration_s(self._request, clips, rate)
+        timeline = build_timeline(self._request.duration, rate, clips, sound_s)
+        self._keep(late_start_messages(clips, timeline))
+        self._keep(sound_messages(self._request, clips, timeline, custom_sound_s))
+        return self._scene(photo, faces, clips, timeline), clips
 
     def _draw_seed(self) -> None:
         sampling = self._request.sampling.with_random_seed()
@@ -263,16 +274,7 @@ class RequestRunner:
         made = video.parent / self._paths.request.name
         made.write_text(self._request.json_for(self._paths.video.parent), encoding="utf-8")
         if self._request.side_by_side:
-
-            def on_frame(number: int) -> None:
-                self._cancel.check()
-                progress.update(number)
-
-            side = video.parent / self._paths.side_by_side.name
-            sound = self._sound(clips, scene.timeline)
-            canonical = canonical_face(self._inputs.models_dir)
-            columns = panels(scene, clips, self._inputs.decoder, canonical, video, on_frame)
-            side_by_side(side, columns, scene.timeline, sound, METADATA)
+            self._compose(scene, clips, video, video.parent / self._paths.side_by_side.name, progress)
         # The sound and the side by side read the clips to the end; a video made for an hour is kept all the same.
         self._keep(
             f"{clip.path.name} was changed or removed while the video was made: its sound and the side by side may be "
@@ -283,6 +285,18 @@ class RequestRunner:
         self._cancel.check()
         commit_outputs(video.parent, self._paths)
         progress.update(progress.total)
+
+    def _compose(self, scene: Scene, clips: Sequence[DrivingClip], video: Path, side: Path, progress: Progress) -> None:
+        """Write the side-by-side video of the result in `video` to `side`."""
+
+        def on_frame(number: int) -> None:
+            self._cancel.check()
+            progress.update(number)
+
+        sound = self._sound(clips, scene.timeline)
+        canonical = canonical_face(self._inputs.models_dir)
+        columns = panels(scene, clips, self._inputs.decoder, canonical, video, on_frame)
+        side_by_side(side, columns, scene.timeline, sound, METADATA)
 
     def _with_portrait_file(self, folder: Path) -> AnimationRequest:
         """The request to save: a portrait in memory is written to `folder` and becomes a file beside the result."""

@@ -12,6 +12,14 @@ from fantasyportrait.studio.state import CLIP, STILL, Card, SessionState
 
 MAX_OPTION_TEXT = 4000
 MAX_OPTIONS = 64
+CLIP_CHOICES = ("person", "start_s", "end_s")
+"""The choices of a card that are about one clip."""
+
+
+def with_clip(card: Card, clip: str | None) -> Card:
+    """The card with another clip, or with none: the whole of it, and the person who is chosen by default."""
+    fresh = Card()
+    return replace(card, clip=clip, **{name: getattr(fresh, name) for name in CLIP_CHOICES})
 
 
 def set_card(session: Session, face: int, changes: Mapping[str, Any]) -> None:
@@ -24,9 +32,8 @@ def set_card(session: Session, face: int, changes: Mapping[str, Any]) -> None:
             state.clip(card.clip)
         if card.clip != state.card(face).clip:
             # The range and the person belong to the clip before.
-            fresh = Card()
-            given = {name: changes.get(name, getattr(fresh, name)) for name in ("person", "start_s", "end_s")}
-            card = replace(card, **given)
+            chosen = {name: getattr(card, name) for name in CLIP_CHOICES if name in changes}
+            card = replace(with_clip(card, card.clip), **chosen)
         return state.with_card(face, card)
 
     session.update(change)
@@ -85,7 +92,7 @@ def cast_people(session: Session, clip: str) -> None:
         if not people:
             raise RequestError("the people of this clip are not known yet: wait until it is checked")
         cards = {
-            face.id: replace(state.card(face.id), kind=CLIP, clip=clip, person=person, start_s=0.0, end_s=None)
+            face.id: replace(with_clip(state.card(face.id), clip), kind=CLIP, person=person)
             for face, person in zip(state.faces, people, strict=False)
         }
         return _with_cards(state, cards)
@@ -95,11 +102,7 @@ def cast_people(session: Session, clip: str) -> None:
 
 def set_options(session: Session, changes: Mapping[str, Any]) -> None:
     """Change values of the options of the result; they are checked when a request is made of them."""
-    for name, value in changes.items():
-        if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
-            raise RequestError(f"the option {name!r} cannot be {value!r}: choose one of the offered values")
-        if isinstance(value, str) and len(value) > MAX_OPTION_TEXT:
-            raise RequestError(f"the option {name!r} is too long: give at most {MAX_OPTION_TEXT} characters")
+    check_values(changes)
 
     def change(state: SessionState) -> SessionState:
         changed = with_options(state, dict(changes))
@@ -108,6 +111,15 @@ def set_options(session: Session, changes: Mapping[str, Any]) -> None:
         return changed
 
     session.update(change)
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Raise `RequestError` for a value that no option can have, or a text that is too long."""
+    for name, value in options.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
+            raise RequestError(f"the option {name!r} cannot be {value!r}: choose one of the offered values")
+        if isinstance(value, str) and len(value) > MAX_OPTION_TEXT:
+            raise RequestError(f"the option {name!r} is too long: give at most {MAX_OPTION_TEXT} characters")
 
 
 def check_face(state: SessionState, face: int) -> None:

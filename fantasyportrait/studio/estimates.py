@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.live.estimate import estimate
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.estimate import estimate
 from fantasyportrait.studio.job_actions import file_names, session_request
 from fantasyportrait.studio.messages import named
 from fantasyportrait.studio.session_store import Session

@@ -10,10 +10,10 @@ from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.paths import ExamplePhoto, example_photos
 from fantasyportrait.images.images import even_size, load_photo, resize, save_image
+from fantasyportrait.live.scene_preview import scene_loop
 from fantasyportrait.schema.cast import BuiltinSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.scene_preview import scene_loop
 from fantasyportrait.studio.session_store import SHOWN
 
 POSTER_SIDE = 640

@@ -38,6 +38,12 @@ class PhotoActions:
         cards = {face: Card(MOTION, motion) for face, motion in enumerate(example.motions, start=1)}
         self._show(session, example.path, example.path.name, cards)
 
+    def reopen(self, session: Session, path: str, name: str, edits: FaceEdits) -> None:
+        """Show a photo that is in the session's folder, unless it is shown already."""
+        photo = session.state.photo
+        if photo is None or (photo.path, photo.edits) != (path, edits):
+            self._set(session, read_photo(session, self.animator, path, name, edits))
+
     def clear_photo(self, session: Session) -> None:
         """Remove the photo; its cards wait for the next one."""
         self._set(session, None)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import itertools
 import json
 import logging
 import shutil
@@ -21,7 +22,8 @@ from fantasyportrait.schema.events import PreviewImage
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.engine_values import LIVE
-from fantasyportrait.studio.job_actions import VIDEO_NAME, job_label, result_folder, save_poster, session_request
+from fantasyportrait.studio.job_actions import job_label, result_folder, save_poster, session_request
+from fantasyportrait.studio.job_inputs import VIDEO_NAME
 from fantasyportrait.studio.scene_loops import shown_cards, shown_options
 from fantasyportrait.studio.session_store import RESULTS, Session, SessionStore
 from fantasyportrait.studio.state import FREE, MOTION, STILL
@@ -39,8 +41,8 @@ class Presenter:
     def __init__(self, sessions: SessionStore, animator: Animator, scheduler: JobScheduler) -> None:
         self._sessions, self._scheduler = sessions, scheduler
         self._scenes = LiveScenes(animator, on_end=self._keep)
-        # By session; read and changed by the thread that uses the scene.
-        self._recordings: dict[str, JobRecord] = {}
+        # The id of the result by that of the session; read and changed by the thread that uses the scene.
+        self._recordings: dict[str, str] = {}
 
     def open(self, session: Session) -> None:
         """Prepare the session's scene as it is now; the camera's left and right are swapped, as in a mirror.
@@ -89,17 +91,14 @@ class Presenter:
         with self._scenes.use(session.id) as scene:
             if session.id in self._recordings:
                 raise RequestError("this scene is being recorded already: stop that recording first")
-            label = {**job_label(session, scene.request), "engine": LIVE}
-            record = JobRecord(
-                uuid.uuid4().hex, session.id, scene.request.to_json(), json.dumps(label), created_s=time.time()
-            )
-            folder = result_folder(session, record.id)
+            job = uuid.uuid4().hex
+            folder = result_folder(session, job)
             try:
                 scene.start_recording(folder / VIDEO_NAME)
             except FantasyPortraitError:
-                _remove(session, record)
+                _remove(session, job)
                 raise
-            self._recordings[session.id] = record
+            self._recordings[session.id] = job
 
     def stop_recording(self, session: Session) -> None:
         """Finish the recording, which becomes a result of the session."""
@@ -122,17 +121,19 @@ class Presenter:
             logging.getLogger(__name__).exception("a recording is lost")
 
     def _finish(self, session: Session, scene: LiveScene) -> None:
-        record = self._recordings.pop(session.id, None)
-        if record is None:
+        job = self._recordings.pop(session.id, None)
+        if job is None:
             raise RequestError("nothing is being recorded: start a recording first")
+        request = scene.request
         try:
             video = scene.stop_recording()
             seconds = probe_clip(video).duration_s
-            for frame in read_clip(video):
+            label = {**job_label(session, session.state, request), "engine": LIVE}
+            record = JobRecord(job, session.id, request.to_json(), json.dumps(label), created_s=time.time())
+            for frame in itertools.islice(read_clip(video), 1):
                 save_poster(session, record, PreviewImage(frame))
-                break
         except FantasyPortraitError:
-            _remove(session, record)
+            _remove(session, job)
             raise
         result: dict[str, Any] = {
             "video": video.name,
@@ -160,10 +161,10 @@ def live_request(session: Session) -> AnimationRequest:
     return replace(request, cast=cast)
 
 
-def _remove(session: Session, record: JobRecord | None) -> None:
+def _remove(session: Session, job: str | None) -> None:
     """Remove the folder of a recording that has failed."""
-    if record is not None:
-        shutil.rmtree(session.path(f"{RESULTS}/{record.id}"), ignore_errors=True)
+    if job is not None:
+        shutil.rmtree(session.path(f"{RESULTS}/{job}"), ignore_errors=True)
 
 
 def _camera(frame: object) -> bytes | None:

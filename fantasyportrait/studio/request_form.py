@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, DrivingSource, FreeSource, Role
 from fantasyportrait.schema.checks import check_choice
 from fantasyportrait.schema.regions import REGION_NAMES, Regions
 from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import FillMode
 from fantasyportrait.studio.engine_values import PREVIEW, WAN, build_sampling, select_engine
 from fantasyportrait.studio.option_values import Values, read_values
 from fantasyportrait.studio.state import CLIP, FREE, MOTION, STILL, Card
@@ -52,7 +53,14 @@ def build_request(
 def build_role(face: int, card: Card, clip_path: Callable[[str], Path], free: bool = False) -> Role:
     """The role of one face, which may be left to the model if `free`; raises `RequestError`."""
     regions = Regions(**{name: name in card.regions for name in REGION_NAMES})
-    return Role(face, _source(face, card, clip_path, free), strength=card.strength, regions=regions, mirror=card.mirror)
+    return Role(
+        face,
+        _source(face, card, clip_path, free),
+        strength=card.strength,
+        regions=regions,
+        mirror=card.mirror,
+        smoothing=card.smoothing,
+    )
 
 
 def checked_card(card: Card, changes: Mapping[str, Any]) -> Card:
@@ -66,6 +74,8 @@ def checked_card(card: Card, changes: Mapping[str, Any]) -> Card:
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool) != (name == "mirror"):
             raise RequestError(f"{name} is {value!r}: choose one of the offered values")
     given = dict(changes)
+    if given.get("fill") is not None:
+        check_choice("fill", given["fill"], get_args(FillMode))
     if "regions" in given:
         regions = given["regions"]
         if not all(isinstance(name, str) for name in regions) or not set(regions) <= set(REGION_NAMES):
@@ -130,7 +140,8 @@ def _source(face: int, card: Card, clip_path: Callable[[str], Path], free: bool)
     if card.kind == CLIP:
         if not card.clip:
             raise RequestError(f"face {face} has no clip yet: upload one, or set the face to Still")
-        return ClipSource(clip_path(card.clip), card.person, card.start_s, card.end_s, delay_s=card.delay_s)
+        clip = clip_path(card.clip)
+        return ClipSource(clip, card.person, card.start_s, card.end_s, delay_s=card.delay_s, fill=card.fill)
     if card.kind == FREE and free:
         return FreeSource()
     offered = (MOTION, CLIP, STILL, *((FREE,) if free else ()))

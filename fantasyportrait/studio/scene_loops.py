@@ -10,9 +10,9 @@ from typing import Any
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
 from fantasyportrait.images.images import save_image
+from fantasyportrait.live.scene_preview import scene_frame, scene_loop
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.scene_preview import scene_frame, scene_loop
 from fantasyportrait.studio.job_actions import file_names, session_request
 from fantasyportrait.studio.messages import named
 from fantasyportrait.studio.session_store import SHOWN, Session, forget_files, new_id
@@ -37,12 +37,13 @@ class _Loop:
 class SceneLoops:
     """Makes the loops of all sessions, one at a time. Threads may share it.
 
-    A change of the scene cancels the loop that is being made for the scene before.
+    A change of the scene cancels the loop that is being made for the scene before. Other small previews may be made in
+    its `lane` too, one after the other.
     """
 
     def __init__(self, animator: Animator) -> None:
         self._animator = animator
-        self._pool = ThreadPoolExecutor(1, "fantasyportrait-loops")
+        self.lane = ThreadPoolExecutor(1, "fantasyportrait-loops")
         self._lock = threading.Lock()
         self._loops: OrderedDict[str, _Loop] = OrderedDict()
 
@@ -64,7 +65,7 @@ class SceneLoops:
         if not key:
             forget_files(session, *old)
             return
-        self._pool.submit(self._make, session, state, loop)
+        self.lane.submit(self._make, session, state, loop)
 
     def view(self, session: Session) -> dict[str, Any]:
         """What the page shows of the loop; paths are in the session's folder."""
@@ -77,7 +78,7 @@ class SceneLoops:
         with self._lock:
             for loop in self._loops.values():
                 loop.token.cancel()
-        self._pool.shutdown(cancel_futures=True)
+        self.lane.shutdown(cancel_futures=True)
 
     def _make(self, session: Session, state: SessionState, loop: _Loop) -> None:
         old = loop.frame, loop.video

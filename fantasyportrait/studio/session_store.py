@@ -8,10 +8,11 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.errors import OutputError, RequestError
@@ -77,12 +78,14 @@ class SessionStore:
     """The sessions in one folder. Threads may share it.
 
     Only a token that `create` returned opens a session; every other one, whether damaged, expired or guessed, gets
-    None. A session expires `expiry_s` seconds after the last visit, with its uploads and results.
+    None. A session begins with `options`, and expires `expiry_s` seconds after the last visit, with its uploads and
+    results.
     """
 
-    def __init__(self, folder: Path, expiry_s: float) -> None:
+    def __init__(self, folder: Path, expiry_s: float, options: Mapping[str, Any] | None = None) -> None:
         self.folder = folder.resolve()
         self.expiry_s = expiry_s
+        self._options = options or {}
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
 
@@ -91,9 +94,11 @@ class SessionStore:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         folder = self.folder / _session_id(token)
         try:
-            for name in (FILES, SHOWN, RESULTS):
-                (folder / name).mkdir(mode=0o700, parents=True)
-            state = SessionState(created_s=time.time())
+            # One by one: a folder that is made as a parent does not get the mode.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for made in (folder, *(folder / name for name in (FILES, SHOWN, RESULTS))):
+                made.mkdir(mode=0o700)
+            state = SessionState(options=self._options, created_s=time.time())
             save_text(folder / STATE, state.to_json())
         except OSError as error:
             raise OutputError(f"the sessions cannot be kept in {self.folder} ({error.strerror or error})") from error

@@ -9,6 +9,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.schema.checks import check_keys
 from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits, edits_from_dict
 from fantasyportrait.schema.regions import REGION_NAMES
+from fantasyportrait.schema.timeline import FillMode
 from fantasyportrait.studio.clip_state import ClipState
 
 SCHEMA = 1
@@ -33,7 +34,7 @@ class Card:
     start_s: float = 0.0
     end_s: float | None = None
     delay_s: float = 0.0
-    fill: str | None = None
+    fill: FillMode | None = None
     strength: float = 1.0
     regions: tuple[str, ...] = REGION_NAMES
     mirror: bool = False

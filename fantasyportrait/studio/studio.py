@@ -13,15 +13,22 @@ from typing import Any
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
+from fantasyportrait.studio.api import StudioApi
+from fantasyportrait.studio.camera_check import CameraCheck
 from fantasyportrait.studio.clip_actions import ClipActions
 from fantasyportrait.studio.clip_checks import ClipChecks
+from fantasyportrait.studio.downloads import Downloads
 from fantasyportrait.studio.estimates import Estimates
 from fantasyportrait.studio.example_scenes import ExampleScenes
 from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
+from fantasyportrait.studio.library_view import library_view
+from fantasyportrait.studio.motion_loops import MotionLoops
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.presenter import Presenter
+from fantasyportrait.studio.result_actions import ResultActions
 from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
+from fantasyportrait.studio.shared_links import SharedLinks
 from fantasyportrait.studio.uploads import UploadRegistry
 from fantasyportrait.studio.view import session_view
 from fantasyportrait.workers.job_queue import JobQueue
@@ -38,8 +45,8 @@ UNEXPECTED = "something went wrong on the server, which is not your fault; pleas
 class Studio:
     """The sessions of one running app. Threads may share it.
 
-    `animator` analyses photos and clips; `model` is that of the diffusion engine, None where the app offers the preview
-    alone.
+    A session begins with `options`. `animator` analyses photos and clips; `model` is that of the diffusion engine, None
+    where the app offers the preview alone.
     """
 
     def __init__(
@@ -50,21 +57,28 @@ class Studio:
         uploads: UploadRegistry,
         model: str | None = None,
         expiry_s: float = EXPIRY_S,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.sessions = SessionStore(folder / "sessions", expiry_s)
+        self.sessions = SessionStore(folder / "sessions", expiry_s, options)
         self.uploads = uploads
         self.model = model
         self.expiry_s = expiry_s
+        self.links = SharedLinks(folder / "shared", self.sessions)
+        self._downloads = Downloads(animator)
         self._store = JobStore(self.sessions.folder / "jobs.sqlite3")
         self._checks = ClipChecks(animator.inputs)
-        jobs = SessionJobs(self.sessions, animator.inputs, self._checks)
+        jobs = SessionJobs(self.sessions, animator.inputs, self._checks, self._downloads)
         self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
+        self._motions = MotionLoops(animator, self._loops.lane)
+        self._camera = CameraCheck(animator.inputs)
         self._estimates = Estimates(animator, model)
         self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)
         self._photos = PhotoActions(animator, uploads.authorize)
-        self._clips = ClipActions(self._checks, uploads.authorize, self._loops.refresh)
-        self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, model)
+        self._clips = ClipActions(animator.inputs.decoder, self._checks, uploads.authorize, self._loops.refresh)
+        self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, self._downloads, self.links, model)
+        self._results = ResultActions(self._jobs, self._photos, self._clips, uploads.authorize)
+        self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
         self._presenter = Presenter(self.sessions, animator, self._scheduler)
         self._actions = self._action_table()
 
@@ -114,6 +128,16 @@ class Studio:
             logging.getLogger(__name__).exception("a live frame has failed")
             return {"error": UNEXPECTED}
 
+    def look(self, token: object, picture: object) -> dict[str, Any]:
+        """How well a face is seen in a small picture of the visitor's camera, see `CameraCheck.look`."""
+        session = self.sessions.find(token)
+        if session is None:
+            return {"unknown": UNKNOWN_SESSION}
+        try:
+            return {"seen": self._camera.look(picture)}
+        except FantasyPortraitError as refused:
+            return {"error": str(refused)}
+
     def start(self, every_s: float) -> None:
         """Run the jobs that wait, check the clips whose check was interrupted, and remove what has expired.
 
@@ -132,21 +156,29 @@ class Studio:
         threading.Thread(target=work, name="fantasyportrait-cleanup", daemon=True).start()
 
     def remove_expired(self) -> None:
-        """Remove the sessions that have expired, and stop previews whose page was closed long ago."""
+        """Remove the sessions and results that have expired, and stop previews whose page was closed long ago."""
         self._scheduler.abandon(lambda record: GRACE_S[json.loads(record.label)["engine"]])
         for session_id in self.sessions.remove_expired(self._has_work):
             self._checks.cancel_all(session_id)
-            self._scheduler.delete_owner(session_id)
+            for record in self._scheduler.delete_owner(session_id):
+                self._downloads.cancel(record.id)
+        for record in self._scheduler.delete_ended(time.time() - self.expiry_s):
+            session = self.sessions.by_id(record.owner)
+            if session is not None:
+                self._jobs.forget(session, [record])
+        self.links.remove_orphans()
         self.uploads.remove_expired()
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
         self._presenter.close_all()
+        self._motions.close()
         self._examples.close()
         self._loops.close()
         self._estimates.close()
         self._checks.close()
         self._scheduler.close()
+        self._downloads.close()
         self._store.close()
 
     def _has_work(self, session_id: str) -> bool:
@@ -155,7 +187,9 @@ class Studio:
     def _view(self, session: Session) -> dict[str, Any]:
         self._scheduler.touch(session.id)
         self._loops.refresh(session)
-        view = session_view(session, self._scheduler.jobs(session.id), self._loops.view(session))
+        view = session_view(session, self._loops.view(session))
+        view |= library_view(session, self._scheduler.jobs(session.id), self._downloads, self.links, self.expiry_s)
+        view["motions"] = self._motions.view(session)
         view["estimate"] = self._estimates.view(session)
         view["examples"] = self._examples.view() if session.state.photo is None else []
         text = json.dumps(view, sort_keys=True)
@@ -185,6 +219,7 @@ class Studio:
             "shuffle": cast_actions.shuffle,
             "all_still": cast_actions.all_still,
             "cast_people": cast_actions.cast_people,
+            "show_motions": self._motions.show,
             "set_options": cast_actions.set_options,
             "add_clip": self._clips.add_clip,
             "remove_clip": self._clips.remove_clip,
@@ -199,4 +234,11 @@ class Studio:
             "recalibrate": self._presenter.recalibrate,
             "start_recording": self._presenter.start_recording,
             "stop_recording": self._presenter.stop_recording,
+            "delete_all": self._jobs.delete_all,
+            "make_download": self._results.make_download,
+            "share": self._results.share,
+            "unshare": self._results.unshare,
+            "other_engine": self._results.other_engine,
+            "use_settings": self._results.use_settings,
+            "restore": self._results.restore,
         }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import RequestError
-from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role, parse_role
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role, parse_role, role_to_text
 from fantasyportrait.schema.regions import Regions
 
 
@@ -131,3 +131,36 @@ def test_invalid_role_is_refused(make: Callable[[], object], words: str) -> None
 def test_role_face_must_be_integer(value: object) -> None:
     with pytest.raises(RequestError, match="whole number"):
         Role(value, None)  # type: ignore[arg-type]
+
+
+_SECONDS = st.floats(0, 1000)
+_NAMES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1).filter(
+    lambda text: Path(text).name
+)
+_CLIPS = st.builds(
+    lambda path, person, start, length, delay, fill: ClipSource(
+        path, person, start, None if length is None else start + length, delay_s=delay, fill=fill
+    ),
+    _NAMES.map(Path)
+    | st.sampled_from(["still", "free", "motion:smile", "still#x", "a#strength=2", "#", "a#b=c"]).map(Path),
+    st.none() | st.integers(1, 999),
+    _SECONDS,
+    st.none() | st.floats(0.001, 1000),
+    _SECONDS,
+    st.sampled_from([None, "loop", "hold", "pingpong"]),
+)
+
+
+@given(
+    st.builds(
+        Role,
+        st.integers(1, 999),
+        st.none() | st.just(FreeSource()) | st.just(BuiltinSource("smile")) | _CLIPS,
+        strength=st.floats(0, 2) | st.integers(0, 2),
+        regions=st.builds(Regions, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
+        mirror=st.booleans(),
+        smoothing=st.none() | st.floats(0, 1),
+    )
+)
+def test_role_to_text_is_read_as_equal_role(role: Role) -> None:
+    assert parse_role(role_to_text(role)) == role

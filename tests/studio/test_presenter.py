@@ -20,11 +20,11 @@ from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.engine_values import LIVE
 from fantasyportrait.studio.job_actions import JobActions
+from fantasyportrait.studio.library_view import result_view
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.presenter import Presenter, live_request
 from fantasyportrait.studio.session_store import Session, SessionStore
 from fantasyportrait.studio.state import CLIP, FREE, MOTION, STILL, Card
-from fantasyportrait.studio.view import result_view
 from fantasyportrait.workers.job_queue import JobQueue
 from fantasyportrait.workers.job_runner import JobHandlers
 from fantasyportrait.workers.job_scheduler import JobScheduler

@@ -222,3 +222,12 @@ def test_saved_request_hides_model_folder() -> None:
     assert Path(MODEL) in private_paths(made)
     named = request({1: card()}, options() | engine(), "wan-480p")
     assert from_json(portable(named)).sampling.model == "wan-480p" and private_paths(named) == [PHOTO]
+
+
+def test_fill_and_smoothing_of_a_card_reach_the_request(tmp_path: Path) -> None:
+    cards = {1: card(kind="clip", clip="c", fill="pingpong", smoothing=0.25, delay_s=1.5), 2: card()}
+    request = build_request(tmp_path / "p.png", cards, options(), lambda clip: tmp_path / f"{clip}.mp4")
+    first, second = request.cast
+    assert isinstance(first.source, ClipSource)
+    assert (first.source.fill, first.source.delay_s, first.smoothing) == ("pingpong", 1.5, 0.25)
+    assert second.smoothing is None and request.smoothing_of(second) == 0.5

@@ -1,128 +1,195 @@
-"""Actions of a visitor in the browser, and the states that the page shows meanwhile."""
+"""Actions of a visitor in the browser, and the states of the page to wait for."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.ui.serving import Served
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+INSECURE_HOST = "fantasyportrait.test"
+"""A name of this machine that is no secure origin, as a server in a local network is."""
 FLAGS = [
-    "--headless",
     "--no-sandbox",
+    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
 ]
-WAIT_MS = 60_000
-BLINK_MS, POLL_MS = 200, 50
-TRIES = WAIT_MS // BLINK_MS
+WAIT_MS = 120_000
+RUN_MS = 4 * WAIT_MS
 PLAYS = """async (place) => {
     const video = document.querySelector(place + ' video');
     video.muted = true;
     await video.play();
     const from = video.currentTime;
-    for (let i = 0; i < 100 && video.currentTime === from; i++) await new Promise(r => setTimeout(r, 50));
+    for (let i = 0; i < 200 && video.currentTime === from; i++) await new Promise(r => setTimeout(r, 50));
     return {moved: video.currentTime !== from, width: video.videoWidth, height: video.videoHeight,
             length: video.duration, error: video.error && video.error.message};
 }"""
-# Every change of the progress text and of the look; a busy test would miss some by asking.
-WATCH = """() => {
-    window.seen = [];
+# A quick change would be missed by a test that asks for the text now and then.
+RECORD = """place => {
+    window.recorded = [];
     const note = () => {
-        const text = document.querySelector('#progress p')?.textContent ?? '';
-        const look = document.querySelector('#preview-image img')?.src ?? '';
-        const last = window.seen[window.seen.length - 1];
-        if (!last || last[0] !== text || last[1] !== look) window.seen.push([text, look]);
+        const element = document.querySelector(place);
+        const text = element ? (element.getAttribute('src') ?? element.textContent) : '';
+        if (text && text !== window.recorded.at(-1)) window.recorded.push(text);
     };
     new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true,
                                                        attributes: true});
+    note();
 }"""
 
 
-@dataclass(frozen=True)
-class PageState:
-    """A state of the page: the progress text, and the preview image as a URL; empty for none."""
-
-    text: str
-    preview_image: str
+def new_context(browser: Any, **given: Any) -> Any:
+    """A browser context with a storage of its own, in English, whose waits are generous."""
+    context = browser.new_context(**{"locale": "en-US", **given})
+    context.set_default_timeout(WAIT_MS)
+    return context
 
 
 @contextmanager
-def opened(browser: Any, app: Served) -> Iterator[Any]:
+def opened(context: Any, app: Served, address: str = "") -> Iterator[Any]:
     """A new tab with the app; requests to other hosts and uncaught page errors fail the test."""
-    tab = browser.new_page()
+    address = address or app.address
+    tab = context.new_page()
     errors: list[str] = []
     elsewhere: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("request", lambda request: elsewhere.append(request.url) if request.url.startswith("http") else None)
-    tab.goto(app.address)
-    tab.wait_for_selector("#photo input[type=file]", state="attached")
-    tab.wait_for_selector("#ready", state="attached")
+    tab.goto(address)
+    wait_until_ready(tab)
     yield tab
     tab.close()
     assert not errors
-    assert all(url.startswith(app.address) for url in elsewhere)
+    assert all(url.startswith(address) for url in elsewhere)
 
 
-def choose(page: Any, face: int, kind: str) -> None:
-    """Choose what a face plays."""
-    page.click(f"#face-{face} label:has-text('{kind}')")
+@contextmanager
+def visiting(browser: Any, app: Served, **given: Any) -> Iterator[Any]:
+    """The app in the tab of a new visitor."""
+    context = new_context(browser, **given)
+    with opened(context, app) as tab:
+        yield tab
+    context.close()
+
+
+def wait_until_ready(page: Any) -> None:
+    """Wait until the page shows the session."""
+    page.wait_for_selector(".studio[data-ready]")
+
+
+def choose_photo(page: Any, photo: Any, faces: int) -> None:
+    """Upload a photo (a path, or a file in memory) and wait for so many faces."""
+    page.set_input_files("#photo-file", photo)
+    wait_for_faces(page, faces)
+
+
+def choose_example(page: Any) -> None:
+    """Choose the first example, which shows two people."""
+    page.click("#example")
+    wait_for_faces(page, 2)
+
+
+def wait_for_faces(page: Any, count: int) -> None:
+    """Wait until the page shows so many faces, and reads no photo."""
+    page.wait_for_selector(".stage[aria-busy=false]")
+    page.wait_for_function("count => document.querySelectorAll('.picture .face').length === count", arg=count)
+
+
+def wait_for_loop(page: Any) -> None:
+    """Wait for the moving scene."""
+    page.wait_for_selector(".picture video.layer")
+
+
+def choose(page: Any, name: str, value: str) -> None:
+    """Choose an option of the radio group `name`, as a click on its label does."""
+    button = page.locator(f"input[type=radio][name='{name}'][value='{value}']")
+    button.wait_for(state="attached")
+    page.locator("label").filter(has=button).click()
+
+
+def choose_kind(page: Any, face: int, kind: str) -> None:
+    """Choose what plays a face: motion, clip, still or free."""
+    choose(page, f"kind-{face}", kind)
+
+
+def choose_motion(page: Any, face: int, motion: str) -> None:
+    """Choose a built-in motion for a face that plays one."""
+    choose(page, f"motion-{face}", motion)
+
+
+def chosen(page: Any, name: str) -> str:
+    """The value of a radio group; empty for none."""
+    checked = page.locator(f"input[type=radio][name='{name}']:checked")
+    return str(checked.get_attribute("value")) if checked.count() else ""
+
+
+def give_clip(page: Any, face: int, clip: Path) -> None:
+    """Upload a clip for a face and wait until it is checked."""
+    choose_kind(page, face, "clip")
+    page.set_input_files(f"#card-{face} input[type=file] >> nth=0", clip)
+    page.wait_for_selector(f"#card-{face} >> text={clip.name}")
+    page.wait_for_selector(f"#card-{face} progress", state="detached")
+
+
+def open_options(page: Any) -> None:
+    """Open the options."""
+    if page.get_attribute("#options", "open") is None:
+        page.click("#options > summary")
 
 
 def set_seconds(page: Any, seconds: float) -> None:
-    """Set the result's length."""
-    page.click("#options button")
-    page.click("#length label:has-text('Seconds')")
-    page.fill("#seconds input", str(seconds))
-    page.press("#seconds input", "Tab")
+    """Set the length of the result."""
+    open_options(page)
+    choose(page, "length", "seconds")
+    enter(page, "#seconds", str(seconds))
 
 
-def set_steps(page: Any, steps: int) -> None:
-    """Set Wan's number of steps; its settings must be open.
-
-    Settings that were opened in the same blink do not listen yet, so it is typed until the slider moves and stays.
-    """
-    number, slider = (f"#option-num-inference-steps input[type={kind}]" for kind in ("number", "range"))
-    for _ in range(TRIES):
-        page.fill(number, str(steps))
-        page.press(number, "Tab")
-        page.wait_for_timeout(BLINK_MS)
-        if page.input_value(number) == page.input_value(slider) == str(steps):
-            return
-    raise AssertionError(f"the slider stays at {page.input_value(slider)}, although {steps} was typed")
+def enter(page: Any, place: str, text: str) -> None:
+    """Type another value into a field of the options, leave it, and wait until the server has it."""
+    page.wait_for_selector(place)
+    with page.expect_response(
+        lambda answer: "component_server" in answer.url and "set_" in str(answer.request.post_data)
+    ):
+        page.fill(place, text)
+        page.press(place, "Tab")
 
 
-def choose_wan(page: Any, steps: int) -> None:
-    """Choose Wan with so many steps."""
-    page.click("#engine label:has-text('Wan')")
-    page.click("#wan button >> nth=0")
-    set_steps(page, steps)
+def animate(page: Any) -> None:
+    """Press Animate."""
+    page.click("#animate:enabled")
 
 
-def record_states(page: Any) -> None:
-    """Start to record the states of the page."""
-    page.evaluate(WATCH)
+def wait_for_job(page: Any) -> None:
+    """Wait for the progress of a job."""
+    page.wait_for_selector(".job-progress progress")
 
 
-def wait_for_state(page: Any, text: str, with_image: bool = False, timeout_ms: float = WAIT_MS) -> None:
-    """Wait for a recorded state that begins with `text`, with a preview image if `with_image`."""
-    found = "([text, with_image]) => window.seen.some(row => row[0].startsWith(text) && (row[1] || !with_image))"
-    page.wait_for_function(found, arg=[text, with_image], polling=POLL_MS, timeout=timeout_ms)
+def wait_for_result(page: Any) -> dict[str, Any]:
+    """Wait for the result and play it; returns whether it moves, its width, height, length and error."""
+    page.wait_for_selector("#result video", timeout=RUN_MS)
+    return dict(page.evaluate(PLAYS, "#result"))
 
 
-def wait_for_other_state(page: Any, text: str, timeout_ms: float = WAIT_MS) -> None:
-    """Wait for a recorded state that does not begin with `text`."""
-    other = "text => window.seen.some(row => row[0] && !row[0].startsWith(text))"
-    page.wait_for_function(other, arg=text, polling=POLL_MS, timeout=timeout_ms)
+def record(page: Any, place: str) -> None:
+    """Start to record the texts of the element at `place`, or its sources where it is a picture."""
+    page.evaluate(RECORD, place)
 
 
-def seen(page: Any) -> list[PageState]:
-    """The states since `record_states`."""
-    return [PageState(*row) for row in page.evaluate("window.seen")]
+def recorded(page: Any) -> list[str]:
+    """The texts since `record`, without those that follow themselves."""
+    return [str(text) for text in page.evaluate("window.recorded")]
+
+
+def error_text(page: Any, place: str = ".studio") -> str:
+    """Wait for the error message at `place` and return it."""
+    page.wait_for_selector(f"{place} [role=alert]")
+    return str(page.inner_text(f"{place} [role=alert] >> nth=0"))

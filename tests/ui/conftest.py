@@ -9,7 +9,7 @@ import pytest
 
 from fantasyportrait.images.images import load_photo, resize, save_image
 from tests.service.factories import acted, one_person, tone
-from tests.ui.browsing import CHROMIUM, FLAGS, WAIT_MS, opened
+from tests.ui.browsing import CHROMIUM, FLAGS, choose_photo, visiting
 from tests.ui.serving import Served, serve
 
 
@@ -43,8 +43,8 @@ def wan_app(
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium with a profile of its own; where it is missing, a failure in CI and a skip elsewhere."""
+def browser() -> Iterator[Any]:
+    """Chromium with a fake camera; where it is missing, a failure in CI and a skip elsewhere."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.is_file():
         reason = f"there is no Chromium at {CHROMIUM}: apt install chromium, or name it in $CHROMIUM"
@@ -52,22 +52,35 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     with playwright.sync_playwright() as driver:
-        profile = tmp_path_factory.mktemp("profile")
-        context = driver.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS)
-        context.set_default_timeout(WAIT_MS)
-        yield context
-        context.close()
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
 def page(browser: Any, app: Served) -> Iterator[Any]:
-    """The app in a new tab."""
-    with opened(browser, app) as tab:
+    """The app in the tab of a new visitor."""
+    with visiting(browser, app) as tab:
+        yield tab
+
+
+@pytest.fixture
+def camera_page(browser: Any, app: Served) -> Iterator[Any]:
+    """The same, with a camera and a microphone that the page may use."""
+    with visiting(browser, app, permissions=["camera", "microphone"]) as tab:
         yield tab
 
 
 @pytest.fixture
 def wan_page(browser: Any, wan_app: Served) -> Iterator[Any]:
-    """The app with the diffusion engine in a new tab."""
-    with opened(browser, wan_app) as tab:
+    """The app with the diffusion engine in the tab of a new visitor."""
+    with visiting(browser, wan_app) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def scene_page(browser: Any, app: Served, two_person: Path) -> Iterator[Any]:
+    """A tab that the tests of a module share, with the photo of two people."""
+    with visiting(browser, app) as tab:
+        choose_photo(tab, two_person, faces=2)
         yield tab

@@ -43,7 +43,7 @@ def chromium(camera: Path) -> Iterator[Any]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    flags = [*FLAGS, "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser

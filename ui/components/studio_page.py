@@ -12,11 +12,17 @@ SCRIPTS = (
     "text.js",
     "server.js",
     "fields.js",
+    "camera.js",
     "stage.js",
     "presenter.js",
+    "motions.js",
+    "clips.js",
+    "trim.js",
+    "webcam.js",
     "cast.js",
     "run.js",
     "library.js",
+    "reach.js",
     "page.js",
 )
 """In the order in which they use each other; together they are the body of one function."""

@@ -7,11 +7,19 @@ function Page({first}) {
   const [, setWords] = useState(language);
   const results = view.results || [];
   const newest = useRef(results[0]?.id);
+  const follow = useRef(false);
   useEffect(() => {
     // A new result takes the photo's place.
-    if (results[0] && results[0].id !== newest.current) setShown(results[0].id);
+    if (results[0] && results[0].id !== newest.current) {
+      follow.current = focusWasIn(".run");
+      setShown(results[0].id);
+    }
     newest.current = results[0]?.id;
   }, [results[0]?.id]);
+  useEffect(() => {
+    if (follow.current) document.getElementById("result")?.focus();
+    follow.current = false;
+  }, [shown]);
   const result = results.find(each => each.id === shown);
   return html`<${Studio.Provider} value=${connection}>
     <header class="top">
@@ -28,6 +36,7 @@ function Page({first}) {
       <div class="right"><${Cast} /></div>
     </main>
     <${Library} onResult=${setShown} />
+    <${Announcer} />
   <//>`;
 }
 
@@ -38,6 +47,7 @@ function LanguageChoice({onChange}) {
 }
 
 const root = element.querySelector(".studio");
+const focusWasIn = keepFocus(root);
 function begin() {
   if (!props.value?.token || root.dataset.ready) return;
   chooseLanguage(props.value.strings);

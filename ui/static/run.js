@@ -8,11 +8,22 @@ function RunPanel({onResult}) {
   const engine = value("engine") || "preview";
   const job = (view.jobs || []).find(each => ACTIVE_JOBS.includes(each.state));
   const ready = view.photo.faces.length > 0 && !busy.set_photo;
-  return html`<section class="run" aria-label=${t("run.label")}>
+  const asked = useRef(false);
+  const start = async () => {
+    // The button stays enabled meanwhile, as a disabled one loses the focus.
+    if (asked.current) return;
+    asked.current = true;
+    if ((await act("animate")).error) asked.current = false;
+  };
+  useEffect(() => {
+    if (asked.current && !busy.animate && !error) document.getElementById("job")?.focus();
+    asked.current = asked.current && Boolean(busy.animate);
+  }, [job?.id, busy.animate]);
+  return html`<section class="run" tabindex="-1" aria-label=${t("run.label")}>
     ${schema.wan && html`<${Choice} name="engine" label=${t("engine")} value=${engine} choices=${["preview", "wan"].map(name => ({value: name, label: t(`engine.${name}`)}))} onInput=${name => set({engine: name})} />`}
     ${schema.wan && engine === "wan" && html`<${Presets} value=${value} set=${set} />`}
     <div class="row run-bar">
-      <button type="button" id="animate" class="button primary large" disabled=${!ready || Boolean(busy.animate)} onClick=${() => act("animate")}>${t("animate")}</button>
+      <button type="button" id="animate" class="button primary large" disabled=${!ready} aria-busy=${Boolean(busy.animate)} onClick=${start}>${t("animate")}</button>
       <${Estimate} estimate=${view.estimate} />
     </div>
     ${error && ["animate", "set_options", "cancel"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
@@ -21,7 +32,7 @@ function RunPanel({onResult}) {
   </section>`;
 }
 
-const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`} role="status">${estimate.text}</p>` : null);
+const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`}>${estimate.text}</p>` : null);
 
 function Presets({value, set}) {
   const {schema} = useStudio();
@@ -61,7 +72,7 @@ function Options({value, set, engine}) {
 function JobProgress({job}) {
   const {act} = useStudio();
   const text = job.state === "pending" ? (job.place ? t("job.place", {place: job.place}) : t("job.next")) : jobText(job);
-  return html`<div class="job-progress">
+  return html`<div class="job-progress" id="job" tabindex="-1" role="group" aria-label=${text}>
     <${Bar} text=${text} done=${job.done} total=${job.total} />
     ${job.preview_url && html`<img class="preview" src=${job.preview_url} alt=${t("job.preview")} />`}
     <${MessageList} messages=${job.messages} />

@@ -12,6 +12,7 @@ const useStudio = () => useContext(Studio);
 const ACTIVE_JOBS = ["pending", "running"];
 const isActive = view =>
   view.photo?.loop?.state === "running" ||
+  view.motions?.making ||
   view.clips.some(clip => ["waiting", "checking"].includes(clip.state)) ||
   (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state));
 
@@ -60,7 +61,7 @@ function useConnection(first) {
       const answer = await call("act", {action, arguments: args});
       waiting.current -= 1;
       setBusy(now => ({...now, [action]: now[action] - 1}));
-      setError(answer.error ? {text: answer.error, action} : "");
+      setError(answer.error ? {text: answer.error, action, face: args.face} : "");
       // Later actions are on their way: their answers hold this one's change too.
       if (waiting.current === 0 || answer.error) show(answer);
       return answer;
@@ -68,6 +69,18 @@ function useConnection(first) {
     line.current = done.catch(problem => console.error(problem));
     return done;
   };
+
+  /** Carry out an action that the visitor did not ask for: neither is it busy, nor is a refusal shown. */
+  const actQuietly = (action, args) => {
+    const done = line.current.then(async () => {
+      const answer = await call("act", {action, arguments: args});
+      if (waiting.current === 0) show(answer);
+    });
+    line.current = done.catch(problem => console.error(problem));
+  };
+
+  /** How well the camera sees a face; rejects where the server does not answer. */
+  const look = picture => server.look({token: first.token, picture});
 
   /** The next frame of the live scene; rejects where the server does not answer. */
   const live = frame => server.live({token: first.token, ...frame});
@@ -101,19 +114,19 @@ function useConnection(first) {
     try {
       const limit = first.schema.max_upload_bytes;
       if (limit && file.size > limit) {
-        setError({text: t("error.too_large", {name: file.name, limit: Math.round(limit / 2 ** 20)}), action});
+        setError({text: t("error.too_large", {name: file.name, limit: Math.round(limit / 2 ** 20)}), action, face: args.face});
         return null;
       }
       const {path} = await upload(file);
       return await act(action, {path, name: file.name || "file", ...args});
     } catch (problem) {
       console.warn(problem);
-      setError({text: t("error.upload", {name: file.name || ""}), action});
+      setError({text: t("error.upload", {name: file.name || ""}), action, face: args.face});
       return null;
     } finally {
       setBusy(now => ({...now, [action]: now[action] - 1}));
     }
   };
 
-  return {view, error, setError, busy, offline, act, live, send, schema: first.schema};
+  return {view, error, setError, busy, offline, act, actQuietly, look, live, send, schema: first.schema};
 }

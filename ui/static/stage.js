@@ -10,7 +10,7 @@ function playedText(view, face) {
   if (card.kind === "still") return t("kind.still");
   if (card.kind === "free") return t("kind.free");
   const clip = view.clips.find(each => each.id === card.clip);
-  return clip ? clip.name : t("card.no_clip");
+  return clip ? clipName(clip) : t("card.no_clip");
 }
 
 const motionName = name => {
@@ -26,7 +26,7 @@ function Stage({result, onResult}) {
   // The presenter stays while a recording takes the photo's place.
   const [presenting, setPresenting] = useState(false);
   const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
-  return html`<section class="stage" aria-label=${t("stage.label")} aria-busy=${reading}>
+  return html`<section class="stage" tabindex="-1" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
       ? html`<${ResultView} result=${result} photo=${photo} onBack=${() => onResult(null)} />`
       : photo ? html`<${PhotoView} photo=${photo} reading=${reading} onPresent=${() => enterPresenter(() => setPresenting(true))} />` : html`<${Welcome} reading=${reading} />`}
@@ -77,43 +77,18 @@ function PhotoCamera({onClose}) {
   <//>`;
 }
 
-/** The camera's stream on a video element; `problem` says why there is none. */
-function useCamera(wanted) {
-  const video = useRef(null);
-  const stream = useRef(null);
-  const [problem, setProblem] = useState("");
-  const [ready, setReady] = useState(false);
-  useEffect(() => {
-    let ended = false;
-    const stop = () => stream.current?.getTracks().forEach(track => track.stop());
-    (async () => {
-      if (!window.isSecureContext) return setProblem(t("camera.insecure"));
-      if (!navigator.mediaDevices?.getUserMedia) return setProblem(t("camera.missing"));
-      try {
-        stream.current = await navigator.mediaDevices.getUserMedia(wanted);
-      } catch (error) {
-        const refused = ["NotAllowedError", "SecurityError"].includes(error.name);
-        return setProblem(t(refused ? "camera.refused" : "camera.missing"));
-      }
-      if (ended) return stop();
-      if (video.current) video.current.srcObject = stream.current;
-      setReady(true);
-    })();
-    return () => {
-      ended = true;
-      stop();
-    };
-  }, []);
-  return {video, stream, problem, ready};
-}
-
 /** A modal dialog with a name; Escape closes it, and focus returns to the button that opened it. */
 function Dialog({label, onClose, children, wide}) {
   const dialog = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    return () => before?.focus?.();
+    const shown = dialog.current;
+    shown.showModal();
+    return () => {
+      // While it is open, nothing outside it can be focused.
+      shown.close();
+      before?.focus?.();
+    };
   }, []);
   return html`<dialog ref=${dialog} class=${`dialog ${wide ? "wide" : ""}`} aria-label=${label} onClose=${onClose} onCancel=${onClose}>
     <h2>${label}</h2>${children}
@@ -163,7 +138,7 @@ function DropZone({children, reading}) {
   };
   return html`<div class=${`drop-zone ${over ? "over" : ""}`} onDrop=${drop}
       onDragOver=${event => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}>
-    ${reading ? html`<p class="reading" role="status"><span class="spinner"></span>${t("photo.reading")}</p>` : children}
+    ${reading ? html`<p class="reading"><span class="spinner"></span>${t("photo.reading")}</p>` : children}
   </div>`;
 }
 
@@ -207,8 +182,8 @@ function PhotoView({photo, reading, onPresent}) {
       ${photo.faces.map(face => html`<button type="button" key=${`remove-${face.id}`} class="face-remove" style=${`left:${100 * face.box[2]}%;top:${100 * face.box[1]}%`}
           aria-label=${t("face.remove_label", {number: face.id})} title=${t("face.remove")} onClick=${() => act("remove_face", {face: face.id})}>×</button>`)}
       ${drawing && html`<${FaceDrawing} photo=${photo} onClose=${() => setDrawing(false)} />`}
-      ${reading && html`<p class="reading overlay" role="status"><span class="spinner"></span>${t("photo.reading")}</p>`}
-      ${loop.state === "running" && html`<span class="loop-state" role="status"><span class="spinner"></span>${t("loop.running")}</span>`}
+      ${reading && html`<p class="reading overlay"><span class="spinner"></span>${t("photo.reading")}</p>`}
+      ${loop.state === "running" && html`<span class="loop-state"><span class="spinner"></span>${t("loop.running")}</span>`}
     </div>
     ${photo.error && html`<${ErrorLine} text=${photo.error} />`}
     ${loop.error && html`<${ErrorLine} text=${loop.error} />`}
@@ -220,7 +195,7 @@ function PhotoView({photo, reading, onPresent}) {
       ${photo.faces.length > 0 && html`<button type="button" class="button" id="present" onClick=${onPresent}>${t("presenter.open")}</button>`}
       <button type="button" class="button quiet" onClick=${() => act("clear_photo")}>${t("photo.remove")}</button>
     </div>
-    <p class="hint" role="status">${photo.faces.length ? t(photo.faces.length === 1 ? "faces.one" : "faces.many", {count: photo.faces.length}) : ""}</p>
+    <p class="hint">${facesText(photo)}</p>
     <${MessageList} messages=${photo.messages} />
   </div>`;
 }

@@ -8,9 +8,9 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.images.images import load_photo
+from fantasyportrait.live.motion_gallery import LOOP_FRAMES, RATE, motion_loop
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.motion_gallery import LOOP_FRAMES, RATE, motion_loop
 
 
 @pytest.fixture(scope="module")

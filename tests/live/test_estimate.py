@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.live.estimate import estimate
 from fantasyportrait.runtime.runtime_config import RuntimeConfig
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.estimate import estimate
 from tests.conftest import Inputs
 
 
@@ -65,7 +65,7 @@ def test_preview_says_what_its_time_rests_on(animator: Animator, inputs: Inputs,
 def test_estimate_of_preview_loads_no_torch(inputs: Inputs, models_dir: Path) -> None:
     code = (
         "import sys; from fantasyportrait.service.animator import Animator; "
-        "from fantasyportrait.service.estimate import estimate; "
+        "from fantasyportrait.live.estimate import estimate; "
         "from fantasyportrait.schema.request import AnimationRequest; "
         f"request = AnimationRequest({str(inputs.photo)!r}, ['1=motion:nod']); "
         f"print(estimate(Animator({str(models_dir)!r}), request).sentence); "

@@ -13,12 +13,12 @@ from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.faces.annotate import face_colour
 from fantasyportrait.images.images import load_photo, resize
+from fantasyportrait.live.scene_preview import LOOP_FRAMES, outline_strength, scene_frame, scene_loop
 from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, Role
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.scene_preview import LOOP_FRAMES, outline_strength, scene_frame, scene_loop
 from tests.conftest import Inputs
 
 
@@ -96,7 +96,7 @@ def test_faces_without_a_driver_and_free_ones_stay_still(
 
 def test_loop_ends_where_it_begins(animator: Animator, two_person: Path) -> None:
     """The step from its last frame to its first is no larger than its other steps."""
-    from fantasyportrait.service.scene_preview import _Preview
+    from fantasyportrait.live.scene_preview import _Preview
 
     for motion in ("nod", "shake", "laugh"):
         loop = _Preview.of(animator, _request(two_person, f"1=motion:{motion}"), CancelToken()).loop()
