@@ -32,13 +32,13 @@ function Page({first}) {
       <${LanguageChoice} onChange=${name => { setLanguage(name); setWords(name); }} />
     </header>
     ${offline && html`<p class="offline" role="alert">${t("offline")}</p>`}
-    <main class=${`columns ${view.photo ? "" : "empty"}`}>
+    <div class=${`columns ${view.photo ? "" : "empty"}`}>
       <div class="left">
         <${Stage} result=${result} arrived=${arrived === shown} onResult=${setShown} />
         <${RunPanel} onResult=${setShown} />
       </div>
       <div class="right"><${Cast} /></div>
-    </main>
+    </div>
     <${Library} shown=${shown} onResult=${setShown} />
     <${Announcer} />
   <//>`;
@@ -54,7 +54,7 @@ const root = element.querySelector(".studio");
 const focusWasIn = keepFocus(root);
 function begin() {
   if (!props.value?.token || root.dataset.ready) return;
-  chooseLanguage(props.value.strings);
+  chooseLanguage(props.value.strings, props.value.sentences);
   root.dataset.ready = "yes";
   root.removeAttribute("aria-busy");
   render(html`<${Page} first=${props.value} />`, root);

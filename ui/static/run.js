@@ -32,7 +32,14 @@ function RunPanel({onResult}) {
   </section>`;
 }
 
-const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`}>${estimate.text}</p>` : null);
+/** The time that a run takes, and the memory of the GPU; all of the estimate as a tooltip. Or why it cannot run. */
+function Estimate({estimate}) {
+  if (!estimate?.text) return null;
+  if (estimate.fits === false || estimate.seconds == null) return html`<p class="estimate bad"><span class="hint">${sentence(estimate.text)}</span></p>`;
+  const {seconds, peak_gib: peak} = estimate;
+  const time = seconds < 90 ? t("estimate.seconds", {count: Math.max(1, Math.round(seconds))}) : t("estimate.minutes", {count: Math.round(seconds / 60)});
+  return html`<p class="estimate" title=${sentence(estimate.text)}>${peak == null ? time : t("estimate.peak", {time, peak: peak.toFixed(1)})}</p>`;
+}
 
 function Presets({value, set}) {
   const {schema} = useStudio();
