@@ -284,7 +284,7 @@ def test_webcam_take_is_recorded_and_becomes_a_clip_with_a_duration(page: Any) -
     page.click("button:has-text('Stop recording')")
     page.click("button:has-text('Use this take')")
     page.wait_for_selector(".dialog", state="detached")
-    page.wait_for_selector("#card-1 .clip-text >> text=640 × 480")
+    page.wait_for_selector("#card-1 .clip-text >> text=640")
     assert page.inner_text("#card-1 h3") == "webcam take 1"
     page.click("button:has-text('中文')")
     page.wait_for_selector("#card-1 h3:has-text('摄像头录像 1')")
