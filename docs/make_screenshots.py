@@ -1,12 +1,13 @@
 """Takes pictures of the app in its states:  python docs/make_screenshots.py
 
-It starts the app with folders of its own and drives Chromium ($CHROMIUM, /usr/bin/chromium; needs the package playwright).
+It starts the app with folders of its own and drives Chromium ($CHROMIUM or /usr/bin/chromium) through playwright.
 Each state is taken at four widths, in light and dark and in both languages, into outputs/screenshots, with a contact
 sheet for each state.  With --tour  the pictures of docs/tour.md are made instead, of drawn characters only.
 """
 
 import argparse
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -39,7 +40,7 @@ TOUR_SIZE = (1200, 800)
 THEMES, LANGUAGES = ("light", "dark"), ("en", "zh")
 START_S, WAIT_MS = 180, 180_000
 SHEET_TILE = (480, 360)
-CALLS = "**/gradio_api/component_server*"
+CALLS = re.compile("/gradio_api/component_server")
 
 
 class Studio:
@@ -67,8 +68,9 @@ class Studio:
                     for language in LANGUAGES:
                         self._variant(size, theme, language)
                         path = self._folder / f"{state}-{size[0]}-{theme}-{language}.png"
-                        # Where a phone's screen ends matters for what sticks to its edge.
-                        self.page.screenshot(path=path, full_page=size[0] > 390 or state == "options")
+                        # Where the screen ends matters for what sticks to its edge, and for dialogs.
+                        screen = size[0] == 390 or self.page.locator("dialog[open]").count() > 0
+                        self.page.screenshot(path=path, full_page=not screen)
                         self._taken.setdefault(state, []).append(path)
             _contact_sheet(self._taken[state], self._folder / f"sheet-{state}.png")
         self._variant(SIZES[2], "light", "en")

@@ -16,7 +16,7 @@ from ui.document import FAVICON, TITLE, DocumentHead
 from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
 from ui.settings import Settings
-from ui.strings import load_strings
+from ui.strings import load_sentences, load_strings
 from ui.temp_folder import upload_folder
 from ui.theme import theme
 
@@ -36,18 +36,21 @@ def build(studio: Studio) -> gr.Blocks:
     def act(call: dict[str, Any]) -> dict[str, Any]:
         return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
 
+    def live(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.live(call.get("token"), call)
+
     def look(call: dict[str, Any]) -> dict[str, Any]:
         return studio.look(call.get("token"), call.get("picture"))
 
     def enter(token: object) -> tuple[str, dict[str, Any]]:
         known = studio.enter(token)
-        return known, {"token": known, "view": studio.view(known), "schema": schema, "strings": strings}
+        return known, {"token": known, "view": studio.view(known), **constant}
 
-    schema, strings = form_schema(studio.model), load_strings()
+    constant = {"schema": form_schema(studio.model), "strings": load_strings(), "sentences": load_sentences()}
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = studio_page([view, act, look])
+        page = studio_page([view, act, look, live])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
         add_endpoints(studio.api)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
@@ -97,7 +100,7 @@ def _launch_options(studio: Studio, demo: gr.Blocks, mcp: bool) -> dict[str, Any
                     registry=studio.uploads,
                     sessions=studio.sessions.folder,
                     shared=studio.links.folder,
-                    functions=("view", "act", "look"),
+                    functions=("view", "act", "look", "live"),
                     endpoints=endpoint_ids(demo),
                     mcp=mcp,
                 ),
