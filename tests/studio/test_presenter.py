@@ -18,12 +18,15 @@ from fantasyportrait.media.clips import probe_clip, read_clip
 from fantasyportrait.schema.cast import BuiltinSource, ClipSource
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.clip_state import ClipState
+from fantasyportrait.studio.downloads import SIDE_BY_SIDE, Downloads
 from fantasyportrait.studio.engine_values import LIVE
 from fantasyportrait.studio.job_actions import JobActions
 from fantasyportrait.studio.library_view import result_view
 from fantasyportrait.studio.photo_actions import PhotoActions
 from fantasyportrait.studio.presenter import Presenter, live_request
+from fantasyportrait.studio.result_actions import ResultActions
 from fantasyportrait.studio.session_store import Session, SessionStore
+from fantasyportrait.studio.shared_links import SharedLinks
 from fantasyportrait.studio.state import CLIP, FREE, MOTION, STILL, Card
 from fantasyportrait.workers.job_queue import JobQueue
 from fantasyportrait.workers.job_runner import JobHandlers
@@ -102,7 +105,13 @@ def test_frame_shows_scene_and_follows_camera(presenter: Presenter, session: Ses
 
 
 def test_recording_becomes_result(
-    presenter: Presenter, session: Session, camera: str, scheduler: JobScheduler, sessions: SessionStore
+    presenter: Presenter,
+    session: Session,
+    camera: str,
+    scheduler: JobScheduler,
+    sessions: SessionStore,
+    animator: Animator,
+    tmp_path: Path,
 ) -> None:
     presenter.open(session)
     presenter.start_recording(session)
@@ -122,11 +131,20 @@ def test_recording_becomes_result(
     assert presenter.step(session, _call(camera, 1.0))["recorded_s"] is None
     with pytest.raises(RequestError, match="nothing is being recorded"):
         presenter.stop_recording(session)
-    jobs = JobActions(sessions, Animator().inputs, scheduler, None)
-    with pytest.raises(RequestError, match="cannot be made again by itself"):
-        jobs.duplicate(session, record.id)
+    assert result["request"] is None and result["texts"] is None
+    downloads, links = Downloads(animator), SharedLinks(tmp_path / "links", sessions)
+    jobs = JobActions(sessions, animator.inputs, scheduler, downloads, links, None)
+    results = ResultActions(jobs, PhotoActions(animator, _refuse), None, _refuse)  # type: ignore[arg-type]
+    for again in (
+        lambda: jobs.duplicate(session, record.id),
+        lambda: results.other_engine(session, record.id),
+        lambda: results.make_download(session, record.id, SIDE_BY_SIDE),
+    ):
+        with pytest.raises(RequestError, match="cannot be made again by itself"):
+            again()
     jobs.delete(session, record.id)
     assert scheduler.jobs(session.id) == [] and not session.path(f"results/{record.id}").exists()
+    downloads.close()
 
 
 @pytest.mark.parametrize("way", ["close", "close_all", "open"])
