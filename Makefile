@@ -58,7 +58,7 @@ fuzz: $(VENV)/.installed-dev
 RESOLVE := pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
     --custom-compile-command "make lock"
 GPU := $(foreach extra,wan gguf int8,--extra $(extra))
-EXTRAS := $(GPU) $(foreach extra,ray dev,--extra $(extra))
+EXTRAS := $(GPU) $(foreach extra,ray mcp dev,--extra $(extra))
 lock: | $(PY)
 	@$(PIP) "uv>=0.13"
 	$(VENV)/bin/uv $(RESOLVE) --extra app --extra reel $(UPGRADE) --output-file requirements.lock

@@ -1,12 +1,13 @@
 """Takes pictures of the app in its states:  python docs/make_screenshots.py
 
-It starts the app with folders of its own and drives Chromium ($CHROMIUM, /usr/bin/chromium; needs the package playwright).
+It starts the app with folders of its own and drives Chromium ($CHROMIUM or /usr/bin/chromium) through playwright.
 Each state is taken at four widths, in light and dark and in both languages, into outputs/screenshots, with a contact
 sheet for each state.  With --tour  the pictures of docs/tour.md are made instead, of drawn characters only.
 """
 
 import argparse
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -37,9 +38,9 @@ FLAGS = [
 SIZES = ((390, 844), (768, 1024), (1440, 900), (2560, 1440))
 TOUR_SIZE = (1200, 800)
 THEMES, LANGUAGES = ("light", "dark"), ("en", "zh")
-START_S, WAIT_MS = 180, 180_000
+START_S, WAIT_MS = 180, 600_000
 SHEET_TILE = (480, 360)
-CALLS = "**/gradio_api/component_server*"
+CALLS = re.compile("/gradio_api/component_server")
 
 
 class Studio:
@@ -48,6 +49,7 @@ class Studio:
     def __init__(self, page: Any, folder: Path, tour: bool) -> None:
         self.page, self._folder, self._tour = page, folder, tour
         self._taken: dict[str, list[Path]] = {}
+        self._held: list[Any] = []
 
     def show(self, selector: str) -> None:
         """Wait for an element."""
@@ -55,7 +57,8 @@ class Studio:
 
     def take(self, state: str, tour: str | None = None) -> None:
         """Take the state as it is now; for the tour, the element `tour` alone, in one variant, or nothing."""
-        self.page.route(CALLS, _keep_view)
+        # The page waits for the answers, and keeps its state while it is photographed.
+        self.page.route(CALLS, self._hold)
         if self._tour:
             if tour is not None:
                 self._variant(TOUR_SIZE, "light", "en")
@@ -67,12 +70,18 @@ class Studio:
                     for language in LANGUAGES:
                         self._variant(size, theme, language)
                         path = self._folder / f"{state}-{size[0]}-{theme}-{language}.png"
-                        # Where a phone's screen ends matters for what sticks to its edge.
-                        self.page.screenshot(path=path, full_page=size[0] > 390 or state == "options")
+                        # Where the screen ends matters for what sticks to its edge, and for dialogs.
+                        screen = size[0] == 390 or self.page.locator("dialog[open]").count() > 0
+                        self.page.screenshot(path=path, full_page=not screen)
                         self._taken.setdefault(state, []).append(path)
             _contact_sheet(self._taken[state], self._folder / f"sheet-{state}.png")
         self._variant(SIZES[2], "light", "en")
-        self.page.unroute(CALLS, _keep_view)
+        self.page.unroute(CALLS, self._hold)
+        while self._held:
+            self._held.pop(0).continue_()
+
+    def _hold(self, route: Any) -> None:
+        self._held.append(route)
 
     def _variant(self, size: tuple[int, int], theme: str, language: str) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -80,14 +89,6 @@ class Studio:
         self.page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
         self.page.evaluate("language => document.querySelector(`.languages [lang=${language}]`)?.click()", language)
         self.page.wait_for_timeout(250)
-
-
-def _keep_view(route: Any) -> None:
-    """Answers a question for the view with no change, so that a state stays while it is photographed."""
-    if '"fn_name":"view"' in (route.request.post_data or "").replace(" ", ""):
-        route.fulfill(json={})
-    else:
-        route.continue_()
 
 
 def walk(studio: Studio, files: dict[str, Path]) -> None:
@@ -185,7 +186,7 @@ def make_files(folder: Path) -> dict[str, Path]:
         crop = friends.crop((0, 0, friends.width * 2 // 3, friends.height))
         crop.resize((crop.width // 4 * 2, crop.height // 4 * 2)).save(folder / "two.png")
     cast = (parse_role("1=motion:talk"), parse_role("2=motion:laugh"))
-    request = AnimationRequest(folder / "two.png", cast, duration=6.0, side_by_side=False)
+    request = AnimationRequest(folder / "two.png", cast, duration=3.0, side_by_side=False)
     Animator().animate(request, pair)
     return {"empty": empty, "pair": pair}
 

@@ -29,8 +29,7 @@ def add_endpoints(api: StudioApi) -> None:
             photo: The photo: an upload, or a data URL (data:image/png;base64,...). Web addresses are refused.
 
         Returns:
-            width and height of the upright photo in pixels; faces: for each its number, its box [x0, y0, x1, y1] in
-            pixels, and warnings; photo_messages: sentences about the photo.
+            width and height of the upright photo in pixels; faces: for each its number (face), its box [x0, y0, x1, y1] in pixels, and warnings; photo_messages: sentences about the photo.
         """
         return _answered(lambda: api.faces(photo))
 
@@ -47,25 +46,23 @@ def add_endpoints(api: StudioApi) -> None:
             photo: The photo with one or several faces: an upload, or a data URL (data:image/png;base64,...). Web addresses are refused.
             clips: Driving clips, each an upload or a data URL (data:video/mp4;base64,...). Clip 1 drives face 1, clip 2 face 2; of a single clip with several people, person 1 drives face 1, person 2 face 2. Other faces play the motion idle.
             cast: What drives each face, by its number, in place of that rule: clip:1, clip:1#person=2, motion:talk, still. Motions: idle, nod, shake, smile, laugh, wink, blink, surprise, frown, sad, look_around, kiss, think, yawn, raise_brows, sleepy, talk, sing.
-            options: engine (preview or wan), preset (draft, fast, ...; wan only), seconds (length), seed (wan only), sound (auto, none, clip:1, ...), side_by_side (true or false) and other options of the page, by their names; percentages from 0 to 100.
+            options: engine (preview or wan), preset (draft, fast, ...; wan only), seconds (length), seed (wan only), sound (auto, none, or face:1 for the clip of face 1), side_by_side (true or false) and other options of the page, by their names; percentages from 0 to 100.
             token: The token of an earlier answer, so that its jobs take turns with this one; a new one if left out.
 
         Returns:
-            token (a secret) and job, which the other endpoints take; state and place of the job; cast: what drives each
-            face; faces with their boxes in pixels.
+            token (a secret) and job, which the other endpoints take; state and place of the job; cast: what drives each face; width, height and faces of the photo, as faces returns them.
         """
         return _answered(lambda: api.animate(photo, clips, cast, options, token))
 
     def job(token: str, job: str) -> Answer:
-        """The state of a job. A job of the engine preview that nobody asks for in ten minutes is cancelled.
+        """The state of a job. A job of the engine preview is cancelled when its token is not used for ten minutes.
 
         Args:
             token: The token that animate returned.
             job: The job that animate returned.
 
         Returns:
-            state: pending, running, done, failed or cancelled; place in the queue, from 0, while pending; stage, done
-            and total (steps of the stage) and remaining_s (seconds) while running; messages; error.
+            state: pending, running, done, failed or cancelled; place in the queue, from 0, while pending; stage, done and total (steps of the stage) and remaining_s (seconds) while running; messages; error.
         """
         return _answered(lambda: api.job(token, job))
 
@@ -89,8 +86,7 @@ def add_endpoints(api: StudioApi) -> None:
             job: The job that animate returned.
 
         Returns:
-            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with
-            path and url, null where there is none or the job is not done; duration_s (seconds), frames, seed.
+            As job returns, with video, side_by_side, request (JSON that repeats the job) and poster: each a file with path and url, null where there is none or it is not made yet; duration_s (seconds), frames, seed.
         """
         root = str(request.url).partition(PREFIX)[0]
         return _answered(lambda: _with_files(api.result(token, job), root))

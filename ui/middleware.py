@@ -104,9 +104,22 @@ class RouteFilter:
             await self._app(scope, receive, send)
 
     async def _file(self, root: str, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with the file `name` of the server, as gradio serves it beneath the path `root`."""
+        """Answer a request with the file `name` of the server, as gradio serves it beneath the path `root`.
+
+        Without its name, which would replace the one that the page gives to a download.
+        """
         file = f"{root}{FILE}{name}"
-        await self._app({**scope, "path": file, "raw_path": quote(file).encode()}, receive, send)
+
+        async def send_without_name(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [
+                    (key, value.split(b";")[0] if key.lower() == b"content-disposition" else value)
+                    for key, value in message["headers"]
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app({**scope, "path": file, "raw_path": quote(file).encode()}, receive, send_without_name)
 
     def _is_servable(self, name: str) -> bool:
         """Whether the path is that of a file of a session; gradio checks the file itself."""

@@ -8,5 +8,24 @@ LANGUAGES = ("en", "zh")
 
 
 def load_strings() -> dict[str, dict[str, str]]:
-    """The sentences of the page by language and key."""
-    return {name: json.loads((TRANSLATIONS / f"{name}.json").read_text(encoding="utf-8")) for name in LANGUAGES}
+    """The sentences of the page by language and key.
+
+    Texts of the schema (options, motions, presets) are in English in the schema itself, so only translations of them
+    are in files.
+    """
+    strings = {name: _table(f"{name}.json") for name in LANGUAGES}
+    strings["zh"] |= _table("schema.zh.json")
+    return strings
+
+
+def load_sentences() -> dict[str, dict[str, str]]:
+    """Translations of what the package says (errors, warnings, messages), by language and English template.
+
+    In a template {name} stands for a value. A sentence without a translation is shown in English.
+    """
+    return {"zh": _table("sentences.zh.json")}
+
+
+def _table(name: str) -> dict[str, str]:
+    table: dict[str, str] = json.loads((TRANSLATIONS / name).read_text(encoding="utf-8"))
+    return table

@@ -16,9 +16,10 @@ from fantasyportrait.studio.cast_actions import check_values
 from fantasyportrait.studio.clip_actions import MAX_CLIPS
 from fantasyportrait.studio.clip_report import check_reported_length
 from fantasyportrait.studio.clip_state import ClipState
+from fantasyportrait.studio.downloads import SIDE_BY_SIDE
 from fantasyportrait.studio.engine_values import preset_values
 from fantasyportrait.studio.job_actions import JobActions, state_file_names
-from fantasyportrait.studio.library_view import job_view, result_view
+from fantasyportrait.studio.library_view import downloads_view, job_view, result_view
 from fantasyportrait.studio.messages import hide_paths
 from fantasyportrait.studio.option_values import form_options
 from fantasyportrait.studio.photo_intake import read_photo
@@ -31,7 +32,7 @@ from fantasyportrait.workers.job_store import JobRecord
 UNKNOWN = "this token and job lead to nothing: they are wrong, or have expired; animate returns both"
 JOB_FIELDS = ("state", "stopping", "place", "engine", "stage", "done", "total", "remaining_s", "messages", "error")
 RESULT_FIELDS = ("seed", "duration_s", "frames")
-RESULT_FILES = ("video", "side_by_side", "request", "poster")
+RESULT_FILES = ("video", SIDE_BY_SIDE, "request", "poster")
 _JOB = re.compile("[0-9a-f]{32}")
 
 
@@ -52,7 +53,8 @@ class StudioApi:
         """The size of the upright photo, and its faces: number, xyxy box in pixels, warnings. Nothing is kept."""
         with self._new_session() as (_, session):
             try:
-                return _faces_answer(self._photo(session, photo))
+                path, name = keep_file(session, self.uploads, photo, "photo")
+                return _faces_answer(self._read_photo(session, path, name))
             finally:
                 self.sessions.remove(session.id)
 
@@ -86,15 +88,20 @@ class StudioApi:
         answer = self._answer(session, record)
         if record.state != "done":
             return {**answer, **files}
-        view = result_view(session, record)
+        # The side by side is made when the job is done, and is None until it is there.
+        side_by_side = downloads_view(session, record, self.jobs.downloads)[SIDE_BY_SIDE]["url"]
+        view = {**result_view(session, record), SIDE_BY_SIDE: side_by_side}
         return {**answer, **{name: view[name] for name in (*RESULT_FIELDS, *RESULT_FILES)}}
 
     def _animate(
         self, token: object, session: Session, photo: object, clips: object, cast: object, options: object
     ) -> dict[str, Any]:
         values = self._options(options)
-        found = self._photo(session, photo)
-        state = SessionState(found, clips=self._clips(session, clips), options=values)
+        # All files before the photo is analysed, which takes longest.
+        photo_path, name = keep_file(session, self.uploads, photo, "photo")
+        driving = self._clips(session, clips)
+        found = self._read_photo(session, photo_path, name)
+        state = SessionState(found, clips=driving, options=values)
         with _visitor_names(session, state):
             cards = self._cards(session, state, cast)
             record = self.jobs.run(session, replace(state, cards=cards))
@@ -105,8 +112,7 @@ class StudioApi:
             **_faces_answer(found),
         }
 
-    def _photo(self, session: Session, given: object) -> PhotoState:
-        path, name = keep_file(session, self.uploads, given, "photo")
+    def _read_photo(self, session: Session, path: str, name: str) -> PhotoState:
         photo = read_photo(session, self.animator, path, name)
         forget_files(session, *(face.thumbnail for face in photo.faces))
         if photo.error:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import FaceError, RequestError
-from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, parse_role
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, FreeSource, parse_role, role_to_text
 from fantasyportrait.schema.regions import REGION_NAMES
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.studio.clip_state import ClipState
-from fantasyportrait.studio.state import CLIP, FREE, IDLE, MOTION, STILL, Card
+from fantasyportrait.studio.request_form import build_role
+from fantasyportrait.studio.state import CLIP, FREE, MOTION, STILL, Card
 
 COUNTED_S = 2.0
 """People of a clip that drives several faces are counted in its first seconds, so that a call returns at once."""
@@ -66,7 +67,9 @@ def count_people(inputs: InputReader, path: Path) -> int:
 
 def cast_text(cards: Mapping[int, Card], clips: Sequence[ClipState]) -> dict[str, str]:
     """The cast as `read_cast` reads it."""
-    return {str(face): _text(card, [clip.id for clip in clips]) for face, card in cards.items()}
+    sources = {clip.id: Path(f"clip:{number}") for number, clip in enumerate(clips, start=1)}
+    roles = [build_role(face, card, sources.__getitem__, free=True) for face, card in cards.items()]
+    return {str(role.face): role_to_text(role).partition("=")[2] for role in roles}
 
 
 def _card(face: int, text: str, clips: Sequence[ClipState]) -> Card:
@@ -90,28 +93,6 @@ def _card(face: int, text: str, clips: Sequence[ClipState]) -> Card:
         )
     cut = {name: getattr(source, name) for name in ("person", "start_s", "end_s", "delay_s", "fill")}
     return Card(CLIP, clip=clips[number - 1].id, **cut, **given)
-
-
-def _text(card: Card, clips: Sequence[str]) -> str:
-    if card.kind == CLIP and card.clip is not None:
-        source = f"clip:{clips.index(card.clip) + 1}"
-    else:
-        source = f"motion:{card.motion or IDLE}" if card.kind == MOTION else card.kind
-    off = [(name, "off") for name in REGION_NAMES if name not in card.regions]
-    values = [
-        ("person", card.person),
-        ("start", card.start_s or None),
-        ("end", card.end_s),
-        ("delay", card.delay_s or None),
-        ("fill", card.fill),
-        ("strength", None if card.strength == 1 else card.strength),
-        ("smoothing", card.smoothing),
-        ("mirror", "on" if card.mirror else None),
-        *off,
-    ]
-    words = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-             for name, value in values if value is not None]  # fmt: skip
-    return f"{source}#{'&'.join(words)}" if words else source
 
 
 def _numbers(faces: Iterable[int]) -> str:

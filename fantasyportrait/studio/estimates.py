@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from fantasyportrait.core.errors import FantasyPortraitError
@@ -52,7 +53,9 @@ class Estimates:
             return
         cards = {face.id: state.card(face.id) for face in state.faces}
         try:
-            found = estimate(self._animator, session_request(session, state, cards, state.options, self._model))
+            request = session_request(session, state, cards, state.options, self._model)
+            # The side by side is made after the run.
+            found = estimate(self._animator, replace(request, side_by_side=False))
             shown = {"fits": found.fits, "seconds": found.seconds, "peak_gib": found.peak_gib, "text": found.sentence}
         except FantasyPortraitError as error:
             shown = {"fits": False, "text": named(str(error), file_names(session))}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fantasyportrait.core.atomic_write import atomic_write
@@ -70,7 +71,8 @@ def link_file(session: Session, file: Path) -> str:
 def save_texts(folder: Path) -> None:
     """Write the request of the result in `folder` as the visitor may copy it: as JSON, command and Python program."""
     paths = output_paths(folder / VIDEO_NAME)
-    request = without_server(load_request(paths.request))
+    # The run itself makes no side by side, which is made afterwards.
+    request = replace(without_server(load_request(paths.request)), side_by_side=True)
     output = Path(f"{request.files[0].stem}.animated.mp4")
     texts = {
         "json": request.to_json(),

@@ -166,7 +166,7 @@ class Studio:
             session = self.sessions.by_id(record.owner)
             if session is not None:
                 self._jobs.forget(session, [record])
-        self.links.remove_orphans()
+        self.links.remove_unowned()
         self.uploads.remove_expired()
 
     def close(self) -> None:

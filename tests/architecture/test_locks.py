@@ -57,7 +57,7 @@ def test_the_locks_hold_what_the_ranges_ask_for(repository: Path, project: dict,
     small, full = (locked(repository / name, python, system) for name in (BASE, FULL))
     for requirement in wanted(project, ("app", "reel"), python):
         assert requirement.specifier.contains(small[canonicalize_name(requirement.name)]), requirement
-    for requirement in wanted(project, ("app", "reel", "wan", "gguf", "int8", "ray", "dev"), python):
+    for requirement in wanted(project, ("app", "reel", "wan", "gguf", "int8", "ray", "mcp", "dev"), python):
         if requirement.name != "torch":
             assert requirement.specifier.contains(full[canonicalize_name(requirement.name)]), requirement
     assert small.items() <= full.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.limits import PUBLIC
@@ -235,3 +236,18 @@ def test_clip_closed_early_frees_its_child(sandbox: SandboxDecoder, tmp_path: Pa
         next(frames)
         frames.close()
     assert sandbox.probe(path).width == 64
+
+
+def test_texts_of_video_and_picture_are_same(sandbox: SandboxDecoder, tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_itxt("description", "a \u00fc text")
+    info.add_itxt("long", "x" * 300_000)
+    Image.fromarray(quadrants()).save(tmp_path / "a.png", pnginfo=info)
+    assert (
+        sandbox.metadata(tmp_path / "a.png") == LOCAL.metadata(tmp_path / "a.png") == {"description": "a \u00fc text"}
+    )
+    video = make_clip(tmp_path / "a.mp4", [counting(number) for number in range(3)])
+    assert sandbox.metadata(video) == LOCAL.metadata(video)
+    (tmp_path / "b.mp4").write_text("no video", encoding="utf-8")
+    with pytest.raises(MediaError, match="b.mp4"):
+        sandbox.metadata(tmp_path / "b.mp4")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.ui.browsing import (
     animate,
+    choose,
     choose_example,
     choose_kind,
     error_text,
@@ -40,46 +41,46 @@ def themed_page(request: pytest.FixtureRequest, browser: Any, wan_app: Served) -
         yield tab
 
 
-def check(page: Any, state: str) -> None:
-    """No violation of axe-core's rules in this state, and no target under 24 px."""
+def problems(page: Any, state: str) -> list[str]:
+    """Violations of axe-core's rules in this state, and targets under 24 px."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = axe.Axe().run(page, PLACE, RULES)
     broken = [
-        f"{rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary']}"
+        f"{state}: {rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary']}"
         for rule in found.response["violations"]
         for node in rule["nodes"]
     ]
-    assert not broken, f"{state}:\n" + "\n".join(broken)
-    assert not page.evaluate(SMALL), state
+    return [*broken, *(f"{state}: {small}" for small in page.evaluate(SMALL))]
 
 
 def test_page_is_accessible_in_each_state(themed_page: Any) -> None:
-    page = themed_page
+    page, found = themed_page, []
     page.wait_for_selector("#example")
-    check(page, "welcome")
+    found += problems(page, "welcome")
     choose_example(page)
     wait_for_loop(page)
-    check(page, "photo")
+    found += problems(page, "photo")
     for kind in ("clip", "still", "free", "motion"):
         choose_kind(page, 1, kind)
         page.wait_for_selector(f"input[name=kind-1][value={kind}]:checked", state="attached")
-        check(page, f"card: {kind}")
-    page.click("#card-1 details > summary")
+        found += problems(page, f"card: {kind}")
+    page.click("#card-1 .adjust > summary")
     open_options(page)
-    check(page, "options of the preview")
+    found += problems(page, "options of the preview")
     set_seconds(page, 60)
     animate(page)
     wait_for_job(page)
-    check(page, "running")
+    found += problems(page, "running")
     page.click("#job .stop")
     page.wait_for_selector("#job", state="detached")
     set_seconds(page, 0.2)
     animate(page)
     wait_for_result(page)
-    check(page, "result")
-    page.click("input[name=engine][value=wan] + span")
+    found += problems(page, "result")
+    choose(page, "engine", "wan")
     page.wait_for_selector("#option-prompt")
-    check(page, "options of Wan")
+    found += problems(page, "options of Wan")
     page.set_input_files("#photo-file", {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear reader"})
     error_text(page, ".stage")
-    check(page, "error")
+    found += problems(page, "error")
+    assert not found, "\n".join(found)

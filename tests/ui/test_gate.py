@@ -152,6 +152,21 @@ def test_upload_is_refused_in_other_session(app: Served, visitor: Visitor, photo
         ("GET", "/proxy=https://example.hf.space/", {}),
         ("GET", "/deep_link?session_hash=x", {}),
         ("GET", "/mcp/", {}),
+        ("POST", "/mcp", {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}}),
+        ("POST", "/mcp/", {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}}),
+        ("GET", "/mcp/schema", {}),
+        ("GET", "/mcp/sse", {}),
+        ("POST", "/run/faces", {"json": {"data": [""]}}),
+        ("POST", "/api/faces", {"json": {"data": [""]}}),
+        ("POST", "/call/v2/faces", {"json": {"photo": ""}}),
+        ("POST", "/call/faces/", {"json": {"data": [""]}}),
+        ("POST", "/call/enter", {"json": {"data": [""]}}),
+        ("POST", "/call/lambda", {"json": {"data": [""]}}),
+        ("GET", "/call/faces", {}),
+        ("GET", "/call/faces/x", {}),
+        ("GET", f"/call/enter/{'0' * 32}", {}),
+        ("GET", f"/call/v2/faces/{'0' * 32}", {}),
+        ("POST", "/file=files/x", {}),
         ("POST", "/run/check", {"json": {"data": [], "fn_index": 0}}),
         ("POST", "/api/predict", {"json": {"data": [], "fn_index": 0}}),
         ("POST", "/call/check", {"json": {"data": []}}),
@@ -201,6 +216,8 @@ def test_only_files_of_page_are_served_from_session(app: Served, visitor: Visito
     for path in ("state.json", "shown", "shown/", "shown/../state.json", "shown/%2e%2e/state.json", ".", "shown/.x"):
         assert visitor.fetch(f"files/{session}/{path}").status_code in (403, 404), path
     assert visitor.fetch(f"files/{'0' * 32}/{url.split('/', 2)[2]}").status_code in (403, 404)
+    for path in (f"files/{session}/state.json", f"files/{session}/shown/../state.json", f"files/{session}/shown"):
+        assert visitor.fetch_path(path).status_code in (403, 404), path
     for path in ("jobs.sqlite3", f"{session}/state.json"):
         assert visitor.fetch_path(f"{app.results}/sessions/{path}").status_code in (403, 404), path
 

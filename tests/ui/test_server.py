@@ -212,5 +212,8 @@ def test_app_refuses_machine_flags_with_cluster(tmp_path: Path, capsys: pytest.C
     assert "--profile, --compile: with --ray the workers compute" in said and "fantasyportrait workers" in said
 
 
-def test_server_exposes_no_api_endpoint(visitor: Visitor) -> None:
-    assert visitor.interface() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+def test_server_exposes_endpoints_of_api_only(visitor: Visitor) -> None:
+    """The listener of the page is not among them."""
+    interface = visitor.interface()
+    assert list(interface["named_endpoints"]) == ["/faces", "/animate", "/job", "/cancel", "/result"]
+    assert interface["unnamed_endpoints"] == {}

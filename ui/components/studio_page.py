@@ -21,12 +21,13 @@ SCRIPTS = (
     "webcam.js",
     "cast.js",
     "run.js",
+    "result.js",
     "library.js",
     "reach.js",
     "page.js",
 )
 """In the order in which they use each other; together they are the body of one function."""
-STYLES = ("page.css", "stage.css", "presenter.css", "cast.css", "run.css", "library.css")
+STYLES = ("page.css", "stage.css", "presenter.css", "cast.css", "run.css", "result.css", "library.css")
 TEMPLATE = '<div class="studio" aria-busy="true"></div>'
 
 

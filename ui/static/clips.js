@@ -33,6 +33,9 @@ function ClipPanel({face, card, set, driver}) {
   const input = useRef(null);
   const [recording, setRecording] = useState(false);
   const clip = view.clips.find(each => each.id === card.clip);
+  // Once shown it stays: the focus may be in it.
+  const choice = useRef(false);
+  choice.current = view.clips.length > 0 && (choice.current || view.clips.length > 1 || !clip);
   const choose = event => {
     const file = event.target.files[0];
     event.target.value = "";
@@ -42,7 +45,7 @@ function ClipPanel({face, card, set, driver}) {
     <input type="file" accept=${DRIVERS} class="sr" tabindex="-1" ref=${input} onChange=${choose} aria-label=${t("clip.upload")} />
     ${clip && html`<${ChosenClip} clip=${clip} card=${card} set=${set} face=${face} key=${clip.id} />`}
     ${driver.sending && html`<p class="hint" role="status"><span class="spinner"></span>${t("clip.sending")}</p>`}
-    ${view.clips.length > (clip ? 1 : 0) && html`<${ClipChoice} face=${face} card=${card} set=${set} />`}
+    ${choice.current && html`<${ClipChoice} face=${face} card=${card} set=${set} />`}
     <div class="row clip-tools">
       <button type="button" class="button small" onClick=${() => input.current.click()}>${t("clip.upload")}</button>
       <button type="button" class="button small record" onClick=${() => setRecording(true)}><span class="dot" aria-hidden="true"></span>${t("webcam.record")}</button>

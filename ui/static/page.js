@@ -6,21 +6,25 @@ function Page({first}) {
   const [shown, setShown] = useState(null);
   const [, setWords] = useState(language);
   const results = view.results || [];
-  const newest = useRef(results[0]?.id);
   const follow = useRef(false);
+  const result = results.find(each => each.id === shown);
+  const newest = useRef(results[0]?.created_s || 0);
+  const [arrived, setArrived] = useState(null);
   useEffect(() => {
-    // A new result takes the photo's place.
-    if (results[0] && results[0].id !== newest.current) {
+    // A new result takes the photo's place; where the latest one was deleted, the one before it is not new.
+    if (results[0] && results[0].created_s > newest.current) {
+      newest.current = results[0].created_s;
       follow.current = focusWasIn(".run");
+      setArrived(results[0].id);
       setShown(results[0].id);
     }
-    newest.current = results[0]?.id;
   }, [results[0]?.id]);
   useEffect(() => {
-    if (follow.current) document.getElementById("result")?.focus();
+    if (follow.current) document.getElementById("result")?.focus({preventScroll: true});
     follow.current = false;
   }, [shown]);
-  const result = results.find(each => each.id === shown);
+  // Another photo takes the result's place.
+  useEffect(() => { if (!view.photo || !result?.photo.shown) setShown(null); }, [view.photo?.id]);
   return html`<${Studio.Provider} value=${connection}>
     <header class="top">
       <h1>FantasyPortrait</h1>
@@ -28,14 +32,14 @@ function Page({first}) {
       <${LanguageChoice} onChange=${name => { setLanguage(name); setWords(name); }} />
     </header>
     ${offline && html`<p class="offline" role="alert">${t("offline")}</p>`}
-    <main class=${`columns ${view.photo ? "" : "empty"}`}>
+    <div class=${`columns ${view.photo ? "" : "empty"}`}>
       <div class="left">
-        <${Stage} result=${result} onResult=${setShown} />
+        <${Stage} result=${result} arrived=${arrived === shown} onResult=${setShown} />
         <${RunPanel} onResult=${setShown} />
       </div>
       <div class="right"><${Cast} /></div>
-    </main>
-    <${Library} onResult=${setShown} />
+    </div>
+    <${Library} shown=${shown} onResult=${setShown} />
     <${Announcer} />
   <//>`;
 }
@@ -50,7 +54,7 @@ const root = element.querySelector(".studio");
 const focusWasIn = keepFocus(root);
 function begin() {
   if (!props.value?.token || root.dataset.ready) return;
-  chooseLanguage(props.value.strings);
+  chooseLanguage(props.value.strings, props.value.sentences);
   root.dataset.ready = "yes";
   root.removeAttribute("aria-busy");
   render(html`<${Page} first=${props.value} />`, root);

@@ -27,12 +27,19 @@ function RunPanel({onResult}) {
       <${Estimate} estimate=${view.estimate} />
     </div>
     ${error && ["animate", "set_options", "cancel"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
-    ${job && html`<${JobProgress} job=${job} />`}
+    ${job ? html`<${JobProgress} job=${job} />` : html`<${LastFailure} />`}
     <${Options} value=${value} set=${set} engine=${engine} />
   </section>`;
 }
 
-const Estimate = ({estimate}) => (estimate?.text ? html`<p class=${`estimate ${estimate.fits === false ? "bad" : ""}`}>${estimate.text}</p>` : null);
+/** The time that a run takes, and the memory of the GPU; all of the estimate as a tooltip. Or why it cannot run. */
+function Estimate({estimate}) {
+  if (!estimate?.text) return null;
+  if (estimate.fits === false || estimate.seconds == null) return html`<p class="estimate bad"><span class="hint">${sentence(estimate.text)}</span></p>`;
+  const {seconds, peak_gib: peak} = estimate;
+  const time = seconds < 90 ? t("estimate.seconds", {count: Math.max(1, Math.round(seconds))}) : t("estimate.minutes", {count: Math.round(seconds / 60)});
+  return html`<p class="estimate" title=${sentence(estimate.text)}>${peak == null ? time : t("estimate.peak", {time, peak: peak.toFixed(1)})}</p>`;
+}
 
 function Presets({value, set}) {
   const {schema} = useStudio();
@@ -76,8 +83,16 @@ function JobProgress({job}) {
     <${Bar} text=${text} done=${job.done} total=${job.total} />
     ${job.preview_url && html`<img class="preview" src=${job.preview_url} alt=${t("job.preview")} />`}
     <${MessageList} messages=${job.messages} />
-    <button type="button" class="button stop" onClick=${() => act("cancel", {job: job.id})}>${t("stop")}</button>
+    <button type="button" class="button stop" disabled=${job.stopping} onClick=${() => act("cancel", {job: job.id})}>${t(job.stopping ? "job.stopping" : "stop")}</button>
   </div>`;
+}
+
+/** Why the latest job failed; gone as soon as a later one is done. */
+function LastFailure() {
+  const {view} = useStudio();
+  const failed = (view.jobs || []).find(each => each.state === "failed");
+  const done = view.results?.[0]?.created_s || 0;
+  return failed && failed.ended_s > done ? html`<${ErrorLine} text=${failed.error} />` : null;
 }
 
 function jobText(job) {

@@ -3,6 +3,7 @@
 const {html, render, createContext, useContext, useEffect, useMemo, useRef, useState} = htmPreact;
 const POLL_ACTIVE_MS = 400;
 const POLL_IDLE_MS = 5000;
+const POLL_HIDDEN_MS = 60000;
 const RETRY_MS = 2000;
 
 const Studio = createContext(null);
@@ -14,7 +15,8 @@ const isActive = view =>
   view.photo?.loop?.state === "running" ||
   view.motions?.making ||
   view.clips.some(clip => ["waiting", "checking"].includes(clip.state)) ||
-  (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state));
+  (view.jobs || []).some(job => ACTIVE_JOBS.includes(job.state)) ||
+  (view.results || []).some(result => Object.values(result.downloads).some(each => ["waiting", "running"].includes(each.state)));
 
 /** State of the page and its connection; `first` is the value that the server sent with the page. */
 function useConnection(first) {
@@ -89,11 +91,13 @@ function useConnection(first) {
     let timer = 0;
     let ended = false;
     const poll = async () => {
-      if (!document.hidden && waiting.current === 0) {
+      if (waiting.current === 0) {
         const answer = await call("view", {version: latest.current.version});
         if (waiting.current === 0 && answer.photo !== undefined) show(answer);
       }
-      if (!ended) timer = setTimeout(poll, isActive(latest.current) ? POLL_ACTIVE_MS : POLL_IDLE_MS);
+      // A hidden page asks seldom, but it asks: the server stops previews whose page is gone.
+      const pause = document.hidden ? POLL_HIDDEN_MS : isActive(latest.current) ? POLL_ACTIVE_MS : POLL_IDLE_MS;
+      if (!ended) timer = setTimeout(poll, pause);
     };
     timer = setTimeout(poll, POLL_ACTIVE_MS);
     const wake = () => {

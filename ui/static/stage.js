@@ -20,7 +20,7 @@ const motionName = name => {
 
 const isVideo = file => file.type.startsWith("video/") || /\.(mp4|mov|webm|mkv|avi|m4v)$/i.test(file.name);
 
-function Stage({result, onResult}) {
+function Stage({result, arrived, onResult}) {
   const {view, busy, error} = useStudio();
   const photo = view.photo;
   // The presenter stays while a recording takes the photo's place.
@@ -28,14 +28,14 @@ function Stage({result, onResult}) {
   const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
   return html`<section class="stage" tabindex="-1" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
-      ? html`<${ResultView} result=${result} photo=${photo} onBack=${() => onResult(null)} />`
+      ? html`<${ResultView} result=${result} arrived=${arrived} onBack=${() => onResult(null)} />`
       : photo ? html`<${PhotoView} photo=${photo} reading=${reading} onPresent=${() => enterPresenter(() => setPresenting(true))} />` : html`<${Welcome} reading=${reading} />`}
     ${presenting && photo && html`<${Presenter} onClose=${() => setPresenting(false)} />`}
     ${error && ["set_photo", "set_example", "add_face", "remove_face", "restore_faces", "restore"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
   </section>`;
 }
 
-const ErrorLine = ({text}) => html`<p class="error-line" role="alert">${text}</p>`;
+const ErrorLine = ({text}) => html`<p class="error-line" role="alert">${sentence(text)}</p>`;
 
 /** Buttons that bring a photo: a file, the clipboard, the camera. */
 function PhotoSources({compact}) {
@@ -177,7 +177,7 @@ function PhotoView({photo, reading, onPresent}) {
           onDragOver=${event => { event.preventDefault(); event.stopPropagation(); setOver(face.id); }} onDragLeave=${() => setOver(0)}>
         <span class="number">${face.id}</span>
         <${FaceBadge} face=${face.id} />
-        ${face.warnings.length > 0 && html`<span class="warn" title=${face.warnings.join("\n")}>!</span>`}
+        ${face.warnings.length > 0 && html`<span class="warn" title=${face.warnings.map(sentence).join("\n")}>!</span>`}
       </button>`)}
       ${photo.faces.map(face => html`<button type="button" key=${`remove-${face.id}`} class="face-remove" style=${`left:${100 * face.box[2]}%;top:${100 * face.box[1]}%`}
           aria-label=${t("face.remove_label", {number: face.id})} title=${t("face.remove")} onClick=${() => act("remove_face", {face: face.id})}>×</button>`)}
@@ -201,7 +201,7 @@ function PhotoView({photo, reading, onPresent}) {
 }
 
 const MessageList = ({messages}) =>
-  messages?.length ? html`<ul class="messages">${messages.map(text => html`<li key=${text}>${text}</li>`)}</ul>` : null;
+  messages?.length ? html`<ul class="messages">${messages.map(text => html`<li key=${text}>${sentence(text)}</li>`)}</ul>` : null;
 
 /** What the face plays: a poster of its clip, or the name of its motion. */
 function FaceBadge({face}) {
