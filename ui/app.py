@@ -36,6 +36,10 @@ def build(studio: Studio) -> gr.Blocks:
     def act(call: dict[str, Any]) -> dict[str, Any]:
         return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
 
+    # A call for each frame: gradio's stream of images was nine times slower, and keeps each frame as a file.
+    def live(call: dict[str, Any]) -> dict[str, Any]:
+        return studio.live(call.get("token"), call)
+
     def look(call: dict[str, Any]) -> dict[str, Any]:
         return studio.look(call.get("token"), call.get("picture"))
 
@@ -47,7 +51,7 @@ def build(studio: Studio) -> gr.Blocks:
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = studio_page([view, act, look])
+        page = studio_page([view, act, look, live])
         demo.load(enter, token, [token, page], api_visibility="private", show_progress="hidden", concurrency_limit=None)
         add_endpoints(studio.api)
     demo.queue(max_size=MAX_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
@@ -97,7 +101,7 @@ def _launch_options(studio: Studio, demo: gr.Blocks, mcp: bool) -> dict[str, Any
                     registry=studio.uploads,
                     sessions=studio.sessions.folder,
                     shared=studio.links.folder,
-                    functions=("view", "act", "look"),
+                    functions=("view", "act", "look", "live"),
                     endpoints=endpoint_ids(demo),
                     mcp=mcp,
                 ),

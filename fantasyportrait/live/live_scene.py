@@ -71,6 +71,9 @@ class LiveScene:
     the camera's first second, with the strength and the regions of its role. `mirror` swaps the camera's left and
     right, as a mirror does. `clock` returns the seconds that the times of a frame are taken with. Raises what
     `Animator.animate` raises for unreadable inputs, and `Cancelled`.
+
+    Attributes:
+        request: what the scene was made from.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class LiveScene:
         cancel: CancelToken | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.request = request
         self._clock = clock
         self._loops = live_loops(animator, request, side, cancel or CancelToken())
         self._renderer = SceneRenderer(self._loops.pixels, self._loops.driven, self._loops.canonical, _KEPT_BYTES)

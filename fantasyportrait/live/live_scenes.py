@@ -29,7 +29,8 @@ class _Place:
 class LiveScenes:
     """At most `limit` live scenes at once, one for each owner (a visitor's id). Thread-safe.
 
-    A scene that no call used for `idle_s` seconds is closed; `clock` returns seconds.
+    A scene that no call used for `idle_s` seconds is closed; `clock` returns seconds. `on_end` gets the owner and his
+    scene before it is closed for any reason, and raises nothing.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class LiveScenes:
         limit: int = MAX_SCENES,
         idle_s: float = IDLE_S,
         clock: Callable[[], float] = time.monotonic,
+        on_end: Callable[[str, LiveScene], None] = lambda owner, scene: None,
     ) -> None:
         self._animator, self._limit, self._idle_s, self._clock = animator, limit, idle_s, clock
+        self._on_end = on_end
         self._places: dict[str, _Place] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -92,7 +95,7 @@ class LiveScenes:
         with self._lock:
             place = self._places.pop(owner, None)
         if place is not None:
-            self._end(place)
+            self._end(owner, place)
 
     def close_idle(self) -> None:
         """Close the scenes that no call used for a while; a timer calls this as well."""
@@ -105,29 +108,29 @@ class LiveScenes:
             ]
             for owner, _ in idle:
                 del self._places[owner]
-        for _, place in idle:
-            self._end(place)
+        for owner, place in idle:
+            self._end(owner, place)
 
     def close_all(self) -> None:
         """Close every scene, and stop the timer."""
         with self._lock:
-            places, self._places = list(self._places.values()), {}
+            places, self._places = self._places, {}
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        for place in places:
-            self._end(place)
+        for owner, place in places.items():
+            self._end(owner, place)
 
     def _remove(self, owner: str, place: _Place) -> None:
         with self._lock:
             if self._places.get(owner) is place:
                 del self._places[owner]
 
-    @staticmethod
-    def _end(place: _Place) -> None:
+    def _end(self, owner: str, place: _Place) -> None:
         place.cancel.cancel()
         with place.lock:
             if place.scene is not None:
+                self._on_end(owner, place.scene)
                 place.scene.close()
 
     def _watch(self) -> None:

@@ -129,10 +129,10 @@ class Downloads:
 
 
 def _counted(count: Callable[[int, int], None]) -> Callable[[Event], None]:
-    """A listener of events that counts the frames of the side by side."""
+    """A handler of events that counts the frames of the side by side."""
 
-    def listen(event: Event) -> None:
+    def record(event: Event) -> None:
         if isinstance(event, Step) and event.stage == "finish":
             count(event.done, event.total)
 
-    return listen
+    return record

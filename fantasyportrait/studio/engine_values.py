@@ -9,6 +9,8 @@ from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.studio.option_values import Values, form_options, read_values, shown_value
 
 PREVIEW, WAN = "preview", "wan"
+LIVE = "live"
+"""In place of the engine of a result that presenter mode recorded."""
 CUSTOM = "custom"
 
 

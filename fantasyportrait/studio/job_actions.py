@@ -18,7 +18,7 @@ from fantasyportrait.service.animate_job import animate_job
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.studio.clip_checks import ClipChecks
 from fantasyportrait.studio.downloads import SIDE_BY_SIDE, Downloads
-from fantasyportrait.studio.engine_values import PREVIEW, WAN
+from fantasyportrait.studio.engine_values import LIVE, PREVIEW, WAN
 from fantasyportrait.studio.job_inputs import VIDEO_NAME, link_file, link_inputs, save_texts
 from fantasyportrait.studio.length_limits import check_reported_length, check_tracked_length
 from fantasyportrait.studio.request_form import build_request, longest_s
@@ -77,7 +77,8 @@ class JobActions:
         self.scheduler.retry(session.id, job)
 
     def duplicate(self, session: Session, job: str) -> None:
-        """Submit the same job once more."""
+        """Submit the same job once more; raises `RequestError` for a recording, which no job can repeat."""
+        check_repeatable(self.scheduler.job(session.id, job))
         self.scheduler.duplicate(session.id, job)
 
     def move(self, session: Session, job: str, before: str | None) -> None:
@@ -166,12 +167,8 @@ class SessionJobs:
 
     def make_job(self, record: JobRecord) -> Job:
         """The job of a record; its result goes into a folder of its own in the session's."""
-        session = self._session(record)
-        folder = session.path(f"{RESULTS}/{record.id}")
+        folder = result_folder(self._session(record), record.id)
         try:
-            # What an interrupted run left there is made again.
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
             # Under the visitor's names, which the video, its side by side and its messages then have.
             request = link_inputs(from_json(record.payload), json.loads(record.label)["names"], folder)
         except OSError as error:
@@ -211,6 +208,18 @@ class SessionJobs:
         return session
 
 
+def result_folder(session: Session, job: str) -> Path:
+    """The empty folder of a job's result; raises `OutputError` where it cannot be made."""
+    folder = session.path(f"{RESULTS}/{job}")
+    try:
+        # What an interrupted run left there is made again.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
+    return folder
+
+
 def job_label(session: Session, state: SessionState, request: AnimationRequest) -> dict[str, Any]:
     """What the page shows of a job, as JSON values; the thumbnail is a file of its own, as the photo may change."""
     photo, known = state.photo, state_file_names(state)
@@ -239,6 +248,12 @@ def played(role: Role, names: Mapping[str, str]) -> tuple[str, str]:
     if isinstance(source, BuiltinSource):
         return "motion", source.name
     return ("still", "") if source is None else ("free", "")
+
+
+def check_repeatable(record: JobRecord) -> None:
+    """Raise `RequestError` for a recording of presenter mode: its request lacks what the camera showed."""
+    if json.loads(record.label)["engine"] == LIVE:
+        raise RequestError("a recording of presenter mode cannot be made again by itself: record another one")
 
 
 def remove_files(session: Session, record: JobRecord) -> None:

@@ -62,11 +62,13 @@ def job_view(session: Session, record: JobRecord) -> dict[str, Any]:
 def result_view(session: Session, record: JobRecord) -> dict[str, Any]:
     """The result of a job that is done, as the page shows it."""
     result, folder = json.loads(record.result or "{}"), f"{RESULTS}/{record.id}"
+    # A recording of presenter mode has no request that makes it again.
+    repeatable = result["request"] is not None
     return {
         **_summary(session, record),
         "video": file_url(session, f"{folder}/{result['video']}"),
-        "request": file_url(session, f"{folder}/{REQUEST}"),
-        "texts": file_url(session, f"{folder}/{TEXTS}"),
+        "request": file_url(session, f"{folder}/{REQUEST}" if repeatable else None),
+        "texts": file_url(session, f"{folder}/{TEXTS}" if repeatable else None),
         "poster": file_url(session, poster_name(session, record)),
         "duration_s": result["duration_s"],
         "frames": result["frames"],

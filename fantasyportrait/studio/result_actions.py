@@ -11,8 +11,9 @@ from fantasyportrait.media.result_files import output_paths
 from fantasyportrait.schema.cast import ClipSource, FreeSource
 from fantasyportrait.schema.request import AnimationRequest, from_json
 from fantasyportrait.studio.clip_actions import ClipActions
+from fantasyportrait.studio.downloads import SIDE_BY_SIDE
 from fantasyportrait.studio.engine_values import PREVIEW, WAN
-from fantasyportrait.studio.job_actions import JobActions
+from fantasyportrait.studio.job_actions import JobActions, check_repeatable
 from fantasyportrait.studio.job_inputs import VIDEO_NAME
 from fantasyportrait.studio.length_limits import check_reported_length
 from fantasyportrait.studio.messages import hide_paths
@@ -35,7 +36,10 @@ class ResultActions:
 
     def make_download(self, session: Session, job: str, kind: str) -> None:
         """Begin to make another format of a result, or its side by side."""
-        self.jobs.downloads.make(session, self._done(session, job).id, kind)
+        record = self._done(session, job)
+        if kind == SIDE_BY_SIDE:
+            check_repeatable(record)
+        self.jobs.downloads.make(session, record.id, kind)
 
     def share(self, session: Session, job: str) -> None:
         """Make a link to a result, which anyone who has it can open."""
@@ -49,6 +53,7 @@ class ResultActions:
         """Submit the request of a result with its seed for the other engine."""
         model = self.jobs.model
         record = self._done(session, job)
+        check_repeatable(record)
         before, saved = from_json(record.payload), load_request(self._saved(session, job))
         engine = PREVIEW if before.engine == WAN else WAN
         if engine == WAN and model is None:

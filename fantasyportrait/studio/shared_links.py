@@ -1,4 +1,4 @@
-"""Links to single results, for whoever has them: a random name, until it is taken back or the result expires."""
+"""Links to single results, open to anyone who has one: a random name, until it is taken back or the result expires."""
 
 import json
 import re
@@ -59,7 +59,7 @@ class SharedLinks:
                 session.path(f"{RESULTS}/{job}/{LINK}").unlink()
             session.changed()
 
-    def remove_orphans(self) -> None:
+    def remove_unowned(self) -> None:
         """Remove the links of results that were deleted or have expired."""
         folders = self.folder.iterdir() if self.folder.is_dir() else ()
         for place in [place for place in folders if _ID.fullmatch(place.name)]:

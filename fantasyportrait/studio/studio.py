@@ -24,6 +24,7 @@ from fantasyportrait.studio.job_actions import GRACE_S, JobActions, SessionJobs
 from fantasyportrait.studio.library_view import library_view
 from fantasyportrait.studio.motion_loops import MotionLoops
 from fantasyportrait.studio.photo_actions import PhotoActions
+from fantasyportrait.studio.presenter import Presenter
 from fantasyportrait.studio.result_actions import ResultActions
 from fantasyportrait.studio.scene_loops import SceneLoops
 from fantasyportrait.studio.session_store import Session, SessionStore
@@ -78,6 +79,7 @@ class Studio:
         self._jobs = JobActions(self.sessions, animator.inputs, self._scheduler, self._downloads, self.links, model)
         self._results = ResultActions(self._jobs, self._photos, self._clips, uploads.authorize)
         self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
+        self._presenter = Presenter(self.sessions, animator, self._scheduler)
         self._actions = self._action_table()
 
     def enter(self, token: object) -> str:
@@ -111,6 +113,20 @@ class Studio:
             logging.getLogger(__name__).exception("the action %r has failed", action)
             error = UNEXPECTED
         return {**self._view(session), "error": error}
+
+    def live(self, token: object, call: Mapping[str, Any]) -> dict[str, Any]:
+        """The next frame of the session's live scene, see `Presenter.step`; an "error" where there is none."""
+        session = self.sessions.find(token)
+        if session is None:
+            return {"unknown": UNKNOWN_SESSION}
+        session.touch()
+        try:
+            return self._presenter.step(session, call)
+        except FantasyPortraitError as refused:
+            return {"error": str(refused)}
+        except Exception:
+            logging.getLogger(__name__).exception("a live frame has failed")
+            return {"error": UNEXPECTED}
 
     def look(self, token: object, picture: object) -> dict[str, Any]:
         """How well a face is seen in a small picture of the visitor's camera, see `CameraCheck.look`."""
@@ -150,11 +166,12 @@ class Studio:
             session = self.sessions.by_id(record.owner)
             if session is not None:
                 self._jobs.forget(session, [record])
-        self.links.remove_orphans()
+        self.links.remove_unowned()
         self.uploads.remove_expired()
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._presenter.close_all()
         self._motions.close()
         self._examples.close()
         self._loops.close()
@@ -212,6 +229,11 @@ class Studio:
             "duplicate": self._jobs.duplicate,
             "move": self._jobs.move,
             "delete": self._jobs.delete,
+            "present": self._presenter.open,
+            "end_presenting": self._presenter.close,
+            "recalibrate": self._presenter.recalibrate,
+            "start_recording": self._presenter.start_recording,
+            "stop_recording": self._presenter.stop_recording,
             "delete_all": self._jobs.delete_all,
             "make_download": self._results.make_download,
             "share": self._results.share,

@@ -73,6 +73,12 @@ class JobScheduler:
             self._changed.notify_all()
         return record
 
+    def add_done(self, record: JobRecord, result: str) -> None:
+        """Store a job that was done without a worker, with its result; the limits of pending jobs do not count."""
+        with self._changed:
+            self._store.add(replace(record, state="done", result=result, ended_s=time.time()))
+            self.touch(record.owner)
+
     def cancel(self, owner: str, job_id: str) -> None:
         """End a pending job, or ask a running one to stop, which it does within a step. Others stay as they are."""
         with self._changed:

@@ -54,8 +54,8 @@ def test_result_that_is_gone_is_refused(links: SharedLinks, session: Session) ->
 @pytest.mark.parametrize("gone", ["result", "session"])
 def test_link_goes_with_its_result_and_its_session(links: SharedLinks, session: Session, gone: str) -> None:
     links.make(session, JOB)
-    links.remove_orphans()
+    links.remove_unowned()
     assert shared(links)
     shutil.rmtree(session.path(f"{RESULTS}/{JOB}") if gone == "result" else session.folder)
-    links.remove_orphans()
+    links.remove_unowned()
     assert not list(links.folder.iterdir())

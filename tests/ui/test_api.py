@@ -21,6 +21,7 @@ from ui.api import ENDPOINTS
 __all__ = ["requested"]
 REFUSED = "this file is not here"
 UNKNOWN = "this token and job lead to nothing"
+SLOW = {"timeout": 120}
 BUILTIN = {"1": "motion:nod"}
 
 
@@ -48,7 +49,7 @@ def done(caller: Caller, small: Path) -> dict[str, Any]:
 def client(app: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """gradio_client."""
     folder = tmp_path_factory.mktemp("downloads")
-    client = Client(app.address, download_files=folder, verbose=False, analytics_enabled=False)
+    client = Client(app.address, download_files=folder, verbose=False, analytics_enabled=False, httpx_kwargs=SLOW)
     yield client
     client.close()
 

@@ -280,15 +280,15 @@ def test_webcam_take_is_recorded_and_becomes_a_clip_with_a_duration(page: Any) -
     page.click("button:has-text('Stop recording')")
     page.wait_for_selector("video.take")
     page.click("button:has-text('Retake')")
-    page.wait_for_selector(".rec:has-text('0:01')")
+    page.wait_for_selector(".rec:has-text('0:04')")
     page.click("button:has-text('Stop recording')")
     page.click("button:has-text('Use this take')")
     page.wait_for_selector(".dialog", state="detached")
-    page.wait_for_selector("#card-1 .trim")
+    page.wait_for_selector("#card-1 .clip-text >> text=640")
     assert page.inner_text("#card-1 h3") == "webcam take 1"
     page.click("button:has-text('中文')")
     page.wait_for_selector("#card-1 h3:has-text('摄像头录像 1')")
-    assert 1 <= page.evaluate(DURATION, "#card-1 video.clip-player") < 60, "a player knows its duration"
+    assert 0 < page.evaluate(DURATION, "#card-1 video.clip-player") < 60, "a player knows its duration"
 
 
 def test_refused_camera_is_a_sentence(tmp_path: Path, app: Served, two_person: Path) -> None:

@@ -146,8 +146,8 @@ def test_result_of_other_photo_says_so_and_its_settings_bring_it_back(
 ) -> None:
     other = tmp_path / "other.png"
     other.write_bytes(two_person.read_bytes())
+    result_page.click("#back")
     choose_photo(result_page, other, faces=2)
-    result_page.wait_for_selector("#result", state="detached")
     choose_motion(result_page, 1, "nod")
     result_page.click(".result-card .result >> nth=-1")
     result_page.wait_for_selector(".other-photo >> text=Made from another photo")

@@ -14,6 +14,7 @@ SCRIPTS = (
     "fields.js",
     "camera.js",
     "stage.js",
+    "presenter.js",
     "motions.js",
     "clips.js",
     "trim.js",
@@ -26,7 +27,7 @@ SCRIPTS = (
     "page.js",
 )
 """In the order in which they use each other; together they are the body of one function."""
-STYLES = ("page.css", "stage.css", "cast.css", "run.css", "result.css", "library.css")
+STYLES = ("page.css", "stage.css", "presenter.css", "cast.css", "run.css", "result.css", "library.css")
 TEMPLATE = '<div class="studio" aria-busy="true"></div>'
 
 

@@ -84,6 +84,9 @@ function useConnection(first) {
   /** How well the camera sees a face; rejects where the server does not answer. */
   const look = picture => server.look({token: first.token, picture});
 
+  /** The next frame of the live scene; rejects where the server does not answer. */
+  const live = frame => server.live({token: first.token, ...frame});
+
   useEffect(() => {
     let timer = 0;
     let ended = false;
@@ -129,5 +132,5 @@ function useConnection(first) {
     }
   };
 
-  return {view, error, setError, busy, offline, act, actQuietly, look, send, schema: first.schema};
+  return {view, error, setError, busy, offline, act, actQuietly, look, live, send, schema: first.schema};
 }

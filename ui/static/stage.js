@@ -23,11 +23,14 @@ const isVideo = file => file.type.startsWith("video/") || /\.(mp4|mov|webm|mkv|a
 function Stage({result, arrived, onResult}) {
   const {view, busy, error} = useStudio();
   const photo = view.photo;
+  // The presenter stays while a recording takes the photo's place.
+  const [presenting, setPresenting] = useState(false);
   const reading = ["set_photo", "set_example", "add_face", "remove_face"].some(action => busy[action]);
   return html`<section class="stage" tabindex="-1" aria-label=${t("stage.label")} aria-busy=${reading}>
     ${result
       ? html`<${ResultView} result=${result} arrived=${arrived} onBack=${() => onResult(null)} />`
-      : photo ? html`<${PhotoView} photo=${photo} reading=${reading} />` : html`<${Welcome} reading=${reading} />`}
+      : photo ? html`<${PhotoView} photo=${photo} reading=${reading} onPresent=${() => enterPresenter(() => setPresenting(true))} />` : html`<${Welcome} reading=${reading} />`}
+    ${presenting && photo && html`<${Presenter} onClose=${() => setPresenting(false)} />`}
     ${error && ["set_photo", "set_example", "add_face", "remove_face", "restore_faces", "restore"].includes(error.action) && html`<${ErrorLine} text=${error.text} />`}
   </section>`;
 }
@@ -147,7 +150,7 @@ function takeDropped(files, send) {
 }
 
 /** The photo with its faces as buttons. */
-function PhotoView({photo, reading}) {
+function PhotoView({photo, reading, onPresent}) {
   const {view, act, send, schema} = useStudio();
   const [alive, setAlive] = useState(true);
   const [drawing, setDrawing] = useState(false);
@@ -189,6 +192,7 @@ function PhotoView({photo, reading}) {
       ${photo.url && html`<button type="button" class="button" aria-pressed=${drawing} onClick=${() => setDrawing(!drawing)}>${t("face.draw")}</button>`}
       ${loop.url && html`<button type="button" class="button" aria-pressed=${alive} onClick=${() => setAlive(!alive)}>${t(alive ? "loop.stop" : "loop.play")}</button>`}
       ${photo.edited && html`<button type="button" class="button" onClick=${() => act("restore_faces")}>${t("face.restore")}</button>`}
+      ${photo.faces.length > 0 && html`<button type="button" class="button" id="present" onClick=${onPresent}>${t("presenter.open")}</button>`}
       <button type="button" class="button quiet" onClick=${() => act("clear_photo")}>${t("photo.remove")}</button>
     </div>
     <p class="hint">${facesText(photo)}</p>
