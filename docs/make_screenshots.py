@@ -50,6 +50,8 @@ class Studio:
         self.page, self._folder, self._tour = page, folder, tour
         self._taken: dict[str, list[Path]] = {}
         self._held: list[Any] = []
+        self._holds = False
+        page.route(CALLS, self._hold)
 
     def show(self, selector: str) -> None:
         """Wait for an element."""
@@ -58,7 +60,7 @@ class Studio:
     def take(self, state: str, tour: str | None = None) -> None:
         """Take the state as it is now; for the tour, the element `tour` alone, in one variant, or nothing."""
         # The page waits for the answers, and keeps its state while it is photographed.
-        self.page.route(CALLS, self._hold)
+        self._holds = True
         if self._tour:
             if tour is not None:
                 self._variant(TOUR_SIZE, "light", "en")
@@ -76,12 +78,15 @@ class Studio:
                         self._taken.setdefault(state, []).append(path)
             _contact_sheet(self._taken[state], self._folder / f"sheet-{state}.png")
         self._variant(SIZES[2], "light", "en")
-        self.page.unroute(CALLS, self._hold)
+        self._holds = False
         while self._held:
             self._held.pop(0).continue_()
 
     def _hold(self, route: Any) -> None:
-        self._held.append(route)
+        if self._holds:
+            self._held.append(route)
+        else:
+            route.continue_()
 
     def _variant(self, size: tuple[int, int], theme: str, language: str) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})

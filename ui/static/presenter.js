@@ -121,7 +121,7 @@ function Presenter({onClose}) {
   </dialog>`;
 }
 
-/** What the visitor is told politely; nothing while all is well. */
+/** The polite message for the visitor; nothing while all is well. */
 function liveState({problem, lost, opened, figures, camera}) {
   if (problem || camera.problem) return "";
   if (lost) return t("offline");
