@@ -97,9 +97,9 @@ function ResultCard({result, current, onResult}) {
       <p class="card-name" title=${plays}>${plays}</p>
       <p class="hint">${t(`fact.engine.${result.engine}`)} · ${t("library.until", {time: clockTime(result.expires_s)})}</p>
       <div class="row">
-        ${item("result.again", () => act("duplicate", {job: result.id}))}
+        ${isRepeatable(result) && item("result.again", () => act("duplicate", {job: result.id}))}
         ${item("result.use", () => use(result.id))}
-        ${schema.wan && item(`result.other.${other}`, () => act("other_engine", {job: result.id}))}
+        ${schema.wan && isRepeatable(result) && item(`result.other.${other}`, () => act("other_engine", {job: result.id}))}
         ${item("delete", () => act("delete", {job: result.id}))}
       </div>
     </div>

@@ -101,9 +101,9 @@ function Presenter({onClose}) {
     <video ref=${camera.video} class="self mirrored" autoplay playsinline muted aria-label=${t("presenter.self")} hidden=${!camera.ready}></video>
     <div class="presenter-messages">
       <div class="live-state" role="status">${liveState({problem, lost, opened, figures, camera})}</div>
-      ${camera.problem && html`<p class="error-line" role="alert">${camera.problem}</p>`}
-      ${problem && html`<p class="error-line" role="alert">${problem}</p>`}
-      ${refusal && html`<p class="error-line" role="alert">${refusal}</p>`}
+      ${camera.problem && html`<${ErrorLine} text=${camera.problem} />`}
+      ${problem && html`<${ErrorLine} text=${problem} />`}
+      ${refusal && html`<${ErrorLine} text=${refusal} />`}
       ${problem && html`<button type="button" class="button primary" onClick=${start}>${t("presenter.again")}</button>`}
     </div>
     ${recording && html`<div class="recorded"><span class="dot"></span>${t("presenter.seconds", {seconds: Math.floor(figures.recorded_s || 0)})}</div>`}

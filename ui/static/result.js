@@ -31,7 +31,7 @@ function ResultView({result, arrived, onBack}) {
     <div class="row">
       <button type="button" class="button" id="back" onClick=${onBack}>${t("result.back")}</button>
       ${result.photo.thumb && html`<button type="button" class="button" id="compare" aria-pressed=${cut !== null} onClick=${() => setCut(cut === null ? 50 : null)}>${t("result.compare")}</button>`}
-      <button type="button" class="button" id="side-by-side" aria-pressed=${beside} onClick=${toggleSide}>${t("result.side_by_side")}</button>
+      ${isRepeatable(result) && html`<button type="button" class="button" id="side-by-side" aria-pressed=${beside} onClick=${toggleSide}>${t("result.side_by_side")}</button>`}
       <${SceneButtons} result=${result} onUsed=${onBack} />
     </div>
     <${Facts} result=${result} />
@@ -108,14 +108,17 @@ function Facts({result}) {
 const playsText = result =>
   result.plays.map(({face, kind, name}) => `${face}: ${kind === "motion" ? motionName(name) : name || t(`kind.${kind}`)}`).join(", ");
 
+/** Whether a request makes the result again; none repeats what a camera showed in presenter mode. */
+const isRepeatable = result => Boolean(result.request);
+
 /** A new render with the settings of a result, or these settings on the page. */
 function SceneButtons({result, onUsed}) {
   const {act, schema} = useStudio();
   const other = result.engine === "wan" ? "preview" : "wan";
   return html`
-    <button type="button" class="button" onClick=${() => act("duplicate", {job: result.id})}>${t("result.again")}</button>
+    ${isRepeatable(result) && html`<button type="button" class="button" onClick=${() => act("duplicate", {job: result.id})}>${t("result.again")}</button>`}
     <button type="button" class="button" id="use-settings" onClick=${() => act("use_settings", {job: result.id}).then(onUsed)}>${t("result.use")}</button>
-    ${schema.wan && html`<button type="button" class="button" onClick=${() => act("other_engine", {job: result.id})}>${t(`result.other.${other}`)}</button>`}`;
+    ${schema.wan && isRepeatable(result) && html`<button type="button" class="button" onClick=${() => act("other_engine", {job: result.id})}>${t(`result.other.${other}`)}</button>`}`;
 }
 
 /** Downloads: the video at once, other formats once they are made. */
@@ -130,7 +133,7 @@ function DownloadRow({result}) {
     ${kinds.map(([kind, ending]) => html`<${Download} key=${kind} download=${result.downloads[kind]} label=${t(`download.${kind}`)}
       name=${`${stem}.animated.${ending}`} onMake=${() => act("make_download", {job: result.id, kind})} />`)}
     ${side && html`<a class="button small" download=${`${stem}.side-by-side.mp4`} href=${side}>${t("download.side_by_side")}</a>`}
-    <a class="button small" download=${`${stem}.request.json`} href=${result.request}>${t("download.request")}</a>
+    ${isRepeatable(result) && html`<a class="button small" download=${`${stem}.request.json`} href=${result.request}>${t("download.request")}</a>`}
   </div>`;
 }
 
@@ -168,6 +171,7 @@ function ShareRow({result}) {
 
 /** The request as a command, a Python program and JSON. */
 function CopyRow({result}) {
+  if (!isRepeatable(result)) return null;
   const text = kind => async () => (await (await fetch(result.texts)).json())[kind];
   return html`<div class="downloads" role="group" aria-label=${t("copy.label")}>
     <span class="row-name" aria-hidden="true">${t("copy.label")}</span>
