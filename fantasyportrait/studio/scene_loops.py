@@ -109,7 +109,7 @@ class SceneLoops:
 def scene_key(state: SessionState) -> str:
     """What the loop depends on, as text; empty where nothing moves."""
     photo, cards = state.photo, shown_cards(state)
-    if photo is None or photo.error or all(card.kind in (STILL, FREE) for card in cards.values()):
+    if photo is None or photo.error or all(card.kind == STILL for card in cards.values()):
         return ""
     return repr((photo.id, photo.edits, sorted(cards.items()), shown_options(state)))
 
@@ -120,13 +120,13 @@ def scene_request(session: Session, state: SessionState) -> AnimationRequest:
 
 
 def shown_cards(state: SessionState) -> dict[int, Card]:
-    """The cards of the photo's faces; one whose clip is not checked yet is still."""
+    """The cards of the photo's faces; one that the model moves or whose clip is not checked yet is still."""
     ready = {clip.id for clip in state.clips if clip.state == "ready"}
     cards = {face.id: state.card(face.id) for face in state.faces}
-    return {
-        face: replace(card, kind=STILL) if card.kind == CLIP and card.clip not in ready else card
-        for face, card in cards.items()
-    }
+    for face, card in cards.items():
+        if card.kind == FREE or (card.kind == CLIP and card.clip not in ready):
+            cards[face] = replace(card, kind=STILL)
+    return cards
 
 
 def shown_options(state: SessionState) -> dict[str, Any]:
