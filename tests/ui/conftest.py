@@ -43,18 +43,24 @@ def wan_app(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium with a fake camera; where it is missing, a failure in CI and a skip elsewhere."""
+def driver() -> Iterator[Any]:
+    """Playwright, one for each module; where Chromium is missing, a failure in CI and a skip elsewhere."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.is_file():
         reason = f"there is no Chromium at {CHROMIUM}: apt install chromium, or name it in $CHROMIUM"
         if os.environ.get("CI") == "true":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with playwright.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(driver: Any) -> Iterator[Any]:
+    """Chromium with a fake camera."""
+    chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture

@@ -34,26 +34,22 @@ DROP = """async ([place, name, data]) => {
 
 
 @contextmanager
-def chromium(folder: Path, *flags: str, **options: Any) -> Iterator[Any]:
+def chromium(driver: Any, folder: Path, *flags: str, **options: Any) -> Iterator[Any]:
     """A browser with more flags."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            folder, executable_path=CHROMIUM, args=[*FLAGS, *flags], viewport={"width": 1280, "height": 900}, **options
-        )
-        context.set_default_timeout(WAIT_MS)
-        yield context
-        context.close()
+    context = driver.chromium.launch_persistent_context(
+        folder, executable_path=CHROMIUM, args=[*FLAGS, *flags], viewport={"width": 1280, "height": 900}, **options
+    )
+    context.set_default_timeout(WAIT_MS)
+    yield context
+    context.close()
 
 
 @pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Iterator[Any]:
+def desktop(driver: Any, tmp_path_factory: pytest.TempPathFactory, two_person: Path) -> Iterator[Any]:
     """A browser whose camera sees a face."""
     camera = fake_camera(two_person, tmp_path_factory.mktemp("camera") / "face.y4m")
     flags = [*FAKE_CAMERA, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
-    with chromium(tmp_path_factory.mktemp("profile"), *flags) as context:
+    with chromium(driver, tmp_path_factory.mktemp("profile"), *flags) as context:
         yield context
 
 
@@ -70,6 +66,8 @@ def visit(context: Any, app: Served, photo: Path) -> Iterator[Any]:
     tab = context.new_page()
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
+    # A browser without a GPU is busy with loops that no test looks at.
+    tab.emulate_media(reduced_motion="reduce")
     tab.goto(app.address)
     tab.evaluate("localStorage.clear()")
     tab.reload()
@@ -114,6 +112,8 @@ def wait_for_part(page: Any, face: int, *part: str) -> None:
 
 def test_motions_come_alive_where_they_are_seen(page: Any) -> None:
     """Only those on the screen are made; "All" brings the others."""
+    page.emulate_media(reduced_motion="no-preference")
+    page.reload()
     page.wait_for_selector("#card-1 [data-motion=idle] video")
     page.wait_for_selector("#card-1 [data-motion=nod] img:not(.plain)")
     assert page.locator("#card-1 [data-motion=sing] img.plain").count() == 1
@@ -138,7 +138,6 @@ def test_motions_are_one_radio_group_with_arrow_keys_that_survives_reload(page: 
 
 
 def test_reduced_motion_shows_posters(page: Any) -> None:
-    page.emulate_media(reduced_motion="reduce")
     page.wait_for_selector("#card-1 [data-motion=nod] img:not(.plain)")
     page.hover("#card-1 [data-motion=nod]")
     page.focus("#card-1 [data-motion=idle] input")
@@ -291,9 +290,9 @@ def test_webcam_take_is_recorded_and_becomes_a_clip_with_a_duration(page: Any) -
     assert 0 < page.evaluate(DURATION, "#card-1 video.clip-player") < 60, "a player knows its duration"
 
 
-def test_refused_camera_is_a_sentence(tmp_path: Path, app: Served, two_person: Path) -> None:
+def test_refused_camera_is_a_sentence(driver: Any, tmp_path: Path, app: Served, two_person: Path) -> None:
     with (
-        chromium(tmp_path, *FAKE_CAMERA, "--deny-permission-prompts") as context,
+        chromium(driver, tmp_path, *FAKE_CAMERA, "--deny-permission-prompts") as context,
         visit(context, app, two_person) as page,
     ):
         page.click("#card-1 header label:has-text('Clip')")
@@ -305,8 +304,8 @@ def test_refused_camera_is_a_sentence(tmp_path: Path, app: Served, two_person: P
         assert page.evaluate("document.activeElement.textContent") == "Record"
 
 
-def test_browser_without_camera_is_a_sentence(tmp_path: Path, app: Served, two_person: Path) -> None:
-    with chromium(tmp_path) as context, visit(context, app, two_person) as page:
+def test_browser_without_camera_is_a_sentence(driver: Any, tmp_path: Path, app: Served, two_person: Path) -> None:
+    with chromium(driver, tmp_path) as context, visit(context, app, two_person) as page:
         page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
         page.click("#card-1 header label:has-text('Clip')")
         page.click("#card-1 button:has-text('Record')")

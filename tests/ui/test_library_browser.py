@@ -171,7 +171,7 @@ def test_queue_is_reordered_by_keyboard_cancelled_and_retried(page: Any) -> None
     choose_motion(page, 1, "wink")
     animate(page)
     page.wait_for_selector(".job >> nth=2")
-    assert "wink" in page.text_content(".job >> nth=2 >> .job-name")
+    assert "wink" in page.text_content(".job >> nth=2 >> .job-name").lower()
     page.focus(".job >> nth=2 >> .arrow >> nth=0")
     page.keyboard.press("Enter")
     page.wait_for_selector(".job >> nth=1 >> text=wink")
@@ -179,8 +179,8 @@ def test_queue_is_reordered_by_keyboard_cancelled_and_retried(page: Any) -> None
     page.wait_for_selector(".job.cancelled")
     page.click(".job >> nth=0 >> text=Cancel")
     page.wait_for_function(CARDS, arg=1)
-    assert "wink" in page.text_content(".card-name")
-    page.click(".job.cancelled:has-text('nod') >> text=Try again")
+    assert "wink" in page.text_content(".card-name").lower()
+    page.click(".job.cancelled:has-text('Nod') >> text=Try again")
     page.wait_for_function(CARDS, arg=2)
 
 

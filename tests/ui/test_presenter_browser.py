@@ -1,6 +1,5 @@
 """Presenter mode in Chromium, whose camera shows a person who talks."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,19 +34,13 @@ def camera(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> 
 
 
 @pytest.fixture(scope="module")
-def chromium(camera: Path) -> Iterator[Any]:
-    """Chromium with that camera; where it is missing, a failure in CI and a skip elsewhere."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        reason = f"there is no Chromium at {CHROMIUM}: apt install chromium, or name it in $CHROMIUM"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
+def chromium(driver: Any, camera: Path) -> Iterator[Any]:
+    """Chromium with that camera."""
+    browser = driver.chromium.launch(
+        executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+    )
+    yield browser
+    browser.close()
 
 
 @contextmanager

@@ -50,10 +50,10 @@ def test_new_motion_gives_new_loop(scene_page: Any) -> None:
     choose_kind(scene_page, 1, "motion")
     choose_motion(scene_page, 1, "nod")
     wait_for_loop(scene_page)
-    before = scene_page.get_attribute(".picture video.layer", "src")
+    before = scene_page.get_attribute(".picture .layer", "src")
     choose_motion(scene_page, 1, "shake")
     scene_page.wait_for_function(
-        "before => (document.querySelector('.picture video.layer')?.src ?? before).endsWith(before) === false",
+        "before => (document.querySelector('.picture .layer')?.src ?? before).endsWith(before) === false",
         arg=before,
     )
 

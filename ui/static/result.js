@@ -5,7 +5,7 @@ const DRIFT_S = 0.08;
 const showStage = () => document.querySelector(".stage")?.scrollIntoView({block: "start", behavior: canMove() ? "smooth" : "auto"});
 
 const MAKING = ["waiting", "running"];
-const canMove = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;
+const canMove = () => !prefersStill();
 
 /** The result in the photo's place; `arrived` where it has just been made. */
 function ResultView({result, arrived, onBack}) {

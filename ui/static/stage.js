@@ -121,8 +121,7 @@ function Welcome({reading}) {
 
 /** A picture that moves; it stays still for visitors who prefer reduced motion. */
 function Alive({scene}) {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  return scene.loop && !still
+  return scene.loop && !prefersStill()
     ? html`<video src=${scene.loop} poster=${scene.poster} autoplay loop muted playsinline></video>`
     : html`<img src=${scene.poster} alt="" />`;
 }
@@ -164,11 +163,12 @@ function PhotoView({photo, reading, onPresent}) {
     if (file && face) send(file, "add_clip", {face});
     else takeDropped(event.dataTransfer.files, send);
   };
-  const moving = alive && loop.url;
+  // The still frame shows who plays what to visitors who prefer reduced motion.
+  const moving = alive && loop.url && !prefersStill();
   return html`<div class="photo-view">
-    <div class="picture" style=${`--w:${photo.width || 16};--h:${photo.height || 9}`} onDragOver=${event => event.preventDefault()} onDrop=${event => drop(event, 0)}>
+    <div class="picture" data-loop=${loop.state} style=${`--w:${photo.width || 16};--h:${photo.height || 9}`} onDragOver=${event => event.preventDefault()} onDrop=${event => drop(event, 0)}>
       ${photo.url ? html`<img class="photo" src=${photo.url} alt=${t("photo.alt", {name: photo.name, count: photo.faces.length})} />` : html`<div class="no-picture">${photo.name}</div>`}
-      ${alive && loop.frame_url && !loop.url && html`<img class="layer" src=${loop.frame_url} alt="" />`}
+      ${alive && loop.frame_url && !moving && html`<img class="layer" src=${loop.frame_url} alt="" />`}
       ${moving && html`<video class="layer" key=${loop.url} src=${loop.url} autoplay loop muted playsinline aria-hidden="true"></video>`}
       ${photo.faces.map(face => html`<button type="button" key=${face.id} class=${`face ${over === face.id ? "over" : ""}`} id=${`face-${face.id}`}
           style=${`${boxStyle(face.box)};--face:${faceColour(schema, face.id)}`}
