@@ -80,6 +80,7 @@ def test_page_is_accessible_in_each_state(themed_page: Any) -> None:
     choose(page, "engine", "wan")
     page.wait_for_selector("#option-prompt")
     found += problems(page, "options of Wan")
+    page.click("#back")
     page.set_input_files("#photo-file", {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear reader"})
     error_text(page, ".stage")
     found += problems(page, "error")
