@@ -234,6 +234,7 @@ def test_dropped_file_that_is_no_clip_is_refused_beside_it(page: Any) -> None:
     assert page.is_checked("#card-2 header input[value=clip]") and page.locator("#card-1 .error-line").count() == 0
 
 
+@pytest.mark.slow  # not yet proven on an idle machine
 def test_adjustments_swap_with_the_face_and_survive_another_photo(
     page: Any, clips: dict[str, Path], two_person: Path
 ) -> None:
@@ -269,6 +270,7 @@ def test_same_for_all_and_all_still(page: Any) -> None:
     assert page.is_checked("#card-2 header input[value=still]")
 
 
+@pytest.mark.slow  # not yet proven on an idle machine
 def test_webcam_take_is_recorded_and_becomes_a_clip_with_a_duration(page: Any) -> None:
     page.click("#card-1 header label:has-text('Clip')")
     page.click("#card-1 button:has-text('Record')")

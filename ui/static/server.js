@@ -27,6 +27,8 @@ function useConnection(first) {
   const latest = useRef(first.view);
   const line = useRef(Promise.resolve());
   const waiting = useRef(0);
+  // How many actions there were: the answer to a question that is older than an action is dropped.
+  const acted = useRef(0);
 
   const show = next => {
     latest.current = next;
@@ -58,6 +60,7 @@ function useConnection(first) {
       show(copy);
     }
     waiting.current += 1;
+    acted.current += 1;
     setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
     const done = line.current.then(async () => {
       const answer = await call("act", {action, arguments: args});
@@ -92,8 +95,9 @@ function useConnection(first) {
     let ended = false;
     const poll = async () => {
       if (waiting.current === 0) {
+        const asked = acted.current;
         const answer = await call("view", {version: latest.current.version});
-        if (waiting.current === 0 && answer.photo !== undefined) show(answer);
+        if (waiting.current === 0 && acted.current === asked && answer.photo !== undefined) show(answer);
       }
       // A hidden page asks seldom, but it asks: the server stops previews whose page is gone.
       const pause = document.hidden ? POLL_HIDDEN_MS : isActive(latest.current) ? POLL_ACTIVE_MS : POLL_IDLE_MS;
