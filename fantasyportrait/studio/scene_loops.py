@@ -108,7 +108,7 @@ class SceneLoops:
 
 def scene_key(state: SessionState) -> str:
     """What the loop depends on, as text; empty where nothing moves."""
-    photo, cards = state.photo, shown_cards(state)
+    photo, cards = state.photo, loop_cards(state)
     if photo is None or photo.error or all(card.kind == STILL for card in cards.values()):
         return ""
     return repr((photo.id, photo.edits, sorted(cards.items()), shown_options(state)))
@@ -116,17 +116,23 @@ def scene_key(state: SessionState) -> str:
 
 def scene_request(session: Session, state: SessionState) -> AnimationRequest:
     """The request of the loop: the session's, by the preview engine."""
-    return session_request(session, state, shown_cards(state), shown_options(state))
+    return session_request(session, state, loop_cards(state), shown_options(state))
 
 
 def shown_cards(state: SessionState) -> dict[int, Card]:
-    """The cards of the photo's faces; one that the model moves or whose clip is not checked yet is still."""
+    """The cards of the photo's faces; one whose clip is not checked yet is still."""
     ready = {clip.id for clip in state.clips if clip.state == "ready"}
     cards = {face.id: state.card(face.id) for face in state.faces}
     for face, card in cards.items():
-        if card.kind == FREE or (card.kind == CLIP and card.clip not in ready):
+        if card.kind == CLIP and card.clip not in ready:
             cards[face] = replace(card, kind=STILL)
     return cards
+
+
+def loop_cards(state: SessionState) -> dict[int, Card]:
+    """The cards that the loop shows: a face that is left to the model is still in the preview."""
+    cards = shown_cards(state)
+    return {face: replace(card, kind=STILL) if card.kind == FREE else card for face, card in cards.items()}
 
 
 def shown_options(state: SessionState) -> dict[str, Any]:

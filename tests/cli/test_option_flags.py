@@ -112,7 +112,7 @@ def test_override_cases_cover_every_flag() -> None:
     flags = {option.name for owner in (AnimationRequest, Sampling) for option in options_of(owner) if option.flag != ""}
     assert flags == set(OVERRIDES) - {"portrait_guidance_start", "portrait_guidance_end"}
     others = {each.name for owner in (AnimationRequest, Sampling) for each in fields(owner)} - set(OVERRIDES)
-    assert others == {"portrait", "cast", "sampling", "portrait_sha256"}
+    assert others == {"portrait", "cast", "sampling", "portrait_sha256", "face_edits"}
 
 
 def test_photo_and_cast_override_saved_request(command: Command, recorded: RunRecorder, tmp_path: Path) -> None:

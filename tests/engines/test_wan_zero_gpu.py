@@ -123,7 +123,7 @@ def test_only_the_diffusion_is_inside_the_gpu_call(
     inside = [(FantasyPortraitPipeline, "__call__"), (FantasyPortraitPipeline, "decode")]
     outside = [
         (CropEncoder, "__call__"),
-        (FaceAnalyser, "find_upright"),
+        (FaceAnalyser, "analyse"),
         (PromptEncoder, "_compute"),
         (Planner, "plan"),
     ]

@@ -250,7 +250,7 @@ def test_threads_share_it(clip: Path, photo: Path) -> None:
     [
         {"shape": [10**6, 10**6, 3], "messages": []},
         {"shape": [-4, -4, 3], "messages": []},
-        {"shape": [4, 4, 4], "messages": []},
+        {"shape": [4, 4, 5], "messages": []},
         {"shape": [4.5, 4, 3], "messages": []},
         {"shape": "none", "messages": []},
         {"shape": [4, 4, 3], "messages": [7]},

@@ -12,7 +12,7 @@ from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.cast_actions import all_still, set_card
 from fantasyportrait.studio.clip_state import ClipState
 from fantasyportrait.studio.photo_actions import PhotoActions
-from fantasyportrait.studio.scene_loops import SceneLoops, scene_key, shown_cards
+from fantasyportrait.studio.scene_loops import SceneLoops, loop_cards, scene_key
 from fantasyportrait.studio.session_store import Session, SessionStore
 from fantasyportrait.studio.state import CLIP, FREE, STILL, Card, PhotoFace, PhotoState, SessionState
 
@@ -28,9 +28,9 @@ def scene(**cards: Card) -> SessionState:
 
 def test_face_that_cannot_move_yet_is_still() -> None:
     state = scene(face1=Card(CLIP, clip="2a"), face2=Card(FREE))
-    assert {card.kind for card in shown_cards(state).values()} == {STILL}
+    assert {card.kind for card in loop_cards(state).values()} == {STILL}
     ready = replace(state, clips=(ClipState("2a", "a.mp4", "files/2a.mp4", state="ready"),))
-    assert [card.kind for card in shown_cards(ready).values()] == [CLIP, STILL]
+    assert [card.kind for card in loop_cards(ready).values()] == [CLIP, STILL]
 
 
 def test_scene_without_motion_has_no_loop() -> None:
