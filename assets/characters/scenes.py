@@ -1,4 +1,4 @@
-"""The pictures: backgrounds, and where each character stands in them."""
+"""The pictures: their backgrounds, and the position of each character."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

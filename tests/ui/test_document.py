@@ -71,7 +71,7 @@ def test_manifest_names_the_app_and_icons_that_answer(app: Served) -> None:
 
 
 def test_icons_of_any_size_are_not_computed(app: Served) -> None:
-    """gradio resizes the icon to whatever number stands in the path; a large one would take all memory."""
+    """gradio resizes the icon to any number in the path, and a large one would take all memory."""
     assert httpx.get(f"{app.address}/pwa_icon/30000", trust_env=False).status_code == 404
 
 
