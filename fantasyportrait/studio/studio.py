@@ -81,6 +81,8 @@ class Studio:
         self.api = StudioApi(self.sessions, uploads, animator, self._jobs)
         self._presenter = Presenter(self.sessions, animator, self._scheduler)
         self._actions = self._action_table()
+        self._closed = threading.Event()
+        self._cleanup: threading.Thread | None = None
 
     def enter(self, token: object) -> str:
         """The token of an existing session, or of a new one."""
@@ -149,11 +151,12 @@ class Studio:
             self._clips.resume(session)
 
         def work() -> None:
-            while True:
+            while not self._closed.is_set():
                 self.remove_expired()
-                time.sleep(every_s)
+                self._closed.wait(every_s)
 
-        threading.Thread(target=work, name="fantasyportrait-cleanup", daemon=True).start()
+        self._cleanup = threading.Thread(target=work, name="fantasyportrait-cleanup", daemon=True)
+        self._cleanup.start()
 
     def remove_expired(self) -> None:
         """Remove the sessions and results that have expired, and stop previews whose page was closed long ago."""
@@ -171,6 +174,9 @@ class Studio:
 
     def close(self) -> None:
         """The app ends. Jobs that run or wait go on when it starts again."""
+        self._closed.set()
+        if self._cleanup is not None:
+            self._cleanup.join()
         self._presenter.close_all()
         self._motions.close()
         self._examples.close()

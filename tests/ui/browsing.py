@@ -89,6 +89,18 @@ def wait_until_ready(page: Any) -> None:
     page.wait_for_selector(".studio[data-ready]")
 
 
+def wait_until_saved(page: Any) -> None:
+    """Wait until the server has every choice: the page shows a choice before it is sent."""
+    page.wait_for_selector(".studio:not([data-saving])")
+
+
+def reload(page: Any) -> None:
+    """Come back to the page once the server has every choice: the browser would ask before."""
+    wait_until_saved(page)
+    page.reload()
+    wait_until_ready(page)
+
+
 def choose_photo(page: Any, photo: Any, faces: int) -> None:
     """Upload a photo (a path, or a file in memory) and wait for so many faces."""
     page.set_input_files("#photo-file", photo)

@@ -13,7 +13,7 @@ import pytest
 from fantasyportrait.images.images import load_photo, resize
 from fantasyportrait.motion.motion_files import write_motion_file
 from fantasyportrait.service.input_reader import InputReader
-from tests.ui.browsing import CHROMIUM, FLAGS
+from tests.ui.browsing import CHROMIUM, FLAGS, reload
 from tests.ui.serving import Served
 
 WAIT_MS = 180_000
@@ -70,8 +70,7 @@ def visit(context: Any, app: Served, photo: Path) -> Iterator[Any]:
     tab.emulate_media(reduced_motion="reduce")
     tab.goto(app.address)
     tab.evaluate("localStorage.clear()")
-    tab.reload()
-    tab.wait_for_selector(".studio[data-ready]")
+    reload(tab)
     tab.set_input_files("#photo-file", photo)
     tab.wait_for_selector("#card-2")
     yield tab
@@ -95,13 +94,6 @@ def give_clip(page: Any, face: int, clip: Path) -> None:
     page.wait_for_selector(f"#card-{face} .clip-facts :is(.trim, .error-line, img.clip-player)")
 
 
-def reload(page: Any) -> None:
-    """Come back to the page."""
-    page.wait_for_timeout(500)  # a slider sends its value when the visitor pauses
-    page.reload()
-    page.wait_for_selector("#card-2")
-
-
 def wait_for_part(page: Any, face: int, *part: str) -> None:
     """Wait for start, length and end of the part of the clip that is used."""
     texts = "Array.from(document.querySelectorAll(place), each => each.textContent.split(' ')[0]).join()"
@@ -113,7 +105,7 @@ def wait_for_part(page: Any, face: int, *part: str) -> None:
 def test_motions_come_alive_where_they_are_seen(page: Any) -> None:
     """Only those on the screen are made; "All" brings the others."""
     page.emulate_media(reduced_motion="no-preference")
-    page.reload()
+    reload(page)
     page.wait_for_selector("#card-1 [data-motion=idle] video")
     page.wait_for_selector("#card-1 [data-motion=nod] img:not(.plain)")
     assert page.locator("#card-1 [data-motion=sing] img.plain").count() == 1
@@ -234,7 +226,6 @@ def test_dropped_file_that_is_no_clip_is_refused_beside_it(page: Any) -> None:
     assert page.is_checked("#card-2 header input[value=clip]") and page.locator("#card-1 .error-line").count() == 0
 
 
-@pytest.mark.slow  # not yet proven on an idle machine
 def test_adjustments_swap_with_the_face_and_survive_another_photo(
     page: Any, clips: dict[str, Path], two_person: Path
 ) -> None:
@@ -270,7 +261,6 @@ def test_same_for_all_and_all_still(page: Any) -> None:
     assert page.is_checked("#card-2 header input[value=still]")
 
 
-@pytest.mark.slow  # not yet proven on an idle machine
 def test_webcam_take_is_recorded_and_becomes_a_clip_with_a_duration(page: Any) -> None:
     page.click("#card-1 header label:has-text('Clip')")
     page.click("#card-1 button:has-text('Record')")

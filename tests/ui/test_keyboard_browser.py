@@ -13,6 +13,7 @@ from tests.ui.browsing import (
     error_text,
     record,
     recorded,
+    reload,
     set_seconds,
     wait_for_faces,
     wait_for_job,
@@ -121,7 +122,7 @@ def test_reload_while_job_runs_takes_no_focus(page: Any) -> None:
     set_seconds(page, 60)
     page.click("#animate")
     wait_for_job(page)
-    page.reload()
+    reload(page)
     wait_for_job(page)
     assert page.evaluate("document.activeElement === document.body")
     page.click("#job .stop")
@@ -168,6 +169,5 @@ def test_chosen_language_is_that_of_page(page: Any) -> None:
     page.wait_for_selector("html[lang=zh]", state="attached")
     assert page.get_attribute("button[lang=zh]", "aria-pressed") == "true"
     chinese = page.inner_text(".tagline")
-    page.reload()
-    page.wait_for_selector(".studio[data-ready]")
+    reload(page)
     assert page.get_attribute("html", "lang") == "zh" and page.inner_text(".tagline") == chinese

@@ -23,7 +23,6 @@ from tests.ui.serving import Served
 pytestmark = pytest.mark.browser
 
 CARDS = "count => document.querySelectorAll('.result-card').length === count"
-COPIED = "() => [...document.querySelectorAll('.copied')].some(each => each.textContent === 'Copied')"
 IN_STEP = """tolerance => {
     const [lead, follow] = ['.compared video', '#beside'].map(place => document.querySelector(place));
     return follow.readyState > 1 && Math.abs(lead.currentTime - follow.currentTime) <= tolerance;
@@ -69,7 +68,7 @@ def test_photo_covers_video_as_far_as_keys_say(result_page: Any) -> None:
     result_page.keyboard.press("End")
     assert result_page.input_value("#before-after") == "100"
     assert result_page.evaluate(covered) != before
-    assert result_page.eval_on_selector(".compared .before", "image => image.naturalWidth") > 0
+    result_page.wait_for_function("document.querySelector('.compared .before').naturalWidth > 0")
     result_page.click("#compare")
     assert result_page.locator("#before-after").count() == 0
 
@@ -117,7 +116,7 @@ def test_link_is_made_on_demand_and_taken_back(result_page: Any, browser: Any, a
 )
 def test_text_is_copied(result_page: Any, label: str, begins: str) -> None:
     result_page.click(f"#result button:text-is('{label}')")
-    result_page.wait_for_function(COPIED)
+    result_page.wait_for_selector(f"button:text-is('{label}') + .copied:text-is('Copied')")
     text = result_page.evaluate("navigator.clipboard.readText()")
     assert text.startswith(begins) and "/sessions/" not in text
 

@@ -17,12 +17,14 @@ from tests.ui.browsing import (
     chosen,
     new_context,
     opened,
+    reload,
     set_seconds,
     visiting,
     wait_for_faces,
     wait_for_job,
     wait_for_result,
     wait_until_ready,
+    wait_until_saved,
 )
 from tests.ui.serving import Served, free_port, wait_for
 
@@ -35,6 +37,7 @@ def cast_scene(page: Any, photo: Path) -> None:
     choose_motion(page, 1, "wink")
     choose_kind(page, 2, "still")
     set_seconds(page, 0.2)
+    wait_until_saved(page)
 
 
 def has_scene(page: Any) -> bool:
@@ -47,9 +50,9 @@ def has_scene(page: Any) -> bool:
 
 def test_scene_survives_reload(page: Any, two_person: Path) -> None:
     cast_scene(page, two_person)
-    page.reload()
+    reload(page)
     assert has_scene(page)
-    page.reload()
+    reload(page)
     assert has_scene(page)
 
 
@@ -82,7 +85,7 @@ def test_result_and_running_job_survive_reload(page: Any, two_person: Path) -> N
     set_seconds(page, 60)
     animate(page)
     wait_for_job(page)
-    page.reload()
+    reload(page)
     wait_for_job(page)
     assert page.locator(".library .result").count() == 1
     page.click(".job-progress .stop")
@@ -97,7 +100,7 @@ def test_lost_connection_is_named_and_nothing_is_lost(page: Any, two_person: Pat
     assert chosen(page, "motion-1") == "nod"
     page.context.set_offline(False)
     page.wait_for_selector(".offline", state="detached")
-    page.reload()
+    reload(page)
     wait_for_faces(page, 2)
     assert chosen(page, "motion-1") == "nod"
 

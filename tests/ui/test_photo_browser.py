@@ -14,6 +14,7 @@ from tests.ui.browsing import (
     error_text,
     new_context,
     opened,
+    reload,
     wait_for_faces,
     wait_for_loop,
 )
@@ -71,7 +72,7 @@ def test_photo_without_faces_stays_with_its_error(page: Any, tmp_path: Path) -> 
     assert "face" in error_text(page, ".stage").lower()
     assert page.is_visible(".picture img.photo") and page.locator(".picture .face").count() == 0
     assert page.is_disabled("#animate")
-    page.reload()
+    reload(page)
     assert "face" in error_text(page, ".stage").lower()
 
 

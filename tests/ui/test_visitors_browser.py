@@ -12,6 +12,7 @@ from tests.ui.browsing import (
     choose_motion,
     choose_photo,
     chosen,
+    reload,
     set_seconds,
     visiting,
     wait_for_job,
@@ -31,7 +32,7 @@ def test_each_visitor_has_own_scene(page: Any, browser: Any, app: Served, two_pe
         choose_kind(other, 1, "still")
         sessions = {tab.get_attribute(".picture img.photo", "src").split("/")[1] for tab in (page, other)}
         assert len(sessions) == 2
-        page.reload()
+        reload(page)
         page.wait_for_selector("input[name=motion-1]", state="attached")
         assert chosen(page, "motion-1") == "wink" and chosen(other, "kind-1") == "still"
 

@@ -27,12 +27,11 @@ function Switch({label, value, onInput}) {
 function Slider({id, label, hint, value, range, unit, onInput}) {
   const [shown, setShown] = useState(value);
   useEffect(() => setShown(value), [value]);
-  const timer = useRef(0);
+  const send = usePause(onInput, 250);
   const change = event => {
     const number = Number(event.target.value);
     setShown(number);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => onInput(number), 250);
+    send(number);
   };
   return html`<div class="field slider">
     <label for=${id}>${label}<output for=${id}>${shown}${unit || ""}</output></label>

@@ -30,6 +30,12 @@ function useConnection(first) {
   // How many actions there were: the answer to a question that is older than an action is dropped.
   const acted = useRef(0);
 
+  /** Count choices that the server does not have yet, and say on the page whether there are any. */
+  const wait = more => {
+    waiting.current += more;
+    root.toggleAttribute("data-saving", waiting.current > 0);
+  };
+
   const show = next => {
     latest.current = next;
     setView(next);
@@ -59,12 +65,12 @@ function useConnection(first) {
       guess(copy);
       show(copy);
     }
-    waiting.current += 1;
+    wait(1);
     acted.current += 1;
     setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
     const done = line.current.then(async () => {
       const answer = await call("act", {action, arguments: args});
-      waiting.current -= 1;
+      wait(-1);
       setBusy(now => ({...now, [action]: now[action] - 1}));
       setError(answer.error ? {text: answer.error, action, face: args.face} : "");
       // Later actions are on their way: their answers hold this one's change too.
@@ -116,6 +122,13 @@ function useConnection(first) {
     };
   }, [isActive(view)]);
 
+  useEffect(() => {
+    // What the server does not have yet would be lost with the page: the browser asks before it closes.
+    const ask = event => { if (waiting.current > 0) event.preventDefault(); };
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, []);
+
   /** Upload a file, then carry out an action on it. */
   const send = async (file, action, args = {}) => {
     setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
@@ -136,5 +149,20 @@ function useConnection(first) {
     }
   };
 
-  return {view, error, setError, busy, offline, act, actQuietly, look, live, send, schema: first.schema};
+  return {view, error, setError, busy, offline, wait, act, actQuietly, look, live, send, schema: first.schema};
+}
+
+/** A function that calls `send` once it was not called for `ms`; meanwhile the page has a choice that waits. */
+function usePause(send, ms) {
+  const {wait} = useStudio();
+  const timer = useRef(0);
+  return value => {
+    if (!timer.current) wait(1);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      timer.current = 0;
+      wait(-1);
+      send(value);
+    }, ms);
+  };
 }

@@ -8,14 +8,13 @@ function Trim({clip, card, set, face}) {
   const length = Math.ceil(10 * clip.duration_s - 1e-6) / 10;
   const given = [card.start_s, card.end_s ?? length];
   const [part, setPart] = useState(given);
-  const timer = useRef(0);
+  const send = usePause(([start, end]) => set({start_s: start, end_s: end >= length - 1e-6 ? null : end}), 300);
   useEffect(() => setPart(given), [card.start_s, card.end_s, length]);
   const change = (start, end) => {
     const round = value => Math.round(value * 10) / 10;
     const next = [round(start), round(end)];
     setPart(next);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => set({start_s: next[0], end_s: next[1] >= length - 1e-6 ? null : next[1]}), 300);
+    send(next);
   };
   const [start, end] = part;
   const handle = (name, value, onInput) => html`<input type="range" class=${`trim-${name}`} min="0" max=${length} step=${TRIM_STEP_S} value=${value}
