@@ -208,3 +208,8 @@ def error_text(page: Any, place: str = ".studio") -> str:
     """Wait for the error message at `place` and return it."""
     page.wait_for_selector(f"{place} [role=alert]")
     return str(page.inner_text(f"{place} [role=alert] >> nth=0"))
+
+
+def shown_text(page: Any) -> str:
+    """What the page shows, for the report of a failed test; empty once the tab is closed."""
+    return "" if page.is_closed() else str(page.evaluate("document.body.innerText"))

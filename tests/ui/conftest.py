@@ -1,7 +1,7 @@
 """The app on a free port, a browser, and small driving clips."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,19 @@ import pytest
 
 from fantasyportrait.images.images import load_photo, resize, save_image
 from tests.service.factories import acted, one_person, tone
-from tests.ui.browsing import CHROMIUM, FLAGS, choose_photo, visiting
+from tests.ui.browsing import CHROMIUM, FLAGS, choose_photo, shown_text, visiting
 from tests.ui.serving import Served, serve
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the browser's tabs show to the report of a test that failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if name == "page" or name.endswith("_page"):
+                report.sections.append((name, shown_text(value)))
+    return report
 
 
 @pytest.fixture(scope="session")
