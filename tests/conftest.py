@@ -18,6 +18,9 @@ from tests.service.factories import acted, one_person, tone
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     # Started by nohup: the programs that tests send the signal to would inherit that it is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script, where a shell ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -1,6 +1,7 @@
 """A process group gives the latents of one process, stops together, and does not wait for a lost process."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -217,7 +218,7 @@ def test_process_group_latents_equal_single_process(
     assert out["cancelled after"] == 1 and out["cancelled at once"]
     if mode == "cfg":
         hung, died = out["lost"]
-        assert "timed out" in hung.lower() and "closed" in died.lower()
+        assert "timed out" in hung.lower() and re.search("connection (closed|reset)", died.lower())
     for name in (*jobs, "interrupted", "again"):
         result, expected = out[name]
         if mode == "cfg":

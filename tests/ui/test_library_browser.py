@@ -150,7 +150,7 @@ def test_result_of_other_photo_says_so_and_its_settings_bring_it_back(
     choose_motion(result_page, 1, "nod")
     result_page.click(".result-card .result >> nth=-1")
     result_page.wait_for_selector(".other-photo >> text=Made from another photo")
-    assert result_page.eval_on_selector(".other-photo img", "image => image.complete && image.naturalWidth") > 0
+    result_page.wait_for_function("document.querySelector('.other-photo img').naturalWidth > 0")
     result_page.click("#use-settings")
     result_page.wait_for_selector("#result", state="detached")
     wait_for_faces(result_page, 2)

@@ -41,7 +41,7 @@ def give(page: Any, kind: str, place: str, file: Path, media_type: str) -> None:
 
 def test_uploaded_photo_shows_faces_and_moves(page: Any, two_person: Path) -> None:
     choose_photo(page, two_person, faces=2)
-    assert page.eval_on_selector(".picture img.photo", "image => image.naturalWidth") == 1024
+    page.wait_for_function("document.querySelector('.picture img.photo').naturalWidth === 1024")
     page.wait_for_selector("text=2 faces found")
     wait_for_loop(page)
     assert page.locator("#cast, .cast .card").count() >= 2
@@ -89,7 +89,7 @@ def test_camera_takes_photo(camera_page: Any) -> None:
     camera_page.click("dialog >> text=Take the photo")
     # The fake camera shows a pattern without faces.
     assert "face" in error_text(camera_page, ".stage").lower()
-    assert camera_page.eval_on_selector(".picture img.photo", "image => image.naturalWidth") > 0
+    camera_page.wait_for_function("document.querySelector('.picture img.photo').naturalWidth > 0")
 
 
 def test_refused_camera_is_named_in_dialog(page: Any) -> None:
