@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import threading
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ def read_configs(folder: Path) -> ModelConfigs:
 class MetaNetworks:
     """The networks of a model on the meta device, to count their weights and trace their activations.
 
+    Threads may share it.
+
     Args:
         configs: the networks' configs.
         precision: compute dtype of the transformer; the other networks are float32.
@@ -82,6 +85,7 @@ class MetaNetworks:
             self._adapter = MotionAdapter.from_config(dict(configs.motion_adapter)).eval()
             self._vae = AutoencoderKLWan.from_config(dict(configs.vae)).eval()
             self._clip = CLIPVisionModel(CLIPVisionConfig.from_dict(dict(configs.image_encoder))).eval()
+        self._lock = threading.Lock()
         self._kept: dict[Hashable, ActivationCosts] = {}
         self._tile_traces: tuple[Trace, Trace] | None = None
 
@@ -121,13 +125,15 @@ class MetaNetworks:
         """The cost of each phase of the job, traced on the meta device and cached for the last few sizes."""
         size = (job.width, job.height, job.frames, job.window_frames, job.faces)
         key = (*size, job.max_passes, job.sampling.step_cache)
-        if key not in self._kept:
-            with meta_tensors():
-                found = self._measure(job)
-            while len(self._kept) >= _KEPT_SIZES:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = found
-        return self._kept[key]
+        # The VAE keeps its caches in the module while it is traced.
+        with self._lock:
+            if key not in self._kept:
+                with meta_tensors():
+                    found = self._measure(job)
+                while len(self._kept) >= _KEPT_SIZES:
+                    self._kept.pop(next(iter(self._kept)))
+                self._kept[key] = found
+            return self._kept[key]
 
     def _measure(self, job: Workload) -> ActivationCosts:
         length = job.window_frames

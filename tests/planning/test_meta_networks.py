@@ -1,5 +1,6 @@
 """Costs that are counted from configs: the original figures, and the real modules at tiny size."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,3 +118,12 @@ def test_gguf_weights_count_file_size(tiny: Path, tmp_path: Path) -> None:
 def test_read_configs_refuses_folder_without_configs(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="transformer"):
         read_configs(tmp_path)
+
+
+def test_threads_that_trace_different_jobs_get_costs_of_one_thread(tiny: Path) -> None:
+    """The page estimates the next job while the engine plans one; the networks keep caches while they are traced."""
+    jobs = [Workload(256 + 64 * number, 256, 21 + 4 * number) for number in range(6)]
+    alone, shared = (MetaNetworks(read_configs(tiny), torch.float32) for _ in range(2))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(shared.activations, jobs))
+    assert found == [alone.activations(job) for job in jobs]
