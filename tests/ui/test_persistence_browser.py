@@ -11,11 +11,14 @@ import pytest
 
 from tests.ui.browsing import (
     animate,
+    choose,
+    choose_example,
     choose_kind,
     choose_motion,
     choose_photo,
     chosen,
     new_context,
+    open_options,
     opened,
     reload,
     set_seconds,
@@ -54,6 +57,20 @@ def test_scene_survives_reload(page: Any, two_person: Path) -> None:
     assert has_scene(page)
     reload(page)
     assert has_scene(page)
+
+
+def test_answer_of_server_leaves_what_is_being_typed(page: Any) -> None:
+    choose_example(page)
+    open_options(page)
+    choose(page, "length", "seconds")
+    page.fill("#seconds", "0.7")
+    # A click without the focus: the visitor is still typing.
+    page.eval_on_selector("input[name=motion-1][value=nod]", "button => button.click()")
+    wait_until_saved(page)
+    assert page.input_value("#seconds") == "0.7"
+    page.press("#seconds", "Tab")
+    reload(page)
+    assert page.input_value("#seconds") == "0.7"
 
 
 def test_second_tab_shows_same_scene_and_learns_of_changes(browser: Any, app: Served, two_person: Path) -> None:

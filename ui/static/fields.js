@@ -41,14 +41,23 @@ function Slider({id, label, hint, value, range, unit, onInput}) {
   </div>`;
 }
 
-/** A number or a text, sent when the visitor leaves it. */
+/** A number or a text, sent when the visitor leaves it; until then an answer of the server leaves what is typed. */
 function Entry({id, label, hint, value, kind, onInput, maxLength, rows}) {
   const number = kind === "number";
+  const [typed, setTyped] = useState(null);
   const leave = event => {
     const text = event.target.value;
     onInput(number ? (text === "" ? null : Number(text)) : text);
   };
-  const given = {id, value: value ?? "", onChange: leave, maxlength: maxLength, "aria-describedby": hint ? `${id}-hint` : undefined};
+  const given = {
+    id,
+    value: typed ?? value ?? "",
+    onInput: event => setTyped(event.target.value),
+    onChange: leave,
+    onBlur: () => setTyped(null),
+    maxlength: maxLength,
+    "aria-describedby": hint ? `${id}-hint` : undefined,
+  };
   return html`<div class="field entry">
     <label for=${id}>${label}</label>
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}

@@ -75,7 +75,7 @@ function SideBySide({result, leader}) {
     const pace = () => { follow.playbackRate = lead.playbackRate; };
     const listeners = {play, pause, seeking: jump, seeked: jump, timeupdate: drift, ratechange: pace};
     Object.entries(listeners).forEach(([name, listener]) => lead.addEventListener(name, listener));
-    follow.addEventListener("loadeddata", lead.paused ? jump : play);
+    follow.addEventListener("loadeddata", () => (lead.paused ? jump() : play()));
     return () => Object.entries(listeners).forEach(([name, listener]) => lead.removeEventListener(name, listener));
   }, [url]);
   if (!url) return html`<${Making} download=${result.downloads.side_by_side} label=${t("result.side_by_side")} />`;
