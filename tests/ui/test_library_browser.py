@@ -17,6 +17,7 @@ from tests.ui.browsing import (
     wait_for_faces,
     wait_for_job,
     wait_for_result,
+    wait_until_saved,
 )
 from tests.ui.serving import Served
 
@@ -133,6 +134,7 @@ def test_saved_settings_restore_scene(result_page: Any, browser: Any, app: Serve
         choose_photo(other, two_person, faces=2)
         other.set_input_files("#restore-file", request)
         other.wait_for_selector("#card-1 input[value=talk]:checked", state="attached")
+        wait_until_saved(other)
         assert other.locator("[role=alert]").count() == 0
         other.set_input_files(
             "#restore-file", {"name": "letter.json", "mimeType": "application/json", "buffer": b"Dear reader"}

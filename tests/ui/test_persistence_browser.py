@@ -109,6 +109,26 @@ def test_result_and_running_job_survive_reload(page: Any, two_person: Path) -> N
     page.wait_for_selector(".job-progress", state="detached")
 
 
+def test_page_of_expired_session_begins_again(page: Any) -> None:
+    choose_example(page)
+    page.route("**/component_server", lambda route: route.fulfill(json={"unknown": "session"}), times=1)
+    with page.expect_navigation():
+        choose_motion(page, 1, "nod")
+    wait_until_ready(page)
+
+
+def test_file_on_its_way_keeps_browser_from_closing(page: Any, two_person: Path) -> None:
+    held = []
+    page.route("**/upload*", held.append)
+    page.set_input_files("#photo-file", two_person)
+    page.wait_for_selector(".studio[data-saving]")
+    asked = page.evaluate("!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))")
+    held[0].continue_()
+    wait_for_faces(page, 2)
+    wait_until_saved(page)
+    assert asked and page.evaluate("window.dispatchEvent(new Event('beforeunload', {cancelable: true}))")
+
+
 def test_lost_connection_is_named_and_nothing_is_lost(page: Any, two_person: Path) -> None:
     cast_scene(page, two_person)
     page.context.set_offline(True)

@@ -27,14 +27,17 @@ function useConnection(first) {
   const latest = useRef(first.view);
   const line = useRef(Promise.resolve());
   const waiting = useRef(0);
+  const uploading = useRef(0);
   // How many actions there were: the answer to a question that is older than an action is dropped.
   const acted = useRef(0);
 
-  /** Count choices that the server does not have yet, and say on the page whether there are any. */
-  const wait = more => {
-    waiting.current += more;
-    root.toggleAttribute("data-saving", waiting.current > 0);
+  /** Whether there are choices that the server does not have yet, or files on their way to it. */
+  const isSaving = () => waiting.current + uploading.current > 0;
+  const count = (kind, more) => {
+    kind.current += more;
+    root.toggleAttribute("data-saving", isSaving());
   };
+  const wait = more => count(waiting, more);
 
   const show = next => {
     latest.current = next;
@@ -47,9 +50,11 @@ function useConnection(first) {
       try {
         const answer = await server[name]({token: first.token, ...data});
         setOffline(false);
-        // The session has expired, or was deleted: the page begins again with a new one.
-        if (answer.unknown) location.reload();
-        return answer;
+        if (!answer.unknown) return answer;
+        // The session has expired, or was deleted: nothing can be saved to it, and the page begins with a new one.
+        waiting.current = uploading.current = 0;
+        location.reload();
+        return new Promise(() => {});
       } catch (problem) {
         console.warn(problem);
         setOffline(true);
@@ -124,13 +129,14 @@ function useConnection(first) {
 
   useEffect(() => {
     // What the server does not have yet would be lost with the page: the browser asks before it closes.
-    const ask = event => { if (waiting.current > 0) event.preventDefault(); };
+    const ask = event => { if (isSaving()) event.preventDefault(); };
     window.addEventListener("beforeunload", ask);
     return () => window.removeEventListener("beforeunload", ask);
   }, []);
 
   /** Upload a file, then carry out an action on it. */
   const send = async (file, action, args = {}) => {
+    count(uploading, 1);
     setBusy(now => ({...now, [action]: (now[action] || 0) + 1}));
     try {
       const limit = first.schema.max_upload_bytes;
@@ -145,6 +151,7 @@ function useConnection(first) {
       setError({text: t("error.upload", {name: file.name || ""}), action, face: args.face});
       return null;
     } finally {
+      count(uploading, -1);
       setBusy(now => ({...now, [action]: now[action] - 1}));
     }
   };
