@@ -99,7 +99,9 @@ def _fetch(model: str | None, models_dir: Path | None) -> None:
     from fantasyportrait.weights.hub_fetch import fetch_named
 
     if model not in hub_model_names("base", "gguf"):
-        raise RequestError(f"--fetch with the model {model}: name a model of the catalog with --model, or leave it out")
+        raise RequestError(
+            "--fetch with the model {model}: name a model of the catalog with --model, or leave it out", model=model
+        )
     fetch_named([model, "lightx2v"], models_dir, lambda sentence: typer.echo(sentence, err=True))
 
 

@@ -35,15 +35,17 @@ def faces(
     from fantasyportrait.service.listing import is_clip, list_clip, list_photo
 
     if output and output.resolve() == file.resolve():
-        raise RequestError(f"the picture with boxes would overwrite {file} itself: choose another --output")
+        raise RequestError("the picture with boxes would overwrite {file} itself: choose another --output", file=file)
     inputs = InputReader(models_dir, decoder=make_decoder(PRIVATE, sandbox))
     shows_clip = is_clip(file)
     if not shows_clip and (start is not None or end is not None):
-        raise RequestError(f"--start and --end choose a part of a clip, and {file} is a photo: leave them out")
+        raise RequestError(
+            "--start and --end choose a part of a clip, and {file} is a photo: leave them out", file=file
+        )
     edits = FaceEdits(tuple(added or ()), tuple(removed or ()))
     if shows_clip and edits:
         raise RequestError(
-            f"--add-face and --remove-face edit the faces of a photo, and {file} is a clip: leave them out"
+            "--add-face and --remove-face edit the faces of a photo, and {file} is a clip: leave them out", file=file
         )
     listing = list_clip(inputs, file, start or 0.0, end) if shows_clip else list_photo(inputs, file, edits)
     if output:

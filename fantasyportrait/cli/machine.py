@@ -76,5 +76,5 @@ def _time(seconds: Any) -> str:
 def _size(text: str) -> tuple[int, int]:
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
-        raise RequestError(f"--size is {text!r}: give WIDTHxHEIGHT, for example 832x480")
+        raise RequestError("--size is {text!r}: give WIDTHxHEIGHT, for example 832x480", text=text)
     return int(width), int(height)

@@ -62,7 +62,7 @@ def _check_no_empty_word(words: Sequence[str]) -> None:
         flag = name if word.startswith("--") and equals and not value else before if not word else ""
         if (not word or flag) and flag not in _MAY_BE_EMPTY:
             which = flag if flag.startswith("-") else "an argument"
-            raise RequestError(f"{which} is an empty text: give a value, or leave it out")
+            raise RequestError("{which} is an empty text: give a value, or leave it out", which=which)
 
 
 def _report(error: BaseException, text: str, code: int, debug: bool) -> int:

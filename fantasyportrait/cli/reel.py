@@ -87,7 +87,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
     if not found:
-        raise RequestError(f"--size is {text!r}: write width x height, for example 1280x720")
+        raise RequestError("--size is {text!r}: write width x height, for example 1280x720", text=text)
     return int(found[1]), int(found[2])
 
 

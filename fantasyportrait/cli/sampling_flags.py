@@ -79,4 +79,6 @@ def _span(text: str) -> tuple[float, float]:
 
 
 def _no_span(text: str) -> tuple[float, float]:
-    raise RequestError(f"--portrait-guidance-span is {text!r}: give START:END, shares of the steps, for example 0:0.6")
+    raise RequestError(
+        "--portrait-guidance-span is {text!r}: give START:END, shares of the steps, for example 0:0.6", text=text
+    )

@@ -68,7 +68,9 @@ def verify_weights(models_dir: ModelsDir = None) -> None:
         if state.state in ("wrong", "partial"):
             bad.append(state.source.name)
     if bad:
-        raise WeightsError(f"model files are missing or wrong: run  {fetch_command(' '.join(bad), models_dir)}")
+        raise WeightsError(
+            "model files are missing or wrong: run  {command}", command=fetch_command(" ".join(bad), models_dir)
+        )
 
 
 def make_tiny(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:

@@ -39,4 +39,4 @@ def output_errors(path: Path) -> Iterator[None]:
             text = f"the folder {path.parent} does not exist; make it first"
         else:
             text = f"{error.strerror or error}; choose another place"
-        raise OutputError(f"cannot write {path}: {text}") from error
+        raise OutputError("cannot write {path}: {text}", path=path, text=text) from error

@@ -34,7 +34,7 @@ class HashedFile:
     def check_unchanged(self) -> None:
         """Raise `MediaError` where the file now holds other bytes."""
         if self.has_changed():
-            raise MediaError(f"{self.path} was changed while it was read: run the request again")
+            raise MediaError("{path} was changed while it was read: run the request again", path=self.path)
 
 
 def hash_file(path: Path) -> HashedFile:
@@ -45,9 +45,11 @@ def hash_file(path: Path) -> HashedFile:
             hashed = HashedFile(path, read_sha256(file), version)
             changed = _version(file.fileno()) != version
     except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+        raise MediaError(
+            "cannot read {path}: {reason}; check the path", path=path, reason=error.strerror or error
+        ) from error
     if changed:
-        raise MediaError(f"{path} was changed while it was read: wait until it is complete")
+        raise MediaError("{path} was changed while it was read: wait until it is complete", path=path)
     return hashed
 
 

@@ -26,8 +26,12 @@ def check_disk_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(
-            f"{what} needs about {_megabytes(needed)} in {folder}, where {_megabytes(free)} are free: free some space, "
-            "or choose a shorter or smaller video or another place"
+            "{what} needs about {needed} in {folder}, where {free} are free: free some space, "
+            "or choose a shorter or smaller video or another place",
+            what=what,
+            needed=_megabytes(needed),
+            folder=folder,
+            free=_megabytes(free),
         )
 
 

@@ -1,8 +1,10 @@
 """The tree of errors. Each message names the input, the rule, the value and what to do."""
 
+from fantasyportrait.core.sentences import Sentence
+
 
 class FantasyPortraitError(Exception):
-    """Base of every error that a user can fix.
+    """Base of every error that a user can fix: `RequestError("{name} is {value}", name=name, value=value)`.
 
     Attributes:
         exit_code: the exit code of the command line.
@@ -11,6 +13,16 @@ class FantasyPortraitError(Exception):
 
     exit_code = 1
     messages: tuple[str, ...] = ()
+
+    def __init__(self, template: str = "", /, **values: object) -> None:
+        """Say the template with its values, see `Sentence`; without values it is the sentence."""
+        super().__init__(Sentence(template, **values) if values else template)
+
+    @property
+    def sentence(self) -> str:
+        """The message: a `Sentence` where it has values, while `str` of the error is plain text."""
+        message: str = self.args[0]
+        return message
 
 
 class RequestError(FantasyPortraitError):

@@ -44,5 +44,12 @@ def _missing(module: str, extra: str, purpose: str) -> DependencyError:
     needs = f"{purpose} needs the package {package}, which "
     if package in _DIFFUSION_PACKAGES and sys.version_info[:2] < _MIN_PYTHON:
         oldest, here = (".".join(map(str, version)) for version in (_MIN_PYTHON, sys.version_info[:2]))
-        return DependencyError(f"{needs}needs Python {oldest} or later: install with one, this is Python {here}")
-    return DependencyError(f'{needs}is not installed: run  pip install "fantasyportrait[{extra}]"')
+        return DependencyError(
+            "{needs}needs Python {oldest} or later: install with one, this is Python {here}",
+            needs=needs,
+            oldest=oldest,
+            here=here,
+        )
+    return DependencyError(
+        '{needs}is not installed: run  pip install "fantasyportrait[{extra}]"', needs=needs, extra=extra
+    )

@@ -33,7 +33,9 @@ def check_tensors(
     }
     said = [f"{what}: {shorten_list(keys)}" for what, keys in faults.items() if keys]
     if said:
-        raise WeightsError(f"{source} is not the model that is expected here; {'; '.join(said)}")
+        raise WeightsError(
+            "{source} is not the model that is expected here; {names}", source=source, names="; ".join(said)
+        )
 
 
 def shorten_list(names: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ class Scene:
     def track(self, face: int) -> Track:
         """The track of a face that a clip drives; `RequestError` where there is none."""
         if face not in self.tracks:
-            raise RequestError(f"face {face} has a clip but no track: run the driving stage first")
+            raise RequestError("face {face} has a clip but no track: run the driving stage first", face=face)
         return self.tracks[face]
 
 

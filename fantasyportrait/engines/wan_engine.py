@@ -16,6 +16,7 @@ from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.hosting import on_zero_gpu
 from fantasyportrait.core.optional import require
 from fantasyportrait.core.paths import default_cache_dir
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.engines.base import EngineCallbacks, Frame, Scene
 from fantasyportrait.engines.wan_model import (
     MotionNetLoader,
@@ -134,7 +135,11 @@ class WanEngine:
         frames = sampled_frames(scene.timeline.frames)
         spare = frames - scene.timeline.frames
         if spare:
-            text = f"the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out"
+            text = Sentence(
+                "the model makes 4 k + 1 frames: {frames} are sampled and the last {spare} left out",
+                frames=frames,
+                spare=spare,
+            )
             callbacks.message(Message(text))
         if self._zero_gpu:
             check_zero_gpu_video(float(scene.timeline.duration_s), max(scene.pixels.shape[:2]))
@@ -167,7 +172,9 @@ class WanEngine:
         if not self._zero_gpu:
             return self._loaded_model(name)
         if self._loaded is None or self._loaded.model != prepare_model(name, self._models_dir):
-            raise RequestError(f"the model {name} is not loaded, and a ZeroGPU Space loads one at its start: use that")
+            raise RequestError(
+                "the model {name} is not loaded, and a ZeroGPU Space loads one at its start: use that", name=name
+            )
         return self._loaded
 
     def _sampler(self, loaded: _LoadedModel, plan: "ExecutionPlan") -> "SampleVideo":

@@ -128,7 +128,11 @@ def _sam_folder(models_dir: Path | None) -> Path:
     folder = (models_dir or usual_models_dir()) / SAM_FOLDER
     if not (folder / "config.json").is_file():
         command = fetch_command("sam", models_dir)
-        raise WeightsError(f"Segment Anything is not in {folder}: run  {command}, or choose the face mask box or head")
+        raise WeightsError(
+            "Segment Anything is not in {folder}: run  {command}, or choose the face mask box or head",
+            folder=folder,
+            command=command,
+        )
     return folder
 
 
@@ -157,9 +161,9 @@ def _config(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}): fetch the model again") from error
+        raise WeightsError("{path} cannot be read ({error}): fetch the model again", path=path, error=error) from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds no settings: fetch the model again")
+        raise WeightsError("{path} holds no settings: fetch the model again", path=path)
     return {key: value for key, value in content.items() if not key.startswith("_")}
 
 

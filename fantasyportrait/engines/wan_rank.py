@@ -42,6 +42,7 @@ def run_wan_rank(process_group: "ProcessGroup", runtime_config: RuntimeConfig) -
         if not is_out_of_memory(error):
             raise
         raise RequestError(
-            f"the memory of {process_group.device} ran out: start all processes again with a profile that needs less, "
-            "or with a smaller video (max_side)"
+            "the memory of {device} ran out: start all processes again with a profile that needs less, "
+            "or with a smaller video (max_side)",
+            device=process_group.device,
         ) from error

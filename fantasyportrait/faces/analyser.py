@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FaceError
 from fantasyportrait.core.geometry import bounding_box, box_iou
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.box_fit import PRESENT, SAME_FACE, check_apart, fit_face
 from fantasyportrait.faces.detect import Detection
 from fantasyportrait.faces.face_models import FaceModels
@@ -99,7 +100,9 @@ class FaceAnalyser:
         scale = min(1.0, _TURNED_SIDE / max(pixels.shape[:2]))
         turn = best_orientation([downscaled(pixels, scale)], lambda picture: self.read(picture).faces, result.faces)
         if turn:
-            messages.append(f"the photo was turned by {ROTATION_NAMES[turn]}, so that its faces stand upright")
+            messages.append(
+                Sentence("the photo was turned by {turn}, so that its faces stand upright", turn=ROTATION_NAMES[turn])
+            )
             pixels = rotated(pixels, turn)
             result = self.read(pixels)
         faces, refusal = self._numbered(result, messages, max_faces)
@@ -120,19 +123,28 @@ class FaceAnalyser:
         for number in edits.removed:
             if number not in known:
                 names = ", ".join(str(each) for each in known) or "none"
-                raise FaceError(f"face {number} is to be removed, but the faces found in the photo are {names}")
+                raise FaceError(
+                    "face {number} is to be removed, but the faces found in the photo are {names}",
+                    number=number,
+                    names=names,
+                )
             del known[number]
         for added in edits.added:
             if added.face in known:
                 raise FaceError(
-                    f"the added face has number {added.face}, which a face found in the photo has: give it a free "
-                    f"number such as {max(known) + 1}"
+                    "the added face has number {face}, which a face found in the photo has: give it a free "
+                    "number such as {next}",
+                    face=added.face,
+                    next=max(known) + 1,
                 )
             face = self._face(added.face, fit_face(self._net, pixels, added.box))
             if face.side < SMALLEST_FACE:
                 raise FaceError(
-                    f"the added face {added.face} is {face.side:.0f} px wide; at least {SMALLEST_FACE} px are needed: "
-                    "use a larger photo of the same people"
+                    "the added face {number} is {side:.0f} px wide; at least {least} px are needed: "
+                    "use a larger photo of the same people",
+                    number=added.face,
+                    side=face.side,
+                    least=SMALLEST_FACE,
                 )
             check_apart(added.face, face.box, tuple(known.values()))
             known[added.face] = face
@@ -148,7 +160,14 @@ class FaceAnalyser:
         total = len(result.faces) + result.skipped
         if len(large) < len(result.faces):
             small = len(result.faces) - len(large)
-            messages.append(f"{small} of {total} faces are under {SMALLEST_FACE} px and were left out")
+            messages.append(
+                Sentence(
+                    "{small} of {total} faces are under {least} px and were left out",
+                    small=small,
+                    total=total,
+                    least=SMALLEST_FACE,
+                )
+            )
         # Numbered before the smaller ones are left out: a face has the same number under every limit.
         order = reading_order(
             [bounding_box(face.points) for face in large], [roll_degrees(face.points) for face in large]
@@ -157,8 +176,13 @@ class FaceAnalyser:
         left_out = len(large) - used + result.skipped
         if left_out:
             messages.append(
-                f"the photo shows {total} faces: the {used} largest are used and {left_out} were "
-                "left out, because no more are taken from one photo here"
+                Sentence(
+                    "the photo shows {total} faces: the {used} largest are used and {left_out} were "
+                    "left out, because no more are taken from one photo here",
+                    total=total,
+                    used=used,
+                    left_out=left_out,
+                )
             )
         # `large` begins with the largest.
         return (
@@ -204,15 +228,22 @@ def _refusal(result: AnalysisResult) -> FaceError:
     """Why a photo has no face that can be used."""
     if result.faces:
         sides = [f"{_side(face.points):.0f}" for face in result.faces]
-        which = f"the face of the photo is {sides[0]} px wide"
+        which = Sentence("the face of the photo is {side} px wide", side=sides[0])
         if len(sides) > 1:
-            which = f"the largest of {len(sides)} faces of the photo is {sides[0]} px wide"
-        return FaceError(f"{which}; at least {SMALLEST_FACE} px are needed: use a larger photo of the same people")
+            which = Sentence(
+                "the largest of {count} faces of the photo is {side} px wide", count=len(sides), side=sides[0]
+            )
+        return FaceError(
+            "{which}; at least {least} px are needed: use a larger photo of the same people",
+            which=which,
+            least=SMALLEST_FACE,
+        )
     if result.rejected:
         what = "a place looks" if result.rejected == 1 else f"{result.rejected} places look"
         return FaceError(
-            f"{what} like a face, but the face mesh does not fit: it may be turned too far to the side, covered, or no "
-            "face; try another photo, or add the face by a tight box"
+            "{what} like a face, but the face mesh does not fit: it may be turned too far to the side, covered, or no "
+            "face; try another photo, or add the face by a tight box",
+            what=what,
         )
     return FaceError(
         "no face was found in the photo: use one where a face is seen from the front or half side, or add the face by "

@@ -43,7 +43,7 @@ def fit_face(net: LandmarkNet, pixels: NDArray[np.uint8], box: Box) -> Landmarks
             crop = Crop.of_landmarks(reading.points)
         if reading.presence >= PRESENT and overlap >= _STEADY and _lies_in(after, box):
             return reading
-    raise FaceError(f"no face mesh fits the box ({box_text(box)}): draw it tighter around the whole face")
+    raise FaceError("no face mesh fits the box ({box}): draw it tighter around the whole face", box=box_text(box))
 
 
 def check_apart(number: int, box: Array, others: Sequence[Face]) -> None:
@@ -51,8 +51,11 @@ def check_apart(number: int, box: Array, others: Sequence[Face]) -> None:
     for face in others:
         if box_iou(box, face.box) > SAME_FACE:
             raise FaceError(
-                f"the added face {number} is the same as face {face.id}: draw the box around another face, or remove "
-                f"face {face.id} first"
+                "the added face {number} is the same as face {face}: draw the box around another face, or remove "
+                "face {again} first",
+                number=number,
+                face=face.id,
+                again=face.id,
             )
 
 
@@ -79,6 +82,9 @@ def _lies_in(mesh: Array, box: Box) -> bool:
 def _check_inside(box: Box, width: int, height: int) -> None:
     if not (0 <= (box[0] + box[2]) / 2 <= width and 0 <= (box[1] + box[3]) / 2 <= height):
         raise FaceError(
-            f"the box of the added face ({box_text(box)}) lies outside of the photo ({width} x {height}): give pixels "
-            "of the photo"
+            "the box of the added face ({box}) lies outside of the photo ({width} x {height}): give pixels "
+            "of the photo",
+            box=box_text(box),
+            width=width,
+            height=height,
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.limits import Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.face_models import FaceModels
 from fantasyportrait.faces.landmarks import Landmarks
@@ -140,7 +141,15 @@ def _identity(path: Path) -> tuple[object, ...]:
 def rotation_messages(path: Path, rotation: Rotation) -> list[str]:
     """Return a message about a rotated clip."""
     return (
-        [f"{path.name} was turned by {ROTATION_NAMES[rotation]}, so that its faces stand upright"] if rotation else []
+        [
+            Sentence(
+                "{path} was turned by {turn}, so that its faces stand upright",
+                path=path.name,
+                turn=ROTATION_NAMES[rotation],
+            )
+        ]
+        if rotation
+        else []
     )
 
 

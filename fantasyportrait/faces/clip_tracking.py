@@ -91,8 +91,9 @@ def track_clip(
     tracks = resample_tracks(analysis.up_to(until, on_time), span, decoder.limits.people)
     if not tracks:
         raise FaceError(
-            f"no face was found in the clip {path}: use one where a face is seen from the front or half side, "
-            "well lit and not small, or choose another part of it"
+            "no face was found in the clip {path}: use one where a face is seen from the front or half side, "
+            "well lit and not small, or choose another part of it",
+            path=path,
         )
     if progress is not None:
         progress(len(tracks[0]), len(tracks[0]))
@@ -103,8 +104,11 @@ def _check_length(path: Path, last: Fraction, most_s: float) -> None:
     """Refuse a span that ends too late, by the clip's stated length, before anything is decoded."""
     if last > most_s:
         raise MediaError(
-            f"{path} would be analysed from its beginning to {float(last):.0f} s, and at most {most_s:.0f} s of a clip "
-            "are: give an earlier end, or cut it"
+            "{path} would be analysed from its beginning to {last:.0f} s, and at most {most:.0f} s of a clip "
+            "are: give an earlier end, or cut it",
+            path=path,
+            last=float(last),
+            most=most_s,
         )
 
 

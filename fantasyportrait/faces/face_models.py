@@ -67,7 +67,11 @@ class FaceModels:
         row = hub_model("face-nets")
         path = (self.folder or models_dir()) / row.folder / FACE_DETECTOR
         if not path.is_file():
-            raise WeightsError(f"the original detector is not at {path}: run  {fetch_command(row.name, self.folder)}")
+            raise WeightsError(
+                "the original detector is not at {path}: run  {command}",
+                path=path,
+                command=fetch_command(row.name, self.folder),
+            )
         return path
 
     def _centerface(self) -> DnnNet:

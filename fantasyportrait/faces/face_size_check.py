@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.analyser import SMALLEST_FACE
 from fantasyportrait.schema.face import Face
 from fantasyportrait.schema.request import MAX_SIDE
@@ -27,11 +28,25 @@ def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of:
     side = _needed_side(smallest, photo, size_of)
     keeps = "it" if len(small) == 1 else "each of them"
     advice = (
-        f"on the command line --max-side {side} keeps {keeps} at {SMALLEST_FACE} px or more"
+        Sentence(
+            "on the command line --max-side {side} keeps {keeps} at {smallest_face} px or more",
+            side=side,
+            keeps=keeps,
+            smallest_face=SMALLEST_FACE,
+        )
         if side is not None
         else "crop the photo around them"
     )
-    return [f"{names} {largest} large in the video ({size[0]} x {size[1]}), too small to move well: {advice}"]
+    return [
+        Sentence(
+            "{names} {largest} large in the video ({width} x {height}), too small to move well: {advice}",
+            names=names,
+            largest=largest,
+            width=size[0],
+            height=size[1],
+            advice=advice,
+        )
+    ]
 
 
 def _needed_side(smallest: float, photo: Size, size_of: Callable[[int], Size]) -> int | None:

@@ -44,8 +44,10 @@ class InsightFace:
                 self._analysis.prepare(ctx_id=_ON_CPU, det_thresh=threshold, det_size=(side, side))
         except Exception as error:  # it checks with `assert` and downloads with errors of several packages
             raise WeightsError(
-                f"the models of insightface ({_PACK}) cannot be loaded ({str(error) or type(error).__name__}): "
-                "let it fetch them once while the network is there, or choose the detector centerface"
+                "the models of insightface ({pack}) cannot be loaded ({reason}): "
+                "let it fetch them once while the network is there, or choose the detector centerface",
+                pack=_PACK,
+                reason=str(error) or type(error).__name__,
             ) from error
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Detection]:

@@ -21,7 +21,7 @@ class OnnxNet:
         """Load `path`, which must take float32 of `input_shape`; a free dimension of the file fits any number."""
         runtime = require("onnxruntime", extra="wan", purpose="running the original face nets")
         if not path.is_file():
-            raise WeightsError(f"{path} is missing: fetch the model again")
+            raise WeightsError("{path} is missing: fetch the model again", path=path)
         self.path = path
         self._shape = tuple(input_shape)
         self._session = _session(runtime, path)
@@ -29,8 +29,11 @@ class OnnxNet:
         if len(inputs) != 1 or not _fits(inputs[0].shape, self._shape):
             found = ", ".join(f"{one.name} {one.shape}" for one in inputs)
             raise WeightsError(
-                f"{path} takes {found or 'nothing'}, but one input of {list(self._shape)} is expected: "
-                "it is another net, fetch the original file"
+                "{path} takes {found}, but one input of {shape} is expected: "
+                "it is another net, fetch the original file",
+                path=path,
+                found=found or "nothing",
+                shape=list(self._shape),
             )
         self._input = inputs[0].name
 
@@ -39,15 +42,19 @@ class OnnxNet:
         try:
             outputs = self._session.run(None, {self._input: values})
         except Exception as error:  # onnxruntime's own errors have no common base but this
-            raise WeightsError(f"{self.path} cannot be run ({error}): fetch the original file") from error
+            raise WeightsError(
+                "{path} cannot be run ({error}): fetch the original file", path=self.path, error=error
+            ) from error
         return [np.asarray(output, np.float32) for output in outputs]
 
     def output_error(self, outputs: Sequence[NDArray[np.float32]], wanted: str) -> WeightsError:
         """Return the error for outputs that differ from those `wanted`."""
         shapes = ", ".join(str(list(output.shape)) for output in outputs)
         return WeightsError(
-            f"{self.path} gives arrays of {shapes or 'no shape'}, but {wanted} are expected: "
-            "it is another net, fetch the original file"
+            "{path} gives arrays of {shapes}, but {wanted} are expected: it is another net, fetch the original file",
+            path=self.path,
+            shapes=shapes or "no shape",
+            wanted=wanted,
         )
 
 
@@ -58,7 +65,9 @@ def _session(runtime: Any, path: Path) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors have no common base but this
-        raise WeightsError(f"{path} is not an ONNX file that can be read ({error}): delete it and fetch it") from error
+        raise WeightsError(
+            "{path} is not an ONNX file that can be read ({error}): delete it and fetch it", path=path, error=error
+        ) from error
 
 
 def _fits(found: Sequence[Any], wanted: Sequence[int]) -> bool:

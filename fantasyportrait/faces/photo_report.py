@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.face_size_check import Size, small_face_warnings
 from fantasyportrait.faces.mesh import OVAL
 from fantasyportrait.faces.mouth_cover import mouth_is_covered
@@ -75,24 +76,40 @@ def _scale(face: Face, photo: Size, track: Track) -> list[str]:
         return []
     times, how = (factor, "larger") if factor > 1 else (1 / factor, "smaller")
     return [
-        f"the driver's head is {times:.1f} times {how} in its picture than face {face.id} in the photo: with absolute "
-        f"motion the head can become {'too large' if factor > 1 else 'too small'}; choose relative motion, or a clip "
-        "of the same framing"
+        Sentence(
+            "the driver's head is {times:.1f} times {how} in its picture than face {face} in the photo: with absolute "
+            "motion the head can become {size}; choose relative motion, or a clip "
+            "of the same framing",
+            times=times,
+            how=how,
+            face=face.id,
+            size="too large" if factor > 1 else "too small",
+        )
     ]
 
 
 def _turned(face: Face) -> list[str]:
-    pose, warnings = face.pose, []
+    pose = face.pose
+    warnings: list[str] = []
     if abs(pose.yaw) > TURNED_DEGREES:
         warnings.append(
-            f"the face is turned {abs(pose.yaw):.0f} degrees to the side: over {TURNED_DEGREES} the far half is hidden "
-            "and moves badly"
+            Sentence(
+                "the face is turned {angle:.0f} degrees to the side: over {most} the far half is hidden "
+                "and moves badly",
+                angle=abs(pose.yaw),
+                most=TURNED_DEGREES,
+            )
         )
     if abs(pose.pitch) > TILTED_DEGREES:
         where = "down" if pose.pitch > 0 else "up"
         warnings.append(
-            f"the face is turned {abs(pose.pitch):.0f} degrees {where}: over {TILTED_DEGREES} eyes and mouth are "
-            "foreshortened and move badly"
+            Sentence(
+                "the face is turned {angle:.0f} degrees {where}: over {most} eyes and mouth are "
+                "foreshortened and move badly",
+                angle=abs(pose.pitch),
+                where=where,
+                most=TILTED_DEGREES,
+            )
         )
     return warnings
 
@@ -110,7 +127,12 @@ def _cut(face: Face, photo: Size) -> list[str]:
     borders = [name for name, length in beyond.items() if length > _CUT_SHARE * face.side]
     if not borders:
         return []
-    return [f"the face is cut by the {' and the '.join(borders)} of the photo: what is missing cannot move"]
+    return [
+        Sentence(
+            "the face is cut by the {borders} of the photo: what is missing cannot move",
+            borders=" and the ".join(borders),
+        )
+    ]
 
 
 def _covered(pixels: NDArray[np.uint8], face: Face) -> list[str]:

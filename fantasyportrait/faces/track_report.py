@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.schema.face import Track
 
 _TURNED_DEGREES = 40
@@ -48,16 +49,31 @@ def report_track(track: Track, rate: Fraction | None, file_size: tuple[int, int]
     frames, missing = len(track), int((~track.valid).sum())
     longest_gap_s = float(_longest_run(~track.valid) / rate)
     first_s = float(int(np.argmax(track.valid)) / rate) if missing < frames else float(frames / rate)
-    warnings = []
+    warnings: list[str] = []
     if frames / rate < _SHORT_S:
-        warnings.append(f"the clip is short ({float(frames / rate):.2f} s): use one of at least {_SHORT_S} s")
+        warnings.append(
+            Sentence(
+                "the clip is short ({seconds:.2f} s): use one of at least {least} s",
+                seconds=float(frames / rate),
+                least=_SHORT_S,
+            )
+        )
     if longest_gap_s > _LOST_S or missing > _LOST_SHARE * frames:
         warnings.append(
-            f"the face is lost in {missing} of {frames} frames, at the longest for {longest_gap_s:.1f} s: "
-            "the motion there is made up between the frames around it"
+            Sentence(
+                "the face is lost in {missing} of {frames} frames, at the longest for {gap:.1f} s: "
+                "the motion there is made up between the frames around it",
+                missing=missing,
+                frames=frames,
+                gap=longest_gap_s,
+            )
         )
     if first_s > 0:
-        warnings.append(f"the face is first seen after {first_s:.2f} s: until then it keeps its first pose")
+        warnings.append(
+            Sentence(
+                "the face is first seen after {seconds:.2f} s: until then it keeps its first pose", seconds=first_s
+            )
+        )
     if missing < frames:
         warnings += _about_view(track, scale)
     return TrackReport(frames, missing, longest_gap_s, tuple(warnings))
@@ -68,7 +84,9 @@ def crowd_warning(track: Track) -> str | None:
     if not track.left_out:
         return None
     who = "1 more person is" if track.left_out == 1 else f"{track.left_out} more people are"
-    return f"{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need"
+    return Sentence(
+        "{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need", who=who
+    )
 
 
 def frontal_sizes(track: Track) -> NDArray[np.float64]:
@@ -83,19 +101,28 @@ def frontal_sizes(track: Track) -> NDArray[np.float64]:
 
 def _about_view(track: Track, scale: float) -> list[str]:
     """Warnings about where the driver looks and how large the face is."""
-    warnings = []
+    warnings: list[str] = []
     seen = track.landmarks[track.valid]
     pitch, yaw = _rough_pose(seen)
     away = float(np.mean((np.abs(yaw) > _TURNED_DEGREES) | (np.abs(pitch) > _TILTED_DEGREES)))
     if away > _AWAY_SHARE:
         warnings.append(
-            f"the driver is turned away in {away:.0%} of the frames: a clip seen from the front moves a face better"
+            Sentence(
+                "the driver is turned away in {away:.0%} of the frames: a clip seen from the front moves a face better",
+                away=away,
+            )
         )
     sides = track.boxes[track.valid, 2:] - track.boxes[track.valid, :2]
     side = float(np.median(sides.max(axis=1)))
     if side < _SMALL_PX:
         least = f"{_SMALL_PX * scale:.0f} px or more"
-        warnings.append(f"the driver's face is only {side * scale:.0f} px large: use a closer clip ({least})")
+        warnings.append(
+            Sentence(
+                "the driver's face is only {side:.0f} px large: use a closer clip ({least})",
+                side=side * scale,
+                least=least,
+            )
+        )
     return warnings
 
 

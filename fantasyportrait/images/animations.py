@@ -13,6 +13,7 @@ from PIL import Image
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.animation_durations import frame_durations
 from fantasyportrait.images.images import as_media_error, check_size, is_heic, read_bytes, upright_srgb
 from fantasyportrait.images.large_jpegs import OpenedImage
@@ -62,7 +63,9 @@ class Animation:
                 except MediaError:
                     if not number:
                         raise
-                    damage.append(f"{self.path} is damaged or cut off: what cannot be decoded was left out")
+                    damage.append(
+                        Sentence("{path} is damaged or cut off: what cannot be decoded was left out", path=self.path)
+                    )
                     return
                 yield begin, begin + length_s, pixels
 

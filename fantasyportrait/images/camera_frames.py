@@ -23,21 +23,23 @@ def decode_camera_frame(data: bytes) -> NDArray[np.uint8]:
     """
     rule = f"send a baseline JPEG or a WebP of at most {MAX_SIDE} px and {MAX_BYTES // 1024} kB"
     if len(data) > MAX_BYTES:
-        raise MediaError(f"the camera's picture has {len(data) // 1024} kB: {rule}")
+        raise MediaError("the camera's picture has {count} kB: {rule}", count=len(data) // 1024, rule=rule)
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG", "WEBP"]) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE:
-                raise MediaError(f"the camera's picture is {width} x {height}: {rule}")
+                raise MediaError(
+                    "the camera's picture is {width} x {height}: {rule}", width=width, height=height, rule=rule
+                )
             if image.info.get("progressive") or getattr(image, "n_frames", 1) > 1:
-                raise MediaError(f"the camera's picture is a progressive JPEG or an animation: {rule}")
+                raise MediaError("the camera's picture is a progressive JPEG or an animation: {rule}", rule=rule)
             scale = _ENOUGH / max(width, height)
             image.draft("RGB", (round(width * scale), round(height * scale)))
             return np.array(image.convert("RGB"))
     except MediaError:
         raise
     except Exception as error:  # Pillow's plugins raise any type
-        raise MediaError(f"the camera's picture cannot be read ({error}): {rule}") from error
+        raise MediaError("the camera's picture cannot be read ({error}): {rule}", error=error, rule=rule) from error
 
 
 def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:

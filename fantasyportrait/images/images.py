@@ -18,6 +18,7 @@ from fantasyportrait.core.atomic_write import atomic_write, output_errors
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, OutputError
 from fantasyportrait.core.limits import PRIVATE, Limits
 from fantasyportrait.core.optional import require
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.exif_orientation import upright
 from fantasyportrait.images.input_checks import check_file, is_video_file
 from fantasyportrait.images.input_file import open_file
@@ -113,7 +114,7 @@ def save_image(path: Path, pixels: Pixels, quality: int = 95) -> None:
     """
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower())
     if kind is None:
-        raise OutputError(f"cannot write {path}: a picture must end in .png, .jpg or .webp")
+        raise OutputError("cannot write {path}: a picture must end in .png, .jpg or .webp", path=path)
     with output_errors(path), atomic_write(path) as made:
         Image.fromarray(pixels).save(made, kind, **({} if kind == "PNG" else {"quality": quality}))
 
@@ -121,7 +122,12 @@ def save_image(path: Path, pixels: Pixels, quality: int = 95) -> None:
 def even_size(width: int, height: int, cap: int) -> tuple[int, int]:
     """Return (width, height) unchanged if both are even and at most `cap`; else scaled to the cap and made even."""
     if min(width, height) < 1 or cap < 2:
-        raise MediaError(f"a picture of {width} x {height} cannot be made even under a cap of {cap}")
+        raise MediaError(
+            "a picture of {width} x {height} cannot be made even under a cap of {cap}",
+            width=width,
+            height=height,
+            cap=cap,
+        )
     scale = min(1.0, cap / max(width, height))
 
     def even(side: int) -> int:
@@ -154,17 +160,19 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
     with open_file(path) as file:
         size = file.seek(0, 2)
         if not size:
-            raise MediaError(f"{path} is empty: it holds no picture")
+            raise MediaError("{path} is empty: it holds no picture", path=path)
         if size > limits.file_bytes:
             raise MediaError(
-                f"{path} is {size >> 20} MiB, too large to be a photo: at most {limits.file_bytes >> 20} MiB are read; "
-                "save it smaller"
+                "{path} is {size} MiB, too large to be a photo: at most {most} MiB are read; save it smaller",
+                path=path,
+                size=size >> 20,
+                most=limits.file_bytes >> 20,
             )
         file.seek(0)
         try:
             return file.read()
         except OSError as error:
-            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
+            raise MediaError("cannot read {path}: {reason}", path=path, reason=error.strerror or error) from error
 
 
 @contextmanager
@@ -176,21 +184,30 @@ def as_media_error(path: Path, limits: Limits) -> Iterator[None]:
             yield
     except Image.DecompressionBombError as error:
         raise MediaError(
-            f"{path} is too large to be read safely: at most {limits.pixels / 1e6:.0f} million pixels; scale it down"
+            "{path} is too large to be read safely: at most {most:.0f} million pixels; scale it down",
+            path=path,
+            most=limits.pixels / 1e6,
         ) from error
     except UnidentifiedImageError as error:
         if is_video_file(path):
             raise MediaError(
-                f"{path} is a video, not a photo: give a picture, for example one of its frames"
+                "{path} is a video, not a photo: give a picture, for example one of its frames", path=path
             ) from error
         *names, last = (_NAMES.get(name, name) for name in limits.formats)
-        raise MediaError(f"{path} is not a picture that can be read: use {', '.join(names)} or {last}") from error
+        raise MediaError(
+            "{path} is not a picture that can be read: use {names} or {last}",
+            path=path,
+            names=", ".join(names),
+            last=last,
+        ) from error
     except FantasyPortraitError:
         raise
     except MemoryError as error:
-        raise MediaError(f"{path} needs more memory than there is to be read: scale it down") from error
+        raise MediaError("{path} needs more memory than there is to be read: scale it down", path=path) from error
     except Exception as error:  # plugins raise any type: AVIF's a RuntimeError
-        raise MediaError(f"{path} is damaged or cut off and cannot be read: save it again ({error})") from error
+        raise MediaError(
+            "{path} is damaged or cut off and cannot be read: save it again ({error})", path=path, error=error
+        ) from error
 
 
 def _decoded(path: Path, data: bytes, formats: list[str], limits: Limits, messages: list[str]) -> Image.Image:
@@ -223,17 +240,19 @@ def check_size(path: Path, opened: OpenedImage, limits: Limits) -> None:
     size = width * height * _PIXEL_BYTES.get(opened.image.mode, 4) + coefficient_bytes(opened)
     if size > limits.decoded_bytes:
         raise MediaError(
-            f"{path} takes {size >> 20} MiB when it is decoded, and at most {limits.decoded_bytes >> 20} MiB are "
-            "used: scale it down"
+            "{path} takes {size} MiB when it is decoded, and at most {most} MiB are used: scale it down",
+            path=path,
+            size=size >> 20,
+            most=limits.decoded_bytes >> 20,
         )
 
 
 def _first_of_several(path: Path, image: Image.Image, data: bytes) -> list[str]:
     """Return a message about an animation, or a scan of several pages, of which the first picture is used."""
     if _is_animated(image, data):
-        return [f"{path.name} is an animation: its first picture is used"]
+        return [Sentence("{path} is an animation: its first picture is used", path=path.name)]
     pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-    return [f"{path.name} has {pages} pages: the first is used"] if pages > 1 else []
+    return [Sentence("{path} has {pages} pages: the first is used", path=path.name, pages=pages)] if pages > 1 else []
 
 
 def _is_animated(image: Image.Image, data: bytes) -> bool:
@@ -273,7 +292,7 @@ def _to_srgb(image: Image.Image, messages: list[str]) -> tuple[Image.Image, Imag
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             image = converted or image
         except (ImageCms.PyCMSError, OSError) as error:
-            messages.append(f"its colour profile cannot be used and was left out ({error})")
+            messages.append(Sentence("its colour profile cannot be used and was left out ({error})", error=error))
     return image.convert("RGB") if image.mode != "RGB" else image, alpha
 
 

@@ -24,14 +24,20 @@ def check_file(path: Path, what: str) -> None:
     if isinstance(path, DescriptorPath):
         return
     if os.path.isdir(path):
-        raise MediaError(f"{path} is a folder: give the path of one file as the {what}")
+        raise MediaError("{path} is a folder: give the path of one file as the {what}", path=path, what=what)
     if address := _address_of(path):
         raise MediaError(
-            f"{address} is an address, and nothing is downloaded: save it, and give the path of a file on this machine "
-            f"as the {what}"
+            "{address} is an address, and nothing is downloaded: save it, and give the path of a file on this machine "
+            "as the {what}",
+            address=address,
+            what=what,
         )
     if _is_request(first_bytes(path)):
-        raise MediaError(f"{path} is a saved request, no {what}: run it with  fantasyportrait animate --request {path}")
+        raise MediaError(
+            "{path} is a saved request, no {what}: run it with  fantasyportrait animate --request {path}",
+            path=path,
+            what=what,
+        )
 
 
 def is_video_file(path: Path) -> bool:

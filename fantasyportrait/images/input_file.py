@@ -46,4 +46,6 @@ def open_file(path: Path) -> BinaryIO:
     try:
         return open_regular(path)
     except OSError as error:
-        raise MediaError(f"cannot open {path}: {error.strerror or error}; check the path") from error
+        raise MediaError(
+            "cannot open {path}: {reason}; check the path", path=path, reason=error.strerror or error
+        ) from error

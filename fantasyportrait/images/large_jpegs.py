@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fantasyportrait.core.limits import Limits
+from fantasyportrait.core.sentences import Sentence
 
 Size = tuple[int, int]
 
@@ -53,8 +54,17 @@ def reduced_message(name: str, opened: OpenedImage, limits: Limits) -> list[str]
     if (width, height) == (across, down):
         return []
     return [
-        f"{name} ({across} x {down}) was read at {width} x {height}: at most {limits.pixels / 1e6:.0f} million pixels "
-        f"and {limits.longest_side} on a side are decoded"
+        Sentence(
+            "{name} ({across} x {down}) was read at {width} x {height}: at most {pixels:.0f} million pixels "
+            "and {longest_side} on a side are decoded",
+            name=name,
+            across=across,
+            down=down,
+            width=width,
+            height=height,
+            pixels=limits.pixels / 1e6,
+            longest_side=limits.longest_side,
+        )
     ]
 
 

@@ -21,12 +21,24 @@ def photo_in_memory(picture: NDArray[Any] | Image.Image, name: str) -> Photo:
     """
     image = picture if isinstance(picture, Image.Image) else _image_of(picture, name)
     if image.mode == "F" or 0 in image.size:
-        raise RequestError(f"{name} is an image of mode {image.mode} and size {image.size}: {RULE}")
+        raise RequestError(
+            "{name} is an image of mode {mode} and size {size}: {rule}",
+            name=name,
+            mode=image.mode,
+            size=image.size,
+            rule=RULE,
+        )
     messages: list[str] = []
     try:
         pixels, alpha = flattened_srgb(image, messages)
     except Exception as error:  # closed, cut off, of a rare mode: Pillow raises any type
-        raise RequestError(f"{name} is an image of mode {image.mode} that cannot be read ({error}): {RULE}") from error
+        raise RequestError(
+            "{name} is an image of mode {mode} that cannot be read ({error}): {rule}",
+            name=name,
+            mode=image.mode,
+            error=error,
+            rule=RULE,
+        ) from error
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
     if alpha is not None:
         digest.update(alpha.tobytes())
@@ -37,5 +49,7 @@ def _image_of(array: NDArray[Any], name: str) -> Image.Image:
     flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     channels = 1 if flat.ndim == 2 else flat.shape[2] if flat.ndim == 3 else 0
     if flat.dtype != np.uint8 or channels not in (1, 3, 4) or 0 in flat.shape:
-        raise RequestError(f"{name} is a {array.dtype} array {array.shape}: {RULE}")
+        raise RequestError(
+            "{name} is a {dtype} array {shape}: {rule}", name=name, dtype=array.dtype, shape=array.shape, rule=RULE
+        )
     return Image.fromarray(np.ascontiguousarray(flat))

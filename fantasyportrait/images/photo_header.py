@@ -53,8 +53,10 @@ def _check_jpeg(path: Path, data: bytes, limits: Limits) -> None:
         exif += size if marker == _EXIF_SEGMENT and data[begin : begin + 4] == b"Exif" else 0
         if scans > limits.jpeg_scans:
             raise MediaError(
-                f"{path} is a progressive JPEG of more than {limits.jpeg_scans} scans, too many to be read safely: "
-                "save it again as an ordinary JPEG"
+                "{path} is a progressive JPEG of more than {jpeg_scans} scans, too many to be read safely: "
+                "save it again as an ordinary JPEG",
+                path=path,
+                jpeg_scans=limits.jpeg_scans,
             )
     _check_exif(path, exif, limits)
 
@@ -70,14 +72,21 @@ def _check_sizes(path: Path, pieces: Iterator[tuple[bool, int]], limits: Limits)
 
 def _check_chunks(path: Path, number: int) -> None:
     if number >= MAX_CHUNKS:
-        raise MediaError(f"{path} is cut into more than {MAX_CHUNKS} pieces, too many to be read safely: save it again")
+        raise MediaError(
+            "{path} is cut into more than {max_chunks} pieces, too many to be read safely: save it again",
+            path=path,
+            max_chunks=MAX_CHUNKS,
+        )
 
 
 def _check_exif(path: Path, size: int, limits: Limits) -> None:
     if size > limits.exif_bytes:
         raise MediaError(
-            f"{path} carries {size / 1024:.0f} KiB of metadata (EXIF or comments) and at most "
-            f"{limits.exif_bytes / 1024:.0f} KiB are read: save it again without metadata"
+            "{path} carries {size:.0f} KiB of metadata (EXIF or comments) and at most "
+            "{exif_bytes:.0f} KiB are read: save it again without metadata",
+            path=path,
+            size=size / 1024,
+            exif_bytes=limits.exif_bytes / 1024,
         )
 
 

@@ -11,12 +11,21 @@ def check_pixels(path: Path, size: tuple[int, int], limits: Limits, advice: str 
     width, height = size
     if width * height > limits.pixels:
         raise MediaError(
-            f"{path} is {width} x {height}, too large to be read safely: at most {limits.pixels / 1e6:.0f} million "
-            f"pixels; {advice}"
+            "{path} is {width} x {height}, too large to be read safely: at most {most:.0f} million pixels; {advice}",
+            path=path,
+            width=width,
+            height=height,
+            most=limits.pixels / 1e6,
+            advice=advice,
         )
     if max(size) > limits.longest_side:
         raise MediaError(
-            f"{path} is {width} x {height}: the longest side may be {limits.longest_side} pixels; {advice}"
+            "{path} is {width} x {height}: the longest side may be {most} pixels; {advice}",
+            path=path,
+            width=width,
+            height=height,
+            most=limits.longest_side,
+            advice=advice,
         )
 
 
@@ -24,6 +33,7 @@ def check_frame_count(path: Path, count: int, limits: Limits) -> None:
     """Raise MediaError for an animation of too many pictures."""
     if count > limits.animation_frames:
         raise MediaError(
-            f"{path} is an animation of more than {limits.animation_frames} pictures: convert it to MP4, or make it "
-            "shorter"
+            "{path} is an animation of more than {animation_frames} pictures: convert it to MP4, or make it shorter",
+            path=path,
+            animation_frames=limits.animation_frames,
         )

@@ -14,7 +14,9 @@ def check_values(path: Path, image: Image.Image) -> None:
     """Raise MediaError for a TIFF whose values are measurements, not colours."""
     if image.format == "TIFF" and image.mode in _VALUES:
         raise MediaError(
-            f"{path} holds {_VALUES[image.mode]}, which are no colours of a photo: save it with 8 or 16 bits a channel"
+            "{path} holds {values}, which are no colours of a photo: save it with 8 or 16 bits a channel",
+            path=path,
+            values=_VALUES[image.mode],
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fantasyportrait.core.errors import DependencyError, RequestError, WeightsError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.engines.wan_engine import WanEngine
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.schema.cast import ClipSource, delay_frames
@@ -73,8 +74,17 @@ def _of_preview(animator: Animator, request: AnimationRequest, size: tuple[int, 
     basis = (
         "from earlier runs here" if measured else "from figures of a machine with two cores, no run measured here yet"
     )
-    what = f"{frames} frames of {size[0]} x {size[1]}{' and a side by side' if work.side_by_side else ''}"
-    return RequestEstimate(True, frames, None, seconds, measured, f"{what}: about {_duration(seconds)} ({basis})")
+    beside = " and a side by side" if work.side_by_side else ""
+    text = Sentence(
+        "{frames} frames of {width} x {height}{beside}: about {duration} ({basis})",
+        frames=frames,
+        width=size[0],
+        height=size[1],
+        beside=beside,
+        duration=_duration(seconds),
+        basis=basis,
+    )
+    return RequestEstimate(True, frames, None, seconds, measured, text)
 
 
 def _of_wan(
@@ -83,7 +93,7 @@ def _of_wan(
     try:
         plan = engine.plan(request, size, faces, frames)
     except (DependencyError, WeightsError, RequestError) as error:
-        return RequestEstimate(False, frames, None, None, False, str(error))
+        return RequestEstimate(False, frames, None, None, False, error.sentence)
     found = plan.estimate
     return RequestEstimate(True, frames, found.vram_gib, found.total_s, found.measured, plan.sentence)
 

@@ -118,9 +118,15 @@ class LiveScene:
         live = next((each for each in self._loops.driven if each.face.id == live_face), None)
         if live is None:
             known = ", ".join(map(str, self.faces))
-            raise RequestError(f"the live face is {live_face!r}, but the photo has face {known}: choose one of them")
+            raise RequestError(
+                "the live face is {live_face!r}, but the photo has face {known}: choose one of them",
+                live_face=live_face,
+                known=known,
+            )
         if not math.isfinite(at_s) or at_s < 0:
-            raise RequestError(f"the time of a live frame is {at_s!r}: give seconds since the start of the scene")
+            raise RequestError(
+                "the time of a live frame is {at_s!r}: give seconds since the start of the scene", at_s=at_s
+            )
         self._at_s = max(self._at_s, at_s)
         marks = [self._clock()]
         if camera is not None and self._mirror:

@@ -58,8 +58,10 @@ class LiveScenes:
         with self._lock:
             if len(self._places) >= self._limit:
                 raise RequestError(
-                    f"{self._limit} live {'scene is' if self._limit == 1 else 'scenes are'} running, which is all that "
-                    "this server can draw at once: try again in a minute"
+                    "{limit} live {scenes} running, which is all that "
+                    "this server can draw at once: try again in a minute",
+                    limit=self._limit,
+                    scenes="scene is" if self._limit == 1 else "scenes are",
                 )
             place = self._places[owner] = _Place(self._clock())
         try:

@@ -77,7 +77,11 @@ def _cast(request: AnimationRequest, faces: Sequence[Face]) -> tuple[Role, ...]:
     known = {role.face: role for role in request.cast}
     unknown = sorted(known.keys() - {face.id for face in faces})
     if unknown:
-        raise RequestError(f"the cast names face {unknown[0]}, but the photo shows {len(faces)}: choose one of them")
+        raise RequestError(
+            "the cast names face {unknown}, but the photo shows {count}: choose one of them",
+            unknown=unknown[0],
+            count=len(faces),
+        )
     roles = [known.get(face.id, Role(face.id, BuiltinSource("idle"))) for face in faces]
     idle = BuiltinSource("idle")
     return tuple(replace(role, source=idle) if isinstance(role.source, FreeSource) else role for role in roles)

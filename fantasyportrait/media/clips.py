@@ -146,8 +146,12 @@ def _check_length(path: Path, start: Fraction, end_s: float | None, stated: Frac
 
 def _too_long(path: Path, length: str, limits: Limits) -> MediaError:
     return MediaError(
-        f"{path} would be used for {length}, and at most {limits.clip_length_s:.0f} s or {limits.track_rows} frames of "
-        "a clip are: give a start and an end, or cut it"
+        "{path} would be used for {length}, and at most {clip_length_s:.0f} s or {track_rows} frames of "
+        "a clip are: give a start and an end, or cut it",
+        path=path,
+        length=length,
+        clip_length_s=limits.clip_length_s,
+        track_rows=limits.track_rows,
     )
 
 
@@ -221,4 +225,9 @@ def _limit_rate(
 def check_span(path: Path, start_s: float, end_s: float | None) -> None:
     """Raise RequestError unless `start_s` is a time and lies before `end_s`, where that is given."""
     if not (math.isfinite(start_s) and start_s >= 0) or (end_s is not None and not end_s > start_s):
-        raise RequestError(f"cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end")
+        raise RequestError(
+            "cannot use {path} from {start_s} s to {end_s} s: the start must lie before the end",
+            path=path,
+            start_s=start_s,
+            end_s=end_s,
+        )

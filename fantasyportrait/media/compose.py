@@ -47,7 +47,7 @@ class Panel:
 
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.still is None):
-            raise RequestError(f'the panel "{self.label}" needs either frames or a still picture')
+            raise RequestError('the panel "{label}" needs either frames or a still picture', label=self.label)
 
 
 def side_by_side(
@@ -80,7 +80,7 @@ class _PanelFrames:
         self._frames: Iterator[Pixels] = iter(()) if panel.frames is None else panel.frames
         first = panel.still if panel.still is not None else next(self._frames, None)
         if first is None:
-            raise RequestError(f'the panel "{panel.label}" has no frames')
+            raise RequestError('the panel "{label}" has no frames', label=panel.label)
         self.size = (first.shape[1], first.shape[0])
         self._shown: Pixels | None = None
         self._next: Pixels | None = first

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.input_checks import check_file
 from fantasyportrait.images.input_file import open_file
 from fantasyportrait.images.size_checks import check_pixels
@@ -59,11 +60,13 @@ def open_media(path: Path, limits: Limits = PRIVATE) -> Iterator[InputContainer]
 
 def _check_bytes(path: Path, size: int, limits: Limits) -> None:
     if not size:
-        raise MediaError(f"{path} is empty: it holds no video or sound")
+        raise MediaError("{path} is empty: it holds no video or sound", path=path)
     if limits.clip_file_bytes is not None and size > limits.clip_file_bytes:
         raise MediaError(
-            f"{path} is {size >> 20} MiB, and a clip or sound may have {limits.clip_file_bytes >> 20} MiB: cut it or "
-            "make it smaller"
+            "{path} is {size} MiB, and a clip or sound may have {most} MiB: cut it or make it smaller",
+            path=path,
+            size=size >> 20,
+            most=limits.clip_file_bytes >> 20,
         )
 
 
@@ -83,12 +86,14 @@ def _as_media_error(path: Path) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise MediaError(
-            f"{path} asks for more memory than there is to be read: it is damaged or too large; convert it to MP4"
+            "{path} asks for more memory than there is to be read: it is damaged or too large; convert it to MP4",
+            path=path,
         ) from error
     except (av.error.FFmpegError, OSError, ValueError, LookupError, ArithmeticError) as error:
         raise MediaError(
-            f"{path} is not a video or sound that can be read (damaged, cut off, or another kind of file): "
-            "convert it to MP4"
+            "{path} is not a video or sound that can be read (damaged, cut off, or another kind of file): "
+            "convert it to MP4",
+            path=path,
         ) from error
 
 
@@ -123,7 +128,7 @@ def sound_message(container: InputContainer, path: Path) -> str | None:
     if not container.streams.audio or sound_stream(container) is not None:
         return None
     names = ", ".join(sorted({_codec_name(stream) for stream in container.streams.audio}))
-    return f"the sound of {path.name} is {names}, which is not read: convert it to AAC"
+    return Sentence("the sound of {path} is {codec}, which is not read: convert it to AAC", path=path.name, codec=names)
 
 
 def require_video(container: InputContainer, path: Path, limits: Limits = PRIVATE) -> VideoStream:
@@ -131,7 +136,7 @@ def require_video(container: InputContainer, path: Path, limits: Limits = PRIVAT
     stream = video_stream(container, path, limits)
     if stream is None:
         kind = "holds sound but no picture" if container.streams.audio else "holds no picture that can be decoded"
-        raise MediaError(f"{path} {kind}: give a video clip")
+        raise MediaError("{path} {kind}: give a video clip", path=path, kind=kind)
     return stream
 
 
@@ -141,7 +146,11 @@ def _codec_name(stream: VideoStream | AudioStream) -> str:
 
 def _check_codec(path: Path, stream: VideoStream) -> None:
     if _codec_name(stream) not in ALLOWED_CODECS:
-        raise MediaError(f"{path} is encoded as {_codec_name(stream)}, which is not read: convert it to MP4 (H.264)")
+        raise MediaError(
+            "{path} is encoded as {codec}, which is not read: convert it to MP4 (H.264)",
+            path=path,
+            codec=_codec_name(stream),
+        )
 
 
 def _check_frame(path: Path, stream: VideoStream, limits: Limits) -> int:
@@ -154,9 +163,15 @@ def _check_frame(path: Path, stream: VideoStream, limits: Limits) -> int:
     frame_bytes = context.width * context.height * shape.padded_bits_per_pixel // 8
     if frame_bytes * _HELD_FRAMES > limits.decoded_bytes:
         raise MediaError(
-            f"{path} has frames of {context.width} x {context.height} in {context.pix_fmt}, {frame_bytes >> 20} MiB "
-            f"each, and at most {limits.decoded_bytes // _HELD_FRAMES >> 20} MiB are decoded: scale it down, or "
-            "convert it to MP4 (H.264, 8 bits)"
+            "{path} has frames of {width} x {height} in {pix_fmt}, {frame_bytes} MiB "
+            "each, and at most {decoded_bytes} MiB are decoded: scale it down, or "
+            "convert it to MP4 (H.264, 8 bits)",
+            path=path,
+            width=context.width,
+            height=context.height,
+            pix_fmt=context.pix_fmt,
+            frame_bytes=frame_bytes >> 20,
+            decoded_bytes=limits.decoded_bytes // _HELD_FRAMES >> 20,
         )
     return frame_bytes
 
@@ -204,7 +219,7 @@ def packet_end(packet: "Packet[Any]", stream: VideoStream | AudioStream) -> Frac
 
 
 def _tell(damage: list[str], container: InputContainer) -> None:
-    sentence = f"{container.name} is damaged or cut off: what cannot be decoded was left out"
+    sentence = Sentence("{path} is damaged or cut off: what cannot be decoded was left out", path=container.name)
     if sentence not in damage:
         damage.append(sentence)
 

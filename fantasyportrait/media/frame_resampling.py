@@ -32,7 +32,12 @@ def resample_frames(
     if held is None:
         raise nothing_decodes(path)
     if end <= start:
-        raise MediaError(f"{path} lasts {float(end):.2f} s: a start at {float(start):.2f} s lies beyond its end")
+        raise MediaError(
+            "{path} lasts {end:.2f} s: a start at {start:.2f} s lies beyond its end",
+            path=path,
+            end=float(end),
+            start=float(start),
+        )
     rest = min(limit, max(1, round_half_up((end - start) * rate))) - given
     if rest > 0:
         yield *held, rest
@@ -40,4 +45,4 @@ def resample_frames(
 
 def nothing_decodes(path: Path) -> MediaError:
     """Return the error for a clip without a single frame."""
-    return MediaError(f"no frame of {path} can be decoded: it is damaged or its format is not supported")
+    return MediaError("no frame of {path} can be decoded: it is damaged or its format is not supported", path=path)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.animations import read_animation
 from fantasyportrait.images.images import load_photo, read_bytes, resize
 from fantasyportrait.images.input_checks import IMAGE_BRANDS, first_bytes
@@ -54,7 +55,10 @@ def image_clip_info(path: Path, limits: Limits = PRIVATE) -> ClipInfo:
     if animation is None:
         photo = load_photo(path, limits)
         height, width = photo.pixels.shape[:2]
-        messages = tuple(message if path.name in message else f"{path.name}: {message}" for message in photo.messages)
+        messages = tuple(
+            message if path.name in message else Sentence("{name}: {text}", name=path.name, text=message)
+            for message in photo.messages
+        )
         return ClipInfo(path, width, height, STILL_RATE, 0.0, has_sound=False, messages=messages, still=True)
     _, _, pixels = next(animation.frames([]))
     height, width = pixels.shape[:2]

@@ -7,6 +7,7 @@ from pathlib import Path
 from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.files import open_regular
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.input_checks import check_file
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.portrait import portrait_name
@@ -24,9 +25,11 @@ def check_input_file(path: Path, what: str) -> None:
     except FileNotFoundError as error:
         # The path may contain options that could not be parsed.
         hint = "" if "#" not in path.name else " (if options follow the #, see  fantasyportrait animate --help)"
-        raise MediaError(f"there is no file {path}: check the path{hint}") from error
+        raise MediaError("there is no file {path}: check the path{hint}", path=path, hint=hint) from error
     except OSError as error:
-        raise MediaError(f"{path} cannot be read ({error.strerror or error}): give a file") from error
+        raise MediaError(
+            "{path} cannot be read ({reason}): give a file", path=path, reason=error.strerror or error
+        ) from error
 
 
 def add_input_digests(
@@ -37,7 +40,9 @@ def add_input_digests(
 
     def compare(path: object, before: str | None, now: str) -> str:
         if before not in (None, now):
-            messages.append(f"{path} has changed since this request was made, so the result will differ")
+            messages.append(
+                Sentence("{path} has changed since this request was made, so the result will differ", path=path)
+            )
         return now
 
     cast = []

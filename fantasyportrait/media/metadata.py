@@ -29,4 +29,6 @@ def _png_texts(path: Path) -> dict[str, str]:
         with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             return {str(key).lower(): value for key, value in image.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path} is not a PNG picture that can be read ({error}): check the path") from error
+        raise MediaError(
+            "{path} is not a PNG picture that can be read ({error}): check the path", path=path, error=error
+        ) from error

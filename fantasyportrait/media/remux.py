@@ -33,7 +33,7 @@ def remux(path: Path, limits: Limits = PRIVATE) -> Generator[tuple[Container, by
     except MediaError as error:
         if error.__cause__ is None:
             raise
-        raise MediaError(f"{path} is damaged, or is no recording: record it again") from error
+        raise MediaError("{path} is damaged, or is no recording: record it again", path=path) from error
     with output.getbuffer() as data:
         for begin in range(0, len(data), _PIECE_BYTES):
             yield kind, bytes(data[begin : begin + _PIECE_BYTES])
@@ -44,15 +44,17 @@ def _remux(path: Path, output: io.BytesIO, limits: Limits) -> Container:
     with open_media(path, limits) as container:
         if container.size > MAX_RECORDING_BYTES:
             raise MediaError(
-                f"{path} is {container.size >> 20} MiB, and a recording may have {MAX_RECORDING_BYTES >> 20} MiB: "
-                "record a shorter one"
+                "{path} is {size} MiB, and a recording may have {max_recording_bytes} MiB: record a shorter one",
+                path=path,
+                size=container.size >> 20,
+                max_recording_bytes=MAX_RECORDING_BYTES >> 20,
             )
         streams = [require_video(container, path, limits), sound_stream(container)]
         kept: list[Any] = [stream for stream in streams if stream is not None]
         names = {stream.codec_context.codec.name for stream in kept}
         kind: Container = "webm" if names <= _WEBM_CODECS else "mp4"
         if not _copy(container, kept, output, kind):
-            raise MediaError(f"{path} holds no picture: record it again")
+            raise MediaError("{path} holds no picture: record it again", path=path)
         return kind
 
 

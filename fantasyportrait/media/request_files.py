@@ -41,8 +41,10 @@ def check_embedded(request: AnimationRequest, video: Path) -> None:
     for path in request.files:
         if path.parent == video.parent and not path.exists():
             raise RequestError(
-                f"{video} was made from {path.name}, which is not in its folder: put it there, or name the photo, "
-                "each --cast or the --sound again"
+                "{video} was made from {name}, which is not in its folder: put it there, or name the photo, "
+                "each --cast or the --sound again",
+                video=video,
+                name=path.name,
             )
 
 
@@ -55,7 +57,7 @@ def _read(text: str, path: Path) -> AnimationRequest:
     try:
         return from_json(text)
     except RequestError as error:
-        raise RequestError(f"{path}: {error}") from error
+        raise RequestError("{path}: {error}", path=path, error=error) from error
 
 
 def _saved_text(path: Path) -> str:
@@ -68,8 +70,10 @@ def _saved_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         why = "it is no text" if isinstance(error, UnicodeDecodeError) else error
         raise RequestError(
-            f"the request {path} cannot be read ({why}): give a file saved beside a result, or a video of this program "
-            "(.mp4, .webm, a folder of PNG frames)"
+            "the request {path} cannot be read ({why}): give a file saved beside a result, or a video of this program "
+            "(.mp4, .webm, a folder of PNG frames)",
+            path=path,
+            why=why,
         ) from error
 
 
@@ -78,7 +82,11 @@ def _embedded_text(path: Path, metadata: Callable[[Path], Mapping[str, str]]) ->
     try:
         text = metadata(first).get(REQUEST_KEY)
     except MediaError as error:
-        raise RequestError(f"the request in {path} cannot be read ({error}): give a file saved beside it") from error
+        raise RequestError(
+            "the request in {path} cannot be read ({error}): give a file saved beside it", path=path, error=error
+        ) from error
     if text is None or not text.lstrip().startswith("{"):  # other programs describe videos in words
-        raise RequestError(f"{path} carries no request: give a video of this program, or a file saved beside one")
+        raise RequestError(
+            "{path} carries no request: give a video of this program, or a file saved beside one", path=path
+        )
     return text

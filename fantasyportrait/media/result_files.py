@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import OutputError, RequestError
 from fantasyportrait.core.locked_folder import folder_lock, locked_folder
+from fantasyportrait.core.sentences import with_values
 
 SUFFIXES = (".mp4", ".webm", ".gif", "")
 SIDE_BY_SIDE, REQUEST, PORTRAIT = ".side-by-side.mp4", ".request.json", ".portrait.png"
@@ -34,12 +35,18 @@ def output_paths(video: Path) -> OutputPaths:
     """The paths beside `video`. Raises `RequestError` for an unknown suffix or too long a name."""
     if video.suffix.lower() not in SUFFIXES or not video.name:
         raise RequestError(
-            f"the output {video} ends in {video.suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "
-            "of PNG frames"
+            "the output {video} ends in {suffix!r}: end it in .mp4, .webm or .gif, or in nothing for a folder "
+            "of PNG frames",
+            video=video,
+            suffix=video.suffix,
         )
     size = len(os.fsencode(video.name))
     if size > MAX_NAME_BYTES:
-        raise RequestError(f"the name of the output has {size} bytes: give one of at most {MAX_NAME_BYTES}")
+        raise RequestError(
+            "the name of the output has {size} bytes: give one of at most {max_name_bytes}",
+            size=size,
+            max_name_bytes=MAX_NAME_BYTES,
+        )
     return OutputPaths(
         video, *(video.with_name(_long_name(video.name, tail)) for tail in (SIDE_BY_SIDE, REQUEST, PORTRAIT))
     )
@@ -66,19 +73,21 @@ def check_output_paths(paths: OutputPaths, inputs: Sequence[Path], saves_portrai
     """
     folder = paths.video.parent
     if not folder.is_dir():
-        raise OutputError(f"the output's folder {folder} does not exist: make it, or choose another")
+        raise OutputError("the output's folder {folder} does not exist: make it, or choose another", folder=folder)
     written = [paths.video, paths.side_by_side, paths.request, *([paths.portrait] if saves_portrait else [])]
     targets = {path.resolve() for path in written}
     for path in inputs:
         if path.resolve() in targets:
-            raise RequestError(f"the output would overwrite its input {path}: choose another name")
+            raise RequestError("the output would overwrite its input {path}: choose another name", path=path)
     if paths.video.is_dir() and (paths.video.suffix or any(paths.video.iterdir())):
-        raise OutputError(f"the output {paths.video} is a folder that is not empty: choose another name")
+        raise OutputError("the output {video} is a folder that is not empty: choose another name", video=paths.video)
     if not paths.video.suffix and paths.video.exists() and not paths.video.is_dir():
-        raise OutputError(f"the output {paths.video} is a file, and PNG frames go into a folder: choose another name")
+        raise OutputError(
+            "the output {video} is a file, and PNG frames go into a folder: choose another name", video=paths.video
+        )
     for path in (paths.side_by_side, paths.request):
         if path.is_dir():
-            raise OutputError(f"{path} is a folder where a file of the result would go: choose another name")
+            raise OutputError("{path} is a folder where a file of the result would go: choose another name", path=path)
 
 
 @contextmanager
@@ -90,7 +99,8 @@ def staging_folder(paths: OutputPaths) -> Iterator[Path]:
             yield folder
         except OutputError as error:
             # The user knows the output's folder, not the hidden one in it.
-            raise OutputError(str(error).replace(str(folder), str(paths.video.parent))) from error
+            own, known = str(folder), str(paths.video.parent)
+            raise OutputError(with_values(error.sentence, lambda part: part.replace(own, known))) from error
         except OSError as error:
             raise _refusal(paths, error) from error
 
@@ -105,7 +115,7 @@ def commit_outputs(made: Path, paths: OutputPaths) -> None:
     before.mkdir()
     with folder_lock(paths.video.parent):
         if paths.video.is_dir() and any(paths.video.iterdir()):
-            raise OutputError(f"{paths.video} was filled by another run meanwhile: choose another name")
+            raise OutputError("{video} was filled by another run meanwhile: choose another name", video=paths.video)
         with ExitStack() as undo:
             # The video first, since its step may be refused.
             for number, final in enumerate((paths.video, paths.side_by_side, paths.request)):
@@ -157,5 +167,7 @@ def _long_name(stem: str, tail: str) -> str:
 
 def _refusal(paths: OutputPaths, error: OSError) -> OutputError:
     return OutputError(
-        f"cannot write {paths.video}: {error.strerror or error}; free some space or choose another place"
+        "cannot write {video}: {reason}; free some space or choose another place",
+        video=paths.video,
+        reason=error.strerror or error,
     )

@@ -60,7 +60,9 @@ class SoundSegment:
 
     def __post_init__(self) -> None:
         if self.length_s <= 0 or self.start_s < 0 or self.frame_s <= 0 or self.delay_s < 0:
-            raise RequestError(f"the sound of {self.path} needs a positive length and a start of 0 s or later")
+            raise RequestError(
+                "the sound of {path} needs a positive length and a start of 0 s or later", path=self.path
+            )
 
 
 def sound_length_s(path: Path, limits: Limits = PRIVATE) -> Fraction:
@@ -70,7 +72,7 @@ def sound_length_s(path: Path, limits: Limits = PRIVATE) -> Fraction:
     codec that is not allowed.
     """
     if is_image(path, limits):
-        raise MediaError(f"{path} is a picture, which has no sound: choose another file, or the sound none")
+        raise MediaError("{path} is a picture, which has no sound: choose another file, or the sound none", path=path)
     with open_media(path, limits) as container:
         message = sound_message(container, path)
         if message is not None:
@@ -184,8 +186,11 @@ def _check_rate(path: Path, rate: int) -> None:
     """Refuse rates out of range: a damaged one would make hours of sound from a few bytes."""
     if not _RATES[0] <= rate <= _RATES[1]:
         raise MediaError(
-            f"the sound of {path} has {rate} samples a second, and {_RATES[0]} to {_RATES[1]} can be read: convert it "
-            "to 48000"
+            "the sound of {path} has {rate} samples a second, and {least} to {most} can be read: convert it to 48000",
+            path=path,
+            rate=rate,
+            least=_RATES[0],
+            most=_RATES[1],
         )
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.core.sentences import Sentence
 
 _SLOW_S = Fraction(1, 4)
 _SPARSE_S = 2
@@ -25,9 +26,11 @@ def low_rate_message(path: Path, stamps: Sequence[Fraction]) -> str | None:
     if gap_s > _SPARSE_S:
         raise _sparse(path, len(stamps), stamps[-1] - stamps[0])
     if gap_s > _SLOW_S:
-        return (
-            f"{path.name} shows only {float(1 / gap_s):.1f} frames a second, so the face moves in jerks; where that is "
-            "not so in a player, its time stamps are damaged: convert it to MP4"
+        return Sentence(
+            "{name} shows only {frames:.1f} frames a second, so the face moves in jerks; where that is "
+            "not so in a player, its time stamps are damaged: convert it to MP4",
+            name=path.name,
+            frames=float(1 / gap_s),
         )
     return None
 
@@ -49,13 +52,21 @@ class FrameRateCheck:
             raise _sparse(self._path, self._frames, length_s)
         if self._frames > _ALLOWED_FRAMES + length_s * _MOST_A_SECOND:
             raise MediaError(
-                f"{self._path} shows {self._frames} frames in {float(length_s):.2f} s, more than {_MOST_A_SECOND} a "
-                "second: its time stamps are damaged; convert it to MP4"
+                "{path} shows {frames} frames in {length_s:.2f} s, more than {most_a_second} a "
+                "second: its time stamps are damaged; convert it to MP4",
+                path=self._path,
+                frames=self._frames,
+                length_s=float(length_s),
+                most_a_second=_MOST_A_SECOND,
             )
 
 
 def _sparse(path: Path, frames: int, length_s: Fraction) -> MediaError:
     return MediaError(
-        f"{path} shows {frames} frames in {float(length_s):.0f} s, fewer than one in {_SPARSE_S} s: its time stamps "
-        "are damaged; convert it to MP4"
+        "{path} shows {frames} frames in {length_s:.0f} s, fewer than one in {sparse_s} s: its time stamps "
+        "are damaged; convert it to MP4",
+        path=path,
+        frames=frames,
+        length_s=float(length_s),
+        sparse_s=_SPARSE_S,
     )

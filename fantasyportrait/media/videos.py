@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fantasyportrait.core.limits import Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.images.size_checks import check_frame_count
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.containers import (
@@ -110,7 +111,13 @@ def _timed_frames(
             zero = stamp or Fraction(0)
         begin = (end or Fraction(0)) if stamp is None else stamp - zero
         if end is not None and begin - end > _LONGEST_GAP_S:
-            damage.append(f"{path} has a gap of more than {_LONGEST_GAP_S} s: what follows was left out")
+            damage.append(
+                Sentence(
+                    "{path} has a gap of more than {longest_gap_s} s: what follows was left out",
+                    path=path,
+                    longest_gap_s=_LONGEST_GAP_S,
+                )
+            )
             return
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
         end = begin + min(length, Fraction(_LONGEST_GAP_S))
@@ -118,7 +125,14 @@ def _timed_frames(
         yield begin, end, frame
     stated = _header_length(container, stream)
     if end is not None and stated is not None and stated - end > _CUT_OFF_S:
-        damage.append(f"{path} is cut off: it says {float(stated):.2f} s and holds {float(end):.2f} s")
+        damage.append(
+            Sentence(
+                "{path} is cut off: it says {stated:.2f} s and holds {end:.2f} s",
+                path=path,
+                stated=float(stated),
+                end=float(end),
+            )
+        )
 
 
 def _seek_frames(

@@ -55,15 +55,24 @@ class VideoWriter:
     ) -> None:
         kind = path.suffix.lower().removeprefix(".")
         if kind not in ("mp4", "webm", "gif", ""):
-            raise OutputError(f"cannot write {path}: end the name in .mp4, .webm or .gif, or in nothing for PNG frames")
+            raise OutputError(
+                "cannot write {path}: end the name in .mp4, .webm or .gif, or in nothing for PNG frames", path=path
+            )
         if alpha and path.suffix.lower() not in ALPHA_SUFFIXES:
-            raise OutputError(f"cannot write {path} with transparent parts: only .webm and PNG frames have them")
+            raise OutputError(
+                "cannot write {path} with transparent parts: only .webm and PNG frames have them", path=path
+            )
         if kind in ("mp4", "webm") and (size[0] % 2 or size[1] % 2):
-            raise OutputError(f"cannot write {path} at {size[0]} x {size[1]}: width and height must be even")
+            raise OutputError(
+                "cannot write {path} at {width} x {height}: width and height must be even",
+                path=path,
+                width=size[0],
+                height=size[1],
+            )
         if kind == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise OutputError(f"cannot write PNG frames to {path}: it exists and is not an empty folder")
+            raise OutputError("cannot write PNG frames to {path}: it exists and is not an empty folder", path=path)
         if kind != "" and path.is_dir():
-            raise OutputError(f"cannot write {path}: a folder of that name is in the way")
+            raise OutputError("cannot write {path}: a folder of that name is in the way", path=path)
         self._path = path
         self._kind = kind
         self._channels = 4 if alpha else 3
@@ -82,10 +91,14 @@ class VideoWriter:
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add one RGB frame, uint8 (H, W, 3) of the writer's size; RGBA (H, W, 4) with `alpha`."""
         if self._sink is None:
-            raise OutputError(f"cannot write to {self._path}: open the writer with a with-statement first")
+            raise OutputError("cannot write to {path}: open the writer with a with-statement first", path=self._path)
         if frame.shape != (self._size[1], self._size[0], self._channels) or frame.dtype != np.uint8:
             raise OutputError(
-                f"a frame of {frame.dtype} {frame.shape} does not fit a video of {self._size[0]} x {self._size[1]}"
+                "a frame of {dtype} {shape} does not fit a video of {width} x {height}",
+                dtype=frame.dtype,
+                shape=frame.shape,
+                width=self._size[0],
+                height=self._size[1],
             )
         with self._as_output_error():
             self._sink.write(np.ascontiguousarray(frame))
@@ -105,7 +118,7 @@ class VideoWriter:
                 sink = stack.enter_context(closing(self._open(made)))
             yield sink
             if not self._frames:
-                raise OutputError(f"cannot write {self._path}: there is not a single frame")
+                raise OutputError("cannot write {path}: there is not a single frame", path=self._path)
             with self._as_output_error():
                 sink.finish()
                 stack.close()
@@ -116,7 +129,9 @@ class VideoWriter:
             with output_errors(self._path):
                 yield
         except av.error.FFmpegError as error:
-            raise OutputError(f"cannot write {self._path}: the encoder stopped ({error})") from error
+            raise OutputError(
+                "cannot write {path}: the encoder stopped ({error})", path=self._path, error=error
+            ) from error
 
     def _open(self, partial: Path) -> _Sink:
         if self._kind == "gif":

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fantasyportrait.core.atomic_write import atomic_write, output_errors
 from fantasyportrait.core.errors import MediaError
 from fantasyportrait.core.limits import PRIVATE, Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.landmarks import head_pose
 from fantasyportrait.faces.mesh import CanonicalFace
 from fantasyportrait.media.frame_rates import STANDARD_RATES
@@ -95,8 +96,10 @@ def read_arkit_csv(path: Path, data: bytes, limits: Limits = PRIVATE) -> MotionF
     except (ValueError, csv.Error) as error:
         text = str(error)[:200]
         raise MediaError(
-            f"{path} is no file of ARKit curves that can be read ({text}): export it again as CSV, with the names of "
-            "the curves in its first line"
+            "{path} is no file of ARKit curves that can be read ({text}): export it again as CSV, with the names of "
+            "the curves in its first line",
+            path=path,
+            text=text,
         ) from error
 
 
@@ -106,7 +109,7 @@ def _motion(path: Path, text: str, limits: Limits) -> MotionFile:
         raise ValueError("it has no row of values")
     messages = list(_missing_messages(path, columns))
     times = _times(columns, rows)
-    messages += [f"{path.name}: {message}" for message in times.messages]
+    messages += [Sentence("{name}: {text}", name=path.name, text=message) for message in times.messages]
     length_s = times.length_s
     if length_s > limits.clip_length_s:
         raise ValueError(f"it lasts {float(length_s):.0f} s, and at most {limits.clip_length_s:.0f} s are used")
@@ -121,10 +124,16 @@ def _motion(path: Path, text: str, limits: Limits) -> MotionFile:
             cut = cut or bool(values.min() < 0 or values.max() > 1)
             weights[:, row] = np.clip(values, 0, 1)
     if cut:
-        messages.append(f"{path.name}: values below 0 or above 1 were cut")
+        messages.append(Sentence("{name}: values below 0 or above 1 were cut", name=path.name))
     pose = np.stack([_angles(columns, name, rows)[kept] for name in HEAD], axis=1)
     if np.abs(pose).max() > np.pi:
-        messages.append(f"{path.name}: its head angles are over {np.pi:.2f} and were read as degrees, not radians")
+        messages.append(
+            Sentence(
+                "{name}: its head angles are over {pi:.2f} and were read as degrees, not radians",
+                name=path.name,
+                pi=np.pi,
+            )
+        )
     else:
         pose = np.degrees(pose)
     if np.abs(pose).max() > 180:
@@ -181,10 +190,10 @@ def _missing_messages(path: Path, columns: Mapping[str, int]) -> Iterator[str]:
     missing = [name for name in CURVES if name.casefold() not in columns]
     if missing:
         shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
-        yield f"{path.name} lacks {shown}: they are 0"
+        yield Sentence("{name} lacks {shown}: they are 0", name=path.name, shown=shown)
     head = [name for name in HEAD if name.casefold() not in columns]
     if head:
-        yield f"{path.name} lacks {', '.join(head)}: the head does not turn that way"
+        yield Sentence("{name} lacks {names}: the head does not turn that way", name=path.name, names=", ".join(head))
 
 
 def _angles(columns: Mapping[str, int], name: str, rows: Sequence[Sequence[str]]) -> NDArray[np.float64]:

@@ -40,9 +40,18 @@ def builtin_motion(name: str, frames: int, rate: Fraction, canonical: CanonicalF
     """
     if name not in KEYFRAME_MOTIONS:
         hint = did_you_mean(name, BUILTIN_MOTIONS)
-        raise RequestError(f"there is no built-in motion {name!r}{hint}: choose one of {', '.join(BUILTIN_MOTIONS)}")
+        raise RequestError(
+            "there is no built-in motion {name!r}{hint}: choose one of {names}",
+            name=name,
+            hint=hint,
+            names=", ".join(BUILTIN_MOTIONS),
+        )
     if frames < 1 or rate <= 0:
-        raise RequestError(f"a motion of {frames} frames at {rate} a second is empty: ask for at least one frame")
+        raise RequestError(
+            "a motion of {frames} frames at {rate} a second is empty: ask for at least one frame",
+            frames=frames,
+            rate=rate,
+        )
     duration = float(frames / rate)
     times = np.arange(frames) / float(rate)
     rng = np.random.default_rng(zlib.crc32(name.encode()))

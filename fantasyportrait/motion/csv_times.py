@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.media.frame_rates import STANDARD_RATES, measured_rate, nearest_standard
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE
 
@@ -53,7 +54,10 @@ def read_times(texts: Sequence[str], count: int) -> CurveTimes:
     """
     if not texts:
         given = [row / DEFAULT_RATE for row in range(count)]
-        return _ascending(given, [f"it has no times: its rows were read as {DEFAULT_RATE} a second"])
+        return _ascending(
+            given,
+            [Sentence("it has no times: its rows were read as {default_rate} a second", default_rate=DEFAULT_RATE)],
+        )
     messages: list[str] = []
     if all(_TIMECODE.fullmatch(text) for text in texts):
         given = _of_timecodes(texts, messages)
@@ -74,7 +78,9 @@ def _of_timecodes(texts: Sequence[str], messages: list[str]) -> list[Fraction]:
             (each for each in STANDARD_RATES if each.denominator == 1 and each > highest), Fraction(highest + 1)
         )
     elif len(parts) > 1:
-        messages.append(f"its timecodes lie within one second and were read as {rate} frames a second")
+        messages.append(
+            Sentence("its timecodes lie within one second and were read as {rate} frames a second", rate=rate)
+        )
     if highest >= MAX_RATE:
         raise ValueError(f"a timecode counts frame {highest}, and at most {MAX_RATE} a second are read")
     return [_clock_s(hours, minutes, seconds) + frame / rate for hours, minutes, seconds, frame in parts]
@@ -103,7 +109,9 @@ def _ascending(given: Sequence[Fraction], messages: list[str]) -> CurveTimes:
             times.append(time + day)
             rows.append(row)
     if len(rows) < len(given):
-        messages.append(f"{len(given) - len(rows)} rows have the time of the row above and were left out")
+        messages.append(
+            Sentence("{count} rows have the time of the row above and were left out", count=len(given) - len(rows))
+        )
     measured = measured_rate(times)
     own, steady = (DEFAULT_RATE, True) if measured is None else measured
     rate = own if steady else nearest_standard(own)

@@ -82,7 +82,8 @@ def encode_portrait(pixels: Pixels, face: Face, nets: MotionNets) -> MotionCode:
     five = nets.aligner().five_points(pixels, face.landmarks)
     if five is None:
         raise FaceError(
-            f"the landmark net sees no face in face {face.id} of the photo: align by the mesh, or use another photo"
+            "the landmark net sees no face in face {id} of the photo: align by the mesh, or use another photo",
+            id=face.id,
         )
     scale = float(np.hypot(*five_point_matrix(five)[:, 0]))
     if scale < _SMALLEST_SCALE:
@@ -176,6 +177,8 @@ def _sized(frames: Iterable[TimedPixels], size: tuple[int, int]) -> Iterator[Tim
 
 def _wrong_count(rows: int, frames: str) -> MediaError:
     return MediaError(
-        f"the clip gives {frames} frames, but its track has {rows} rows: the file changed since it was tracked, "
-        "run it again"
+        "the clip gives {frames} frames, but its track has {rows} rows: the file changed since it was tracked, "
+        "run it again",
+        frames=frames,
+        rows=rows,
     )

@@ -66,7 +66,10 @@ class MotionFile:
         start = Fraction(start_s)
         if start >= self.length_s:
             raise MediaError(
-                f"{self.path} lasts {float(self.length_s):.2f} s: a start at {start_s:.2f} s lies beyond its end"
+                "{path} lasts {length_s:.2f} s: a start at {start_s:.2f} s lies beyond its end",
+                path=self.path,
+                length_s=float(self.length_s),
+                start_s=start_s,
             )
         rows = max(1, round_half_up((self.length_s - start) * rate))
         rows = min(rows, max_rows if end_s is None else frame_count(Fraction(end_s) - start, rate), max_rows)

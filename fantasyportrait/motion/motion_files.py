@@ -33,10 +33,12 @@ def read_motion_file(path: Path, limits: Limits = PRIVATE) -> MotionFile:
         try:
             data = file.read(limits.motion_file_bytes + 1)
         except OSError as error:
-            raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
+            raise MediaError("cannot read {path}: {reason}", path=path, reason=error.strerror or error) from error
     if len(data) > limits.motion_file_bytes:
         raise MediaError(
-            f"{path} is over {limits.motion_file_bytes >> 20} MiB, the limit of a motion file: export a part of it"
+            "{path} is over {motion_file_bytes} MiB, the limit of a motion file: export a part of it",
+            path=path,
+            motion_file_bytes=limits.motion_file_bytes >> 20,
         )
     read = read_motion_json if data.lstrip()[:1] == b"{" else read_arkit_csv
     return read(path, data, limits)
@@ -59,8 +61,9 @@ def check_motion_suffix(path: Path) -> None:
     """Raise RequestError unless the file ends in .json or .csv."""
     if path.suffix.lower() not in (JSON_SUFFIX, CSV_SUFFIX):
         raise RequestError(
-            f"the output {path} ends in {path.suffix!r}: end it in .motion.json for the motion, or in .csv for ARKit "
-            "curves"
+            "the output {path} ends in {suffix!r}: end it in .motion.json for the motion, or in .csv for ARKit curves",
+            path=path,
+            suffix=path.suffix,
         )
 
 

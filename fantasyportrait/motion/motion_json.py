@@ -66,7 +66,9 @@ def read_motion_json(path: Path, data: bytes, limits: Limits = PRIVATE) -> Motio
     except (ValueError, RecursionError) as error:
         text = str(error)[:200]
         raise MediaError(
-            f"{path} is no motion file that can be read ({text}): export it again with  fantasyportrait motions export"
+            "{path} is no motion file that can be read ({text}): export it again with  fantasyportrait motions export",
+            path=path,
+            text=text,
         ) from error
 
 

@@ -76,7 +76,10 @@ class CropBatcher:
         features = np.asarray(self._nets.encode(batch), np.float32)
         if features.shape != (len(batch), FEATURE_DIM) or not np.isfinite(features).all():
             raise WeightsError(
-                f"the motion encoder gave {features.shape} for {len(batch)} crops, or numbers that are not finite: "
-                f"finite ({len(batch)}, {FEATURE_DIM}) is expected, fetch its weights again"
+                "the motion encoder gave {shape} for {count} crops, or numbers that are not finite: "
+                "finite ({count}, {feature_dim}) is expected, fetch its weights again",
+                shape=features.shape,
+                count=len(batch),
+                feature_dim=FEATURE_DIM,
             )
         self._done.append(features)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.models.diffusers_compat import float32_modules
 from fantasyportrait.models.transformer import FantasyPortraitTransformer3DModel
 from fantasyportrait.schema.events import Message, MessageCallback
@@ -34,7 +35,10 @@ def cast_folder(
     if has_cast_weights(folder, precision):
         return out
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
-    text = f"the transformer is written once more beside the model, in its compute dtype: at most {size:.0f} GB on disk"
+    text = Sentence(
+        "the transformer is written once more beside the model, in its compute dtype: at most {size:.0f} GB on disk",
+        size=size,
+    )
     on_message(Message(text))
     try:
         with atomic_write(out) as made:
@@ -44,8 +48,12 @@ def cast_folder(
         if has_cast_weights(folder, precision):
             return out  # another process was faster, with the same result
         raise OutputError(
-            f"the transformer could not be written to {out} in {precision} ({error}): it needs at most "
-            f"{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)"
+            "the transformer could not be written to {out} in {precision} ({error}): it needs at most "
+            "{size:.0f} GB there; make room, or choose another profile (model-offload, or a GGUF model)",
+            out=out,
+            precision=precision,
+            error=error,
+            size=size,
         ) from error
     return out
 

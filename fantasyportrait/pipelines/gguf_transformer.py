@@ -24,7 +24,9 @@ def load_gguf_transformer(gguf: Path, folder: Path, precision: torch.dtype) -> F
     try:
         tensors = load_gguf_checkpoint(str(gguf))
     except ValueError as error:
-        raise WeightsError(f"{gguf} cannot be used ({error}): fetch another quantization") from error
+        raise WeightsError(
+            "{gguf} cannot be used ({error}): fetch another quantization", gguf=gguf, error=error
+        ) from error
     # A copy, since the conversion empties the dictionary.
     tensors = convert_wan_transformer_to_diffusers(dict(tensors))
     # Before the model is built: tensors assigned afterwards would stay on the meta device.

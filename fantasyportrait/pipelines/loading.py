@@ -73,8 +73,10 @@ def load_pipeline(
     choice = resolve_attention(files, runtime_config, profile, process_group)
     if process_group is not None and process_group.size > 1 and choice.name != runtime_config.attention:
         raise RequestError(
-            f"rank 0 computes attention by {runtime_config.attention}, which does not work on this rank "
-            f"({choice.messages[0]}): choose --attention native"
+            "rank 0 computes attention by {attention}, which does not work on this rank "
+            "({reason}): choose --attention native",
+            attention=runtime_config.attention,
+            reason=choice.messages[0],
         )
     transformer = load_transformer(files, runtime_config, profile, on_message, cancel)
     cancel.check()

@@ -102,7 +102,9 @@ def _name(file: Path) -> str:
     try:
         state = file.stat()
     except OSError as error:
-        raise WeightsError(f"the LoRA {file} cannot be read ({error.strerror}): fetch it again") from error
+        raise WeightsError(
+            "the LoRA {file} cannot be read ({strerror}): fetch it again", file=file, strerror=error.strerror
+        ) from error
     facts = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
     return f"lora-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
@@ -112,13 +114,17 @@ def _read(pipeline: FantasyPortraitPipeline, file: Path) -> dict[str, torch.Tens
     try:
         tensors = pipeline.lora_state_dict(load_file(file))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise WeightsError(f"the LoRA {file} cannot be read ({error}): fetch it again") from error
+        raise WeightsError(
+            "the LoRA {file} cannot be read ({error}): fetch it again", file=file, error=error
+        ) from error
     tensors = {key.removeprefix(_PREFIX): tensor for key, tensor in tensors.items()}
     modules = dict(pipeline.transformer.named_modules())
     wrong = [key for key, tensor in tensors.items() if not _fits(key, tensor, modules)]
     if wrong or not tensors:
         what = f"{wrong[0]} of it is not this model's" if wrong else "it has no tensors"
-        raise WeightsError(f"the LoRA {file} does not fit ({what}): fetch the one for this model, or do without")
+        raise WeightsError(
+            "the LoRA {file} does not fit ({what}): fetch the one for this model, or do without", file=file, what=what
+        )
     return tensors
 
 

@@ -100,8 +100,10 @@ def motion_conditioning(
             )
         if face.face.id not in known:
             raise RequestError(
-                f"face {face.face.id} is driven but others cover it to the last token ({TOKEN_SIDE} pixels of the "
-                "video): make the video larger, or choose another face mask"
+                "face {id} is driven but others cover it to the last token ({token_side} pixels of the "
+                "video): make the video larger, or choose another face mask",
+                id=face.face.id,
+                token_side=TOKEN_SIDE,
             )
     device = get_module_execution_device(adapter)
     windows = adapter(torch.from_numpy(np.stack([features for _, features in driven])).to(device, torch.float32))

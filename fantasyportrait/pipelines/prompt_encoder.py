@@ -53,8 +53,10 @@ class PromptEncoder:
                 return self._states(prompt)
         except Exception as error:  # each library raises errors of its own for a damaged file
             raise WeightsError(
-                f"the text encoder in {self.text_encoder} or its tokenizer cannot be read ({error}): fetch the base "
-                "model again"
+                "the text encoder in {text_encoder} or its tokenizer cannot be read ({error}): fetch the base "
+                "model again",
+                text_encoder=self.text_encoder,
+                error=error,
             ) from error
 
     def _states(self, prompt: str) -> torch.Tensor:
@@ -82,8 +84,9 @@ class PromptEncoder:
         shards = sorted(self.text_encoder.glob("*.safetensors"))
         if not shards or not (self.text_encoder / "config.json").is_file():
             raise WeightsError(
-                f"the text encoder's weights are not in {self.text_encoder}, and even the empty prompt needs them "
-                "once: fetch the base model whole"
+                "the text encoder's weights are not in {text_encoder}, and even the empty prompt needs them "
+                "once: fetch the base model whole",
+                text_encoder=self.text_encoder,
             )
         digest = hashlib.sha256()
         for shard in shards:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.pipelines.lora_step_cache import set_lora, set_step_cache
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline, StepCallback
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
@@ -165,8 +166,10 @@ class _VideoSampler:
             if process_group.size == 1:
                 return None
         raise RequestError(
-            f"the memory of {process_group.device} ran out, and {process_group.size} processes cannot fall back: start "
-            "them again with a profile that needs less, or with a smaller video (max_side)"
+            "the memory of {device} ran out, and {size} processes cannot fall back: start "
+            "them again with a profile that needs less, or with a smaller video (max_side)",
+            device=process_group.device,
+            size=process_group.size,
         )
 
     def decoded(self, latents: torch.Tensor, given: int) -> Iterator[NDArray[np.uint8]]:
@@ -187,20 +190,23 @@ class _VideoSampler:
         sampling = job.sampling
         if sampling.batch_passes:
             self._job = replace(job, sampling=replace(sampling, batch_passes=False))
-            text = "a step's passes do not fit into memory together: they are made one by one"
-            self._on_message(Message(f"{text}{self._resume_suffix()}"))
+            text = "a step's passes do not fit into memory together: they are made one by one{rest}"
+            self._on_message(Message(Sentence(text, rest=self._resume_suffix())))
         elif self._source.fall_back(self._on_message):
             return
         elif WINDOW_FRAMES < job.frames <= sampling.max_window_frames:
             self._job = replace(job, sampling=replace(sampling, max_window_frames=WINDOW_FRAMES))
-            text = f"{job.frames} frames in one pass do not fit into memory"
-            windows = f"they are sampled in windows of {WINDOW_FRAMES}{self._resume_suffix()}"
-            self._on_message(Message(f"{text}: {windows}"))
+            text = "{frames} frames in one pass do not fit into memory: they are sampled in windows of {window}{rest}"
+            values = {"frames": job.frames, "window": WINDOW_FRAMES, "rest": self._resume_suffix()}
+            self._on_message(Message(Sentence(text, **values)))
         else:
             height, width = job.pixels.shape[:2]
             raise RequestError(
-                f"{min(job.frames, WINDOW_FRAMES)} frames of {width} x {height} do not fit into the memory of this "
-                "device: choose a smaller video (max_side), or a profile that keeps less there (stream or sequential)"
+                "{frames} frames of {width} x {height} do not fit into the memory of this "
+                "device: choose a smaller video (max_side), or a profile that keeps less there (stream or sequential)",
+                frames=min(job.frames, WINDOW_FRAMES),
+                width=width,
+                height=height,
             )
 
     def reduce_decode_memory(self) -> None:
@@ -209,9 +215,13 @@ class _VideoSampler:
         height, width = self._job.pixels.shape[:2]
         cannot = f"frames of {width} x {height} cannot be decoded in the memory of this device, not even in small tiles"
         if self._host_vae is not None or get_module_execution_device(vae).type == "cpu":
-            raise RequestError(f"{cannot}: choose a smaller video (max_side), or close what else uses the memory")
+            raise RequestError(
+                "{cannot}: choose a smaller video (max_side), or close what else uses the memory", cannot=cannot
+            )
         self._host_vae = vae_on_cpu(vae)
-        self._on_message(Message(f"{cannot}: they are decoded on the CPU, which takes many times as long"))
+        self._on_message(
+            Message(Sentence("{cannot}: they are decoded on the CPU, which takes many times as long", cannot=cannot))
+        )
 
     def _resume_suffix(self) -> str:
         return f", from step {self._done + 1} on" if self._done else ""

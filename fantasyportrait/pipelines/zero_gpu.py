@@ -110,7 +110,7 @@ class ZeroGpuSampler:
             title, message = getattr(error, "title", None), getattr(error, "message", None)
             if title is None or message is None:
                 raise
-            raise RequestError(f"{title}: {message}") from error
+            raise RequestError("{title}: {message}", title=title, message=message) from error
 
 
 def _items(source: _Resident, job: VideoJob) -> Generator[_Item, None, None]:

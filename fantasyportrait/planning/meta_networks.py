@@ -275,7 +275,9 @@ class MetaNetworks:
         try:
             return file.stat().st_size + motion
         except OSError as error:
-            raise WeightsError(f"{file} cannot be read ({error.strerror}): fetch it again") from error
+            raise WeightsError(
+                "{file} cannot be read ({strerror}): fetch it again", file=file, strerror=error.strerror
+            ) from error
 
 
 def _cost(traced: Trace) -> Cost:
@@ -309,7 +311,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}): fetch the model again") from error
+        raise WeightsError("{path} cannot be read ({error}): fetch the model again", path=path, error=error) from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds no settings: fetch the model again")
+        raise WeightsError("{path} holds no settings: fetch the model again", path=path)
     return content

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.pipelines.loading import ModelFiles, load_pipeline, resolve_attention, transformer_folder
 from fantasyportrait.pipelines.portrait_pipeline import FantasyPortraitPipeline
 from fantasyportrait.pipelines.rank_loop import LoadCommand
@@ -86,8 +87,12 @@ class PipelineManager:
             return False
         on_message(
             Message(
-                f"the profile {planned.estimate.profile.name} does not fit into the memory of this device after all: "
-                f"going on with another; {plan.sentence}"
+                Sentence(
+                    "the profile {name} does not fit into the memory of this device after all: "
+                    "going on with another; {sentence}",
+                    name=planned.estimate.profile.name,
+                    sentence=plan.sentence,
+                )
             )
         )
         self._load(plan, self._shared, on_message)
@@ -110,9 +115,10 @@ class PipelineManager:
         mode = resolve_mode(self._runtime_config.parallel, self._process_group.size, job.max_passes)
         if mode == "context" and job.sampling.step_cache == "first-block":
             raise RequestError(
-                f"{self._process_group.size} processes share the tokens of a pass, which does not go with "
+                "{size} processes share the tokens of a pass, which does not go with "
                 "FirstBlockCache: "
-                "choose another step cache, or none"
+                "choose another step cache, or none",
+                size=self._process_group.size,
             )
         return self._process_group.with_mode(mode)
 
@@ -144,10 +150,19 @@ class PipelineManager:
             # Outside of the handler, whose exception keeps the failed pipeline alive.
             if following is None:
                 raise RequestError(
-                    f"the model does not fit into the memory of this device with the profile {profile.name}, and "
-                    "there is none that needs less: choose a smaller model (gguf-q4), or close what else uses it"
+                    "the model does not fit into the memory of this device with the profile {name}, and "
+                    "there is none that needs less: choose a smaller model (gguf-q4), or close what else uses it",
+                    name=profile.name,
                 )
-            on_message(Message(f"the model does not fit with the profile {profile.name}; {following.sentence}"))
+            on_message(
+                Message(
+                    Sentence(
+                        "the model does not fit with the profile {name}; {sentence}",
+                        name=profile.name,
+                        sentence=following.sentence,
+                    )
+                )
+            )
             plan = following
 
     def _loaded(

@@ -11,6 +11,7 @@ import torch
 from fantasyportrait.core.errors import RequestError
 from fantasyportrait.core.hosting import on_zero_gpu
 from fantasyportrait.core.locked_folder import remove_stale
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.pipelines.cast_weights import has_cast_weights
 from fantasyportrait.pipelines.time_windows import WINDOW_FRAMES
 from fantasyportrait.planning.estimate import Estimate, TimeCorrection
@@ -82,8 +83,8 @@ class Planner:
             if job.window_frames <= WINDOW_FRAMES:
                 raise
         plan = self._chosen(job.in_windows())
-        note = f"{job.frames} frames do not fit in one pass: they are sampled in windows of {WINDOW_FRAMES}"
-        return replace(plan, sentence=f"{plan.sentence}; {note}")
+        text = "{plan}; {frames} frames do not fit in one pass: they are sampled in windows of {window}"
+        return replace(plan, sentence=Sentence(text, plan=plan.sentence, frames=job.frames, window=WINDOW_FRAMES))
 
     def _chosen(self, job: Workload) -> ExecutionPlan:
         table = self.table(job)
@@ -91,9 +92,8 @@ class Planner:
         faster = [each for each in table if each.lacks_disk and each.total_s < plan.estimate.total_s]
         if not faster:
             return plan
-        return replace(
-            plan, sentence=f"{plan.sentence}; {faster[0].profile.name} would be faster, but {faster[0].reason}"
-        )
+        text, other = "{plan}; {name} would be faster, but {reason}", faster[0]
+        return replace(plan, sentence=Sentence(text, plan=plan.sentence, name=other.profile.name, reason=other.reason))
 
     def plan_with(self, profile: Profile, job: Workload) -> ExecutionPlan | None:
         """The plan with that profile; None if the job does not fit it."""
@@ -152,7 +152,9 @@ class Planner:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        raise RequestError(f"the memory of {device} is full, so it cannot even be measured: close what else uses it")
+        raise RequestError(
+            "the memory of {device} is full, so it cannot even be measured: close what else uses it", device=device
+        )
 
     @cached_property
     def _networks(self) -> MetaNetworks:
@@ -202,15 +204,22 @@ def _pixels(job: Workload) -> int:
 
 
 def _sentence(machine: Machine, found: Estimate, job: Workload) -> str:
-    host = max(found.ram_gib, found.load_gib)
-    memory = f"about {found.vram_gib:.1f} of {machine.vram_gib:.1f} GiB"
-    memory += (
-        " of memory" if machine.unified_memory else f" on the GPU, {host:.0f} of {machine.ram_gib:.0f} GiB of memory"
-    )
+    used = {"vram": found.vram_gib, "total": machine.vram_gib}
+    if machine.unified_memory:
+        memory = Sentence("about {vram:.1f} of {total:.1f} GiB of memory", **used)
+    else:
+        text = "about {vram:.1f} of {total:.1f} GiB on the GPU, {host:.0f} of {ram:.0f} GiB of memory"
+        memory = Sentence(text, **used, host=max(found.ram_gib, found.load_gib), ram=machine.ram_gib)
     source = "from earlier runs here" if found.measured else "estimated, no run measured yet"
-    return (
-        f"{machine.name}, profile {found.profile.name}: {memory}, about {_duration(found.total_s)} "
-        f"({job.sampling.num_inference_steps} steps of {_duration(found.step_s)}; {source})"
+    return Sentence(
+        "{machine}, profile {profile}: {memory}, about {duration} ({steps} steps of {step}; {source})",
+        machine=machine.name,
+        profile=found.profile.name,
+        memory=memory,
+        duration=_duration(found.total_s),
+        steps=job.sampling.num_inference_steps,
+        step=_duration(found.step_s),
+        source=source,
     )
 
 

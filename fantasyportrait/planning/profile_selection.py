@@ -84,7 +84,9 @@ def select_profile(found: Sequence[Estimate], wanted: str = "auto") -> Estimate:
         instead = f"use {best.profile.name}, which fits, or auto" if best is not None else _no_fit_message(found)
         if given.possible and not given.lacks_disk:
             instead += "; to try it all the same, name more memory (vram_gib, ram_gib)"
-        raise RequestError(f"the profile {wanted} {given.reason}: {instead}")
+        raise RequestError(
+            "the profile {wanted} {reason}: {instead}", wanted=wanted, reason=given.reason, instead=instead
+        )
     if best is None:
         raise RequestError(_no_fit_message(found))
     return best

@@ -67,7 +67,11 @@ class Reel:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.clips) <= MAX_CLIPS:
-            raise RequestError(f"a reel of {len(self.clips)} clips cannot be made: give 1 to {MAX_CLIPS}")
+            raise RequestError(
+                "a reel of {clips} clips cannot be made: give 1 to {max_clips}",
+                clips=len(self.clips),
+                max_clips=MAX_CLIPS,
+            )
         check_number("fade", self.fade_s, 0, 5)
         check_number("music-volume", self.music_volume, 0, 1)
         if self.subtitle and not self.title:
@@ -76,10 +80,14 @@ class Reel:
             check_choice("captions", self.captions, CAPTIONS)
         elif len(self.captions) != len(self.clips):
             raise RequestError(
-                f"{len(self.captions)} captions are given for {len(self.clips)} clips: give one for each"
+                "{captions} captions are given for {clips} clips: give one for each",
+                captions=len(self.captions),
+                clips=len(self.clips),
             )
         if self.size is not None and not all(64 <= side <= 4096 and side % 2 == 0 for side in self.size):
-            raise RequestError(f"size is {self.size[0]}x{self.size[1]}: give even sides from 64 to 4096")
+            raise RequestError(
+                "size is {width}x{height}: give even sides from 64 to 4096", width=self.size[0], height=self.size[1]
+            )
 
 
 @dataclass(frozen=True)
@@ -133,12 +141,16 @@ def make_reel(
 
 def _check_output(reel: Reel, output: Path) -> None:
     if output.suffix.lower() not in (".mp4", ".webm", ".gif"):
-        raise RequestError(f"the output {output} ends in {output.suffix!r}: end it in .mp4, .webm or .gif")
+        raise RequestError(
+            "the output {output} ends in {suffix!r}: end it in .mp4, .webm or .gif", output=output, suffix=output.suffix
+        )
     if not output.parent.is_dir():
-        raise OutputError(f"the output's folder {output.parent} does not exist: make it, or choose another")
+        raise OutputError(
+            "the output's folder {parent} does not exist: make it, or choose another", parent=output.parent
+        )
     inputs = [*reel.clips, *([reel.music.path] if reel.music else [])]
     if any(path.resolve() == output.resolve() for path in inputs):
-        raise RequestError(f"the output would overwrite its input {output}: choose another name")
+        raise RequestError("the output would overwrite its input {output}: choose another name", output=output)
 
 
 def _canvas(infos: Sequence[ClipInfo]) -> tuple[int, int]:
@@ -161,14 +173,22 @@ def _cuts(infos: Sequence[ClipInfo], rate: Fraction, fade: int, begin: int) -> l
         frames = frame_count(length_s, rate)
         if frames < 2 * fade:
             raise RequestError(
-                f"{info.path} lasts {float(length_s):.2f} s, too short for two fades of {float(fade / rate):.2f} s: "
-                f"give --fade {int(50 * length_s) / 100:g} or less"
+                "{path} lasts {length_s:.2f} s, too short for two fades of {fade:.2f} s: "
+                "give --fade {longest:g} or less",
+                path=info.path,
+                length_s=float(length_s),
+                fade=float(fade / rate),
+                longest=int(50 * length_s) / 100,
             )
         begin = max(0, begin - fade)
         cuts.append(Cut(info, begin, frames))
         begin += frames
         if begin > MAX_DURATION_S * rate:
-            raise RequestError(f"with {info.path} the reel lasts over {MAX_DURATION_S // 60} minutes: leave clips out")
+            raise RequestError(
+                "with {path} the reel lasts over {max_duration_s} minutes: leave clips out",
+                path=info.path,
+                max_duration_s=MAX_DURATION_S // 60,
+            )
     return cuts
 
 
@@ -201,7 +221,8 @@ def _cast_of(clip: Path) -> str:
         if saved is not None:
             raise
         raise MediaError(
-            f"there is no request next to {clip} or in it, so its cast is not known: give the captions with --caption"
+            "there is no request next to {clip} or in it, so its cast is not known: give the captions with --caption",
+            clip=clip,
         ) from error
     played = [(role.face, _source_label(role)) for role in request.cast]
     return ", ".join(f"{face}: {source}" for face, source in played if source)
@@ -238,7 +259,9 @@ def _music(reel: Reel, cuts: Sequence[Cut], timeline: Timeline, decoder: Decoder
     length_s = decoder.sound_length_s(reel.music.path) - Fraction(reel.music.start_s)
     if length_s <= 0:
         raise RequestError(
-            f"the music {reel.music.path} has no sound from {reel.music.start_s:g} s on: choose another file or start"
+            "the music {path} has no sound from {start_s:g} s on: choose another file or start",
+            path=reel.music.path,
+            start_s=reel.music.start_s,
         )
     rate = timeline.rate
     heard = [(float(cut.begin / rate), float(cut.end / rate)) for cut in cuts if cut.info.has_sound]

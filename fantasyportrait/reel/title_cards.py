@@ -40,7 +40,11 @@ def usable_font(texts: Sequence[str], asked: Path | None) -> Path | None:
                 if _missing(texts, Path(name)) is None:
                     return Path(name)
     owner = "the bundled font" if asked is None else str(asked)
-    raise RequestError(f"{owner} cannot draw the character {missing!r}: name a font file that can, with --font")
+    raise RequestError(
+        "{owner} cannot draw the character {missing!r}: name a font file that can, with --font",
+        owner=owner,
+        missing=missing,
+    )
 
 
 def title_card(size: tuple[int, int], title: str, subtitle: str, font: Path | None = None) -> Pixels:
@@ -88,7 +92,7 @@ def _font(path: Path | None, size: float) -> Font:
     try:
         return ImageFont.truetype(str(path), size)
     except OSError as error:
-        raise MediaError(f"{path} is not a font that can be read: give a .ttf or .otf file") from error
+        raise MediaError("{path} is not a font that can be read: give a .ttf or .otf file", path=path) from error
 
 
 def _missing(texts: Sequence[str], font: Path | None) -> str | None:

@@ -14,6 +14,7 @@ from diffusers import ModelMixin
 from diffusers.models.attention_dispatch import attention_backend, dispatch_attention_fn
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.runtime.runtime_config import Attention
 
 AttentionFn = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -110,21 +111,33 @@ def select_attention(
         return _fastest(device, dtype, (heads, head_dim), compiler, context_parallel)
     kernel = next(each for each in (*EXACT_KERNELS, SAGE) if each.name == wanted)
     if kernel.compiled and compiler is None:
-        raise RequestError(f"attention is {wanted!r}, which works in compiled code only: add --compile, or choose auto")
+        raise RequestError(
+            "attention is {wanted!r}, which works in compiled code only: add --compile, or choose auto", wanted=wanted
+        )
     if context_parallel and not kernel.context_parallel:
         raise RequestError(
-            f"attention is {wanted!r}, which cannot share tokens between processes: choose flash, sage or native"
+            "attention is {wanted!r}, which cannot share tokens between processes: choose flash, sage or native",
+            wanted=wanted,
         )
     try:
         _verify(kernel, device, dtype, (heads, head_dim), compiler)
     except _KernelUnusable as error:
         if error.missing:
             raise RequestError(
-                f"attention is {wanted!r}, which needs {kernel.package} and does not find it: install it, or choose "
-                "native or auto"
+                "attention is {wanted!r}, which needs {package} and does not find it: install it, or choose "
+                "native or auto",
+                wanted=wanted,
+                package=kernel.package,
             ) from error
         return AttentionChoice(
-            NATIVE.backend, (_log_info(f"attention {wanted} is not used ({error}): native computes instead"),)
+            NATIVE.backend,
+            (
+                _log_info(
+                    Sentence(
+                        "attention {wanted} is not used ({error}): native computes instead", wanted=wanted, error=error
+                    )
+                ),
+            ),
         )
     return AttentionChoice(kernel.backend)
 
@@ -162,7 +175,7 @@ def _fastest(
         if seconds < best_s:
             best, best_s = kernel, seconds
     absent = f" (not installed: {', '.join(missing)})" if missing else ""
-    messages.append(_log_info(f"attention is computed by {best.name}{absent}"))
+    messages.append(_log_info(Sentence("attention is computed by {name}{absent}", name=best.name, absent=absent)))
     return AttentionChoice(best.backend, tuple(messages))
 
 

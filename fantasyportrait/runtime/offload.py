@@ -33,9 +33,13 @@ def resolve_device(runtime_config: RuntimeConfig) -> torch.device:
     try:
         device = torch.device(runtime_config.device)
     except RuntimeError as error:
-        raise RequestError(f"device is {runtime_config.device!r}: torch knows no such device ({error})") from error
+        raise RequestError(
+            "device is {device!r}: torch knows no such device ({error})", device=runtime_config.device, error=error
+        ) from error
     if device.type != "cpu" and (accelerator is None or device.type != accelerator.type):
-        raise RequestError(f"device is {runtime_config.device!r}, which this machine does not have: use auto or cpu")
+        raise RequestError(
+            "device is {device!r}, which this machine does not have: use auto or cpu", device=runtime_config.device
+        )
     return device
 
 
@@ -57,7 +61,8 @@ def check_runtime_config(runtime_config: RuntimeConfig) -> None:
     device = resolve_device(runtime_config)
     if device.type == "cpu" and runtime_config.profile != "auto" and get_profile(runtime_config.profile).gpu_only:
         raise RequestError(
-            f"the profile {runtime_config.profile} needs a GPU, and the device is the CPU: use auto or resident"
+            "the profile {profile} needs a GPU, and the device is the CPU: use auto or resident",
+            profile=runtime_config.profile,
         )
 
 

@@ -187,12 +187,15 @@ def init_process_group(parallel: str, device: torch.device, timeout: timedelta =
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if parallel == "none":
         if size > 1 and distributed.is_available() and distributed.is_torchelastic_launched():
-            raise RequestError(f"torchrun started {size} processes and --parallel is none: add --parallel auto")
+            raise RequestError(
+                "torchrun started {size} processes and --parallel is none: add --parallel auto", size=size
+            )
         return ProcessGroup(0, 1, device)
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         raise RequestError(
-            f"--parallel {parallel} shares the job between processes, and there is one: start it with  torchrun "
-            "--nproc-per-node 2 -m fantasyportrait ..., or leave the flag out"
+            "--parallel {parallel} shares the job between processes, and there is one: start it with  torchrun "
+            "--nproc-per-node 2 -m fantasyportrait ..., or leave the flag out",
+            parallel=parallel,
         )
     if size == 1:
         return ProcessGroup(0, 1, device)
@@ -214,8 +217,10 @@ def resolve_mode(parallel: str, size: int, passes: int) -> ParallelMode:
         return "cfg" if size <= 2 and passes == 2 else "context"
     if parallel == "cfg" and size > passes:
         raise RequestError(
-            f"{size} processes cannot share the passes of a step, of which this request has {passes}: start {passes}, "
-            "or choose --parallel context"
+            "{size} processes cannot share the passes of a step, of which this request has {passes}: start {passes}, "
+            "or choose --parallel context",
+            size=size,
+            passes=passes,
         )
     return "cfg" if parallel == "cfg" else "context"
 
@@ -225,8 +230,10 @@ def check_context_parallel(heads: int, process_group: ProcessGroup) -> None:
     if heads % process_group.size:
         fitting = ", ".join(str(count) for count in range(2, heads + 1) if heads % count == 0)
         raise RequestError(
-            f"{process_group.size} processes cannot share {heads} attention heads evenly: start one of {fitting} "
-            "processes"
+            "{size} processes cannot share {heads} attention heads evenly: start one of {fitting} processes",
+            size=process_group.size,
+            heads=heads,
+            fitting=fitting,
         )
     if process_group.device.type == "cpu" and not torch.accelerator.device_count():
         raise RequestError("processes share tokens on GPUs only, and the device is the CPU: choose --parallel cfg")
@@ -255,10 +262,16 @@ def _local_device(device: torch.device, number: int) -> torch.device:
     if device.type == "cpu":
         return device
     if device.index is not None:
-        raise RequestError(f"device is {device}, but each process takes a GPU of its own: leave the number out")
+        raise RequestError(
+            "device is {device}, but each process takes a GPU of its own: leave the number out", device=device
+        )
     count = torch.accelerator.device_count()
     if number >= count:
-        raise RequestError(f"there is no GPU for process {number} of this machine, which has {count}: start {count}")
+        raise RequestError(
+            "there is no GPU for process {number} of this machine, which has {count}: start {count}",
+            number=number,
+            count=count,
+        )
     torch.accelerator.set_device_index(number)
     return torch.device(device.type, number)
 

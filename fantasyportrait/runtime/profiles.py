@@ -110,4 +110,6 @@ def get_profile(name: str) -> Profile:
         if profile.name == name:
             return profile
     hint = did_you_mean(name, ("auto", *PROFILE_NAMES))
-    raise RequestError(f"profile is {name!r}{hint}: choose auto or one of {', '.join(PROFILE_NAMES)}")
+    raise RequestError(
+        "profile is {name!r}{hint}: choose auto or one of {names}", name=name, hint=hint, names=", ".join(PROFILE_NAMES)
+    )

@@ -59,4 +59,4 @@ class RuntimeConfig:
         for name in ("vram_gib", "ram_gib"):
             gib = getattr(self, name)
             if gib is not None and not gib > 0:
-                raise RequestError(f"{name} is {gib}: give a number of GiB above 0")
+                raise RequestError("{name} is {gib}: give a number of GiB above 0", name=name, gib=gib)

@@ -76,7 +76,9 @@ def check_compile(profile: Profile, device: torch.device, gguf: bool = False) ->
     why = compile_unsupported(profile, gguf)
     if why:
         raise RequestError(
-            f"--compile does not go with the profile {profile.name}, because {why}: leave it out, or choose another"
+            "--compile does not go with the profile {name}, because {why}: leave it out, or choose another",
+            name=profile.name,
+            why=why,
         )
     if device.type not in ("cpu", "mps") and not has_triton():
         raise RequestError(

@@ -24,7 +24,8 @@ def zero_gpu_config(runtime_config: RuntimeConfig) -> RuntimeConfig:
     """
     if runtime_config.profile not in ("auto", "resident"):
         raise RequestError(
-            f"the profile {runtime_config.profile} does not run on ZeroGPU, which moves weights itself: use resident"
+            "the profile {profile} does not run on ZeroGPU, which moves weights itself: use resident",
+            profile=runtime_config.profile,
         )
     if runtime_config.compile:
         raise RequestError("--compile does not run on ZeroGPU, where each call has a new process: leave it out")
@@ -35,13 +36,17 @@ def check_zero_gpu_video(duration_s: float, side: int) -> None:
     """Raise `RequestError` for a video that is longer or larger than ZeroGPU renders."""
     if duration_s > MAX_DURATION_S:
         raise RequestError(
-            f"the video lasts {duration_s:g} s, and with wan at most {MAX_DURATION_S:g} s on this Space: choose a "
-            "shorter duration, or the engine preview"
+            "the video lasts {duration_s:g} s, and with wan at most {max_duration_s:g} s on this Space: choose a "
+            "shorter duration, or the engine preview",
+            duration_s=duration_s,
+            max_duration_s=MAX_DURATION_S,
         )
     if side > MAX_SIDE:
         raise RequestError(
-            f"max_side is {side}, and with wan at most {MAX_SIDE} on this Space: choose a smaller one, or the engine "
-            "preview"
+            "max_side is {side}, and with wan at most {max_side} on this Space: choose a smaller one, or the engine "
+            "preview",
+            side=side,
+            max_side=MAX_SIDE,
         )
 
 
@@ -50,7 +55,10 @@ def call_seconds(total_s: float) -> int:
     seconds = round(_MARGIN * total_s + _START_S)
     if seconds > MAX_CALL_S:
         raise RequestError(
-            f"the video needs about {seconds} s of GPU time, and this Space gives {MAX_CALL_S} s: choose the preset "
-            f"{PRESET}, a shorter duration or a smaller max_side"
+            "the video needs about {seconds} s of GPU time, and this Space gives {max_call_s} s: choose the preset "
+            "{preset}, a shorter duration or a smaller max_side",
+            seconds=seconds,
+            max_call_s=MAX_CALL_S,
+            preset=PRESET,
         )
     return seconds

@@ -16,6 +16,7 @@ import numpy as np
 from fantasyportrait.core.errors import DependencyError, FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.limits import PUBLIC, Limits
+from fantasyportrait.core.sentences import decode, with_values
 from fantasyportrait.images.images import Photo
 from fantasyportrait.images.input_checks import check_file
 from fantasyportrait.images.input_file import open_file
@@ -206,7 +207,9 @@ class SandboxDecoder:
             except DecoderLost as error:
                 lost = True
                 raise MediaError(
-                    f"{path} cannot be read safely: what decodes it {error}; convert it, or make it smaller"
+                    "{path} cannot be read safely: what decodes it {error}; convert it, or make it smaller",
+                    path=path,
+                    error=error,
                 ) from error
             finally:
                 self._pool.release(child, stream, lost or not _closed(child))
@@ -238,15 +241,26 @@ def _raise(answer: Payload, child: DecoderProcess) -> None:
     if error is None:
         return
     name, text = error if isinstance(error, list) and len(error) == 2 else (None, None)
-    if name not in _ERRORS or not isinstance(text, str):
+    if name not in _ERRORS:
         raise child.invalid_answer()
-    raise _ERRORS[name](text[:_LONGEST_TEXT])
+    raise _ERRORS[name](_text(text, child))
 
 
 def _texts(values: Any, child: DecoderProcess) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+    if not isinstance(values, list):
         raise child.invalid_answer()
-    return tuple(value[:_LONGEST_TEXT] for value in values)
+    return tuple(_text(value, child) for value in values)
+
+
+def _text(value: Any, child: DecoderProcess) -> str:
+    """A sentence of an answer; a text that is too long is cut."""
+    try:
+        text = decode(value)
+    except ValueError as error:
+        raise child.invalid_answer() from error
+    if not isinstance(text, str) or len(getattr(text, "key", "")) > _LONGEST_TEXT:
+        raise child.invalid_answer()
+    return with_values(text, lambda part: part[:_LONGEST_TEXT])
 
 
 def _container(value: Any, child: DecoderProcess) -> Container:

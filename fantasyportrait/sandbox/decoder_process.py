@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import fantasyportrait
 from fantasyportrait.core.limits import Limits
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.sandbox.channel import (
     Channel,
     ChannelClosed,
@@ -180,9 +181,9 @@ class DecoderProcess:
     def _lost_error(self) -> DecoderLost:
         self.close()
         if self._late:
-            return DecoderLost(f"took more than {self._wall_s:g} s for one step")
+            return DecoderLost(Sentence("took more than {wall_s:g} s for one step", wall_s=self._wall_s))
         if sys.platform != "win32" and self._process.returncode == -signal.SIGXCPU:
-            return DecoderLost(f"took more than {self._cpu_s} s of computing for one step")
+            return DecoderLost(Sentence("took more than {cpu_s} s of computing for one step", cpu_s=self._cpu_s))
         return DecoderLost("crashed")
 
 

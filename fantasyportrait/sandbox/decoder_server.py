@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError
 from fantasyportrait.core.limits import Limits
+from fantasyportrait.core.sentences import encode
 from fantasyportrait.images.input_file import DescriptorPath
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.clips import read_native_steps, read_resampled_steps
@@ -112,13 +113,13 @@ class _Server:
             try:
                 answer = self._answer(request)
             except FantasyPortraitError as error:
-                answer = {"error": [type(error).__name__, str(error)]}
+                answer = _refusal(error)
             except MemoryError:
-                answer = {"error": [MediaError.__name__, f"{request.get('path')} needs more memory than may be used "
-                                    "for it: scale it down, or convert it"]}  # fmt: skip
+                text = "{path} needs more memory than may be used for it: scale it down, or convert it"
+                answer = _refusal(MediaError(text, path=request.get("path")))
             except Exception as error:
-                answer = {"error": [MediaError.__name__, f"{request.get('path')} is damaged and cannot be read "
-                                    f"({type(error).__name__}): save it again, or convert it"]}  # fmt: skip
+                text = "{path} is damaged and cannot be read ({error}): save it again, or convert it"
+                answer = _refusal(MediaError(text, path=request.get("path"), error=type(error).__name__))
             self._channel.send(answer)
 
     def _answer(self, request: Payload) -> Payload:
@@ -133,7 +134,7 @@ class _Server:
         if what == "photo":
             photo = self._decoder.photo(path)
             values = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
-            return {"shape": self._write_block(values), "messages": photo.messages}
+            return {"shape": self._write_block(values), "messages": encode(photo.messages)}
         if what == "probe":
             return _clip_info_payload(self._decoder.probe(path))
         if what == "native_rate":
@@ -206,14 +207,14 @@ class _Server:
         told, begun = 0, time.monotonic()
         for step in steps:
             if step is not None:
-                yield {**step, "damage": damage[told:]}
+                yield {**step, "damage": encode(damage[told:])}
                 told = len(damage)
             elif time.monotonic() - begun > _BUSY_S:
                 yield {"busy": True}
             else:
                 continue
             begun = time.monotonic()
-        yield {"end": True, "damage": damage[told:]}
+        yield {"end": True, "damage": encode(damage[told:])}
 
     def _sound(self, path: Path, request: Payload) -> Generator[Payload, None, None]:
         with closing(self._decoder.sound(path, Fraction(request["start_s"]))) as blocks:
@@ -233,10 +234,16 @@ class _Server:
         """Copy an array into the shared block; returns its shape."""
         data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         if data.size > self._block.size:
-            raise MediaError(f"what was decoded takes {data.size >> 20} MiB, more than is passed on: scale it down")
+            raise MediaError(
+                "what was decoded takes {size} MiB, more than is passed on: scale it down", size=data.size >> 20
+            )
         self._block[: data.size] = data
         return list(values.shape)
 
 
+def _refusal(error: FantasyPortraitError) -> Payload:
+    return {"error": [type(error).__name__, encode(error.sentence)]}
+
+
 def _clip_info_payload(info: ClipInfo) -> Payload:
-    return {**asdict(info), "path": str(info.path), "rate": str(info.rate)}
+    return {**encode(asdict(info)), "path": str(info.path), "rate": str(info.rate)}

@@ -122,7 +122,7 @@ class DecoderPool:
                 self._slots -= 1
                 self._changed.notify_all()
             raise MediaError(
-                f"no process for reading files can be started ({error}): see whether memory is free"
+                "no process for reading files can be started ({error}): see whether memory is free", error=error
             ) from error
         with self._changed:
             self._all.add(child)

@@ -63,8 +63,10 @@ class ClipSource:
         check_options(self, f" of {self.path.name}")
         if self.end_s is not None and self.end_s <= self.start_s:
             raise RequestError(
-                f"{self.path.name} is cut from {self.start_s:g} s to {self.end_s:g} s: the end must come after "
-                "the start"
+                "{name} is cut from {start_s:g} s to {end_s:g} s: the end must come after the start",
+                name=self.path.name,
+                start_s=self.start_s,
+                end_s=self.end_s,
             )
         check_sha256(f"sha256 of {self.path.name}", self.sha256)
 
@@ -103,9 +105,11 @@ def as_source(value: object, name: str) -> DrivingSource:
         return ClipSource(value)
     if not isinstance(value, DrivingSource):
         raise RequestError(
-            f"{name} is {format_value(value)}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, "
+            "{name} is {value}: give a ClipSource, BuiltinSource, FreeSource, None for a still face, "
             "or text "
-            "such as a.mp4, motion:smile or still"
+            "such as a.mp4, motion:smile or still",
+            name=name,
+            value=format_value(value),
         )
     return value
 
@@ -142,7 +146,11 @@ class Role:
         check_integer("the face of a role", self.face, 1, MAX_FACE_ID)
         check_options(self, f" of face {self.face}")
         if not isinstance(self.regions, Regions):
-            raise RequestError(f"regions of face {self.face} is {format_value(self.regions)}: give a Regions")
+            raise RequestError(
+                "regions of face {face} is {regions}: give a Regions",
+                face=self.face,
+                regions=format_value(self.regions),
+            )
 
 
 def parse_role(text: str) -> Role:
@@ -156,7 +164,7 @@ def parse_role(text: str) -> Role:
     """
     number, equals, rest = text.partition("=")
     if not equals or not rest or not re.fullmatch("[0-9]{1,3}", number):
-        raise RequestError(f"the cast {text!r} cannot be read: write {CAST_SYNTAX}")
+        raise RequestError("the cast {text!r} cannot be read: write {cast_syntax}", text=text, cast_syntax=CAST_SYNTAX)
     source_text, options = _split_options(rest)
     values = {key: _OPTIONS[key](f"{key} in the cast {text!r}", value) for key, value in options.items()}
     cut = {name: values.pop(key) for key, name in _CLIP_OPTIONS.items() if key in values}
@@ -207,7 +215,12 @@ def as_cast(value: object, name: str) -> tuple[Role, ...]:
     """
     each = [value] if isinstance(value, Role | str) else value
     if not isinstance(each, Iterable) or isinstance(each, Mapping | bytes):
-        raise RequestError(f"{name} is {format_value(value)}: give a list of roles, or of texts: {CAST_SYNTAX}")
+        raise RequestError(
+            "{name} is {value}: give a list of roles, or of texts: {cast_syntax}",
+            name=name,
+            value=format_value(value),
+            cast_syntax=CAST_SYNTAX,
+        )
     return tuple(_as_role(role, f"{name}[{index}]") for index, role in enumerate(each))
 
 
@@ -215,24 +228,31 @@ def _as_role(value: object, name: str) -> Role:
     if isinstance(value, Role):
         return value
     if not isinstance(value, str):
-        raise RequestError(f"{name} is {format_value(value)}: give a Role, or text: {CAST_SYNTAX}")
+        raise RequestError(
+            "{name} is {value}: give a Role, or text: {cast_syntax}",
+            name=name,
+            value=format_value(value),
+            cast_syntax=CAST_SYNTAX,
+        )
     try:
         return parse_role(value)
     except RequestError as error:
-        raise RequestError(f"{name}: {error}") from error
+        raise RequestError("{name}: {error}", name=name, error=error) from error
 
 
 def parse_source(source: str, where: str, **cut: Any) -> DrivingSource:
     """The source from the `SOURCE` of `parse_role`; `cut`: other fields of a clip; `where` begins its errors."""
     is_clip = source not in _KEYWORDS and not source.startswith("motion:")
     if cut and not is_clip:
-        raise RequestError(f"{where} gives person, start, end, delay or fill: only a clip has these, leave them out")
+        raise RequestError(
+            "{where} gives person, start, end, delay or fill: only a clip has these, leave them out", where=where
+        )
     if source in _KEYWORDS:
         return _KEYWORDS[source]
     if not is_clip:
         return BuiltinSource(source.removeprefix("motion:"))
     if not source:
-        raise RequestError(f"{where} names no file: write {CAST_SYNTAX}")
+        raise RequestError("{where} names no file: write {cast_syntax}", where=where, cast_syntax=CAST_SYNTAX)
     return ClipSource(as_path(source, f"the clip in {where}"), **cut)
 
 
@@ -246,9 +266,14 @@ def _split_options(text: str) -> tuple[str, dict[str, str]]:
     for item in tail.split("&"):
         key, equals, value = item.partition("=")
         if not equals or key not in _OPTIONS:
-            raise RequestError(f"{item!r} in {text!r} is not an option: write key=value, with {', '.join(_OPTIONS)}")
+            raise RequestError(
+                "{item!r} in {text!r} is not an option: write key=value, with {names}",
+                item=item,
+                text=text,
+                names=", ".join(_OPTIONS),
+            )
         if key in options:
-            raise RequestError(f"{key} is given twice in {text!r}: keep one")
+            raise RequestError("{key} is given twice in {text!r}: keep one", key=key, text=text)
         options[key] = value
     return source, options
 
@@ -259,13 +284,13 @@ def _number(field: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RequestError(f"{field} is {text!r}: give a number")
+        raise RequestError("{field} is {text!r}: give a number", field=field, text=text)
     return value
 
 
 def _whole(field: str, text: str) -> int:
     if not re.fullmatch("[0-9]{1,3}", text):
-        raise RequestError(f"{field} is {text!r}: give a whole number")
+        raise RequestError("{field} is {text!r}: give a whole number", field=field, text=text)
     return int(text)
 
 
@@ -277,7 +302,7 @@ def _text(field: str, text: str) -> str:
 def _flag(field: str, text: str) -> bool:
     words = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
     if text.lower() not in words:
-        raise RequestError(f"{field} is {text!r}: give on or off")
+        raise RequestError("{field} is {text!r}: give on or off", field=field, text=text)
     return words[text.lower()]
 
 
@@ -312,7 +337,7 @@ def role_from_dict(data: object) -> Role:
     """The inverse of `role_to_dict`; `RequestError` for anything else."""
     values = dict(check_keys("a role", data, _ROLE_KEYS))
     if "face" not in values or "source" not in values:
-        raise RequestError(f"the role {values!r} lacks its face or its source: give both")
+        raise RequestError("the role {values!r} lacks its face or its source: give both", values=values)
     values["source"] = _source_from_dict(values["source"])
     if "regions" in values:
         values["regions"] = Regions(**check_keys("regions", values["regions"], REGION_NAMES))
@@ -327,5 +352,5 @@ def _source_from_dict(data: object) -> DrivingSource:
     values = dict(check_keys("a source", data, _CLIP_KEYS))
     path = values.pop("clip", None)
     if not isinstance(path, str):
-        raise RequestError(f'the source {data!r} names no clip: give "still", "free", a "motion" or a "clip"')
+        raise RequestError('the source {data!r} names no clip: give "still", "free", a "motion" or a "clip"', data=data)
     return ClipSource(path, **values)

@@ -51,7 +51,11 @@ def as_path(value: object, name: str) -> Path:
     """The path of a file from text or a path. Raises `RequestError` that names the argument for anything else."""
     path = as_folder(value, name)
     if not path.name:
-        raise RequestError(f"{name} is empty or a folder ({str(value)!r}): give the path of a file on this machine")
+        raise RequestError(
+            "{name} is empty or a folder ({value!r}): give the path of a file on this machine",
+            name=name,
+            value=str(value),
+        )
     return path
 
 
@@ -59,9 +63,9 @@ def as_folder(value: object, name: str) -> Path:
     """The path of a folder, which may be the current one; see `as_path`."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise RequestError(f"{name} is {format_value(value)}: give a path, as text or as a Path")
+        raise RequestError("{name} is {value}: give a path, as text or as a Path", name=name, value=format_value(value))
     if not text or "\0" in text:
-        raise RequestError(f"{name} is {text!r}: give a path")
+        raise RequestError("{name} is {text!r}: give a path", name=name, text=text)
     return value if isinstance(value, Path) else Path(text)
 
 
@@ -80,7 +84,13 @@ def as_duration(value: object, name: str) -> float | DurationMode:
         except ValueError as error:
             hint = did_you_mean(value, DURATION_MODES)
             words = ", ".join(DURATION_MODES)
-            raise RequestError(f"{name} is {value!r}{hint}: give {words} or a number of seconds") from error
+            raise RequestError(
+                "{name} is {value!r}{hint}: give {words} or a number of seconds",
+                name=name,
+                value=value,
+                hint=hint,
+                words=words,
+            ) from error
     if isinstance(value, Fraction) or (isinstance(value, Real) and not isinstance(value, int)):
         try:
             return float(value)

@@ -53,11 +53,15 @@ def parse_added_face(text: str) -> AddedFace:
     number, equals, rest = text.partition("=")
     parts = rest.split(",")
     if not equals or not re.fullmatch("[0-9]{1,3}", number.strip()) or len(parts) != 4:
-        raise RequestError(f"the added face {text!r} cannot be read: write {ADDED_SYNTAX}")
+        raise RequestError(
+            "the added face {text!r} cannot be read: write {added_syntax}", text=text, added_syntax=ADDED_SYNTAX
+        )
     try:
         left, top, right, bottom = (float(part) for part in parts)
     except ValueError as error:
-        raise RequestError(f"the added face {text!r} cannot be read: write {ADDED_SYNTAX}") from error
+        raise RequestError(
+            "the added face {text!r} cannot be read: write {added_syntax}", text=text, added_syntax=ADDED_SYNTAX
+        ) from error
     return AddedFace(int(number), (left, top, right, bottom))
 
 
@@ -65,14 +69,21 @@ def as_added_faces(value: object, name: str) -> tuple[AddedFace, ...]:
     """A tuple of added faces from one, its text, or a list of both; raises `RequestError` that names the element."""
     each = [value] if isinstance(value, AddedFace | str) else value
     if not isinstance(each, Iterable) or isinstance(each, Mapping | bytes):
-        raise RequestError(f"{name} is {format_value(value)}: give a list of added faces, or of texts: {ADDED_SYNTAX}")
+        raise RequestError(
+            "{name} is {value}: give a list of added faces, or of texts: {added_syntax}",
+            name=name,
+            value=format_value(value),
+            added_syntax=ADDED_SYNTAX,
+        )
     return tuple(_as_added_face(face, f"{name}[{index}]") for index, face in enumerate(each))
 
 
 def as_face_numbers(value: object, name: str) -> tuple[int, ...]:
     """A tuple of face numbers from a list of them; raises `RequestError`."""
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        raise RequestError(f"{name} is {format_value(value)}: give a list of face numbers, such as [2, 5]")
+        raise RequestError(
+            "{name} is {value}: give a list of face numbers, such as [2, 5]", name=name, value=format_value(value)
+        )
     numbers = tuple(value)
     for index, number in enumerate(numbers):
         check_integer(f"{name}[{index}]", number, 1, MAX_FACE_ID)
@@ -83,7 +94,7 @@ def _check_unique(name: str, numbers: Iterable[int]) -> None:
     seen: set[int] = set()
     for number in numbers:
         if number in seen:
-            raise RequestError(f"face {number} is {name} twice: leave out one")
+            raise RequestError("face {number} is {name} twice: leave out one", number=number, name=name)
         seen.add(number)
 
 
@@ -118,7 +129,9 @@ class FaceEdits:
         gone = set(self.removed) - {face.face for face in self.added}
         for face in cast:
             if face in gone:
-                raise RequestError(f"face {face} is cast, but it is removed from the photo: leave out one of both")
+                raise RequestError(
+                    "face {face} is cast, but it is removed from the photo: leave out one of both", face=face
+                )
 
 
 NO_EDITS = FaceEdits()
@@ -135,7 +148,9 @@ def edits_from_dict(data: object) -> FaceEdits:
     values = dict(check_keys("face_edits", data, [field.name for field in fields(FaceEdits)]))
     added = values.get("added", [])
     if not isinstance(added, list):
-        raise RequestError(f"added of face_edits is {format_value(added)}: give a list of objects with face and box")
+        raise RequestError(
+            "added of face_edits is {added}: give a list of objects with face and box", added=format_value(added)
+        )
     values["added"] = [_added_from_dict(face) for face in added]
     return FaceEdits(**values)
 
@@ -143,7 +158,7 @@ def edits_from_dict(data: object) -> FaceEdits:
 def _added_from_dict(data: object) -> AddedFace:
     values = check_keys("an added face", data, ("face", "box"))
     if len(values) != 2:
-        raise RequestError(f"the added face {format_value(values)} lacks its face or its box: give both")
+        raise RequestError("the added face {values} lacks its face or its box: give both", values=format_value(values))
     return AddedFace(**values)
 
 
@@ -151,11 +166,16 @@ def _as_added_face(value: object, name: str) -> AddedFace:
     if isinstance(value, AddedFace):
         return value
     if not isinstance(value, str):
-        raise RequestError(f"{name} is {format_value(value)}: give an AddedFace, or text: {ADDED_SYNTAX}")
+        raise RequestError(
+            "{name} is {value}: give an AddedFace, or text: {added_syntax}",
+            name=name,
+            value=format_value(value),
+            added_syntax=ADDED_SYNTAX,
+        )
     try:
         return parse_added_face(value)
     except RequestError as error:
-        raise RequestError(f"{name}: {error}") from error
+        raise RequestError("{name}: {error}", name=name, error=error) from error
 
 
 def _as_box(value: object, name: str) -> Box:
@@ -163,8 +183,16 @@ def _as_box(value: object, name: str) -> Box:
     numbers = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else ()
     real = all(isinstance(number, Real | Integral) and not isinstance(number, bool) for number in numbers)
     if len(numbers) != 4 or not real or not all(abs(number) <= _MAX_COORDINATE for number in numbers):
-        raise RequestError(f"{name} is {format_value(value)}: give left, top, right and bottom in pixels of the photo")
+        raise RequestError(
+            "{name} is {value}: give left, top, right and bottom in pixels of the photo",
+            name=name,
+            value=format_value(value),
+        )
     left, top, right, bottom = (float(number) for number in numbers)
     if left >= right or top >= bottom:
-        raise RequestError(f"{name} is {format_value(value)}: its left must be less than its right, top than bottom")
+        raise RequestError(
+            "{name} is {value}: its left must be less than its right, top than bottom",
+            name=name,
+            value=format_value(value),
+        )
     return left, top, right, bottom

@@ -96,7 +96,11 @@ def _check(name: str, option: Option, value: Any) -> None:
         check_choice(name, value, tuple(option.choices))
     elif option.max_length is not None:
         if not isinstance(value, str) or len(value) > option.max_length:
-            raise RequestError(f"{name} is too long or no text: give at most {option.max_length} characters")
+            raise RequestError(
+                "{name} is too long or no text: give at most {max_length} characters",
+                name=name,
+                max_length=option.max_length,
+            )
     elif option.limits and option.kind is int:
         check_integer(name, value, int(option.limits[0]), int(option.limits[1]))
     # A text was checked by the converter of its field.

@@ -23,7 +23,9 @@ def as_portrait(value: object, name: str) -> Portrait:
     if isinstance(value, np.ndarray | Image.Image):
         return photo_in_memory(value, name)
     if hasattr(value, "shape"):
-        raise RequestError(f"{name} is {format_value(value)}: {RULE} as a numpy array")
+        raise RequestError(
+            "{name} is {value}: {rule} as a numpy array", name=name, value=format_value(value), rule=RULE
+        )
     return as_path(value, name)
 
 

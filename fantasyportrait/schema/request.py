@@ -48,8 +48,10 @@ def read_rate(value: object, name: str = "rate") -> Fraction:
         if isinstance(value, str | Rational) and not isinstance(value, bool):
             return parse_rate(str(value))
     except (RequestError, ValueError, OverflowError) as error:
-        raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}") from error
-    raise RequestError(f"{name} is {format_value(value)}: {RATE_RULE}")
+        raise RequestError(
+            "{name} is {value}: {rate_rule}", name=name, value=format_value(value), rate_rule=RATE_RULE
+        ) from error
+    raise RequestError("{name} is {value}: {rate_rule}", name=name, value=format_value(value), rate_rule=RATE_RULE)
 
 
 def as_rate(value: object, name: str) -> Fraction | ClipRate:
@@ -59,7 +61,9 @@ def as_rate(value: object, name: str) -> Fraction | ClipRate:
     try:
         return read_rate(value, name)
     except RequestError as error:
-        raise RequestError(f"{error}, or '{CLIP_RATE}' for those of the first clip") from error
+        raise RequestError(
+            "{error}, or '{clip_rate}' for those of the first clip", error=error, clip_rate=CLIP_RATE
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -131,16 +135,16 @@ class AnimationRequest:
     def __post_init__(self) -> None:
         self._check_cast()
         if not isinstance(self.engine, str) or not self.engine:
-            raise RequestError(f"engine is {self.engine!r}: give an engine's name, for example preview")
+            raise RequestError("engine is {engine!r}: give an engine's name, for example preview", engine=self.engine)
         check_options(self)
         if self.rate == CLIP_RATE and not self.clips:
             raise RequestError("rate is 'clip', but the cast has no clip: give frames a second, for example 25")
         self._check_sound()
         if not isinstance(self.face_edits, FaceEdits):
-            raise RequestError(f"face_edits is {format_value(self.face_edits)}: give a FaceEdits")
+            raise RequestError("face_edits is {face_edits}: give a FaceEdits", face_edits=format_value(self.face_edits))
         self.face_edits.check_cast(role.face for role in self.cast)
         if not isinstance(self.sampling, Sampling):
-            raise RequestError(f"sampling is {format_value(self.sampling)}: give a Sampling")
+            raise RequestError("sampling is {sampling}: give a Sampling", sampling=format_value(self.sampling))
         check_sha256("portrait_sha256", self.portrait_sha256)
 
     def _check_cast(self) -> None:
@@ -149,15 +153,16 @@ class AnimationRequest:
         seen: set[int] = set()
         for role in self.cast:
             if role.face in seen:
-                raise RequestError(f"face {role.face} is cast twice: give each face one role")
+                raise RequestError("face {face} is cast twice: give each face one role", face=role.face)
             seen.add(role.face)
 
     def _check_sound(self) -> None:
         kind, colon, value = self.sound.partition(":") if isinstance(self.sound, str) else ("", "", "")
         if self.duration == "sound" and (kind == "none" or (kind != "file" and not self.clips)):
             raise RequestError(
-                f"duration is 'sound', but the sound is {self.sound!r} and no clip is heard: give the sound as "
-                "file:PATH, or another duration"
+                "duration is 'sound', but the sound is {sound!r} and no clip is heard: give the sound as "
+                "file:PATH, or another duration",
+                sound=self.sound,
             )
         if colon and kind == "file" and value:
             parse_sound_file(self.sound)
@@ -165,9 +170,14 @@ class AnimationRequest:
         if not colon and kind in ("auto", "mix", "none"):
             return
         if kind != "face" or not value.isdecimal():
-            raise RequestError(f"sound is {self.sound!r}: give {SOUNDS}")
+            raise RequestError("sound is {sound!r}: give {sounds}", sound=self.sound, sounds=SOUNDS)
         if not any(role.face == int(value) and isinstance(role.source, ClipSource) for role in self.cast):
-            raise RequestError(f"sound is {self.sound!r}, but face {value} has no clip in the cast: give {SOUNDS}")
+            raise RequestError(
+                "sound is {sound!r}, but face {value} has no clip in the cast: give {sounds}",
+                sound=self.sound,
+                value=value,
+                sounds=SOUNDS,
+            )
 
     @property
     def clips(self) -> tuple[ClipSource, ...]:
@@ -225,7 +235,10 @@ class AnimationRequest:
         Raises `RequestError` where the portrait is a picture in memory.
         """
         if isinstance(self.portrait, Photo):
-            raise RequestError(f"portrait is {IN_MEMORY}, which JSON cannot name: save it as a file and give its path")
+            raise RequestError(
+                "portrait is {in_memory}, which JSON cannot name: save it as a file and give its path",
+                in_memory=IN_MEMORY,
+            )
         data: dict[str, Any] = {"schema": SCHEMA, **{field.name: getattr(self, field.name) for field in fields(self)}}
         data["portrait"] = self.portrait.as_posix()
         data["rate"] = str(self.rate)
@@ -262,9 +275,15 @@ def from_json(text: str) -> AnimationRequest:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the request is not JSON ({error}): give a file that was saved beside a result") from error
+        raise RequestError(
+            "the request is not JSON ({error}): give a file that was saved beside a result", error=error
+        ) from error
     if isinstance(data, dict) and (schema := data.pop("schema", None)) != SCHEMA:
-        raise RequestError(f"the request has schema {schema!r}, this version reads {SCHEMA}: create the request again")
+        raise RequestError(
+            "the request has schema {schema!r}, this version reads {known}: create the request again",
+            schema=schema,
+            known=SCHEMA,
+        )
     values = dict(check_keys("the request", data, [field.name for field in fields(AnimationRequest)]))
     if not isinstance(values.get("portrait"), str) or not isinstance(values.get("cast"), list):
         raise RequestError("the request lacks its portrait (a path) or its cast (a list of roles): give both")

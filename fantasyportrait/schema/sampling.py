@@ -92,13 +92,15 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
-            raise RequestError(f"model is {self.model!r}: give a name, such as wan-720p, or a folder")
+            raise RequestError("model is {model!r}: give a name, such as wan-720p, or a folder", model=self.model)
         check_options(self)
         check_number("portrait_guidance_end", self.portrait_guidance_end, self.portrait_guidance_start, 1)
         if self.max_window_frames % 4 != 1:
             near = self.max_window_frames // 4 * 4 + 1
             raise RequestError(
-                f"max_window_frames is {self.max_window_frames}: give 4 k + 1 frames, for example {near}"
+                "max_window_frames is {max_window_frames}: give 4 k + 1 frames, for example {near}",
+                max_window_frames=self.max_window_frames,
+                near=near,
             )
 
     def with_random_seed(self) -> "Sampling":

@@ -37,5 +37,7 @@ def parse_sound_file(text: str) -> SoundFile:
     try:
         start_s = float(value)
     except ValueError as error:
-        raise RequestError(f"start in the sound {text!r} is {value!r}: give a number of seconds") from error
+        raise RequestError(
+            "start in the sound {text!r} is {value!r}: give a number of seconds", text=text, value=value
+        ) from error
     return SoundFile(Path(name), start_s)

@@ -26,7 +26,11 @@ class Timeline:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.rate <= 0:
-            raise RequestError(f"a timeline needs a frame and a positive rate, not {self.frames} at {self.rate}")
+            raise RequestError(
+                "a timeline needs a frame and a positive rate, not {frames} at {rate}",
+                frames=self.frames,
+                rate=self.rate,
+            )
 
     @property
     def duration_s(self) -> Fraction:
@@ -56,7 +60,12 @@ def fill_indices(length: int, total: int, fill: FillMode, delay: int = 0) -> NDA
     first row is held for `delay` frames before it plays.
     """
     if length < 1 or total < 0 or delay < 0:
-        raise RequestError(f"cannot lay {length} rows on {total} frames after {delay}: a motion needs at least one row")
+        raise RequestError(
+            "cannot lay {length} rows on {total} frames after {delay}: a motion needs at least one row",
+            length=length,
+            total=total,
+            delay=delay,
+        )
     frames: NDArray[np.int64] = np.maximum(np.arange(total, dtype=np.int64) - delay, 0)
     if fill == "hold":
         return np.minimum(frames, length - 1)
@@ -65,13 +74,13 @@ def fill_indices(length: int, total: int, fill: FillMode, delay: int = 0) -> NDA
     if fill == "pingpong":
         phase = frames % max(1, 2 * (length - 1))
         return np.minimum(phase, 2 * (length - 1) - phase)
-    raise RequestError(f'unknown fill "{fill}": choose loop, hold or pingpong')
+    raise RequestError('unknown fill "{fill}": choose loop, hold or pingpong', fill=fill)
 
 
 def parse_rate(text: str) -> Fraction:
     """Frames a second from "25", "30000/1001" or "12.5"; "29.97" and the like mean the exact NTSC rates."""
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9}|/\d{1,9})?", text.strip(), flags=re.ASCII):
-        raise RequestError(f'"{text}" is not a frame rate: write it as 25, 29.97 or 30000/1001')
+        raise RequestError('"{text}" is not a frame rate: write it as 25, 29.97 or 30000/1001', text=text)
     try:
         rate = Fraction(text.strip())
     except ZeroDivisionError:
@@ -79,5 +88,10 @@ def parse_rate(text: str) -> Fraction:
     if "." in text:
         rate = next((exact for exact in _NTSC if abs(exact - rate) < Fraction(1, 200)), rate)
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise RequestError(f'the frame rate "{text}" is out of range: it must lie between {MIN_RATE} and {MAX_RATE}')
+        raise RequestError(
+            'the frame rate "{text}" is out of range: it must lie between {min_rate} and {max_rate}',
+            text=text,
+            min_rate=MIN_RATE,
+            max_rate=MAX_RATE,
+        )
     return rate

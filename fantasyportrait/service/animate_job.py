@@ -31,7 +31,7 @@ FUNCTION, SETUP = f"{__name__}:run", f"{__name__}:setup"
 def animate_job(request: AnimationRequest, output: Path) -> Job:
     """The job of a request. Raises `RequestError` for an output that cannot be written and a portrait in memory."""
     if not isinstance(request.portrait, Path):
-        raise RequestError(f"portrait is {IN_MEMORY}, which workers cannot read: save it as a file")
+        raise RequestError("portrait is {in_memory}, which workers cannot read: save it as a file", in_memory=IN_MEMORY)
     paths = output_paths(output)
     made = output_paths(Path(f"result{output.suffix.lower()}"))
     outputs = {

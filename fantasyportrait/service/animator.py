@@ -69,7 +69,10 @@ class Animator:
                 return engine
         known = [engine.name for engine in self._engines]
         raise RequestError(
-            f"there is no engine {name!r}{did_you_mean(name, known)}: this version has {', '.join(known)}"
+            "there is no engine {name!r}{hint}: this version has {names}",
+            name=name,
+            hint=did_you_mean(name, known),
+            names=", ".join(known),
         )
 
     def preload(self, model: str) -> None:
@@ -92,7 +95,7 @@ class Animator:
         Raises a `FantasyPortraitError`; then nothing was written.
         """
         if not isinstance(request, AnimationRequest):
-            raise RequestError(f"request is {format_value(request)}: give an AnimationRequest")
+            raise RequestError("request is {request}: give an AnimationRequest", request=format_value(request))
         return RequestRunner(
             self.inputs,
             self.engine,

@@ -68,6 +68,11 @@ def animate(
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         hint = did_you_mean(unknown[0], OPTIONS)
-        raise RequestError(f"{unknown[0]!r} is no option of a request{hint}: give {', '.join(OPTIONS)}")
+        raise RequestError(
+            "{unknown!r} is no option of a request{hint}: give {names}",
+            unknown=unknown[0],
+            hint=hint,
+            names=", ".join(OPTIONS),
+        )
     request = AnimationRequest(photo, cast, **options)
     return Animator(models_dir).animate(request, output, cancel=cancel, on_event=on_event)

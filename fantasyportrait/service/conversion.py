@@ -37,7 +37,9 @@ def convert_video(
     """
     kind = output.suffix.lower()
     if kind not in (WEBM, GIF, FRAMES):
-        raise RequestError(f"the output {output} ends in {output.suffix!r}: end it in .webm, .gif or .zip")
+        raise RequestError(
+            "the output {output} ends in {suffix!r}: end it in .webm, .gif or .zip", output=output, suffix=output.suffix
+        )
     if kind != FRAMES:
         _write(decoder, video, output, cancel or CancelToken(), on_frame)
         return

@@ -8,6 +8,7 @@ import numpy as np
 
 from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.track_report import crowd_warning, report_track
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.decoder import Decoder
@@ -43,7 +44,7 @@ def clip_key(source: ClipSource) -> ClipKey:
 def check_clip_range(source: ClipSource, info: ClipInfo) -> None:
     """Raise `RequestError` for a start or end of a still picture."""
     if info.still and (source.start_s or source.end_s is not None):
-        raise RequestError(f"{source.path} is a picture, which has no start and end: leave them out")
+        raise RequestError("{path} is a picture, which has no start and end: leave them out", path=source.path)
 
 
 def check_cast_faces(request: AnimationRequest, faces: Sequence[Face]) -> None:
@@ -53,8 +54,9 @@ def check_cast_faces(request: AnimationRequest, faces: Sequence[Face]) -> None:
     if unknown:
         names = ", ".join(str(face) for face in unknown)
         raise RequestError(
-            f"the photo shows {_count(faces)} but the cast names face {names}: faces are numbered row by row, left to "
-            "right"
+            "the photo shows {faces} but the cast names face {names}: faces are numbered row by row, left to right",
+            faces=_count(faces),
+            names=names,
         )
 
 
@@ -83,14 +85,18 @@ def choose_frame_rate(
     rate = min(max(own if steady else nearest_standard(own), Fraction(MIN_RATE)), Fraction(MAX_RATE))
     if rate == own:
         return rate, []
-    why = f"runs at {float(own):.4g} frames a second" if steady else f"varies around {float(own):.4g} frames a second"
-    return rate, [f"{path.name} {why}: the video has {float(rate):.5g}"]
+    why = (
+        Sentence("runs at {own:.4g} frames a second", own=float(own))
+        if steady
+        else Sentence("varies around {own:.4g} frames a second", own=float(own))
+    )
+    return rate, [Sentence("{name} {why}: the video has {rate:.5g}", name=path.name, why=why, rate=float(rate))]
 
 
 def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
     """The track of the person that the source names, or of the one with the largest visible face."""
     if not tracks:
-        raise FaceError(f"no face was found in {source.path}: choose a clip that shows one")
+        raise FaceError("no face was found in {path}: choose a clip that shows one", path=source.path)
     if source.person is None:
         return max(tracks, key=_seen_area)
     for track in tracks:
@@ -98,7 +104,10 @@ def choose_person(source: ClipSource, tracks: Sequence[Track]) -> Track:
             return track
     known = ", ".join(str(track.person) for track in tracks)
     raise FaceError(
-        f"{source.path} shows person {known}, but the cast names person {source.person}: choose one of these"
+        "{path} shows person {known}, but the cast names person {person}: choose one of these",
+        path=source.path,
+        known=known,
+        person=source.person,
     )
 
 
@@ -122,30 +131,56 @@ def clip_messages(clip: DrivingClip, rate: Fraction, max_rows: int = PRIVATE.tra
     name = clip.source.path.name
     messages = [*clip.info.messages]
     found = report_track(clip.track, None if clip.info.still else rate, (clip.info.width, clip.info.height))
-    messages += [f"{name}, person {clip.track.person}: {text}" for text in found.warnings]
+    messages += [
+        Sentence("{name}, person {person}: {text}", name=name, person=clip.track.person, text=text)
+        for text in found.warnings
+    ]
     if clip.info.still and clip.source.delay_s:
-        messages.append(f"{name} is a picture: its expression is held from the beginning, the delay changes nothing")
+        messages.append(
+            Sentence(
+                "{name} is a picture: its expression is held from the beginning, the delay changes nothing", name=name
+            )
+        )
     expected = expected_frames(clip.source, clip.info, rate)
     if expected - len(clip.track) > MISSING_S * rate:
         held_s, stated_s = float(len(clip.track) / rate), float(expected / rate)
         if len(clip.track) >= max_rows:
             messages.append(
-                f"{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {max_rows} frames: "
-                "choose another part with start and end"
+                Sentence(
+                    "{name} is used for {held_s:.1f} s of {stated_s:.1f} s, as a motion may have {max_rows} frames: "
+                    "choose another part with start and end",
+                    name=name,
+                    held_s=held_s,
+                    stated_s=stated_s,
+                    max_rows=max_rows,
+                )
             )
         else:
-            messages.append(f"{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used")
+            messages.append(
+                Sentence(
+                    "{name} is cut off: {held_s:.1f} s of {stated_s:.1f} s could be read and are used",
+                    name=name,
+                    held_s=held_s,
+                    stated_s=stated_s,
+                )
+            )
     crowd = crowd_warning(clip.track)
     if crowd:
-        messages.append(f"{name}: {crowd}")
+        messages.append(Sentence("{name}: {text}", name=name, text=crowd))
     return messages
 
 
 def late_start_messages(clips: Sequence[DrivingClip], timeline: Timeline) -> list[str]:
     """A message for each clip that its delay starts after the end of the result."""
     return [
-        f"{clip.source.path.name} begins at {clip.source.delay_s:g} s, after the end of the video "
-        f"({float(timeline.duration_s):.1f} s): face {clip.face} only shows its first frame"
+        Sentence(
+            "{name} begins at {delay:g} s, after the end of the video "
+            "({length:.1f} s): face {face} only shows its first frame",
+            name=clip.source.path.name,
+            delay=clip.source.delay_s,
+            length=float(timeline.duration_s),
+            face=clip.face,
+        )
         for clip in clips
         if not clip.info.still and delay_frames(clip.source, timeline.rate) >= timeline.frames
     ]

@@ -92,7 +92,7 @@ class InputReader:
             messages.append(LICENCE)
 
         def named(error: FaceError) -> FaceError:
-            refusal = FaceError(f"{portrait_name(given)}: {error}")
+            refusal = FaceError("{name}: {error}", name=portrait_name(given), error=error)
             refusal.messages = tuple(messages)
             return refusal
 
@@ -194,5 +194,5 @@ class InputReader:
         motion = read_motion_file(path, limits)
         track = motion.track(self.face_models.canonical_face(), rate, start_s, end_s, limits.track_rows)
         if not track.valid.any():
-            raise FaceError(f"{path} shows no face in this part: choose another start and end")
+            raise FaceError("{path} shows no face in this part: choose another start and end", path=path)
         return track

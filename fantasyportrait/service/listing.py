@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.faces.annotate import annotate, annotate_tracks
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.faces.track_report import crowd_warning, report_track
@@ -97,7 +98,7 @@ def clip_messages(inputs: InputReader, info: ClipInfo, tracks: Sequence[Track]) 
     messages = [*info.messages, *rotation_messages(info.path, inputs.decoder.rotation_of(info.path))]
     for track in tracks:
         found = report_track(track, None if info.still else RATE, (info.width, info.height))
-        messages += [f"person {track.person}: {text}" for text in found.warnings]
+        messages += [Sentence("person {person}: {text}", person=track.person, text=text) for text in found.warnings]
     crowd = crowd_warning(tracks[0])
     return (*messages, *([crowd] if crowd else []))
 

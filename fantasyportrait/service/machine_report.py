@@ -55,7 +55,12 @@ def machine_report(
     """
     check_installed("diffusers", extra="wan", purpose="the wan engine")
     if any(side % SIDE_MULTIPLE or side < SIDE_MULTIPLE for side in size):
-        raise RequestError(f"the size is {size[0]} x {size[1]}: both sides must be multiples of {SIDE_MULTIPLE}")
+        raise RequestError(
+            "the size is {width} x {height}: both sides must be multiples of {side_multiple}",
+            width=size[0],
+            height=size[1],
+            side_multiple=SIDE_MULTIPLE,
+        )
     from fantasyportrait.runtime.library_logging import quiet_libraries
 
     with quiet_libraries():

@@ -35,11 +35,13 @@ def check_motion_output(clip: Path, output: Path) -> None:
     """Raise `RequestError` or `OutputError` where a motion cannot be written to `output`, before any slow work."""
     check_motion_suffix(output)
     if output.resolve() == clip.resolve():
-        raise RequestError(f"the motion would overwrite {clip} itself: choose another --output")
+        raise RequestError("the motion would overwrite {clip} itself: choose another --output", clip=clip)
     if not output.parent.is_dir():
-        raise OutputError(f"the output's folder {output.parent} does not exist: make it, or choose another")
+        raise OutputError(
+            "the output's folder {parent} does not exist: make it, or choose another", parent=output.parent
+        )
     if output.is_dir():
-        raise OutputError(f"the output {output} is a folder: choose the name of a file")
+        raise OutputError("the output {output} is a folder: choose the name of a file", output=output)
 
 
 def export_motion(

@@ -16,6 +16,7 @@ from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.disk_space import check_disk_space, estimate_result_bytes
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, canonical_face
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.progress import Progress
@@ -137,7 +138,9 @@ class RequestRunner:
         sampling = self._request.sampling.with_random_seed()
         if sampling != self._request.sampling:
             self._request = replace(self._request, sampling=sampling)
-            self._keep([f"the seed is {sampling.seed}, drawn at random and kept in the saved request"])
+            self._keep(
+                [Sentence("the seed is {seed}, drawn at random and kept in the saved request", seed=sampling.seed)]
+            )
 
     def _check_inputs(self) -> dict[ClipKey, ClipInfo]:
         """Check the inputs before any slow stage; return the properties of the clips."""
@@ -158,11 +161,13 @@ class RequestRunner:
             return None
         length_s = self._inputs.decoder.sound_length_s(sound.path)
         if not length_s:
-            raise MediaError(f"{sound.path} has no sound: choose another file, or the sound none")
+            raise MediaError("{path} has no sound: choose another file, or the sound none", path=sound.path)
         if length_s <= sound.start_s:
             raise RequestError(
-                f"the sound {sound.path} lasts {float(length_s):.2f} s and its start is {sound.start_s:g} s: choose an "
-                "earlier start"
+                "the sound {path} lasts {length_s:.2f} s and its start is {start_s:g} s: choose an earlier start",
+                path=sound.path,
+                length_s=float(length_s),
+                start_s=sound.start_s,
             )
         return length_s - Fraction(sound.start_s)
 
@@ -186,7 +191,17 @@ class RequestRunner:
         size = engine.frame_size(width, height, self._request.max_side)
         if size == (width, height):
             return photo, faces
-        self._keep([f"the photo ({width} x {height}) was resized to {size[0]} x {size[1]}"])
+        self._keep(
+            [
+                Sentence(
+                    "the photo ({width} x {height}) was resized to {new_width} x {new_height}",
+                    width=width,
+                    height=height,
+                    new_width=size[0],
+                    new_height=size[1],
+                )
+            ]
+        )
         moving = {role.face for role in self._request.cast if role.source is not None}
         cast = [face for face in faces if face.id in moving]
         self._keep(
@@ -201,8 +216,12 @@ class RequestRunner:
         if text != ON_WHITE:
             return text
         if not engine.keeps_alpha:
-            return f"{ON_WHITE}: the engine {engine.name} makes opaque frames"
-        return "" if self._keeps_alpha else f"{ON_WHITE}: .webm and PNG frames keep them transparent"
+            return Sentence("{on_white}: the engine {name} makes opaque frames", on_white=ON_WHITE, name=engine.name)
+        return (
+            ""
+            if self._keeps_alpha
+            else Sentence("{on_white}: .webm and PNG frames keep them transparent", on_white=ON_WHITE)
+        )
 
     def _driving(self, infos: dict[ClipKey, ClipInfo], rate: Fraction) -> tuple[DrivingClip, ...]:
         """Track every clip once, and choose the person of each role."""
@@ -277,8 +296,11 @@ class RequestRunner:
             self._compose(scene, clips, video, video.parent / self._paths.side_by_side.name, progress)
         # The sound and the side by side read the clips to the end; a video made for an hour is kept all the same.
         self._keep(
-            f"{clip.path.name} was changed or removed while the video was made: its sound and the side by side may be "
-            "of another version"
+            Sentence(
+                "{name} was changed or removed while the video was made: its sound and the side by side may be "
+                "of another version",
+                name=clip.path.name,
+            )
             for clip in self._clips.values()
             if clip.has_changed()
         )

@@ -54,7 +54,9 @@ class SmallPortrait:
     def crop(self, face: int) -> FaceCrop:
         """The square around a face; `RequestError` for a face that the photo does not show."""
         if face not in self.crops:
-            raise RequestError(f"face is {face}: the photo shows the faces {', '.join(map(str, self.crops))}")
+            raise RequestError(
+                "face is {face}: the photo shows the faces {names}", face=face, names=", ".join(map(str, self.crops))
+            )
         return self.crops[face]
 
 

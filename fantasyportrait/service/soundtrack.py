@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.media.sound import SoundSegment
 from fantasyportrait.schema.cast import delay_frames
 from fantasyportrait.schema.request import AnimationRequest
@@ -25,11 +26,11 @@ def sound_sources(
     if request.custom_sound is not None:
         return (SoundSegment(request.custom_sound.path, request.custom_sound.start_s, timeline.duration_s),), []
     heard = audible_clips(request, clips)
-    messages = []
+    messages: list[str] = []
     if not heard and request.sound != "auto":
         wanted = _wanted(request, clips)
         names = ", ".join(sorted({clip.source.path.name for clip in wanted})) or "the cast"
-        messages.append(f"{names} has no sound, so the result is silent")
+        messages.append(Sentence("{names} has no sound, so the result is silent", names=names))
     return tuple(_source(clip, request, timeline) for clip in heard), messages
 
 
@@ -59,7 +60,16 @@ def sound_messages(
         begun = f" from {request.custom_sound.start_s:g} s on" if request.custom_sound.start_s else ""
         end = "it is cut off at the end" if file_s > video_s else "the rest is silent"
         name = request.custom_sound.path.name
-        return [f"the sound of {name}{begun} lasts {float(file_s):.1f} s and the video {float(video_s):.1f} s: {end}"]
+        return [
+            Sentence(
+                "the sound of {name}{begun} lasts {file_s:.1f} s and the video {video_s:.1f} s: {end}",
+                name=name,
+                begun=begun,
+                file_s=float(file_s),
+                video_s=float(video_s),
+                end=end,
+            )
+        ]
     return [message for clip in audible_clips(request, clips) for message in _clip_messages(clip, request, timeline)]
 
 
@@ -69,15 +79,27 @@ def _clip_messages(clip: DrivingClip, request: AnimationRequest, timeline: Timel
     end = end_frame(clip, timeline.rate)
     end_s = float(end / timeline.rate)
     if end - timeline.frames > _UNNOTICED_S * timeline.rate:
-        return [f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: it is cut off there"]
+        return [
+            Sentence(
+                "the sound of {name} ends at {end:.1f} s and the video at {length:.1f} s: it is cut off there",
+                name=name,
+                end=end_s,
+                length=video_s,
+            )
+        ]
     if timeline.frames - end <= _UNNOTICED_S * timeline.rate or fill == "loop":
         return []
     if fill == "hold":
         return [
-            f"the sound of {name} ends at {end_s:.1f} s and the video at {video_s:.1f} s: its last frame is held in "
-            "silence"
+            Sentence(
+                "the sound of {name} ends at {end:.1f} s and the video at {length:.1f} s: its last frame is held in "
+                "silence",
+                name=name,
+                end=end_s,
+                length=video_s,
+            )
         ]
-    return [f"ping-pong plays the sound of {name} only forwards; backwards it is silent"]
+    return [Sentence("ping-pong plays the sound of {name} only forwards; backwards it is silent", name=name)]
 
 
 def _wanted(request: AnimationRequest, clips: Sequence[DrivingClip]) -> list[DrivingClip]:

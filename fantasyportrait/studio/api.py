@@ -123,7 +123,9 @@ class StudioApi:
         if not isinstance(given, list | None):
             raise RequestError("the clips are no list: give a list of uploads, or of data URLs")
         if len(given or ()) > MAX_CLIPS:
-            raise RequestError(f"there are {len(given or ())} clips: give at most {MAX_CLIPS}")
+            raise RequestError(
+                "there are {count} clips: give at most {max_clips}", count=len(given or ()), max_clips=MAX_CLIPS
+            )
         clips = tuple(self._clip(session, each, f"clip {number}") for number, each in enumerate(given or (), start=1))
         limit_s = self.animator.inputs.decoder.limits.clip_length_s
         with _visitor_names(session, SessionState(clips=clips)):
@@ -155,7 +157,11 @@ class StudioApi:
         known.discard("duration")
         unknown = sorted(set(values) - known)
         if unknown:
-            raise RequestError(f"there is no option {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+            raise RequestError(
+                "there is no option {unknown!r}: choose from {names}",
+                unknown=unknown[0],
+                names=", ".join(sorted(known)),
+            )
         if "seconds" in values:
             values.setdefault("length", "seconds")
         if "preset" in values:

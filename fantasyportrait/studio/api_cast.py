@@ -32,9 +32,13 @@ def read_cast(given: object, faces: Sequence[int], clips: Sequence[ClipState]) -
     for number, source in given.items():
         face = int(number) if re.fullmatch("[0-9]{1,3}", str(number)) else 0
         if face not in cards:
-            raise RequestError(f"the cast names face {number!r}: the photo has {_numbers(faces)}")
+            raise RequestError(
+                "the cast names face {number!r}: the photo has {faces}", number=number, faces=_numbers(faces)
+            )
         if not isinstance(source, str) or len(source) > MAX_TEXT:
-            raise RequestError(f"the cast of face {face} is no short text: write clip:1, motion:talk or still")
+            raise RequestError(
+                "the cast of face {face} is no short text: write clip:1, motion:talk or still", face=face
+            )
         cards[face] = _card(face, source, clips)
     return cards
 
@@ -46,7 +50,9 @@ def default_cast(faces: Sequence[int], clips: Sequence[ClipState], people: int) 
     Raises `RequestError` for more clips than faces.
     """
     if len(clips) > len(faces):
-        raise RequestError(f"there are {len(clips)} clips, and the photo has {_numbers(faces)}: give a cast")
+        raise RequestError(
+            "there are {count} clips, and the photo has {faces}: give a cast", count=len(clips), faces=_numbers(faces)
+        )
     cards = {face: Card() for face in faces}
     if len(clips) == 1 and people > 1:
         persons = range(1, people + 1)
@@ -89,7 +95,10 @@ def _card(face: int, text: str, clips: Sequence[ClipState]) -> Card:
     number = int(found[1]) if found else 0
     if not 1 <= number <= len(clips):
         raise RequestError(
-            f"face {face} plays {text!r}: write clip:1 for the first of the {len(clips)} clips, motion:NAME or still"
+            "face {face} plays {text!r}: write clip:1 for the first of the {count} clips, motion:NAME or still",
+            face=face,
+            text=text,
+            count=len(clips),
         )
     cut = {name: getattr(source, name) for name in ("person", "start_s", "end_s", "delay_s", "fill")}
     return Card(CLIP, clip=clips[number - 1].id, **cut, **given)

@@ -26,9 +26,9 @@ def keep_file(session: Session, uploads: UploadRegistry, given: object, what: st
     if isinstance(given, str):
         return _keep_data(session, given, what)
     if not isinstance(given, dict):
-        raise RequestError(f"the {what} is {type(given).__name__}: give an upload or a data URL")
+        raise RequestError("the {what} is {name}: give an upload or a data URL", what=what, name=type(given).__name__)
     if str(given.get("path")).startswith(("http://", "https://", "file:")):
-        raise RequestError(f"the {what} is an address, and addresses are never fetched: upload the file")
+        raise RequestError("the {what} is an address, and addresses are never fetched: upload the file", what=what)
     upload = uploads.authorize(session.id, given)
     name = given.get("orig_name")
     return keep_upload(session, upload, new_id()), display_name(name if isinstance(name, str) else "", what)
@@ -38,14 +38,15 @@ def _keep_data(session: Session, text: str, what: str) -> tuple[str, str]:
     found = _DATA_URL.match(text)
     if found is None:
         raise RequestError(
-            f"the {what} is a text that is no data URL of a picture or video: upload the file, or give "
-            "data:video/mp4;base64,... (addresses are never fetched)"
+            "the {what} is a text that is no data URL of a picture or video: upload the file, or give "
+            "data:video/mp4;base64,... (addresses are never fetched)",
+            what=what,
         )
     try:
         data = base64.b64decode(text[found.end() :], validate=True)
     except (binascii.Error, ValueError) as error:
         raise RequestError(
-            f"the data URL of the {what} is not valid base64 ({error}): encode the file again"
+            "the data URL of the {what} is not valid base64 ({error}): encode the file again", what=what, error=error
         ) from error
     kind = found[1].lower()
     suffix = _SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""

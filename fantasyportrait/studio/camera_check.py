@@ -51,7 +51,9 @@ def decode_picture(picture: object) -> NDArray[np.uint8]:
             data = b""
         if len(data) == WIDTH * HEIGHT * 3:
             return np.frombuffer(data, np.uint8).reshape(HEIGHT, WIDTH, 3)
-    raise RequestError(f"the picture of the camera must be {WIDTH} x {HEIGHT} pixels: reload the page")
+    raise RequestError(
+        "the picture of the camera must be {width} x {height} pixels: reload the page", width=WIDTH, height=HEIGHT
+    )
 
 
 def judge(pixels: NDArray[np.uint8], found: list[Detection]) -> Seen:

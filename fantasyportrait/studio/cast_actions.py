@@ -117,15 +117,21 @@ def check_values(options: Mapping[str, Any]) -> None:
     """Raise `RequestError` for a value that no option can have, or a text that is too long."""
     for name, value in options.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
-            raise RequestError(f"the option {name!r} cannot be {value!r}: choose one of the offered values")
+            raise RequestError(
+                "the option {name!r} cannot be {value!r}: choose one of the offered values", name=name, value=value
+            )
         if isinstance(value, str) and len(value) > MAX_OPTION_TEXT:
-            raise RequestError(f"the option {name!r} is too long: give at most {MAX_OPTION_TEXT} characters")
+            raise RequestError(
+                "the option {name!r} is too long: give at most {max_option_text} characters",
+                name=name,
+                max_option_text=MAX_OPTION_TEXT,
+            )
 
 
 def check_face(state: SessionState, face: int) -> None:
     """Raise `RequestError` for a face that the photo does not have."""
     if face not in [each.id for each in state.faces]:
-        raise RequestError(f"there is no face {face!r} in the photo")
+        raise RequestError("there is no face {face!r} in the photo", face=face)
 
 
 def _with_cards(state: SessionState, cards: Mapping[int, Card]) -> SessionState:

@@ -43,7 +43,7 @@ class ClipActions:
         """
         upload = self.authorize(session.id, path)
         if len(session.state.clips) >= MAX_CLIPS:
-            raise RequestError(f"there are {MAX_CLIPS} clips already: remove one that no face plays")
+            raise RequestError("there are {most} clips already: remove one that no face plays", most=MAX_CLIPS)
         clip_id, shown_name = new_id(), display_name(name, "clip")
         kept = self._keep_take(session, upload, clip_id) if webcam else keep_upload(session, upload, clip_id)
 
@@ -94,7 +94,7 @@ class ClipActions:
             try:
                 changed = found.applied(clip, session.folder)
             except FantasyPortraitError as error:
-                changed = replace(clip, state="failed", error=str(error))
+                changed = replace(clip, state="failed", error=error.sentence)
             session.update(lambda state: state.with_clip(clip.id, lambda _: changed))
             if found.state == "ready":
                 self.on_checked(session)

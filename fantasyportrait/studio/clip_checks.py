@@ -14,6 +14,7 @@ from typing import Protocol
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.digests import HashedFile
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.studio.clip_report import ClipReport, check_clip, check_reported_length
 from fantasyportrait.studio.clip_update import ClipUpdate
@@ -309,6 +310,10 @@ class ClipChecks:
 def _failure(error: Exception, path: Path) -> ClipUpdate:
     """The update of a check that failed; what is no error of the visitor is logged."""
     if isinstance(error, FantasyPortraitError):
-        return ClipUpdate("failed", path, error=str(error))
+        return ClipUpdate("failed", path, error=error.sentence)
     logging.getLogger(__name__).error("the check of a clip failed", exc_info=error)
-    return ClipUpdate("failed", path, error=f"{path} could not be checked ({type(error).__name__}): upload it again")
+    return ClipUpdate(
+        "failed",
+        path,
+        error=Sentence("{path} could not be checked ({error}): upload it again", path=path, error=type(error).__name__),
+    )

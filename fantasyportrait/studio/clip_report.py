@@ -115,7 +115,10 @@ def check_reported_length(info: ClipInfo, max_length_s: float) -> None:
 def too_long(path: Path, length: str, max_length_s: float) -> MediaError:
     """The error for a clip that lasts too long."""
     return MediaError(
-        f"{path} lasts {length}, and a driving clip may last {max_length_s:g} s: cut it, or use a shorter one"
+        "{path} lasts {length}, and a driving clip may last {most:g} s: cut it, or use a shorter one",
+        path=path,
+        length=length,
+        most=max_length_s,
     )
 
 

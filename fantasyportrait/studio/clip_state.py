@@ -71,6 +71,6 @@ class ClipState:
         """The clip of a JSON object; unknown names are left out. Raises ValueError or TypeError for another object."""
         known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         for name in ("messages", "strip"):
-            known[name] = tuple(str(value) for value in known.get(name, ()))
+            known[name] = tuple(known.get(name, ()))
         known["people"] = tuple(ClipPerson(**each) for each in known.get("people", ()))
         return cls(**known)

@@ -7,6 +7,7 @@ from fantasyportrait.core.atomic_write import output_errors
 from fantasyportrait.images.images import save_image
 from fantasyportrait.studio.clip_report import ClipReport, Pixels
 from fantasyportrait.studio.clip_state import CheckState, ClipPerson, ClipState
+from fantasyportrait.studio.messages import hide_paths
 
 SHOWN = "shown"
 """The folder of a visitor's pictures, in the visitor's folder."""
@@ -57,7 +58,7 @@ class ClipUpdate:
         )
 
     def _named(self, text: str, clip: ClipState) -> str:
-        return text.replace(str(self.path), clip.name).replace(self.path.name, clip.name)
+        return hide_paths(text, {self.path: clip.name})
 
 
 def save_pictures(pictures: dict[str, Pixels], folder: Path, inside: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Downloads:
     def make(self, session: Session, job: str, kind: str) -> None:
         """Begin to make a file of a result, unless it is there or under way; raises `RequestError` for another kind."""
         if kind not in FILES:
-            raise RequestError(f"the format is {kind!r}: choose one of {', '.join(FILES)}")
+            raise RequestError("the format is {kind!r}: choose one of {names}", kind=kind, names=", ".join(FILES))
         with self._lock:
             known = self._works.get((job, kind))
             if self._file(session, job, kind).exists() or (known is not None and known.state != "failed"):
@@ -103,7 +103,7 @@ class Downloads:
             pass
         except FantasyPortraitError as error:
             folder = self._file(session, job, kind).parent
-            self._set(session, work, state="failed", error=plain_text(error, folder))
+            self._set(session, work, state="failed", error=plain_text(error.sentence, folder))
         except Exception:
             logging.getLogger(__name__).exception("the %s of the job %s cannot be made", kind, job)
             self._set(session, work, state="failed", error=UNEXPECTED)

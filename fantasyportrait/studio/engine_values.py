@@ -28,7 +28,7 @@ def select_engine(chosen: object, model: str | None) -> str:
         return PREVIEW
     if chosen != WAN or model is None:
         offered = PREVIEW if model is None else f"{PREVIEW} or {WAN}"
-        raise RequestError(f"the engine is {chosen!r}: choose {offered}")
+        raise RequestError("the engine is {chosen!r}: choose {offered}", chosen=chosen, offered=offered)
     return WAN
 
 
@@ -39,5 +39,7 @@ def build_sampling(values: Values, model: str) -> Sampling:
         value = getattr(sampling, option.name)
         # A value beyond the slider's end could keep the GPU busy for a day.
         if option.slider and value > option.slider[1]:
-            raise RequestError(f"{option.name} is {value}: give at most {option.slider[1]:g}")
+            raise RequestError(
+                "{name} is {value}: give at most {most:g}", name=option.name, value=value, most=option.slider[1]
+            )
     return sampling

@@ -58,7 +58,7 @@ class Estimates:
             found = estimate(self._animator, replace(request, side_by_side=False))
             shown = {"fits": found.fits, "seconds": found.seconds, "peak_gib": found.peak_gib, "text": found.sentence}
         except FantasyPortraitError as error:
-            shown = {"fits": False, "text": named(str(error), file_names(session))}
+            shown = {"fits": False, "text": named(error.sentence, file_names(session))}
         except Exception:
             logging.getLogger(__name__).exception("an estimate has failed")
             return

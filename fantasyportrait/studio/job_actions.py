@@ -172,7 +172,9 @@ class SessionJobs:
             # Under the visitor's names, which the video, its side by side and its messages then have.
             request = link_inputs(from_json(record.payload), json.loads(record.label)["names"], folder)
         except OSError as error:
-            raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
+            raise OutputError(
+                "the result cannot be kept ({error}): try again later", error=error.strerror or error
+            ) from error
         return animate_job(request, folder / VIDEO_NAME)
 
     def encode_result(self, result: Result) -> str:
@@ -216,7 +218,9 @@ def result_folder(session: Session, job: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise OutputError(f"the result cannot be kept ({error.strerror or error}): try again later") from error
+        raise OutputError(
+            "the result cannot be kept ({error}): try again later", error=error.strerror or error
+        ) from error
     return folder
 
 

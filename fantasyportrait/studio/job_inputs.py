@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fantasyportrait.core.atomic_write import atomic_write
 from fantasyportrait.core.files import open_regular
+from fantasyportrait.core.sentences import with_values
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.result_files import output_paths
 from fantasyportrait.schema.request import AnimationRequest
@@ -83,6 +84,7 @@ def save_texts(folder: Path) -> None:
     save_text(folder / REQUEST, texts["json"])
 
 
-def plain_text(text: object, folder: Path) -> str:
+def plain_text(text: str, folder: Path) -> str:
     """A sentence about a result in `folder`, without the path of the folder and of its inputs."""
-    return str(text).replace(f"{folder / INPUTS}{os.sep}", "").replace(f"{folder}{os.sep}", "")
+    paths = f"{folder / INPUTS}{os.sep}", f"{folder}{os.sep}"
+    return with_values(text, lambda part: part.replace(paths[0], "").replace(paths[1], ""))

@@ -44,6 +44,11 @@ def _refuse(request: AnimationRequest, lengths_s: Sequence[float], longest_s: fl
     if length_s > longest_s:
         engine = "Wan" if request.engine == WAN else "the preview"
         raise RequestError(
-            f"the {request.duration} clip {lasts} {round(length_s, 1):g} s, and {engine} makes at most {longest_s:g} "
-            "s: choose Seconds as the length, or a shorter clip"
+            "the {which} clip {lasts} {length:g} s, and {engine} makes at most {longest:g} "
+            "s: choose Seconds as the length, or a shorter clip",
+            which=request.duration,
+            lasts=lasts,
+            length=round(length_s, 1),
+            engine=engine,
+            longest=longest_s,
         )

@@ -34,6 +34,6 @@ def read_values(owner: type, values: Values) -> dict[str, Any]:
 def _read_value(option: Option, shown: object) -> Any:
     if option.percent:
         if not isinstance(shown, int | float) or not 0 <= shown <= 100:
-            raise RequestError(f"{option.name} is {shown!r} %: give a number from 0 to 100")
+            raise RequestError("{name} is {value!r} %: give a number from 0 to 100", name=option.name, value=shown)
         return shown / 100
     return None if option.optional and shown == AUTOMATIC else shown

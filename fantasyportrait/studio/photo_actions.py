@@ -34,7 +34,7 @@ class PhotoActions:
         examples = example_photos()
         example = next((each for each in examples if each.name == name), None if name else examples[0])
         if example is None:
-            raise RequestError(f"there is no example {name!r}: reload the page")
+            raise RequestError("there is no example {name!r}: reload the page", name=name)
         cards = {face: Card(MOTION, motion) for face, motion in enumerate(example.motions, start=1)}
         self._show(session, example.path, example.path.name, cards)
 

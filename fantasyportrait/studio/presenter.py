@@ -64,9 +64,11 @@ class Presenter:
         start_s = time.perf_counter()
         camera, face, at_s = _camera(call.get("frame")), call.get("face"), call.get("at_s")
         if isinstance(face, bool) or not isinstance(face, int):
-            raise RequestError(f"the live face is {face!r}: give the number of a face")
+            raise RequestError("the live face is {face!r}: give the number of a face", face=face)
         if isinstance(at_s, bool) or not isinstance(at_s, int | float):
-            raise RequestError(f"the time of a live frame is {at_s!r}: give seconds since the start of the scene")
+            raise RequestError(
+                "the time of a live frame is {at_s!r}: give seconds since the start of the scene", at_s=at_s
+            )
         with self._scenes.use(session.id) as scene:
             try:
                 made = scene.step_jpeg(camera, at_s, face)

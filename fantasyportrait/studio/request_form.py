@@ -70,16 +70,18 @@ def checked_card(card: Card, changes: Mapping[str, Any]) -> Card:
     """
     for name, value in changes.items():
         if name not in _KINDS:
-            raise RequestError(f"{name!r} is no choice of a card")
+            raise RequestError("{name!r} is no choice of a card", name=name)
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool) != (name == "mirror"):
-            raise RequestError(f"{name} is {value!r}: choose one of the offered values")
+            raise RequestError("{name} is {value!r}: choose one of the offered values", name=name, value=value)
     given = dict(changes)
     if given.get("fill") is not None:
         check_choice("fill", given["fill"], get_args(FillMode))
     if "regions" in given:
         regions = given["regions"]
         if not all(isinstance(name, str) for name in regions) or not set(regions) <= set(REGION_NAMES):
-            raise RequestError(f"the regions are {regions!r}: choose from {', '.join(REGION_NAMES)}")
+            raise RequestError(
+                "the regions are {regions!r}: choose from {names}", regions=regions, names=", ".join(REGION_NAMES)
+            )
         given["regions"] = tuple(name for name in REGION_NAMES if name in regions)
     return replace(card, **given)
 
@@ -139,13 +141,15 @@ def _source(face: int, card: Card, clip_path: Callable[[str], Path], free: bool)
         return BuiltinSource(card.motion)
     if card.kind == CLIP:
         if not card.clip:
-            raise RequestError(f"face {face} has no clip yet: upload one, or set the face to Still")
+            raise RequestError("face {face} has no clip yet: upload one, or set the face to Still", face=face)
         clip = clip_path(card.clip)
         return ClipSource(clip, card.person, card.start_s, card.end_s, delay_s=card.delay_s, fill=card.fill)
     if card.kind == FREE and free:
         return FreeSource()
     offered = (MOTION, CLIP, STILL, *((FREE,) if free else ()))
-    raise RequestError(f"face {face} plays {card.kind!r}: choose one of {', '.join(offered)}")
+    raise RequestError(
+        "face {face} plays {kind!r}: choose one of {names}", face=face, kind=card.kind, names=", ".join(offered)
+    )
 
 
 def _duration(length: object, seconds: object, engine: str) -> Any:
@@ -155,5 +159,10 @@ def _duration(length: object, seconds: object, engine: str) -> Any:
         return length
     longest, whose = longest_s(engine), " with Wan" if engine == WAN else ""
     if not isinstance(seconds, int | float) or not 0 < seconds <= longest:
-        raise RequestError(f"the length is {seconds!r}: give a number of seconds up to {longest:g}{whose}")
+        raise RequestError(
+            "the length is {seconds!r}: give a number of seconds up to {longest:g}{whose}",
+            seconds=seconds,
+            longest=longest,
+            whose=whose,
+        )
     return float(seconds)

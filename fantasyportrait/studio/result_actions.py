@@ -73,8 +73,9 @@ class ResultActions:
             check_reported_length(self.jobs.inputs, request, longest)
         elif request.duration > longest:
             raise RequestError(
-                f"the video lasts {request.duration:g} s, and with this engine at most {longest:g} s: choose a shorter "
-                "length"
+                "the video lasts {length:g} s, and with this engine at most {longest:g} s: choose a shorter length",
+                length=request.duration,
+                longest=longest,
             )
         self.jobs.submit(session, session.state, request)
 
@@ -125,7 +126,8 @@ class ResultActions:
         missing = dict.fromkeys(file.name for file in request.files if file not in found)
         if missing:
             raise RequestError(
-                f"the settings are restored, but these files are not here: add {', '.join(missing)} on this page"
+                "the settings are restored, but these files are not here: add {names} on this page",
+                names=", ".join(missing),
             )
 
     def _files(self, session: Session) -> list[SessionFile]:

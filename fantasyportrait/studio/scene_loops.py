@@ -94,7 +94,7 @@ class SceneLoops:
         except Cancelled:
             pass
         except FantasyPortraitError as error:
-            self._set(session, loop, state="failed", error=named(str(error), file_names(session)))
+            self._set(session, loop, state="failed", error=named(error.sentence, file_names(session)))
         except Exception:
             logging.getLogger(__name__).exception("a preview has failed")
             self._set(session, loop, state="failed")

@@ -101,7 +101,9 @@ class SessionStore:
             state = SessionState(options=self._options, created_s=time.time())
             save_text(folder / STATE, state.to_json())
         except OSError as error:
-            raise OutputError(f"the sessions cannot be kept in {self.folder} ({error.strerror or error})") from error
+            raise OutputError(
+                "the sessions cannot be kept in {folder} ({reason})", folder=self.folder, reason=error.strerror or error
+            ) from error
         with self._lock:
             self._open[folder.name] = Session(folder, state)
         return token
@@ -178,7 +180,9 @@ def keep_upload(session: Session, upload: Path, file_id: str) -> str:
             with atomic_write(target) as made, open_regular(upload, follow=False) as source, made.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
     except OSError as error:
-        raise OutputError(f"the upload cannot be kept ({error.strerror or error}): try again later") from error
+        raise OutputError(
+            "the upload cannot be kept ({error}): try again later", error=error.strerror or error
+        ) from error
     return name
 
 

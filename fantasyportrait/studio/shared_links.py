@@ -38,7 +38,9 @@ class SharedLinks:
             save_text(result / LINK, name)
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
-            raise OutputError(f"the link cannot be made ({error.strerror or error}): try again later") from error
+            raise OutputError(
+                "the link cannot be made ({reason}): try again later", reason=error.strerror or error
+            ) from error
         session.changed()
 
     def find(self, session: Session, job: str) -> str | None:

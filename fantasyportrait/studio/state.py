@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.sentences import decode, encode
 from fantasyportrait.schema.checks import check_keys
 from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits, edits_from_dict
 from fantasyportrait.schema.regions import REGION_NAMES
@@ -123,13 +124,13 @@ class SessionState:
 
     def to_json(self) -> str:
         """The state as JSON text, which `state_from_json` reads."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)})
+        return json.dumps(encode({"schema": SCHEMA, **asdict(self)}))
 
 
 def state_from_json(text: str) -> SessionState:
     """The state from the text of `to_json`; raises `RequestError` for another schema and text that is damaged."""
     try:
-        data = json.loads(text)
+        data = decode(json.loads(text))
         if data.pop("schema") != SCHEMA:
             raise RequestError("the session was saved by another version")
         values = dict(check_keys("the session", data, [each.name for each in fields(SessionState)]))
@@ -139,7 +140,7 @@ def state_from_json(text: str) -> SessionState:
         values["clips"] = tuple(ClipState.from_json(clip) for clip in values["clips"])
         return SessionState(**values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(f"the saved session is damaged ({error})") from error
+        raise RequestError("the saved session is damaged ({error})", error=error) from error
 
 
 def _card(values: Mapping[str, Any]) -> Card:

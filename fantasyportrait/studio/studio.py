@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
+from fantasyportrait.core.sentences import encode
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio import cast_actions
 from fantasyportrait.studio.api import StudioApi
@@ -110,11 +111,11 @@ class Studio:
         try:
             self._call(session, action, arguments)
         except FantasyPortraitError as refused:
-            error = str(refused)
+            error = refused.sentence
         except Exception:
             logging.getLogger(__name__).exception("the action %r has failed", action)
             error = UNEXPECTED
-        return {**self._view(session), "error": error}
+        return {**self._view(session), "error": encode(error)}
 
     def live(self, token: object, call: Mapping[str, Any]) -> dict[str, Any]:
         """The next frame of the session's live scene, see `Presenter.step`; an "error" where there is none."""
@@ -125,7 +126,7 @@ class Studio:
         try:
             return self._presenter.step(session, call)
         except FantasyPortraitError as refused:
-            return {"error": str(refused)}
+            return {"error": encode(refused.sentence)}
         except Exception:
             logging.getLogger(__name__).exception("a live frame has failed")
             return {"error": UNEXPECTED}
@@ -138,7 +139,7 @@ class Studio:
         try:
             return {"seen": self._camera.look(picture)}
         except FantasyPortraitError as refused:
-            return {"error": str(refused)}
+            return {"error": encode(refused.sentence)}
 
     def start(self, every_s: float) -> None:
         """Run the jobs that wait, check the clips whose check was interrupted, and remove what has expired.
@@ -198,6 +199,8 @@ class Studio:
         view["motions"] = self._motions.view(session)
         view["estimate"] = self._estimates.view(session)
         view["examples"] = self._examples.view() if session.state.photo is None else []
+        # Sentences are sent as key and values: the page says them in the visitor's language.
+        view = encode(view)
         text = json.dumps(view, sort_keys=True)
         return {**view, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
 

@@ -27,7 +27,7 @@ def save_take(decoder: Decoder, recording: Path, target: Path) -> Path:
     with closing(decoder.remux(recording)) as pieces:
         kind, piece = next(pieces, (None, b""))
         if kind is None:
-            raise MediaError(f"{recording} is empty: record it again")
+            raise MediaError("{recording} is empty: record it again", recording=recording)
         saved = target.with_name(f"{target.name}.{kind}")
         with output_errors(saved), atomic_write(saved) as made, made.open("xb") as file:
             file.write(piece)

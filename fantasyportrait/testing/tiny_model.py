@@ -17,7 +17,9 @@ def make_tiny(folder: Path) -> None:
     Raises `OutputError` for a folder that holds something, `DependencyError` without the extras `wan` and `dev`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder} exists and is not an empty folder: choose another place for the tiny model")
+        raise OutputError(
+            "{folder} exists and is not an empty folder: choose another place for the tiny model", folder=folder
+        )
     for package, extra in (("diffusers", "wan"), ("onnx", "dev")):
         require(package, extra=extra, purpose="making a tiny model")
     from fantasyportrait.runtime.library_logging import quiet_libraries
@@ -27,7 +29,9 @@ def make_tiny(folder: Path) -> None:
             _write(folder)
         except OSError as error:
             raise OutputError(
-                f"{folder} cannot be written ({error.strerror or error}): choose another place"
+                "{folder} cannot be written ({reason}): choose another place",
+                folder=folder,
+                reason=error.strerror or error,
             ) from error
 
 

@@ -59,7 +59,9 @@ def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
     if _read_manifest(out) == fingerprint:
         return out
     if out.exists() and _read_manifest(out) is None and any(out.iterdir()):
-        raise OutputError(f"{out} was not made from a base and an adapter and is left alone: choose another folder")
+        raise OutputError(
+            "{out} was not made from a base and an adapter and is left alone: choose another folder", out=out
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as made:
@@ -71,7 +73,9 @@ def assemble(sources: WanPaths, networks: WanNetworkSpecs, out: Path) -> Path:
     except OSError as error:
         if _read_manifest(out) != fingerprint:  # otherwise another process has made the same folder first
             raise OutputError(
-                f"{out} cannot be written ({error.strerror or error}): close what uses it, or choose another folder"
+                "{out} cannot be written ({reason}): close what uses it, or choose another folder",
+                out=out,
+                reason=error.strerror or error,
             ) from error
     return out
 
@@ -117,7 +121,9 @@ def _link_shards(source: Path, expected: Mapping[str, Shape], target: Path) -> d
     lost = [key for key in weight_map if key not in found]
     if lost:
         raise WeightsError(
-            f"{source / weight_map[lost[0]]} lacks {lost[0]}, which its index names: fetch the base again"
+            "{source} lacks {lost}, which its index names: fetch the base again",
+            source=source / weight_map[lost[0]],
+            lost=lost[0],
         )
     check_tensors(source, {key: shape for key, shape in found.items() if _UNREAD_IN_BASE not in key}, expected)
     return weight_map
@@ -136,7 +142,11 @@ def _fingerprint(sources: WanPaths, networks: WanNetworkSpecs) -> dict[str, Any]
     try:
         states = [(path, path.stat()) for path in files]
     except OSError as error:
-        raise WeightsError(f"{error.filename} cannot be read ({error.strerror}): fetch the model again") from error
+        raise WeightsError(
+            "{filename} cannot be read ({strerror}): fetch the model again",
+            filename=error.filename,
+            strerror=error.strerror,
+        ) from error
     expected = (networks.transformer, networks.motion_adapter, networks.motion_encoder)
     fingerprint = {
         "version": _VERSION,
@@ -163,5 +173,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror}): choose another folder for the models"
+            "{path} cannot be written ({strerror}): choose another folder for the models",
+            path=path,
+            strerror=error.strerror,
         ) from error

@@ -125,5 +125,8 @@ def small_model(name: str) -> SmallModel:
             return model
     known = [model.name for model in SMALL_MODELS]
     raise RequestError(
-        f"there is no model named {name!r}{did_you_mean(name, known)}: the catalog has {', '.join(known)}"
+        "there is no model named {name!r}{hint}: the catalog has {names}",
+        name=name,
+        hint=did_you_mean(name, known),
+        names=", ".join(known),
     )

@@ -20,7 +20,7 @@ def convert_tensors(part: Component, source: Path, tensors: Tensors, expected: M
     try:
         ours = convert_keys(part, tensors)
     except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
+        raise WeightsError("{source}: {error}", source=source, error=error) from error
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
     check_tensors(source, shapes, expected, lambda key: original_key(part, key))
     return ours if part == "motion_attention" else {key: _as_float32(key, tensor) for key, tensor in ours.items()}
@@ -35,7 +35,9 @@ def save_tensors(tensors: Tensors, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         library.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, {"format": "pt"})
     except (OSError, damage) as error:
-        raise OutputError(f"{path} cannot be written ({error}): free some space or choose another folder") from error
+        raise OutputError(
+            "{path} cannot be written ({error}): free some space or choose another folder", path=path, error=error
+        ) from error
 
 
 def _as_float32(key: str, tensor: Any) -> Any:

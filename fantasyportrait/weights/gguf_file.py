@@ -32,20 +32,30 @@ def read_gguf(path: Path) -> GgufFile:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror}): fetch it again") from error
+        raise WeightsError(
+            "{path} cannot be read ({strerror}): fetch it again", path=path, strerror=error.strerror
+        ) from error
     if magic != _MAGIC:
-        raise WeightsError(f"{path} is not a GGUF file: fetch it again, or give another one")
+        raise WeightsError("{path} is not a GGUF file: fetch it again, or give another one", path=path)
     library = require("gguf", extra="gguf", purpose="a quantized transformer in a GGUF file")
     try:
         tensors = library.GGUFReader(path).tensors
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} is a damaged GGUF file ({error}): fetch it again") from error
+        raise WeightsError("{path} is a damaged GGUF file ({error}): fetch it again", path=path, error=error) from error
     names = {str(tensor.name) for tensor in tensors}
     missing = [name for name in _OF_EVERY_WAN if name not in names]
     if missing:
-        raise WeightsError(f"{path} is no transformer of Wan: it has no {missing[0]}; use one of `weights list`")
+        raise WeightsError(
+            "{path} is no transformer of Wan: it has no {missing}; use one of `weights list`",
+            path=path,
+            missing=missing[0],
+        )
     if _OF_IMAGE_TO_VIDEO not in names:
-        raise WeightsError(f"{path} is a text-to-video model: without {_OF_IMAGE_TO_VIDEO}; use an image-to-video one")
+        raise WeightsError(
+            "{path} is a text-to-video model: without {of_image_to_video}; use an image-to-video one",
+            path=path,
+            of_image_to_video=_OF_IMAGE_TO_VIDEO,
+        )
     types: Counter[str] = Counter()
     for tensor in tensors:
         types[tensor.tensor_type.name] += int(tensor.n_elements)

@@ -72,14 +72,20 @@ def _translated_errors(what: str) -> Iterator[None]:
     except network as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise OutputError(
-                f"{what} cannot be written ({error.strerror}): free some space, or choose --models-dir"
+                "{what} cannot be written ({strerror}): free some space, or choose --models-dir",
+                what=what,
+                strerror=error.strerror,
             ) from error
         if getattr(getattr(error, "response", None), "status_code", None) in _REFUSALS:
             raise WeightsError(
-                f"{what} cannot be fetched: the hub has it no longer, or not for you; if its page asks for an "
-                f"agreement, accept it there and set {TOKEN_VARIABLE}"
+                "{what} cannot be fetched: the hub has it no longer, or not for you; if its page asks for an "
+                "agreement, accept it there and set {token_variable}",
+                what=what,
+                token_variable=TOKEN_VARIABLE,
             ) from error
         raise WeightsError(
-            f"{what} cannot be fetched ({first_line(error)}): finished files are kept; run the command again when the "
-            "network is there"
+            "{what} cannot be fetched ({reason}): finished files are kept; run the command again when the "
+            "network is there",
+            what=what,
+            reason=first_line(error),
         ) from error

@@ -130,7 +130,10 @@ def hub_model(name: str) -> HubModel:
             return row
     known = hub_model_names()
     raise RequestError(
-        f"there is no model named {name!r}{did_you_mean(name, known)}: the catalog has {', '.join(known)}"
+        "there is no model named {name!r}{hint}: the catalog has {names}",
+        name=name,
+        hint=did_you_mean(name, known),
+        names=", ".join(known),
     )
 
 

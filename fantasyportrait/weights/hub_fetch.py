@@ -47,7 +47,12 @@ def fetch_named(
     unknown = [name for name in wanted if name not in small and name not in hub]
     if unknown:
         hint = did_you_mean(unknown[0], [*small, *hub])
-        raise RequestError(f"there is no model named {unknown[0]!r}{hint}: known are {', '.join([*small, *hub])}")
+        raise RequestError(
+            "there is no model named {unknown!r}{hint}: known are {names}",
+            unknown=unknown[0],
+            hint=hint,
+            names=", ".join([*small, *hub]),
+        )
     paths = fetch_models([name for name in wanted if name in small], folder, progress)
     return paths + fetch_hub([name for name in wanted if name in hub], folder, progress)
 
@@ -80,17 +85,28 @@ def fetch_hub(names: Iterable[str], folder: Path | None = None, progress: Say | 
 def _plan_download(row: HubModel, target: Path) -> _Download:
     if is_offline():
         raise WeightsError(
-            f"{row.name} is not complete in {target} and HF_HUB_OFFLINE forbids the hub: unset it to fetch"
+            "{name} is not complete in {target} and HF_HUB_OFFLINE forbids the hub: unset it to fetch",
+            name=row.name,
+            target=target,
         )
     info = read_repo_info(row.repo, row.revision)
     commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or ()}
     absent = [want for want in row.files if not any(fnmatch.fnmatchcase(path, want) for path in listed)]
     if absent:
-        raise WeightsError(f"{row.repo} has no {absent[0]} at {commit[:12]}: a newer version may know where it is")
+        raise WeightsError(
+            "{repo} has no {absent} at {commit}: a newer version may know where it is",
+            repo=row.repo,
+            absent=absent[0],
+            commit=commit[:12],
+        )
     wanted = [path for path in listed if any(fnmatch.fnmatchcase(path, want) for want in row.files)]
     outside = [path for path in wanted if ".." in Path(path).parts or Path(path).is_absolute()]
     if outside:
-        raise WeightsError(f"{row.repo} lists {outside[0]}, which leads out of the models folder: it is refused")
+        raise WeightsError(
+            "{repo} lists {outside}, which leads out of the models folder: it is refused",
+            repo=row.repo,
+            outside=outside[0],
+        )
     files = tuple(listed[path] for path in wanted)
     left = sum(file.size or 0 for file in files if _size(target / file.rfilename) != file.size)
     return _Download(row, target, commit, files, left)
@@ -109,8 +125,11 @@ def _check_space(downloads: list[_Download], target: Path, say: Say) -> None:
     total = sum(download.bytes_left for download in downloads)
     if total > free:
         raise OutputError(
-            f"{_gb(total)} are to be fetched and {target} has {_gb(free)} free: free some space, "
-            "or choose another disk with --models-dir"
+            "{total} are to be fetched and {target} has {free} free: free some space, "
+            "or choose another disk with --models-dir",
+            total=_gb(total),
+            target=target,
+            free=_gb(free),
         )
 
 
@@ -137,8 +156,9 @@ def _fetch_file(download: _Download, file: "RepoSibling", say: Say) -> SnapshotF
     if right is None:
         path.unlink()
         raise WeightsError(
-            f"{path} as it arrived was not the file that the hub lists (size or digest differ) and was deleted: "
-            "run the command again, over another network if that recurs"
+            "{path} as it arrived was not the file that the hub lists (size or digest differ) and was deleted: "
+            "run the command again, over another network if that recurs",
+            path=path,
         )
     return right
 

@@ -94,7 +94,11 @@ def write_manifest(folder: Path, name: str, fetched: Snapshot) -> None:
         with atomic_write(folder / MANIFEST) as made:
             made.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{folder / MANIFEST} cannot be written ({error.strerror}): choose --models-dir") from error
+        raise OutputError(
+            "{folder} cannot be written ({strerror}): choose --models-dir",
+            folder=folder / MANIFEST,
+            strerror=error.strerror,
+        ) from error
 
 
 def git_sha1(path: Path) -> str:

@@ -39,7 +39,9 @@ def convert_keys(part: Component, tensors: Mapping[str, T]) -> dict[str, T]:
     unknown = [key for key in tensors if converted_key(part, key) is None and not is_unused(part, key)]
     if unknown:
         raise WeightsError(
-            f"the original {part.replace('_', ' ')} has no {shorten_list(unknown)}: this is another model's file"
+            "the original {part} has no {unknown}: this is another model's file",
+            part=part.replace("_", " "),
+            unknown=shorten_list(unknown),
         )
     return {ours: tensor for key, tensor in tensors.items() if (ours := converted_key(part, key)) is not None}
 

@@ -22,8 +22,11 @@ def link_file(source: Path, target: Path, may_link: bool = True) -> None:
             shutil.copy2(real, target)
     except OSError as error:
         raise OutputError(
-            f"{target} can be neither linked nor copied from {source} ({error.strerror or error}): "
-            "free some space, or put the models on one disk"
+            "{target} can be neither linked nor copied from {source} ({reason}): "
+            "free some space, or put the models on one disk",
+            target=target,
+            source=source,
+            reason=error.strerror or error,
         ) from error
 
 

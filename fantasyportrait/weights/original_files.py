@@ -52,7 +52,13 @@ def adapter_files(folder: Path, advice: str = "fetch the model again") -> tuple[
         if repack.is_file():
             return (repack,)
     missing = [path.name for path in pickles if not path.is_file()]
-    raise WeightsError(f"{folder} lacks {' and '.join(missing)} (or {REPACK} instead): {advice}")
+    raise WeightsError(
+        "{folder} lacks {names} (or {repack} instead): {advice}",
+        folder=folder,
+        names=" and ".join(missing),
+        repack=REPACK,
+        advice=advice,
+    )
 
 
 def read_original(folder: Path) -> OriginalWeights:
@@ -69,7 +75,7 @@ def read_original(folder: Path) -> OriginalWeights:
     absent = [name for name in (*_ADAPTER_DICTS, _ATTENTION_DICT) if not isinstance(groups.get(name), Mapping)]
     if unknown or absent:
         said = [f"it lacks the dict {name}" for name in absent] + [f"it has an unexpected {name}" for name in unknown]
-        raise WeightsError(f"{adapter} is not the original adapter: {shorten_list(said)}")
+        raise WeightsError("{adapter} is not the original adapter: {said}", adapter=adapter, said=shorten_list(said))
     flat = {f"{name}.{key}": value for name in _ADAPTER_DICTS for key, value in groups[name].items()}
     return OriginalWeights(
         motion_adapter=_only_tensors(adapter, flat),
@@ -87,13 +93,18 @@ def _open_pickle(path: Path) -> dict[str, Any]:
         content = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} is refused: it is damaged, or holds more than tensors and could run code when opened; "
-            "fetch it again from its maker"
+            "{path} is refused: it is damaged, or holds more than tensors and could run code when opened; "
+            "fetch it again from its maker",
+            path=path,
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read as weights ({first_line(error)}): fetch it again") from error
+        raise WeightsError(
+            "{path} cannot be read as weights ({reason}): fetch it again", path=path, reason=first_line(error)
+        ) from error
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{path} holds a {type(content).__name__}, not a dict of tensors: fetch it again")
+        raise WeightsError(
+            "{path} holds a {name}, not a dict of tensors: fetch it again", path=path, name=type(content).__name__
+        )
     return dict(content)
 
 
@@ -115,7 +126,11 @@ def _read_repack(path: Path) -> OriginalWeights:
         else:
             strange.append(key)
     if strange:
-        raise WeightsError(f"{path} is not the original adapter: it has an unexpected {shorten_list(strange)}")
+        raise WeightsError(
+            "{path} is not the original adapter: it has an unexpected {strange}",
+            path=path,
+            strange=shorten_list(strange),
+        )
     return OriginalWeights(**parts, adapter_file=path, encoder_file=path)
 
 
@@ -123,5 +138,5 @@ def _only_tensors(path: Path, values: Mapping[Any, Any]) -> Tensors:
     torch = require("torch", extra="wan", purpose=_PURPOSE)
     others = [f"{key} ({type(value).__name__})" for key, value in values.items() if not torch.is_tensor(value)]
     if others:
-        raise WeightsError(f"{path} holds what is no tensor: {shorten_list(others)}")
+        raise WeightsError("{path} holds what is no tensor: {others}", path=path, others=shorten_list(others))
     return {str(key): value for key, value in values.items()}

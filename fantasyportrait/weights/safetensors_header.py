@@ -22,10 +22,15 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
         with library.safe_open(path, framework="numpy") as held:
             return {key: tuple(held.get_slice(key).get_shape()) for key in held.keys()}  # noqa: SIM118 - no mapping
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}): fetch it again") from error
+        raise WeightsError(
+            "{path} cannot be read ({reason}): fetch it again", path=path, reason=error.strerror or error
+        ) from error
     except library.SafetensorError as error:
         raise WeightsError(
-            f"{path} has {size} bytes and is damaged or is not a safetensors file ({first_line(error)}): fetch it again"
+            "{path} has {size} bytes and is damaged or is not a safetensors file ({reason}): fetch it again",
+            path=path,
+            size=size,
+            reason=first_line(error),
         ) from error
 
 
@@ -38,14 +43,21 @@ def read_weight_map(folder: Path, name: str) -> dict[str, str]:
     single = folder / f"{name}.safetensors"
     if not index.is_file():
         if not single.is_file():
-            raise WeightsError(f"{folder} holds neither {index.name} nor {single.name}: fetch the base model again")
+            raise WeightsError(
+                "{folder} holds neither {index} nor {file}: fetch the base model again",
+                folder=folder,
+                index=index.name,
+                file=single.name,
+            )
         return dict.fromkeys(tensor_shapes(single), single.name)
     try:
         weight_map: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         files = {str(key): str(file) for key, file in weight_map.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{index} is not an index of shards: fetch it again") from error
+        raise WeightsError("{index} is not an index of shards: fetch it again", index=index) from error
     outside = [file for file in files.values() if Path(file).name != file]
     if outside:
-        raise WeightsError(f"{index} points out of its folder, to {outside[0]}: fetch it again")
+        raise WeightsError(
+            "{index} points out of its folder, to {outside}: fetch it again", index=index, outside=outside[0]
+        )
     return files

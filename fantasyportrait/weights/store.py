@@ -53,10 +53,16 @@ def model_path(name: str, *, folder: Path | None = None, fetch: bool = True) -> 
     if state == "wrong":
         path.unlink(missing_ok=True)
         raise WeightsError(
-            f"{path} was not the file of the catalog (its sha256 differs) and was deleted: "
-            f"run  {fetch_command(name, path.parent)}"
+            "{path} was not the file of the catalog (its sha256 differs) and was deleted: run  {command}",
+            path=path,
+            command=fetch_command(name, path.parent),
         )
-    raise WeightsError(f"the model {name} is not in {path.parent}: run  {fetch_command(name, path.parent)}")
+    raise WeightsError(
+        "the model {name} is not in {parent}: run  {command}",
+        name=name,
+        parent=path.parent,
+        command=fetch_command(name, path.parent),
+    )
 
 
 def fetch_models(
@@ -121,8 +127,11 @@ def _write(path: Path, data: bytes) -> None:
             made.chmod(0o644)
     except OSError as error:
         raise WeightsError(
-            f"{path} cannot be written ({error.strerror}): free some space, "
-            f"or choose another folder with --models-dir or {MODELS_DIR_VARIABLE}"
+            "{path} cannot be written ({strerror}): free some space, "
+            "or choose another folder with --models-dir or {models_dir_variable}",
+            path=path,
+            strerror=error.strerror,
+            models_dir_variable=MODELS_DIR_VARIABLE,
         ) from error
 
 

@@ -53,13 +53,20 @@ def wan_paths(model: str | Path, folder: Path | None = None) -> WanPaths:
     root = Path(model)
     bare = isinstance(model, str) and not model.startswith(".") and not any(mark in model for mark in "/\\")
     if bare and root.is_dir():
-        raise RequestError(f"{model} is no name of the catalog; if the folder of that name is meant, write ./{model}")
+        raise RequestError(
+            "{model} is no name of the catalog; if the folder of that name is meant, write ./{model}", model=model
+        )
     if bare:
         names = hub_model_names("base", "gguf")
         hint = did_you_mean(model, names)
-        raise RequestError(f"there is no model {model!r}{hint}: give one of {', '.join(names)}, or a model folder")
+        raise RequestError(
+            "there is no model {model!r}{hint}: give one of {names}, or a model folder",
+            model=model,
+            hint=hint,
+            names=", ".join(names),
+        )
     if not root.is_dir():
-        raise WeightsError(f"there is no model folder {str(model)!r}: check the path")
+        raise WeightsError("there is no model folder {model!r}: check the path", model=str(model))
     return _complete(
         WanPaths(
             base=root / "base",
@@ -86,15 +93,20 @@ def wan_lora(model: str | Path, name: str, folder: Path | None = None) -> Path:
         file = root / row.files[0]
         if not file.is_file():
             raise WeightsError(
-                f"the LoRA {name} is not in {root}: run  {fetch_command(name, folder)}, or choose no LoRA"
+                "the LoRA {name} is not in {root}: run  {command}, or choose no LoRA",
+                name=name,
+                root=root,
+                command=fetch_command(name, folder),
             )
         return file
     own = Path(model) / "lora"
     found = _single(own, "*.safetensors")
     if found is None:
         raise WeightsError(
-            f"there is no LoRA in {own}: put one there that fits the model, such as the file that  "
-            f"fantasyportrait weights fetch {name}  gets, or choose no LoRA"
+            "there is no LoRA in {own}: put one there that fits the model, such as the file that  "
+            "fantasyportrait weights fetch {name}  gets, or choose no LoRA",
+            own=own,
+            name=name,
         )
     return found
 
@@ -109,10 +121,12 @@ def _fetched(row: HubModel, folder: Path) -> WanPaths:
     if row.kind == "gguf":
         gguf = folder / row.folder / row.files[0]
         if not gguf.is_file():
-            raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
+            raise WeightsError(
+                "the model {name} is not in {folder}: {advice}", name=row.name, folder=folder, advice=advice
+            )
     base = row if row.kind == "base" else hub_model(row.requires[0])
     if not (folder / base.folder).is_dir():
-        raise WeightsError(f"the model {row.name} is not in {folder}: {advice}")
+        raise WeightsError("the model {name} is not in {folder}: {advice}", name=row.name, folder=folder, advice=advice)
     sources = WanPaths(
         base=folder / base.folder,
         adapter=folder / hub_model("adapter").folder,
@@ -125,11 +139,13 @@ def _complete(sources: WanPaths, advice: str) -> WanPaths:
     """Return `sources` if every file that the engine opens exists."""
     missing = _missing_of_base(sources.base, transformer=sources.gguf is None)
     if missing:
-        raise WeightsError(f"the base model in {sources.base} lacks {missing[0]}: {advice}")
+        raise WeightsError(
+            "the base model in {base} lacks {missing}: {advice}", base=sources.base, missing=missing[0], advice=advice
+        )
     adapter_files(sources.adapter, advice)
     for name in FACE_NETS:
         if not (sources.adapter / name).is_file():
-            raise WeightsError(f"{sources.adapter} lacks {name}: {advice}")
+            raise WeightsError("{adapter} lacks {name}: {advice}", adapter=sources.adapter, name=name, advice=advice)
     return sources
 
 
@@ -149,6 +165,9 @@ def _single(folder: Path, pattern: str) -> Path | None:
     found = sorted(folder.rglob(pattern))
     if len(found) > 1:
         raise WeightsError(
-            f"{folder} holds {len(found)} files where one is used: keep one, {found[0].name} for example"
+            "{folder} holds {count} files where one is used: keep one, {name} for example",
+            folder=folder,
+            count=len(found),
+            name=found[0].name,
         )
     return found[0] if found else None

@@ -28,7 +28,9 @@ def chunks(path: Path) -> Iterator[bytes]:
             while data := file.read(CHUNK_BYTES):
                 yield data
     except OSError as error:
-        raise MediaError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
+        raise MediaError(
+            "{path} cannot be read ({reason}): check the path", path=path, reason=error.strerror or error
+        ) from error
 
 
 def fetch(

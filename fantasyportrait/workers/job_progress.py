@@ -40,7 +40,7 @@ def failed(record: JobRecord, error: FantasyPortraitError) -> JobRecord:
         record,
         state="failed",
         stopping=False,
-        error=str(error),
+        error=error.sentence,
         messages=_added(record.messages, *error.messages),
         remaining_s=None,
         ended_s=time.time(),

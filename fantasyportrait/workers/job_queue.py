@@ -11,6 +11,7 @@ from typing import Protocol
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.schema import events
 from fantasyportrait.schema.events import Event
 from fantasyportrait.workers.job import Job, JobCall, call_function
@@ -144,7 +145,9 @@ class JobQueue:
                 yield events.Failed(FantasyPortraitError(_lost_twice(end)))
                 return
             if end.started:
-                text = f"the worker {worker.name} was lost ({end}): the job restarts on another worker"
+                text = Sentence(
+                    "the worker {name} was lost ({end}): the job restarts on another worker", name=worker.name, end=end
+                )
                 yield events.Message(text, keep=False)
 
     def _acquire_worker(self, entry: _QueueEntry) -> Generator[Event, None, Worker]:
@@ -257,7 +260,8 @@ class JobQueue:
 
 
 def _lost_twice(loss: WorkerLost) -> str:
-    return (
-        f"two workers were lost with this job, the second one because {loss}: see the workers' logs, or ask for "
-        "a shorter or smaller video"
+    return Sentence(
+        "two workers were lost with this job, the second one because {loss}: see the workers' logs, or ask for "
+        "a shorter or smaller video",
+        loss=loss,
     )

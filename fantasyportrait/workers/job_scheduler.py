@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.workers.fair_order import in_order, next_rank
 from fantasyportrait.workers.job_progress import retried
 from fantasyportrait.workers.job_queue import JobQueue
@@ -91,7 +92,9 @@ class JobScheduler:
             before = None if before_id is None else self._get(owner, before_id)
             for each in (record, before):
                 if each is not None and each.state != "pending":
-                    raise RequestError(f"the job {each.id} is {each.state}: only a pending job can be moved")
+                    raise RequestError(
+                        "the job {id} is {state}: only a pending job can be moved", id=each.id, state=each.state
+                    )
             if before_id == job_id:
                 return
             others = [job for job in in_order(self._store.jobs(owner)) if job.id != job_id]
@@ -105,7 +108,9 @@ class JobScheduler:
             record = self._get(owner, job_id)
             if record.state not in ("failed", "cancelled"):
                 raise RequestError(
-                    f"the job {job_id} is {record.state}: only one that failed or was cancelled can be tried again"
+                    "the job {job_id} is {state}: only one that failed or was cancelled can be tried again",
+                    job_id=job_id,
+                    state=record.state,
                 )
             self._check_limits(owner)
             again = retried(record, next_rank(self._store.jobs(owner)))
@@ -176,7 +181,11 @@ class JobScheduler:
                 unseen_s = now_s - self._seen_s.get(record.owner, self._made_s)
                 if grace is not None and unseen_s > grace and not record.stopping:
                     self._runner.cancel(
-                        record, f"cancelled, as its page was closed for {grace / 60:g} minutes: try it again"
+                        record,
+                        Sentence(
+                            "cancelled, as its page was closed for {minutes:g} minutes: try it again",
+                            minutes=grace / 60,
+                        ),
                     )
                     left.append(record)
         return left
@@ -184,7 +193,7 @@ class JobScheduler:
     def _get(self, owner: str, job_id: str) -> JobRecord:
         record = self._store.job(owner, job_id)
         if record is None:
-            raise RequestError(f"there is no job {job_id}: it was deleted, or it has expired")
+            raise RequestError("there is no job {job}: it was deleted, or it has expired", job=job_id)
         return record
 
     def _placed(self, records: list[JobRecord]) -> list[JobRecord]:
@@ -196,9 +205,13 @@ class JobScheduler:
         own = sum(record.owner == owner for record in pending)
         if own >= self._limits.per_owner:
             raise RequestError(
-                f"you have {own} of {self._limits.per_owner} pending jobs: cancel one, or wait until one starts"
+                "you have {own} of {most} pending jobs: cancel one, or wait until one starts",
+                own=own,
+                most=self._limits.per_owner,
             )
         if len(pending) >= self._limits.total:
             raise RequestError(
-                f"the server has {len(pending)} of {self._limits.total} pending jobs: try again in some minutes"
+                "the server has {count} of {most} pending jobs: try again in some minutes",
+                count=len(pending),
+                most=self._limits.total,
             )

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.sentences import decode, encode, with_values
 
-SCHEMA = 1
+SCHEMA = 2
 # How long a file that another process uses is waited for: a server that restarts overlaps with its predecessor.
 LOCK_TIMEOUT_S = 5.0
 
@@ -184,11 +185,16 @@ class JobStore:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA:
                 raise OutputError(
-                    f"{self.path} has the jobs of a newer version (schema {version}, this one reads {SCHEMA}): "
-                    "install that version, or choose another folder for results"
+                    "{path} has the jobs of a newer version (schema {version}, this one reads {known}): "
+                    "install that version, or choose another folder for results",
+                    path=self.path,
+                    version=version,
+                    known=SCHEMA,
                 )
             if version < SCHEMA:
-                for statement in (_TABLE, *_INDEXES, f"PRAGMA user_version = {SCHEMA}"):
+                # Schema 1 had errors as plain text.
+                made = (_TABLE, *_INDEXES) if version == 0 else ("UPDATE jobs SET error = json_quote(error)",)
+                for statement in (*made, f"PRAGMA user_version = {SCHEMA}"):
                     connection.execute(statement)
 
     def _select(self, condition: str, values: Sequence[str | float]) -> list[JobRecord]:
@@ -221,21 +227,27 @@ class JobStore:
                 reason = "it is not a file of jobs: remove it"
             else:
                 reason = f"{error}: check the disk and its free space"
-            raise OutputError(f"the jobs in {self.path} cannot be read or written, as {reason}") from error
+            raise OutputError(
+                "the jobs in {path} cannot be read or written, as {reason}", path=self.path, reason=reason
+            ) from error
 
 
 def _row(record: JobRecord) -> tuple[object, ...]:
     """The values of `_COLUMNS`."""
     values = {name: getattr(record, name) for name in _COLUMNS}
-    values["messages"] = json.dumps(record.messages)
-    if record.error is not None:
-        # A path that is not Unicode has surrogates, which SQLite refuses.
-        values["error"] = record.error.encode("utf-8", "backslashreplace").decode("utf-8")
+    values["messages"] = json.dumps(encode([with_values(text, _valid) for text in record.messages]))
+    values["error"] = json.dumps(None if record.error is None else encode(with_values(record.error, _valid)))
     return tuple(values.values())
+
+
+def _valid(text: str) -> str:
+    """The text without the surrogates of a path that is not Unicode: no page could show it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _record(row: Sequence[object]) -> JobRecord:
     values: dict[str, object] = dict(zip(_COLUMNS, row, strict=True))
-    values["messages"] = tuple(json.loads(str(values["messages"])))
+    values["messages"] = tuple(decode(json.loads(str(values["messages"]))))
+    values["error"] = decode(json.loads(str(values["error"])))
     values["stopping"] = bool(values["stopping"])
     return JobRecord(**values)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from fantasyportrait.core.errors import FantasyPortraitError
+from fantasyportrait.core.sentences import with_values
 
 T = TypeVar("T")
 
@@ -27,13 +28,13 @@ class PathNames:
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._text(value)
+            return with_values(value, self._text)
         if isinstance(value, Path):
             return Path(self.names.get(str(value), value))
         if isinstance(value, tuple):
             return tuple(map(self._replaced, value))
         if isinstance(value, FantasyPortraitError):
-            error = type(value)(self._text(str(value)))
+            error = type(value)(self._replaced(value.sentence))
             error.messages = self._replaced(value.messages)
             return error
         if is_dataclass(value) and not isinstance(value, type):

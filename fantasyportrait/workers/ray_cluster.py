@@ -108,7 +108,7 @@ def remote_workers() -> Sequence[RemoteWorker]:
         names = [name for name in ray.util.list_named_actors() if name.startswith(PREFIX)]
     except Exception as error:  # a ray:// connection that has ended raises a bare Exception
         reason = _reason(str(error)).rstrip(".")
-        raise RequestError(f"the Ray cluster does not answer ({reason}): check that it runs") from error
+        raise RequestError("the Ray cluster does not answer ({reason}): check that it runs", reason=reason) from error
     found = []
     for name in names:
         try:
@@ -165,7 +165,9 @@ def _check_answers(address: str, timeout_s: float) -> None:
     host, port = _host_and_port(address)
     if address != "auto":
         if not host or not port.isdecimal():
-            raise RequestError(f"the Ray address is {address!r}: give HOST:PORT, ray://HOST:PORT or auto")
+            raise RequestError(
+                "the Ray address is {address!r}: give HOST:PORT, ray://HOST:PORT or auto", address=address
+            )
         try:
             socket.create_connection((host, int(port)), timeout=SOCKET_TIMEOUT_S).close()
         except (OSError, OverflowError) as error:

@@ -43,8 +43,8 @@ class WorkerConfig:
     def __post_init__(self) -> None:
         if not self.gpus and self.runtime_config.device not in ("auto", "cpu"):
             raise RequestError(
-                f"--gpus-per-worker 0 makes workers on CPUs, and --device is {self.runtime_config.device}: leave out "
-                "one"
+                "--gpus-per-worker 0 makes workers on CPUs, and --device is {device}: leave out one",
+                device=self.runtime_config.device,
             )
 
     @property
@@ -73,8 +73,10 @@ class WorkerPool:
         self._target_count = count or gpus or 1
         if gpus and self._target_count > gpus:
             raise RequestError(
-                f"{self._target_count} workers need a GPU each and the cluster has {gpus}: give a smaller "
-                "--num-workers, or --gpus-per-worker 0"
+                "{target_count} workers need a GPU each and the cluster has {gpus}: give a smaller "
+                "--num-workers, or --gpus-per-worker 0",
+                target_count=self._target_count,
+                gpus=gpus,
             )
         machines = [node["Resources"] for node in ray_package().nodes() if node["Alive"]]
         self._threads = threads_per_worker(machines, self._target_count, on_gpus=bool(self._gpus))
@@ -119,15 +121,20 @@ class WorkerPool:
         except Exception as error:  # over ray://, Ray raises bare exceptions too
             for name in new:
                 kill(self._actors.pop(name))
-            raise FantasyPortraitError(f"no worker can be started, as the cluster does not answer ({error})") from error
+            raise FantasyPortraitError(
+                "no worker can be started, as the cluster does not answer ({error})", error=error
+            ) from error
         reasons = self._kill_unresponsive(new, START_TIMEOUT_S)
         died = next((reason for reason in reasons.values() if reason is not None), None)
         if died is not None:
-            raise FantasyPortraitError(f"a worker could not start: {_last_line(died)}") from died
+            raise FantasyPortraitError("a worker could not start: {reason}", reason=_last_line(died)) from died
         if reasons:
             raise RequestError(
-                f"{len(reasons)} of {len(new)} workers found no room in the cluster within {START_TIMEOUT_S:.0f} s: "
-                "each needs a CPU core, and a GPU unless --gpus-per-worker is 0"
+                "{lost} of {count} workers found no room in the cluster within {start_timeout_s:.0f} s: "
+                "each needs a CPU core, and a GPU unless --gpus-per-worker is 0",
+                lost=len(reasons),
+                count=len(new),
+                start_timeout_s=START_TIMEOUT_S,
             )
         return tuple(new)
 

@@ -107,7 +107,7 @@ class RemoteWorker:
         """The error, with the worker's name where its machine lacks something."""
         if not isinstance(error, DependencyError | OutputError | WeightsError):
             return error
-        named = type(error)(f"{error} (on the worker {self.name})")
+        named = type(error)("{error} (on the worker {name})", error=error, name=self.name)
         named.messages = error.messages
         return named
 

@@ -293,4 +293,6 @@ def _disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise OutputError(f"a worker's disk fails ({reason}): free some space there, or check the disk") from error
+        raise OutputError(
+            "a worker's disk fails ({reason}): free some space there, or check the disk", reason=reason
+        ) from error
