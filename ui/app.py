@@ -83,7 +83,9 @@ def launch(settings: Settings) -> None:
                 server_name=settings.host, server_port=settings.port, **_launch_options(studio, demo, settings.mcp)
             )
         except OSError as error:
-            raise RequestError(f"the app cannot be served there ({error}): choose another --port or --host") from error
+            raise RequestError(
+                "the app cannot be served there ({error}): choose another --port or --host", error=error
+            ) from error
         finally:
             studio.close()
 

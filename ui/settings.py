@@ -51,7 +51,7 @@ class Settings:
         ]
         if self.ray is not None and given:
             raise RequestError(
-                f"{', '.join(given)}: with --ray the workers compute: give this to  fantasyportrait workers"
+                "{flags}: with --ray the workers compute: give this to  fantasyportrait workers", flags=", ".join(given)
             )
 
     @property
@@ -94,5 +94,7 @@ class Settings:
             return self.model
         found = folder.expanduser().resolve()
         if self.ray is None and not found.is_dir():
-            raise RequestError(f"there is no model folder {folder}: check the path, or give a name of the catalog")
+            raise RequestError(
+                "there is no model folder {folder}: check the path, or give a name of the catalog", folder=folder
+            )
         return found.as_posix()

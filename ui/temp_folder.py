@@ -37,7 +37,10 @@ def upload_folder() -> Iterator[Path]:
                     os.environ[VARIABLE] = given
     except OSError as error:
         raise OutputError(
-            f"uploads cannot be kept in {base} ({error.strerror or error}): name another folder in ${VARIABLE}"
+            "uploads cannot be kept in {folder} ({reason}): name another folder in ${variable}",
+            folder=base,
+            reason=error.strerror or error,
+            variable=VARIABLE,
         ) from error
 
 
@@ -49,5 +52,9 @@ def _own_folder(base: Path) -> Path:
     found = own.lstat()
     foreign = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
     if not stat.S_ISDIR(found.st_mode) or foreign:
-        raise OutputError(f"{own} is not a folder of this user alone: remove it, or name another folder in ${VARIABLE}")
+        raise OutputError(
+            "{folder} is not a folder of this user alone: remove it, or name another folder in ${variable}",
+            folder=own,
+            variable=VARIABLE,
+        )
     return own

@@ -34,8 +34,10 @@ class Sentence(str):
             if name is not None:
                 # An error stands for its sentence.
                 value = getattr(values[name], "sentence", values[name])
-                nested = isinstance(value, Sentence) and not (spec or conversion)
-                texts[name] = value if nested else format(formatter.convert_field(value, conversion), spec or "")
+                if isinstance(value, Sentence) and not (spec or conversion):
+                    texts[name] = value
+                else:
+                    texts[name] = format(formatter.convert_field(value, conversion), spec or "")
                 parts.append(f"{{{name}}}")
         return cls.of("".join(parts), texts)
 

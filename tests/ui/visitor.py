@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from fantasyportrait.core.sentences import decode
+
 TIMEOUT_S = 60
 WAIT_S = 120
 META = {"_type": "gradio.FileData"}
@@ -54,11 +56,11 @@ class Visitor:
     def act(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Carry out an action; returns the view, with the "error"."""
         call = {"token": self.token, "action": action, "arguments": arguments}
-        return dict(self.function("act", call).raise_for_status().json())
+        return dict(decode(self.function("act", call).raise_for_status().json()))
 
     def view(self) -> dict[str, Any]:
         """The view of the session."""
-        return dict(self.function("view", {"token": self.token}).raise_for_status().json())
+        return dict(decode(self.function("view", {"token": self.token}).raise_for_status().json()))
 
     def send_photo(self, path: Path) -> dict[str, Any]:
         """Upload a photo and show it; returns the view."""

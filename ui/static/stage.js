@@ -201,7 +201,7 @@ function PhotoView({photo, reading, onPresent}) {
 }
 
 const MessageList = ({messages}) =>
-  messages?.length ? html`<ul class="messages">${messages.map(text => html`<li key=${text}>${sentence(text)}</li>`)}</ul>` : null;
+  messages?.length ? html`<ul class="messages">${messages.map(text => html`<li key=${sentence(text)}>${sentence(text)}</li>`)}</ul>` : null;
 
 /** What the face plays: a poster of its clip, or the name of its motion. */
 function FaceBadge({face}) {

@@ -2,14 +2,14 @@
 
 const LANGUAGES = {en: "English", zh: "中文"};
 let STRINGS = {en: {}, zh: {}};
-/** By language: [pattern, translation] of the sentences that come from the server. */
+/** By language: the translation of each sentence that comes from the server, by its key, the template in English. */
 let SENTENCES = {};
 let language = "en";
 
 /** Choose the language: the one the visitor chose before, or the first of the browser's that the page has. */
 function chooseLanguage(strings, sentences) {
   STRINGS = strings;
-  for (const [name, table] of Object.entries(sentences)) SENTENCES[name] = Object.entries(table).map(sentencePattern);
+  SENTENCES = sentences;
   const wanted = [localStorage.getItem("fantasyportrait-language"), ...(navigator.languages || [])];
   language = wanted.map(name => (name || "").slice(0, 2)).find(name => name in STRINGS) || "en";
   document.documentElement.lang = language;
@@ -27,17 +27,9 @@ function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-/** A template with {names} as a pattern whose groups are the values, beside its translation. */
-function sentencePattern([template, translation]) {
-  const text = template.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, "(?<$1>.*?)");
-  return [new RegExp(`^${text}$`, "s"), translation];
-}
-
-/** A sentence of the server in the visitor's language; in English, as it came, where no template fits. */
-function sentence(text) {
-  for (const [pattern, translation] of SENTENCES[language] || []) {
-    const found = pattern.exec(text || "");
-    if (found) return translation.replace(/\{(\w+)\}/g, (whole, name) => found.groups?.[name] ?? whole);
-  }
-  return text;
+/** What the server says, text or {key, values}, in the visitor's language; in English where the key has no translation. */
+function sentence(said) {
+  const {key, values = {}} = typeof said === "string" ? {key: said} : said;
+  const template = SENTENCES[language]?.[key] ?? key;
+  return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? sentence(values[name]) : whole));
 }
