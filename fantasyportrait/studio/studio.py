@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from fantasyportrait.core.errors import FantasyPortraitError, RequestError
 from fantasyportrait.core.sentences import encode
@@ -208,9 +210,12 @@ class Studio:
         handler = self._actions.get(action) if isinstance(action, str) else None
         if handler is None or not isinstance(arguments, Mapping):
             raise RequestError("the page and the server do not match: reload the page")
+        kinds = get_type_hints(handler)
         try:
             bound = inspect.signature(handler).bind(session, **arguments)
-        except TypeError as error:
+            for name, value in arguments.items():
+                TypeAdapter(kinds[name]).validate_python(value, strict=True)
+        except (TypeError, ValidationError) as error:
             raise RequestError("the page and the server do not match: reload the page") from error
         handler(*bound.args, **bound.kwargs)
 
