@@ -2,9 +2,12 @@
 
 import ast
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fantasyportrait.core.errors import FantasyPortraitError
 
 FILE_LINES_MEDIAN, FILE_LINES_90, FILE_LINES_MOST = 120, 350, 700
 FUNCTION_LINES, LONG_FUNCTIONS = 60, 0.03  # lines; share of functions that may be longer
@@ -55,6 +58,28 @@ def test_modules_do_no_work_at_import(trees: dict[Path, ast.Module], repository:
         if (count := sum(map(runs_at_import, tree.body)))
     }
     assert found == RUNS_AT_IMPORT
+
+
+def test_sentences_for_users_are_templates(trees: dict[Path, ast.Module]) -> None:
+    """An f-string has no key: the page could not say it in the visitor's language."""
+    names = {"Message", "Sentence"} | {each.__name__ for each in [FantasyPortraitError, *all_errors()]}
+    formatted = [
+        f"{path.name}:{node.lineno}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+        if node.args and isinstance(node.args[0], ast.JoinedStr)
+    ]
+    assert not formatted
+
+
+def all_errors() -> Iterator[type[FantasyPortraitError]]:
+    """Every error of the package."""
+    waiting = [FantasyPortraitError]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            yield kind
 
 
 def runs_at_import(statement: ast.stmt) -> bool:

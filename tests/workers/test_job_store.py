@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import OutputError
+from fantasyportrait.core.sentences import Sentence, encode
 from fantasyportrait.workers.job_store import SCHEMA, JobRecord, JobStore
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -91,7 +93,7 @@ def test_job_of_another_owner_and_no_id_are_none(store: JobStore) -> None:
 def test_error_with_path_that_is_not_unicode_is_stored(store: JobStore) -> None:
     store.add(record(1, state="failed", error="no file \udcff.png", messages=("\udcff",)))
     (found,) = store.jobs("ann")
-    assert found.error == "no file \\udcff.png" and found.messages == ("\udcff",)
+    assert found.error == "no file \\udcff.png" and found.messages == ("\\udcff",)
 
 
 def test_queries_by_state_end_and_start(store: JobStore) -> None:
@@ -143,6 +145,24 @@ def test_newer_schema_and_foreign_file_are_refused(path: Path) -> None:
     path.write_bytes(b"not SQLite" * 200)
     with pytest.raises(OutputError, match="not a file of jobs"):
         JobStore(path)
+
+
+def test_errors_and_messages_keep_their_keys(store: JobStore) -> None:
+    failed = record(1, error=Sentence("{path} is empty", path="a.mp4"), messages=(Sentence("{n} faces", n=2), "plain"))
+    store.add(failed)
+    (found,) = store.jobs("ann")
+    assert found == failed and encode([found.error, *found.messages]) == encode([failed.error, *failed.messages])
+
+
+def test_jobs_of_schema_1_are_read(path: Path) -> None:
+    with closing(JobStore(path)) as store:
+        store.add(record(1, error='"quoted"'))
+        store.add(record(2))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE jobs SET error = json_extract(error, '$')")
+        connection.execute("PRAGMA user_version = 1")
+    with closing(JobStore(path)) as store:
+        assert [each.error for each in store.jobs("ann")] == ['"quoted"', None]
 
 
 def test_failed_transaction_stores_nothing(store: JobStore) -> None:
