@@ -239,7 +239,7 @@ def _refusal(result: AnalysisResult) -> FaceError:
             least=SMALLEST_FACE,
         )
     if result.rejected:
-        what = "a place looks" if result.rejected == 1 else f"{result.rejected} places look"
+        what = "a place looks" if result.rejected == 1 else Sentence("{count} places look", count=result.rejected)
         return FaceError(
             "{what} like a face, but the face mesh does not fit: it may be turned too far to the side, covered, or no "
             "face; try another photo, or add the face by a tight box",

@@ -23,10 +23,13 @@ def small_face_warnings(faces: Sequence[Face], photo: Size, size: Size, size_of:
     if not small:
         return []
     smallest = min(face.side for face in small)
-    names = f"face {small[0].id} is" if len(small) == 1 else f"faces {', '.join(str(face.id) for face in small)} are"
-    largest = f"{'' if len(small) == 1 else 'as little as '}{smallest * _scale(photo, size):.0f} px"
+    one = len(small) == 1
+    numbers = ", ".join(str(face.id) for face in small)
+    pixels = smallest * _scale(photo, size)
+    names = Sentence("face {numbers} is" if one else "faces {numbers} are", numbers=numbers)
+    largest = Sentence("{pixels:.0f} px" if one else "as little as {pixels:.0f} px", pixels=pixels)
     side = _needed_side(smallest, photo, size_of)
-    keeps = "it" if len(small) == 1 else "each of them"
+    keeps = "it" if one else "each of them"
     advice = (
         Sentence(
             "on the command line --max-side {side} keeps {keeps} at {smallest_face} px or more",

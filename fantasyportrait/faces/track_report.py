@@ -83,7 +83,7 @@ def crowd_warning(track: Track) -> str | None:
     """Return a warning if more people are in the clip than have a track; it is the same for each of its tracks."""
     if not track.left_out:
         return None
-    who = "1 more person is" if track.left_out == 1 else f"{track.left_out} more people are"
+    who = "1 more person is" if track.left_out == 1 else Sentence("{count} more people are", count=track.left_out)
     return Sentence(
         "{who} seen than can drive: of all, the largest were chosen; cut the clip to those you need", who=who
     )

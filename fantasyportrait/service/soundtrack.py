@@ -57,7 +57,8 @@ def sound_messages(
     if request.custom_sound is not None:
         if file_s is None or abs(file_s - video_s) <= _UNNOTICED_S:
             return []
-        begun = f" from {request.custom_sound.start_s:g} s on" if request.custom_sound.start_s else ""
+        start_s = request.custom_sound.start_s
+        begun = Sentence(" from {start_s:g} s on", start_s=start_s) if start_s else ""
         end = "it is cut off at the end" if file_s > video_s else "the rest is silent"
         name = request.custom_sound.path.name
         return [

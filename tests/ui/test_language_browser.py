@@ -36,9 +36,9 @@ def test_page_follows_language_of_browser(chinese_page: Any, two_person: Path) -
     choose_photo(chinese_page, two_person, faces=2)
     open_options(chinese_page)
     chinese_page.wait_for_selector(f"text={load_strings()['zh']['option.fill.doc']}")
-    # The sentence of the estimate is made of parts, and stays in English.
-    for place in ("#options", ".cast", ".top"):
-        text = chinese_page.inner_text(place)
+    # The sentence of the estimate is made of sentences.
+    estimate = chinese_page.get_attribute(".estimate", "title")
+    for text in (estimate, *map(chinese_page.inner_text, ("#options", ".cast", ".top"))):
         assert CHINESE.search(text) and not ENGLISH_WORDS.search(text), text
 
 

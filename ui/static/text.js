@@ -27,7 +27,7 @@ function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-/** What the server says, text or {key, values}, in the visitor's language; in English where the key has no translation. */
+/** What the server says, a text or {key, values}, in the visitor's language; in English where the key has no translation. */
 function sentence(said) {
   const {key, values = {}} = typeof said === "string" ? {key: said} : said;
   const template = SENTENCES[language]?.[key] ?? key;
