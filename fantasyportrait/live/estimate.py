@@ -8,6 +8,7 @@ from fantasyportrait.core.errors import DependencyError, RequestError, WeightsEr
 from fantasyportrait.core.sentences import Sentence
 from fantasyportrait.engines.wan_engine import WanEngine
 from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.preview.preview_times import PreviewWork
 from fantasyportrait.schema.cast import ClipSource, delay_frames
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import frame_count
@@ -20,7 +21,6 @@ from fantasyportrait.service.driving import (
     clip_key,
     expected_frames,
 )
-from fantasyportrait.service.preview_times import PreviewWork
 
 # Seconds for each pixel of each frame on two cores, from docs/performance.md: 250 frames of 1084 x 610 with a side by
 # side took 29.8 s, of which some 8 s read photo and clips; two faces are rendered at 31 frames a second without one.

@@ -27,6 +27,7 @@ from fantasyportrait.media.decoder import Decoder, LocalDecoder
 from fantasyportrait.media.input_digests import check_input_file
 from fantasyportrait.motion.motion_file_decoder import MotionFileDecoder
 from fantasyportrait.motion.motion_files import is_motion_file, read_motion_file
+from fantasyportrait.preview.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
 from fantasyportrait.schema.cast import MAX_DURATION_S
 from fantasyportrait.schema.checks import check_choice, check_number
 from fantasyportrait.schema.converters import StrPath, as_folder_or_none, as_path
@@ -34,7 +35,6 @@ from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.face_edits import NO_EDITS, FaceEdits
 from fantasyportrait.schema.portrait import PortraitLike, as_portrait, portrait_name
 from fantasyportrait.schema.request import DETECTORS, Rate, read_rate
-from fantasyportrait.service.preview_times import PREVIEW_TIME_LOG, PreviewTimeLog
 
 # More than the requests of all visitors name at one time.
 _MOST_INFOS = 256

@@ -30,6 +30,7 @@ from fantasyportrait.media.request_files import REQUEST_KEY
 from fantasyportrait.media.result_files import check_output_paths, commit_outputs, output_paths, staging_folder
 from fantasyportrait.media.sound import sound_blocks
 from fantasyportrait.media.writer import ALPHA_SUFFIXES, VideoWriter
+from fantasyportrait.preview.preview_times import PreviewWork
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, Stage, StageName
 from fantasyportrait.schema.face import Face, MaskedFace, Track
@@ -49,7 +50,6 @@ from fantasyportrait.service.driving import (
     late_start_messages,
 )
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.preview_times import PreviewWork
 from fantasyportrait.service.side_by_side_panels import panels
 from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, RequestError
+from fantasyportrait.media.conversion import convert_video
 from fantasyportrait.media.request_files import load_request
 from fantasyportrait.media.result_files import output_paths
 from fantasyportrait.schema.events import Event, Step
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.conversion import convert_video
 from fantasyportrait.studio.job_inputs import VIDEO_NAME, plain_text
 from fantasyportrait.studio.session_store import RESULTS, Session
 

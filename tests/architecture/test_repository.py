@@ -85,6 +85,13 @@ def test_every_relative_link_leads_somewhere(pages: list[Path]) -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_module_that_a_page_names_exists(pages: list[Path], repository: Path) -> None:
+    roots = (repository, repository / "fantasyportrait")
+    for page in pages:
+        for name in re.findall(r"`([\w/]+/\w+\.(?:py|js|css|json))`", page.read_text(encoding="utf-8")):
+            assert any((root / name).is_file() for root in roots), f"{page.name} names {name}"
+
+
 def test_no_committed_file_is_large(repository: Path) -> None:
     assert not [path.name for path in committed(repository) if path.stat().st_size > LARGEST_FILE]
 

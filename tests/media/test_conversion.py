@@ -7,11 +7,11 @@ import pytest
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import Cancelled, RequestError
 from fantasyportrait.media.clips import read_clip
+from fantasyportrait.media.conversion import convert_video
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.media.metadata import read_metadata
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.conversion import convert_video
 from tests.factories_media import counting, make_clip
 
 DECODER = LocalDecoder()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from fantasyportrait.service.preview_times import PreviewTimeLog, PreviewWork
+from fantasyportrait.preview.preview_times import PreviewTimeLog, PreviewWork
 
 WORK = PreviewWork(640, 360, 100, side_by_side=False)
 
