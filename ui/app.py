@@ -16,7 +16,7 @@ from ui.document import FAVICON, TITLE, DocumentHead
 from ui.form_schema import form_schema
 from ui.middleware import RouteFilter
 from ui.settings import Settings
-from ui.strings import load_sentences, load_strings
+from ui.strings import translations
 from ui.temp_folder import upload_folder
 from ui.theme import theme
 
@@ -45,9 +45,9 @@ def build(studio: Studio) -> gr.Blocks:
 
     def enter(token: object) -> tuple[str, dict[str, Any]]:
         known = studio.enter(token)
-        return known, {"token": known, "view": studio.view(known), **constant}
+        return known, {"token": known, "view": studio.view(known), "schema": schema}
 
-    constant = {"schema": form_schema(studio.model), "strings": load_strings(), "sentences": load_sentences()}
+    schema = form_schema(studio.model)
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL_S, int(studio.expiry_s)))
     with demo:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
@@ -110,6 +110,7 @@ def _launch_options(studio: Studio, demo: gr.Blocks, mcp: bool) -> dict[str, Any
                 Middleware(DocumentHead),
             ]
         },
+        "i18n": translations(),
         "favicon_path": str(FAVICON),
         "pwa": True,
         "share": False,

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import gradio as gr
+
 TRANSLATIONS = Path(__file__).parent / "translations"
 LANGUAGES = ("en", "zh")
 
@@ -24,6 +26,14 @@ def load_sentences() -> dict[str, dict[str, str]]:
     In a template {name} stands for a value. A sentence without a translation is shown in English.
     """
     return {"zh": _table("sentences.zh.json")}
+
+
+def translations() -> gr.I18n:
+    """Both tables, which gradio sends with the page; before the key of a sentence stands "sentence:"."""
+    tables = load_strings()
+    for name, sentences in load_sentences().items():
+        tables[name] |= {f"sentence:{key}": text for key, text in sentences.items()}
+    return gr.I18n(**tables)
 
 
 def _table(name: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ const root = element.querySelector(".studio");
 const focusWasIn = keepFocus(root);
 function begin() {
   if (!props.value?.token || root.dataset.ready) return;
-  chooseLanguage(props.value.strings, props.value.sentences);
+  chooseLanguage(window.gradio_config.i18n_translations);
   root.dataset.ready = "yes";
   root.removeAttribute("aria-busy");
   render(html`<${Page} first=${props.value} />`, root);

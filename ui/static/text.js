@@ -1,17 +1,15 @@
-// The strings of the page. A key names a sentence of STRINGS; {name} in it is replaced by a value.
+// The strings of the page, which gradio brings with it (gr.I18n). {name} in a string is replaced by a value.
 
 const LANGUAGES = {en: "English", zh: "中文"};
-let STRINGS = {en: {}, zh: {}};
-/** By language: the translation of each sentence that comes from the server, by its key, the template in English. */
-let SENTENCES = {};
+/** By language: strings by their keys, and the server's sentences by "sentence:" and their templates in English. */
+let TRANSLATIONS = {en: {}};
 let language = "en";
 
 /** Choose the language: the one the visitor chose before, or the first of the browser's that the page has. */
-function chooseLanguage(strings, sentences) {
-  STRINGS = strings;
-  SENTENCES = sentences;
+function chooseLanguage(translations) {
+  TRANSLATIONS = translations;
   const wanted = [localStorage.getItem("fantasyportrait-language"), ...(navigator.languages || [])];
-  language = wanted.map(name => (name || "").slice(0, 2)).find(name => name in STRINGS) || "en";
+  language = wanted.map(name => (name || "").slice(0, 2)).find(name => name in TRANSLATIONS) || "en";
   document.documentElement.lang = language;
 }
 
@@ -23,13 +21,13 @@ function setLanguage(name) {
 
 /** The string of a key in the visitor's language, in English where it is missing. */
 function t(key, values = {}) {
-  const text = STRINGS[language]?.[key] ?? STRINGS.en?.[key] ?? key;
+  const text = TRANSLATIONS[language][key] ?? TRANSLATIONS.en[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
 /** What the server says, a text or {key, values}, in the visitor's language; in English where the key has no translation. */
 function sentence(said) {
   const {key, values = {}} = typeof said === "string" ? {key: said} : said;
-  const template = SENTENCES[language]?.[key] ?? key;
+  const template = TRANSLATIONS[language][`sentence:${key}`] ?? key;
   return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? sentence(values[name]) : whole));
 }
