@@ -195,6 +195,15 @@ class JobRunner:
         except FantasyPortraitError:
             logging.getLogger(__name__).exception("the job %s cannot be read", run.record.id)
         self._close_run(run, record)
+        if record is not None and record.state == "done" and self._is_deleted(record):
+            # Deleted while `on_end` made what belongs to its result.
+            self._call(partial(self._handlers.on_end, cancelled(record)))
+
+    def _is_deleted(self, record: JobRecord) -> bool:
+        try:
+            return self._store.job(record.owner, record.id) is None
+        except FantasyPortraitError:
+            return False
 
     def _close_run(self, run: _Run, record: JobRecord | None) -> None:
         """Store the end and free the slot in one step, as a job that is stored as failed may be retried at once."""

@@ -87,13 +87,18 @@ class House:
         self.store = JobStore(path)
         self.events: list[tuple[str, Event]] = []
         self.ended: list[JobRecord] = []
+        self.on_end: Callable[[JobRecord], None] = lambda record: None
         handlers = JobHandlers(
             make_job,
             lambda result: json.dumps({"video": str(result.video)}),
             lambda record, event: self.events.append((record.payload, event)),
-            self.ended.append,
+            self._end,
         )
         self.scheduler = JobScheduler(self.store, JobQueue([self.worker]), handlers, limits)
+
+    def _end(self, record: JobRecord) -> None:
+        self.ended.append(record)
+        self.on_end(record)
 
     def submit(self, owner: str, *payloads: str) -> list[str]:
         return [self.scheduler.submit(owner, payload, "{}").id for payload in payloads]
@@ -271,6 +276,18 @@ def test_deleted_job_is_gone_and_stops(house: House) -> None:
     wait_for(lambda: house.ended)
     assert [(record.payload, record.state) for record in house.ended] == [("running", "cancelled")]
     assert house.worker.begun == ["running"] and house.scheduler.jobs("ann") == []
+
+
+def test_job_deleted_while_its_end_is_handled_counts_as_cancelled(house: House) -> None:
+    def delete(record: JobRecord) -> None:
+        if record.state == "done":
+            house.scheduler.delete("ann", record.id)
+
+    house.on_end = delete
+    house.submit("ann", "first")
+    house.worker.free = True
+    wait_for(lambda: len(house.ended) == 2)
+    assert [record.state for record in house.ended] == ["done", "cancelled"] and house.scheduler.jobs("ann") == []
 
 
 ACTIONS: dict[str, Callable[[JobScheduler, str], object]] = {

@@ -32,7 +32,7 @@ function MotionPanel({face, card, set}) {
   </div>`;
 }
 
-/** A motion: its name below its loop, its poster, or the face as it is while there is neither. */
+/** A motion: its name below its loop, its poster, or the face as it is while there is neither or they are being loaded. */
 function MotionTile({face, motion, chosen, loop, plays, onChoose}) {
   const picture = !loop
     ? html`<img class="plain" src=${face.thumb} alt="" loading="lazy" />`
@@ -41,7 +41,7 @@ function MotionTile({face, motion, chosen, loop, plays, onChoose}) {
       : html`<img src=${`${loop}.webp`} alt="" />`;
   return html`<label class="motion-tile" data-motion=${motion.name} title=${textOr(`motion.${motion.name}.about`, motion.about)}>
     <input type="radio" name=${`motion-${face.id}`} value=${motion.name} checked=${chosen} onChange=${onChoose} />
-    <span class="motion-picture">${picture}</span>
+    <span class="motion-picture" style=${loop ? {backgroundImage: `url("${face.thumb}")`} : {}}>${picture}</span>
     <span class="motion-name">${motionName(motion.name)}</span>
   </label>`;
 }
