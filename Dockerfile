@@ -16,6 +16,11 @@ ENV PIP_NO_CACHE_DIR=1 \
 # The owner of /data is copied to a new volume, so that the user may write there.
 RUN useradd --uid 1000 --no-create-home --home-dir /data portrait && install --directory --owner=1000 --group=1000 /data
 WORKDIR /srv/fantasyportrait
+VOLUME /data
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/', timeout=4)"]
+ENTRYPOINT ["python", "app.py"]
 
 FROM base AS cpu-packages
 COPY requirements.lock ./
@@ -33,11 +38,6 @@ COPY assets assets
 COPY fantasyportrait fantasyportrait
 COPY ui ui
 USER 1000:1000
-VOLUME /data
-EXPOSE 7860
-HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/', timeout=4)"]
-ENTRYPOINT ["python", "app.py"]
 
 # The last stage, so that a build without --target makes the light image.
 FROM cpu-packages AS cpu
@@ -46,8 +46,3 @@ COPY assets assets
 COPY fantasyportrait fantasyportrait
 COPY ui ui
 USER 1000:1000
-VOLUME /data
-EXPOSE 7860
-HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/', timeout=4)"]
-ENTRYPOINT ["python", "app.py"]
