@@ -14,7 +14,7 @@ GREY = base64.b64encode(bytes([140]) * (160 * 120 * 3)).decode()
 def test_picture_of_a_session_is_judged_and_changes_nothing(app: Served) -> None:
     visitor = Visitor(app.address)
     before = visitor.view()
-    assert visitor.function("look", {"token": visitor.token, "picture": GREY}).json() == {"seen": "no_face"}
+    assert visitor.call("look", picture=GREY) == {"seen": "no_face"}
     assert visitor.view()["version"] == before["version"]
 
 
@@ -23,7 +23,7 @@ def test_picture_of_a_session_is_judged_and_changes_nothing(app: Served) -> None
 )
 def test_other_pictures_are_refused_in_a_sentence(app: Served, picture: Any) -> None:
     visitor = Visitor(app.address)
-    answer = visitor.function("look", {"token": visitor.token, "picture": picture}).json()
+    answer = visitor.call("look", picture=picture)
     assert set(answer) == {"error"} and "160 x 120" in answer["error"]
 
 

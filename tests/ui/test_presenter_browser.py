@@ -172,8 +172,8 @@ def test_live_function_belongs_to_session(app: Served) -> None:
     visitor.act("set_example")
     assert visitor.act("present")["error"] == ""
     call = {"frame": None, "face": 1, "at_s": 0.0}
-    assert visitor.function("live", {"token": visitor.token, **call}).json()["frame"]
-    assert "there is no live scene" in other.function("live", {"token": other.token, **call}).json()["error"]
+    assert visitor.call("live", **call)["frame"]
+    assert "there is no live scene" in other.call("live", **call)["error"]
     for token in ("", None, "a" * 32):
         assert visitor.function("live", {"token": token, **call}).json() == {"unknown": "session"}
     assert visitor.act("end_presenting")["error"] == ""

@@ -53,14 +53,17 @@ class Visitor:
         body = {"data": data, "component_id": self._page, "fn_name": name, "session_hash": self.hash}
         return self._http.post("/component_server", json=body)
 
+    def call(self, name: str, **data: Any) -> dict[str, Any]:
+        """Call a function of the page with the visitor's token; returns its answer."""
+        return dict(decode(self.function(name, {"token": self.token, **data}).raise_for_status().json()))
+
     def act(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Carry out an action; returns the view, with the "error"."""
-        call = {"token": self.token, "action": action, "arguments": arguments}
-        return dict(decode(self.function("act", call).raise_for_status().json()))
+        return self.call("act", action=action, arguments=arguments)
 
     def view(self) -> dict[str, Any]:
         """The view of the session."""
-        return dict(decode(self.function("view", {"token": self.token}).raise_for_status().json()))
+        return self.call("view")
 
     def send_photo(self, path: Path) -> dict[str, Any]:
         """Upload a photo and show it; returns the view."""
