@@ -1,6 +1,7 @@
 """The session in a real Chromium: it outlives the tab, the browser, the connection and the server."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,15 +112,23 @@ def test_result_and_running_job_survive_reload(page: Any, two_person: Path) -> N
 
 def test_page_of_expired_session_begins_again(page: Any) -> None:
     choose_example(page)
-    page.route("**/component_server", lambda route: route.fulfill(json={"unknown": "session"}), times=1)
+    expired: list[Any] = []
+
+    def answer(route: Any) -> None:
+        if '"act"' not in route.request.post_data or expired:
+            return route.continue_()
+        expired.append(route)
+        return route.fulfill(json={"unknown": "session"})
+
+    page.route(re.compile("/component_server"), answer)
     with page.expect_navigation():
         choose_motion(page, 1, "nod")
     wait_until_ready(page)
 
 
 def test_file_on_its_way_keeps_browser_from_closing(page: Any, two_person: Path) -> None:
-    held = []
-    page.route("**/upload*", held.append)
+    held: list[Any] = []
+    page.route("**/upload*", lambda route: held.append(route))
     page.set_input_files("#photo-file", two_person)
     page.wait_for_selector(".studio[data-saving]")
     asked = page.evaluate("!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))")
