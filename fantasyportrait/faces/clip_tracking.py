@@ -24,7 +24,7 @@ from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import frame_count
 
 # Raise it with every change that moves a landmark: cached segments of older versions are not used then.
-TRACKER_VERSION = 4
+TRACKER_VERSION = 5
 MAX_SIDE = 960
 # Frames of clips with a higher rate are skipped: landmarks are interpolated onto the rows in any case.
 READINGS_A_SECOND = Fraction(32)

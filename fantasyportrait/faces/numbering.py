@@ -3,9 +3,9 @@
 A clip is always analysed from its beginning, in order, as far as is needed, so its first seconds have the same result
 however far the analysis goes. The rules:
 
-- A tracklet is confirmed when its observations last 0.4 s in total (5 % of a clip under 8 s); shorter ones are false
-  detections. At that moment, and never later, it is merged with the tracklet of a known person of similar appearance
-  who was never seen in the same frame.
+- A tracklet is confirmed when its observations, each until the next frame, last 0.4 s in total (5 % of a clip under
+  8 s); shorter ones are false detections. At that moment, and never later, it is merged with the tracklet of a known
+  person of similar appearance who was never seen in the same frame.
 - People are numbered in the order of confirmation. Those confirmed within 0.5 s of the first of them are numbered from
   left to right, by the place of their first observation.
 - A part of a clip lists the people who are seen in it and confirmed by 0.5 s after its end. For these numbers the clip

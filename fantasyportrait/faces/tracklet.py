@@ -58,7 +58,7 @@ class Tracklet:
         frame: number of the frame of the last observation.
         time_s: time of that frame.
         hits: how many observations there were.
-        seen_s: how long they lasted together.
+        seen_s: how long they lasted together, each until the next frame.
         confirmed: True once the tracklet was seen for long enough to count (see `numbering`).
         seen_with: ids of tracklets that were seen in the same frame as this one.
         last_distance: how far the last observation was from `descriptor`.
@@ -114,10 +114,12 @@ class Tracklet:
         if update_descriptor:
             self.descriptor = self.descriptor.blended(observation.descriptor, max(1 / (self.hits + 1), 1 / _MEMORY))
         moved = observation.centre - self.last.centre
-        self.velocity = np.asarray(moved if self.is_active(frame) else moved * 0, np.float32)
+        active = self.hits > 0 and self.is_active(frame)
+        self.velocity = np.asarray(moved if active else moved * 0, np.float32)
+        # Seen from frame to frame: those of a slow webcam stand for longer than their own length says.
+        self.seen_s += time_s - self.time_s if active else length_s
         self.last, self.frame, self.time_s = observation, frame, time_s
         self.hits += 1
-        self.seen_s += length_s
 
     def merge(self, other: "Tracklet") -> None:
         """Continue from the last observation of `other`, which is the same person."""

@@ -20,6 +20,7 @@ from fantasyportrait.faces.track_cache import cached_tracks
 from fantasyportrait.media.decoder import LocalDecoder
 from fantasyportrait.schema.face import Track
 from tests.faces.scenes import Head, Placement, empty_room, paste, write_clip, write_stamped
+from tests.factories_media import ClipSpec, make_clip
 
 Heads = tuple[Head, Head]
 Crossed = Callable[..., tuple[Track, ...]]
@@ -284,6 +285,15 @@ def test_a_film_of_gaps_is_refused(tmp_path: Path, models_dir: Path, heads: Head
     slow = write_stamped(tmp_path / "slow.mp4", ((Fraction(i), still) for i in range(6)))
     (track,) = track_clip(slow, models=FaceModels(models_dir))
     assert len(track) > 120 and len(track.mouths) == 6
+
+
+def test_face_of_few_frames_without_lengths_is_tracked(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
+    """As a slow webcam records: in WebM a frame has the length of the header's rate, however long it is shown."""
+    still = paste(empty_room(), heads[0], Placement(160, 120))
+    spec = ClipSpec("libvpx", stamps=[0, 1000, 1500, 2000, 3500], options=(("deadline", "realtime"),))
+    clip = make_clip(tmp_path / "webcam.webm", [still] * 5, spec)
+    (track,) = track_clip(clip, models=FaceModels(models_dir))
+    assert track.valid.all() and len(track) > 85
 
 
 def test_track_rows_are_limited(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
