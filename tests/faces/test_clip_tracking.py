@@ -290,8 +290,8 @@ def test_a_film_of_gaps_is_refused(tmp_path: Path, models_dir: Path, heads: Head
 def test_face_of_few_frames_without_lengths_is_tracked(tmp_path: Path, models_dir: Path, heads: Heads) -> None:
     """As a slow webcam records: in WebM a frame has the length of the header's rate, however long it is shown."""
     still = paste(empty_room(), heads[0], Placement(160, 120))
-    spec = ClipSpec("libvpx", stamps=[0, 1000, 1500, 2000, 3500], options=(("deadline", "realtime"),))
-    clip = make_clip(tmp_path / "webcam.webm", [still] * 5, spec)
+    spec = ClipSpec("libvpx", stamps=[0, 1500, 3900], options=(("deadline", "realtime"),))
+    clip = make_clip(tmp_path / "webcam.webm", [still] * 3, spec)
     (track,) = track_clip(clip, models=FaceModels(models_dir))
     assert track.valid.all() and len(track) > 85
 
