@@ -112,7 +112,7 @@ def _seen_area(found: _PersonSamples, shown: _SpanFrames) -> float:
 def _track(number: int, found: _PersonSamples, shown: _SpanFrames, left_out: int) -> Track:
     """The person's readings, interpolated from their own times onto the rows."""
     times = np.array([shown.times[frame] for frame in found.frames.tolist()])
-    before, after, share = _local_processes(times, len(shown.frames))
+    before, after, share = _neighbours(times, len(shown.frames))
     places = found.places
     return Track(
         person=number,
@@ -126,7 +126,7 @@ def _track(number: int, found: _PersonSamples, shown: _SpanFrames, left_out: int
     )
 
 
-def _local_processes(
+def _neighbours(
     times: NDArray[np.float64], frames: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """For each row: indices in `times` of the last sample before and the first after it, and the share between."""

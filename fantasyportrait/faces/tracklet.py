@@ -116,7 +116,7 @@ class Tracklet:
         moved = observation.centre - self.last.centre
         active = self.hits > 0 and self.is_active(frame)
         self.velocity = np.asarray(moved if active else moved * 0, np.float32)
-        # Seen from frame to frame: those of a slow webcam stand for longer than their own length says.
+        # A frame is shown until the next one: in a WebM of a slow webcam that is longer than its stated length.
         self.seen_s += time_s - self.time_s if active else length_s
         self.last, self.frame, self.time_s = observation, frame, time_s
         self.hits += 1
