@@ -8,9 +8,7 @@ from fantasyportrait.images.images import save_image
 from fantasyportrait.studio.clip_report import ClipReport, Pixels
 from fantasyportrait.studio.clip_state import CheckState, ClipPerson, ClipState
 from fantasyportrait.studio.messages import hide_paths
-
-SHOWN = "shown"
-"""The folder of a visitor's pictures, in the visitor's folder."""
+from fantasyportrait.studio.session_store import SHOWN
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from fantasyportrait.core.errors import FaceError, RequestError
 from fantasyportrait.core.paths import example_photos
+from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
+from fantasyportrait.schema.checks import check_choice
 from fantasyportrait.schema.face_edits import NO_EDITS, AddedFace, FaceEdits
 from fantasyportrait.service.animator import Animator
 from fantasyportrait.studio.cast_actions import check_face
@@ -29,13 +31,18 @@ class PhotoActions:
         upload = self.authorize(session.id, path)
         self._show(session, upload, display_name(name, "photo"))
 
-    def set_example(self, session: Session, name: str = "") -> None:
-        """Show a bundled example, with motions that suit it: by default the first one."""
+    def set_example(self, session: Session, name: str = "", motion: str = "") -> None:
+        """Show a bundled example, by default the first; all faces play `motion`, or by default one that suits each.
+
+        Raises `RequestError` for an unknown example or motion.
+        """
         examples = example_photos()
         example = next((each for each in examples if each.name == name), None if name else examples[0])
         if example is None:
             raise RequestError("there is no example {name!r}: reload the page", name=name)
-        cards = {face: Card(MOTION, motion) for face, motion in enumerate(example.motions, start=1)}
+        if motion:
+            check_choice("the built-in motion", motion, tuple(BUILTIN_MOTIONS))
+        cards = {face: Card(MOTION, motion or suited) for face, suited in enumerate(example.motions, start=1)}
         self._show(session, example.path, example.path.name, cards)
 
     def reopen(self, session: Session, path: str, name: str, edits: FaceEdits) -> None:

@@ -69,9 +69,17 @@ def test_example_brings_its_motions(photos: PhotoActions, session: Session, exam
     assert tuple(session.state.card(face).motion for face in numbers(session)) == expected.motions
 
 
-def test_unknown_example_is_refused(photos: PhotoActions, session: Session) -> None:
+def test_example_with_motion_plays_it_on_every_face(photos: PhotoActions, session: Session) -> None:
+    photos.set_example(session, "three_friends", "yawn")
+    assert [session.state.card(face).motion for face in numbers(session)] == ["yawn"] * 3
+
+
+def test_unknown_example_or_motion_is_refused(photos: PhotoActions, session: Session) -> None:
     with pytest.raises(RequestError, match="there is no example '../photo'"):
         photos.set_example(session, "../photo")
+    with pytest.raises(RequestError, match="the built-in motion"):
+        photos.set_example(session, "two_people", "dance")
+    assert session.state.photo is None
 
 
 def test_photo_without_face_stays_with_reason(photos: PhotoActions, session: Session, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from fantasyportrait.images.images import load_photo, resize
 from fantasyportrait.motion.motion_files import write_motion_file
 from fantasyportrait.service.input_reader import InputReader
-from tests.ui.browsing import CHROMIUM, FLAGS, reload
+from tests.ui.browsing import CHROMIUM, FLAGS, choose_photo, opened, reload
 from tests.ui.serving import Served
 
 WAIT_MS = 180_000
@@ -25,6 +25,11 @@ DURATION = """async place => {
     while (video.readyState < 1) await new Promise(resolve => setTimeout(resolve, 50));
     return video.duration;
 }"""
+RECORDED = """seconds => {
+    const clock = /(\\d+):(\\d+)/.exec(document.querySelector('.rec')?.textContent);
+    return clock && 60 * clock[1] + Number(clock[2]) >= seconds;
+}"""
+"""Whether a take lasts that long; a busy page may skip a second."""
 DROP = """async ([place, name, data]) => {
     const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
     const transfer = new DataTransfer();
@@ -37,7 +42,13 @@ DROP = """async ([place, name, data]) => {
 def chromium(driver: Any, folder: Path, *flags: str, **options: Any) -> Iterator[Any]:
     """A browser with more flags."""
     context = driver.chromium.launch_persistent_context(
-        folder, executable_path=CHROMIUM, args=[*FLAGS, *flags], viewport={"width": 1280, "height": 900}, **options
+        folder,
+        executable_path=CHROMIUM,
+        args=[*FLAGS, *flags],
+        viewport={"width": 1280, "height": 900},
+        # A browser without a GPU is busy with loops that no test looks at.
+        reduced_motion="reduce",
+        **options,
     )
     context.set_default_timeout(WAIT_MS)
     yield context
@@ -62,27 +73,12 @@ def page(desktop: Any, app: Served, two_person: Path) -> Iterator[Any]:
 
 @contextmanager
 def visit(context: Any, app: Served, photo: Path) -> Iterator[Any]:
-    """A new visitor with a photo; page errors fail the test."""
-    tab = context.new_page()
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    # A browser without a GPU is busy with loops that no test looks at.
-    tab.emulate_media(reduced_motion="reduce")
-    tab.goto(app.address)
-    tab.evaluate("localStorage.clear()")
-    reload(tab)
-    tab.set_input_files("#photo-file", photo)
-    tab.wait_for_selector("#card-2")
-    yield tab
-    tab.close()
-    assert not errors
-
-
-RECORDED = """seconds => {
-    const clock = /(\\d+):(\\d+)/.exec(document.querySelector('.rec')?.textContent);
-    return clock && 60 * clock[1] + Number(clock[2]) >= seconds;
-}"""
-"""Whether a take lasts that long; a busy page may skip a second."""
+    """A new visitor with a photo of two people; the persistent context of a browser serves one after the other."""
+    with opened(context, app) as tab:
+        tab.evaluate("localStorage.clear()")
+        reload(tab)
+        choose_photo(tab, photo, faces=2)
+        yield tab
 
 
 def fake_camera(photo: Path, path: Path) -> Path:

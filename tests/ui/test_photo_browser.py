@@ -83,6 +83,15 @@ def test_removed_photo_leads_back_to_welcome(page: Any, two_person: Path) -> Non
     assert page.locator(".card").count() == 0
 
 
+def test_motion_of_welcome_opens_example_that_plays_it(page: Any) -> None:
+    page.click(".example-motions button:has-text('Yawn')")
+    wait_for_faces(page, 2)
+    assert [page.get_attribute(f"#face-{face}", "aria-label") for face in (1, 2)] == [
+        "Face 1, plays: Yawn",
+        "Face 2, plays: Yawn",
+    ]
+
+
 def test_camera_takes_photo(camera_page: Any) -> None:
     camera_page.click("text=Take a photo")
     camera_page.wait_for_function("document.querySelector('dialog video')?.videoWidth > 0")

@@ -99,7 +99,7 @@ function Dialog({label, onClose, children, wide}) {
 function Welcome({reading}) {
   const {view, act} = useStudio();
   const [first, ...others] = view.examples || [];
-  const open = example => act("set_example", {name: example.name});
+  const open = (example, motion = "") => act("set_example", {name: example.name, motion});
   return html`<div class="welcome">
     ${first && html`<button type="button" class="example-scene" id="example" onClick=${() => open(first)} aria-label=${t("example.try")}>
       <${Alive} scene=${first} /><span class="example-call">${t("example.try")}</span>
@@ -115,6 +115,12 @@ function Welcome({reading}) {
       ${others.map(each => html`<button type="button" class="example" key=${each.name} onClick=${() => open(each)}>
         <${Alive} scene=${each} /><span>${t("example.faces", {count: each.faces})}</span>
       </button>`)}
+    </div>`}
+    ${first?.motions.length > 0 && html`<div class="example-motions" role="group" aria-label=${t("example.motions")}>
+      <h2>${t("example.motions")}</h2>
+      <div class="motion-row">${first.motions.map(({name, url}) => html`<button type="button" class="motion-tile" key=${name} onClick=${() => open(first, name)}>
+        <span class="motion-picture"><${Alive} scene=${{loop: `${url}.mp4`, poster: `${url}.webp`}} /></span><span class="motion-name">${motionName(name)}</span>
+      </button>`)}</div>
     </div>`}
   </div>`;
 }
