@@ -145,7 +145,8 @@ def waits(browser: Browser, address: str, photo: Path) -> dict[str, float]:
 
 def choose(page: Page, face: int, motion: str) -> None:
     """Choose a built-in motion for a face."""
-    page.check(f"#card-{face} input[name='motion-{face}'][value='{motion}']", force=True)
+    page.click(f"#card-{face} .motion-tile[data-motion='{motion}']")
+    page.wait_for_selector(f"#card-{face} input[name='motion-{face}'][value='{motion}']:checked", state="attached")
 
 
 def effort(browser: Browser, address: str, photo: Path, faces: int, window: dict[str, int]) -> dict[str, int]:
