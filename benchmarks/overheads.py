@@ -31,6 +31,7 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 
+from fantasyportrait.driving.side_by_side_panels import PANEL_SIDE
 from fantasyportrait.images.images import load_photo
 from fantasyportrait.media.clips import read_clip
 from fantasyportrait.media.compose import Panel, side_by_side
@@ -50,7 +51,6 @@ from fantasyportrait.runtime.library_logging import quiet_libraries
 from fantasyportrait.schema.motion_code import FEATURE_DIM
 from fantasyportrait.schema.sampling import Sampling
 from fantasyportrait.schema.timeline import Timeline
-from fantasyportrait.service.side_by_side_panels import PANEL_SIDE
 from fantasyportrait.testing.tiny import tiny_transformer_config
 from fantasyportrait.testing.tiny_faces import tiny_driven_face
 

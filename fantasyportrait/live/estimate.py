@@ -6,14 +6,7 @@ from fractions import Fraction
 
 from fantasyportrait.core.errors import DependencyError, RequestError, WeightsError
 from fantasyportrait.core.sentences import Sentence
-from fantasyportrait.engines.wan_engine import WanEngine
-from fantasyportrait.media.clip_info import ClipInfo
-from fantasyportrait.preview.preview_times import PreviewWork
-from fantasyportrait.schema.cast import ClipSource, delay_frames
-from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.schema.timeline import frame_count
-from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.driving import (
+from fantasyportrait.driving.driving_clips import (
     DEFAULT_DURATION_S,
     ClipKey,
     check_cast_faces,
@@ -21,6 +14,13 @@ from fantasyportrait.service.driving import (
     clip_key,
     expected_frames,
 )
+from fantasyportrait.engines.wan_engine import WanEngine
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.preview.preview_times import PreviewWork
+from fantasyportrait.schema.cast import ClipSource, delay_frames
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import frame_count
+from fantasyportrait.service.animator import Animator
 
 # Seconds for each pixel of each frame on two cores, from docs/performance.md: 250 frames of 1084 x 610 with a side by
 # side took 29.8 s, of which some 8 s read photo and clips; two faces are rendered at 31 frames a second without one.

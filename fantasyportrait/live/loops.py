@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.driving.driving_clips import choose_person
 from fantasyportrait.engines.base import Scene, canonical_face
 from fantasyportrait.engines.preview import driven_faces
 from fantasyportrait.faces.mesh import CanonicalFace
@@ -20,7 +21,6 @@ from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import FillMode, Timeline, fill_indices
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.driving import choose_person
 
 LOOP_RATE = Fraction(25)
 # Lengths of a built-in motion and of the longest part of a clip that repeat.

@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
+from fantasyportrait.driving.driving_clips import (
+    DrivingClip,
+    build_timeline,
+    check_cast_faces,
+    check_clip_range,
+    choose_person,
+    clip_key,
+)
 from fantasyportrait.engines.base import Scene, canonical_face
 from fantasyportrait.engines.preview import driven_faces
 from fantasyportrait.faces.mesh import CanonicalFace
@@ -23,14 +31,6 @@ from fantasyportrait.schema.face_motion import FaceMotion
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline, frame_count
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.driving import (
-    DrivingClip,
-    build_timeline,
-    check_cast_faces,
-    check_clip_range,
-    choose_person,
-    clip_key,
-)
 from fantasyportrait.service.request_runner import METADATA
 
 RATE = Fraction(25)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import OutputError, RequestError
+from fantasyportrait.driving.driving_clips import DrivingClip, check_clip_range, choose_person, clip_messages
 from fantasyportrait.faces.clip_orientation import rotation_messages
 from fantasyportrait.media.clip_info import ClipInfo
 from fantasyportrait.media.frame_rates import nearest_standard
@@ -14,7 +15,6 @@ from fantasyportrait.motion.motion_files import check_motion_suffix, write_motio
 from fantasyportrait.schema.cast import ClipSource
 from fantasyportrait.schema.converters import StrPath, as_path
 from fantasyportrait.schema.timeline import MAX_RATE, MIN_RATE
-from fantasyportrait.service.driving import DrivingClip, check_clip_range, choose_person, clip_messages
 from fantasyportrait.service.input_reader import InputReader
 
 STILL_RATE = Fraction(25)

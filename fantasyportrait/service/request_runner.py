@@ -17,6 +17,21 @@ from fantasyportrait.core.disk_space import check_disk_space, estimate_result_by
 from fantasyportrait.core.errors import FantasyPortraitError, MediaError, RequestError
 from fantasyportrait.core.files import file_sha256
 from fantasyportrait.core.sentences import Sentence
+from fantasyportrait.driving.driving_clips import (
+    ClipKey,
+    DrivingClip,
+    build_timeline,
+    check_cast_faces,
+    check_clip_range,
+    choose_frame_rate,
+    choose_person,
+    clip_key,
+    clip_messages,
+    expected_frames,
+    late_start_messages,
+)
+from fantasyportrait.driving.side_by_side_panels import panels
+from fantasyportrait.driving.soundtrack import audible_duration_s, sound_messages, sound_sources
 from fantasyportrait.engines.base import Engine, EngineCallbacks, Frame, Scene, canonical_face
 from fantasyportrait.engines.preview import PreviewEngine
 from fantasyportrait.engines.progress import Progress
@@ -36,22 +51,7 @@ from fantasyportrait.schema.events import Event, Message, PreviewImage, Result, 
 from fantasyportrait.schema.face import Face, MaskedFace, Track
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import Timeline
-from fantasyportrait.service.driving import (
-    ClipKey,
-    DrivingClip,
-    build_timeline,
-    check_cast_faces,
-    check_clip_range,
-    choose_frame_rate,
-    choose_person,
-    clip_key,
-    clip_messages,
-    expected_frames,
-    late_start_messages,
-)
 from fantasyportrait.service.input_reader import InputReader
-from fantasyportrait.service.side_by_side_panels import panels
-from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
 
 PREVIEW_INTERVAL_S = 0.5
 PREVIEW_IMAGE_SIDE = 512

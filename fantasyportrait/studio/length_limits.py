@@ -5,8 +5,8 @@ from fractions import Fraction
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import RequestError
+from fantasyportrait.driving.driving_clips import reported_duration_s
 from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.service.driving import reported_duration_s
 from fantasyportrait.service.input_reader import InputReader
 from fantasyportrait.studio.engine_values import WAN
 

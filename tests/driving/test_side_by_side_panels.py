@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fantasyportrait.core.limits import PRIVATE
+from fantasyportrait.driving import side_by_side_panels
+from fantasyportrait.driving.driving_clips import DrivingClip
+from fantasyportrait.driving.side_by_side_panels import panels
 from fantasyportrait.engines.base import Scene, canonical_face
 from fantasyportrait.faces.annotate import face_colour
 from fantasyportrait.media.clip_info import ClipInfo
@@ -21,14 +24,11 @@ from fantasyportrait.schema.cast import ClipSource, Role
 from fantasyportrait.schema.face import HeadPose, MaskedFace
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import FillMode, Timeline, fill_indices
-from fantasyportrait.service import side_by_side_panels
 from fantasyportrait.service.animator import Animator
-from fantasyportrait.service.driving import DrivingClip
 from fantasyportrait.service.listing import list_clip
-from fantasyportrait.service.side_by_side_panels import panels
 from tests.conftest import Inputs
+from tests.driving.factories import track
 from tests.factories_media import grey, make_clip
-from tests.service.test_driving import _track
 
 RATE = Fraction(30000, 1001)
 
@@ -41,7 +41,7 @@ def test_clip_frames_follow_motion_rows(length: int, total: int, fill: FillMode,
             yield from ((0.0, row) for row in range(round((start_s - 1.5) * rate), length))
 
     source = ClipSource(Path("a.mp4"), start_s=1.5)
-    clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), _track(1, length))
+    clip = DrivingClip(1, source, ClipInfo(source.path, 64, 64, RATE, 9.0, False), track(1, length))
     rows = fill_indices(length, total, fill, delay)
     reading = side_by_side_panels._Reading(Numbers(), 360)
     assert np.array_equal(list(side_by_side_panels._clip_frames(clip, RATE, rows, reading)), rows)
@@ -87,8 +87,8 @@ def test_panel_labels_name_driven_faces(models_dir: Path, tmp_path: Path, faces:
         source = ClipSource(path, person=number - faces + 2 if shared else None)
         cast.append(Role(number, source))
         info = ClipInfo(path, 64, 48, Fraction(25), 0.2, False)
-        track = replace(_track(source.person or 1, 5, side=30), size=(64, 48))
-        clips.append(DrivingClip(number, source, info, track))
+        seen = replace(track(source.person or 1, 5, side=30), size=(64, 48))
+        clips.append(DrivingClip(number, source, info, seen))
     request = AnimationRequest(Path("photo.png"), tuple(cast))
     scene_faces = tuple(_face(number) for number in range(1, faces + 1))
     tracks = {clip.face: clip.track for clip in clips}
@@ -126,6 +126,6 @@ def test_panel_shows_only_used_part_of_clip(inputs: Inputs, tmp_path: Path) -> N
 
 def test_panel_label_includes_delay() -> None:
     source = ClipSource(Path("b.mp4"), delay_s=4.0)
-    clip = DrivingClip(2, source, ClipInfo(source.path, 64, 48, RATE, 1.0, False), _track(1, 5))
+    clip = DrivingClip(2, source, ClipInfo(source.path, 64, 48, RATE, 1.0, False), track(1, 5))
     assert side_by_side_panels._label(clip) == "b.mp4 (+4 s)"
     assert side_by_side_panels._label(replace(clip, info=replace(clip.info, still=True))) == "b.mp4"

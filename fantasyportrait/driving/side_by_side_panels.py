@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fantasyportrait.driving.driving_clips import ClipKey, DrivingClip, clip_key
 from fantasyportrait.engines.base import Scene
 from fantasyportrait.faces.annotate import draw_boxes, face_colour
 from fantasyportrait.faces.mesh import CanonicalFace
@@ -20,7 +21,6 @@ from fantasyportrait.media.decoder import Decoder
 from fantasyportrait.motion.landmark_drawing import draw_landmarks
 from fantasyportrait.schema.cast import BuiltinSource, delay_frames
 from fantasyportrait.schema.timeline import FillMode, fill_indices, span_end_s
-from fantasyportrait.service.driving import ClipKey, DrivingClip, clip_key
 
 Frame = NDArray[np.uint8]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from fantasyportrait.core.sentences import Sentence
+from fantasyportrait.driving.driving_clips import DrivingClip, clip_key, end_frame
 from fantasyportrait.media.sound import SoundSegment
 from fantasyportrait.schema.cast import delay_frames
 from fantasyportrait.schema.request import AnimationRequest
 from fantasyportrait.schema.timeline import FillMode, Timeline
-from fantasyportrait.service.driving import DrivingClip, clip_key, end_frame
 
 _SHORTEST_SOUND_FIRST: tuple[FillMode, ...] = ("hold", "pingpong", "loop")
 _UNNOTICED_S = Fraction(1, 10)  # encoders pad sound by less

@@ -5,20 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from fantasyportrait.core.errors import FaceError, RequestError
-from fantasyportrait.images.images import save_image
-from fantasyportrait.media.clip_info import ClipInfo
-from fantasyportrait.media.clips import probe_clip
-from fantasyportrait.media.decoder import LocalDecoder
-from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
-from fantasyportrait.schema.face import Track
-from fantasyportrait.schema.request import AnimationRequest
-from fantasyportrait.schema.timeline import Timeline
-from fantasyportrait.service.driving import (
+from fantasyportrait.driving.driving_clips import (
     DrivingClip,
     build_timeline,
     check_clip_range,
@@ -28,7 +19,15 @@ from fantasyportrait.service.driving import (
     clip_messages,
     late_start_messages,
 )
-from fantasyportrait.service.soundtrack import audible_duration_s, sound_messages, sound_sources
+from fantasyportrait.driving.soundtrack import audible_duration_s, sound_messages, sound_sources
+from fantasyportrait.images.images import save_image
+from fantasyportrait.media.clip_info import ClipInfo
+from fantasyportrait.media.clips import probe_clip
+from fantasyportrait.media.decoder import LocalDecoder
+from fantasyportrait.schema.cast import BuiltinSource, ClipSource, Role
+from fantasyportrait.schema.request import AnimationRequest
+from fantasyportrait.schema.timeline import Timeline
+from tests.driving.factories import track
 from tests.factories_media import ClipSpec, grey, make_clip
 
 RATE = Fraction(30000, 1001)
@@ -36,32 +35,17 @@ UNEVEN = [sum(25 + (7 * step) % 20 for step in range(frame)) for frame in range(
 A, B = ClipSource(Path("a.mp4"), start_s=2.0), ClipSource(Path("b.mp4"))
 
 
-def _track(person: int, frames: int = 4, side: float = 100, valid: bool = True) -> Track:
-    landmarks = np.zeros((frames, 478, 3), np.float32)
-    landmarks[:, 0] = side
-    return Track(
-        person,
-        (640, 480),
-        landmarks,
-        np.zeros((frames, 52), np.float32),
-        np.full(frames, valid),
-        np.zeros((frames, 48, 80, 3), np.uint8),
-    )
-
-
 def _clip(face: int, source: ClipSource, frames: int, has_sound: bool = True) -> DrivingClip:
-    return DrivingClip(face, source, ClipInfo(source.path, 640, 480, RATE, 5.0, has_sound), _track(1, frames))
+    return DrivingClip(face, source, ClipInfo(source.path, 640, 480, RATE, 5.0, has_sound), track(1, frames))
 
 
 def _still(face: int) -> DrivingClip:
     source = ClipSource(Path("face.jpg"))
-    return DrivingClip(
-        face, source, ClipInfo(source.path, 640, 480, Fraction(25), 0.0, False, still=True), _track(1, 1)
-    )
+    return DrivingClip(face, source, ClipInfo(source.path, 640, 480, Fraction(25), 0.0, False, still=True), track(1, 1))
 
 
 def test_default_person_is_the_largest() -> None:
-    tracks = [_track(1, side=50), _track(2, side=80), _track(3, side=200, valid=False)]
+    tracks = [track(1, side=50), track(2, side=80), track(3, side=200, valid=False)]
     assert choose_person(A, tracks).person == 2
     assert choose_person(replace(A, person=3), tracks).person == 3
     with pytest.raises(FaceError, match="shows person 1, 2, 3, but the cast names person 4"):
@@ -148,7 +132,7 @@ def test_picture_driver_has_no_range_or_short_message() -> None:
 
 def test_person_sizes_are_pixels_of_file() -> None:
     """A face of 60 px, tracked at 640 of 1280 px, has 120 px in the file."""
-    clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), _track(1, 90, side=60))
+    clip = DrivingClip(1, B, ClipInfo(B.path, 1280, 960, RATE, 5.0, True), track(1, 90, side=60))
     assert any(
         "only 120 px large: use a closer clip (160 px or more)" in message for message in clip_messages(clip, RATE)
     )
