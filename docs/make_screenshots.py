@@ -100,7 +100,7 @@ class Studio:
 def walk(studio: Studio, files: dict[str, Path]) -> None:
     """Bring the page into its states, one after the other."""
     page = studio.page
-    studio.show(".example-scene video")
+    studio.show(".example-motions .motion-tile:nth-child(8)")
     studio.take("01-welcome")
     page.set_input_files("#photo-file", files["empty"])
     studio.show(".error-line")
@@ -156,11 +156,8 @@ def _webcam(studio: Studio) -> None:
 
 def _presenter(studio: Studio) -> None:
     """The live scene, full screen."""
-    button = studio.page.locator("#present")
-    if button.count() == 0:
-        print("no presenter mode on this page", file=sys.stderr)
-        return
-    button.first.click()
+    studio.page.click("#back")
+    studio.page.click("#present")
     studio.show("#presenter canvas")
     studio.page.wait_for_timeout(8000)
     studio.take("13-presenter")

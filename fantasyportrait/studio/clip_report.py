@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fantasyportrait.core.cancel import CancelToken
 from fantasyportrait.core.errors import MediaError
+from fantasyportrait.driving.driving_clips import choose_person
 from fantasyportrait.faces.track_report import frontal_sizes
 from fantasyportrait.images.images import resize
 from fantasyportrait.media.clip_info import ClipInfo
-from fantasyportrait.schema.cast import MAX_DURATION_S
+from fantasyportrait.schema.cast import MAX_DURATION_S, ClipSource
 from fantasyportrait.schema.face import Track
 from fantasyportrait.schema.timeline import span_end_s
 from fantasyportrait.service.input_reader import InputReader
@@ -38,11 +39,15 @@ _BEYOND_S = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PersonReport:
-    """A person of a clip: number, thumbnail uint8 (160, 160, 3), share of rows (0 to 1) that show the face."""
+    """A person of a clip: number, thumbnail uint8 (160, 160, 3), share of rows (0 to 1) that show the face.
+
+    `leads`: whether it drives a face for which no person is chosen, where the whole clip is played.
+    """
 
     id: int
     thumb: Pixels
     seen: float
+    leads: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +94,7 @@ def check_clip(
     length_s = 0.0 if info.still else float(len(tracks[0]) / RATE)
     if max_length_s is not None and length_s >= max_length_s + _BEYOND_S:
         raise too_long(path, f"more than {max_length_s:g} s", max_length_s)
+    leader = choose_person(ClipSource(path), tracks).person
     chosen = _chosen_rows(tracks)
     pictures = _read_rows(inputs, path, chosen, cancel)
     return ClipReport(
@@ -98,7 +104,12 @@ def check_clip(
         height=info.height,
         messages=clip_messages(inputs, info, tracks),
         people=tuple(
-            PersonReport(track.person, _thumbnail(pictures[row], track, row), float(track.valid.mean()))
+            PersonReport(
+                track.person,
+                _thumbnail(pictures[row], track, row),
+                float(track.valid.mean()),
+                leads=track.person == leader,
+            )
             for track, row in zip(tracks, chosen.people, strict=True)
         ),
         poster=_scaled(pictures[chosen.poster], POSTER_SIDE / max(pictures[chosen.poster].shape[:2])),

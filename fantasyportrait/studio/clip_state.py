@@ -10,11 +10,15 @@ CheckState = Literal["waiting", "checking", "ready", "failed"]
 @dataclass(frozen=True)
 class ClipPerson:
     """A person of a clip: the number in the clip (1, 2, 3 ...), the thumbnail, and the share of rows (0 to 1) that show
-    the face."""
+    the face.
+
+    `leads`: whether it drives a face for which no person is chosen, where the whole clip is played.
+    """
 
     id: int
     thumb: str
     seen: float
+    leads: bool = False
 
 
 @dataclass(frozen=True)

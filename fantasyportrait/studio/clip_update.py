@@ -50,7 +50,9 @@ class ClipUpdate:
             fps=report.fps,
             width=report.width,
             height=report.height,
-            people=tuple(ClipPerson(each.id, urls[f"person-{each.id}"], each.seen) for each in report.people),
+            people=tuple(
+                ClipPerson(each.id, urls[f"person-{each.id}"], each.seen, each.leads) for each in report.people
+            ),
             poster=urls["poster"],
             strip=tuple(urls[f"strip-{n}"] for n in range(1, len(report.strip) + 1)),
         )

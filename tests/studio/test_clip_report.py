@@ -67,6 +67,7 @@ def test_each_person_has_a_thumbnail_of_the_own_face(
     pair: ClipReport, reader: InputReader, two_person: Path, tmp_path: Path
 ) -> None:
     assert [person.id for person in pair.people] == [1, 2] and all(person.seen == 1.0 for person in pair.people)
+    assert sum(person.leads for person in pair.people) == 1
     assert {person.thumb.shape for person in pair.people} == {(160, 160, 3)}
     assert all(faces(reader, person.thumb, tmp_path) == 1 for person in pair.people)
     photo, found = reader.faces(two_person)

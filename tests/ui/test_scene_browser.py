@@ -82,7 +82,7 @@ def test_missed_face_is_added_by_mouse_and_removed(page: Any, two_person: Path) 
     face = page.locator("#face-1").bounding_box()
     page.click(".face-remove >> nth=0", force=True)
     wait_for_faces(page, 1)
-    page.click("text=Add a missed face")
+    page.click("text=Add a face")
     page.wait_for_selector(".drawing")
     page.mouse.move(face["x"], face["y"])
     page.mouse.down()
@@ -102,7 +102,7 @@ def test_missed_face_is_added_and_removed_by_keyboard(page: Any, two_person: Pat
     page.focus(".face-remove >> nth=0")
     page.keyboard.press("Enter")
     wait_for_faces(page, 1)
-    page.focus("text=Add a missed face")
+    page.focus("text=Add a face")
     page.keyboard.press("Enter")
     page.wait_for_selector(".drawing:focus")
     # The box begins at 0.4, 0.3 and moves by 0.02.
@@ -115,7 +115,7 @@ def test_missed_face_is_added_and_removed_by_keyboard(page: Any, two_person: Pat
 
 
 def test_escape_ends_drawing(scene_page: Any) -> None:
-    scene_page.click("text=Add a missed face")
+    scene_page.click("text=Add a face")
     scene_page.wait_for_selector(".drawing:focus")
     scene_page.keyboard.press("Escape")
     scene_page.wait_for_selector(".drawing", state="detached")

@@ -108,8 +108,10 @@ function ClipPeople({clip, card, set, face}) {
     title: t("person", {number: person.id}),
     label: html`<img src=${person.thumb} alt=${t("person", {number: person.id})} />`,
   }));
+  // Of a part of the clip another person may be the largest.
+  const leader = card.start_s || card.end_s != null ? null : people.find(person => person.leads)?.id;
   return html`<div class="clip-people" title=${card.person == null ? t("clip.largest") : undefined}>
-    <${Choice} name=${`person-${face.id}`} label=${t("clip.who")} value=${String(card.person)} choices=${choices} onInput=${value => set({person: Number(value)})} />
+    <${Choice} name=${`person-${face.id}`} label=${t("clip.who")} value=${String(card.person ?? leader)} choices=${choices} onInput=${value => set({person: Number(value)})} />
     ${faces.length > 1 && html`<button type="button" class="button small" title=${t("clip.cast_people_how", {pairs})} onClick=${() => act("cast_people", {clip: clip.id})}>${t("clip.cast_people", {pairs})}</button>`}
   </div>`;
 }

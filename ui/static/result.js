@@ -33,7 +33,7 @@ function ResultView({result, arrived, onBack}) {
       ${result.photo.thumb && html`<button type="button" class="button" id="compare" aria-pressed=${cut !== null} onClick=${() => setCut(cut === null ? 50 : null)}>${t("result.compare")}</button>`}
       ${isRepeatable(result) && html`<button type="button" class="button" id="side-by-side" aria-pressed=${beside} onClick=${toggleSide}>${t("result.side_by_side")}</button>`}
       <${SceneButtons} result=${result} onUsed=${onBack} />
-      <${PhotoSources} compact />
+      <${PhotoSources} compact camera=${false} />
     </div>
     <${Facts} result=${result} />
     <${MessageList} messages=${result.messages} />

@@ -37,8 +37,8 @@ function Stage({result, arrived, onResult}) {
 
 const ErrorLine = ({text}) => html`<p class="error-line" role="alert">${sentence(text)}</p>`;
 
-/** Buttons that bring a photo: a file, the clipboard, the camera. */
-function PhotoSources({compact}) {
+/** Buttons that bring a photo: a file, and the camera unless there is no room for it. */
+function PhotoSources({compact, camera: withCamera = true}) {
   const {send} = useStudio();
   const input = useRef(null);
   const [camera, setCamera] = useState(false);
@@ -51,7 +51,7 @@ function PhotoSources({compact}) {
     <input type="file" accept="image/*" class="sr" tabindex="-1" ref=${input} onChange=${choose} id="photo-file" aria-label=${t("photo.upload")} />
     <button type="button" class=${compact ? "button" : "button primary"} onClick=${() => input.current.click()}>
       ${compact ? t("photo.replace") : t("photo.upload")}</button>
-    <button type="button" class="button" onClick=${() => setCamera(true)}>${t("photo.camera")}</button>
+    ${withCamera && html`<button type="button" class="button" onClick=${() => setCamera(true)}>${t("photo.camera")}</button>`}
     ${camera && html`<${PhotoCamera} onClose=${() => setCamera(false)} />`}
   </div>`;
 }
