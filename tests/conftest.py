@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fantasyportrait.core.errors import WeightsError
+from fantasyportrait.core.locked_folder import folder_lock
 from fantasyportrait.testing.tiny_model import make_tiny
 from fantasyportrait.weights.store import fetch_models, models_dir as default_models_dir
 from tests.service.factories import acted, one_person, tone
@@ -109,6 +110,15 @@ def two_person() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def wan_packages() -> None:
     """Skips on a Python for which the diffusion engine's packages do not exist."""
     if not WITH_WAN:
@@ -116,13 +126,15 @@ def wan_packages() -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(wan_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def tiny_model(wan_packages: None, shared_folder: Path) -> Iterator[Path]:
     """A complete model of the diffusion engine at tiny size, as `weights make-tiny` writes it.
 
     The workload of one size is traced once for all tests: otherwise the animator of each test would trace it.
     """
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    make_tiny(folder)
+    folder = shared_folder / "tiny"
+    with folder_lock(shared_folder):
+        if not folder.exists():
+            make_tiny(folder)
     from fantasyportrait.planning.meta_networks import MetaNetworks
 
     traced: dict[object, object] = {}

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from fantasyportrait.core.locked_folder import folder_lock
 from fantasyportrait.images.images import load_photo, resize, save_image
+from fantasyportrait.service.animator import Animator
+from fantasyportrait.studio.example_scenes import ExampleScenes
+from fantasyportrait.studio.studio import EXAMPLES_ID
 from tests.service.factories import acted, one_person, tone
 from tests.ui.browsing import CHROMIUM, FLAGS, choose_photo, shown_text, visiting
 from tests.ui.serving import Served, serve
@@ -37,19 +41,34 @@ def clips(tmp_path_factory: pytest.TempPathFactory, two_person: Path, models_dir
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path) -> Iterator[Served]:
+def examples(shared_folder: Path, models_dir: Path) -> Path:
+    """The pictures and loops of the examples, as an app makes them at its first start."""
+    folder = shared_folder / EXAMPLES_ID
+    with folder_lock(shared_folder):
+        if not folder.exists():
+            scenes = ExampleScenes(folder, Animator())
+            scenes.start()
+            scenes.join()
+            assert all(scene["loop"] for scene in scenes.view())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path, examples: Path
+) -> Iterator[Served]:
     """The app as it is without flags: the preview alone."""
-    with serve(repository, tmp_path_factory.mktemp("app")) as served:
+    with serve(repository, tmp_path_factory.mktemp("app"), examples) as served:
         yield served
 
 
 @pytest.fixture(scope="session")
 def wan_app(
-    tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path, tiny_model: Path
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path, tiny_model: Path, examples: Path
 ) -> Iterator[Served]:
     """An app that offers the diffusion engine too, with the tiny model."""
     folder = tmp_path_factory.mktemp("wan-app")
-    with serve(repository, folder, "--model", str(tiny_model), "--device", "cpu") as served:
+    with serve(repository, folder, examples, "--model", str(tiny_model), "--device", "cpu") as served:
         yield served
 
 

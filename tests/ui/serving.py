@@ -1,6 +1,7 @@
 """`python app.py` as a visitor's server: in a process of its own, on a free port."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,10 +26,16 @@ class Served:
     results: Path
 
 
+def place_examples(examples: Path, results: Path) -> None:
+    """Give an app that has not started the loops of its examples, which take it several seconds to make."""
+    shutil.copytree(examples, results / "sessions" / examples.name)
+
+
 @contextmanager
-def serve(repository: Path, folder: Path, *flags: str) -> Iterator[Served]:
+def serve(repository: Path, folder: Path, examples: Path, *flags: str) -> Iterator[Served]:
     """`python app.py` on a free port, with folders of its own."""
     port = free_port()
+    place_examples(examples, folder / "results")
     environment = {
         **os.environ,
         "GRADIO_TEMP_DIR": str(folder / "uploads"),

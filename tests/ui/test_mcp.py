@@ -21,9 +21,9 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
 @pytest.fixture(scope="module")
-def mcp_app(tmp_path_factory: pytest.TempPathFactory, repository: Path, models_dir: Path) -> Iterator[Served]:
+def mcp_app(tmp_path_factory: pytest.TempPathFactory, repository: Path, examples: Path) -> Iterator[Served]:
     """The app with its tools."""
-    with serve(repository, tmp_path_factory.mktemp("mcp-app"), "--mcp") as served:
+    with serve(repository, tmp_path_factory.mktemp("mcp-app"), examples, "--mcp") as served:
         yield served
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fantasyportrait.core.locked_folder import WORK_PREFIX
-from tests.ui.serving import free_port, wait_for
+from tests.ui.serving import free_port, place_examples, wait_for
 from tests.ui.visitor import Visitor
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -46,10 +46,12 @@ def test_session_and_job_survive_restart(
     repository: Path,
     two_person: Path,
     clips: dict[str, Path],
+    examples: Path,
     monkeypatch: pytest.MonkeyPatch,
     how: signal.Signals,
 ) -> None:
     """Whether the server ends cleanly or is killed, the job that ran is run again, and the one behind it after it."""
+    place_examples(examples, tmp_path / "results")
     with app(tmp_path, repository, monkeypatch) as (process, address):
         visitor = Visitor(address)
         visitor.send_photo(two_person)
@@ -81,8 +83,9 @@ def test_session_and_job_survive_restart(
 
 @POSIX
 def test_terminated_app_leaves_no_unfinished_files(
-    tmp_path: Path, repository: Path, two_person: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, repository: Path, two_person: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place_examples(examples, tmp_path / "results")
     with app(tmp_path, repository, monkeypatch) as (process, address):
         visitor = Visitor(address)
         visitor.send_photo(two_person)

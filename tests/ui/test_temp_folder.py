@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fantasyportrait.core.errors import OutputError
-from tests.ui.serving import free_port, wait_for
+from tests.ui.serving import free_port, place_examples, wait_for
 from tests.ui.visitor import Visitor
 from ui.temp_folder import VARIABLE, upload_folder
 
@@ -64,10 +64,12 @@ def test_temp_folder_reports_unusable_path(base: Path) -> None:
 
 
 @contextmanager
-def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[bytes], str]"]:
+def app(folder: Path, repository: Path, examples: Path) -> Iterator["tuple[subprocess.Popen[bytes], str]"]:
     """An app that keeps its uploads beneath `base`."""
     port = free_port()
-    words = [sys.executable, "app.py", "--port", str(port), "--results", str(folder / f"results-{port}")]
+    results = folder / f"results-{port}"
+    place_examples(examples, results)
+    words = [sys.executable, "app.py", "--port", str(port), "--results", str(results)]
     with (folder / f"{port}.txt").open("wb") as log:
         process = subprocess.Popen(words, cwd=repository, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -80,20 +82,20 @@ def app(folder: Path, repository: Path) -> Iterator["tuple[subprocess.Popen[byte
 
 @POSIX
 def test_temp_folder_is_removed_at_exit_or_next_start(
-    base: Path, tmp_path: Path, repository: Path, two_person: Path
+    base: Path, tmp_path: Path, repository: Path, two_person: Path, examples: Path
 ) -> None:
     """By a signal, or at the start of another app; the folder of a running app stays."""
 
     def photos() -> list[Path]:
         return list(base.rglob("two_people.png"))
 
-    with app(tmp_path, repository) as (killed, address):
+    with app(tmp_path, repository, examples) as (killed, address):
         Visitor(address).upload(two_person)
         killed.kill()
     assert len(photos()) == 1
-    with app(tmp_path, repository) as (first, address):
+    with app(tmp_path, repository, examples) as (first, address):
         assert photos() == [] and "Traceback" not in Visitor(address).upload(two_person)
-        with app(tmp_path, repository) as (second, other):
+        with app(tmp_path, repository, examples) as (second, other):
             Visitor(other).upload(two_person)
             assert len(photos()) == 2
             second.send_signal(signal.SIGHUP)
