@@ -6,10 +6,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fantasyportrait.core.cancel import CancelToken
-from fantasyportrait.core.errors import Cancelled, FantasyPortraitError
+from fantasyportrait.core.errors import Cancelled, FantasyPortraitError, MediaError
+from fantasyportrait.core.files import file_sha256
+from fantasyportrait.core.paths import example_photos
 from fantasyportrait.live.motion_gallery import motion_loop
 from fantasyportrait.schema.builtin_motions import BUILTIN_MOTIONS
 from fantasyportrait.schema.checks import check_choice
@@ -30,7 +34,7 @@ class _Gallery:
     Attributes:
         photo: the id of the photo and the edits of its faces.
         waiting: motions to make, by the number of the face.
-        made: the path in the session's folder without a suffix, empty where it cannot be made.
+        made: the URL without a suffix, empty where it cannot be made.
         running: whether a turn in the lane is waiting or under way.
         token: ends the loop that is being made.
     """
@@ -45,11 +49,12 @@ class _Gallery:
 class MotionLoops:
     """Makes the loops that pages ask for, one after the other in `lane`, in turn for each session.
 
-    Threads may share it. Another photo cancels the loops of the one before.
+    Threads may share it. Another photo cancels the loops of the one before. Loops of the bundled examples are made
+    once for all visitors, in `examples`: a folder beside those of the sessions, whose files are served as theirs are.
     """
 
-    def __init__(self, animator: Animator, lane: Executor) -> None:
-        self._animator, self._lane = animator, lane
+    def __init__(self, animator: Animator, lane: Executor, examples: Path) -> None:
+        self._animator, self._lane, self._examples = animator, lane, examples
         self._lock = threading.Lock()
         self._galleries: OrderedDict[str, _Gallery] = OrderedDict()
         self._closed = False
@@ -73,8 +78,7 @@ class MotionLoops:
         with self._lock:
             gallery = self._gallery(session)
             loops = {
-                str(face): {motion: f"files/{session.id}/{name}" for motion, name in made.items() if name}
-                for face, made in gallery.made.items()
+                str(face): {motion: url for motion, url in made.items() if url} for face, made in gallery.made.items()
             }
             return {"making": gallery.running, "loops": loops}
 
@@ -109,26 +113,28 @@ class MotionLoops:
         with self._lock:
             face = next((face for face, motions in gallery.waiting.items() if motions), None)
             motion = gallery.waiting[face].pop(0) if face is not None else ""
-        name = self._make(session, gallery, face, motion) if face is not None else None
+        url = self._make(session, gallery, face, motion) if face is not None else None
         with self._lock:
-            if face is not None and name is not None:
-                gallery.made.setdefault(face, {})[motion] = name
+            if face is not None and url is not None:
+                gallery.made.setdefault(face, {})[motion] = url
             gallery.running = False
             if not gallery.token.cancelled:
                 self._continue(session, gallery)
 
     def _make(self, session: Session, gallery: _Gallery, face: int, motion: str) -> str | None:
-        """The path of the loop in the session's folder; empty where it cannot be made, None where it was cancelled."""
+        """The URL of the loop without a suffix; empty where it cannot be made, None where it was cancelled."""
         state = session.state
         if state.photo is None or _photo(state) != gallery.photo:
             return None
         try:
-            session.path(FOLDER).mkdir(exist_ok=True)
-            photo, folder = session.path(state.photo.path), session.path(FOLDER)
-            made = motion_loop(
-                self._animator, photo, face, motion, folder, edits=state.photo.edits, cancel=gallery.token
-            )
-            return f"{FOLDER}/{made.video.stem}"
+            photo, edits = session.path(state.photo.path), state.photo.edits
+            shared = edits == NO_EDITS and self._is_example(photo)
+            owner = self._examples if shared else session.folder
+            folder = owner / FOLDER
+            # Not the visitor's folder itself: where it was removed meanwhile, it stays so.
+            folder.mkdir(exist_ok=True, parents=shared)
+            made = motion_loop(self._animator, photo, face, motion, folder, edits=edits, cancel=gallery.token)
+            return f"files/{owner.name}/{FOLDER}/{made.video.stem}"
         except Cancelled:
             return None
         except (FantasyPortraitError, OSError) as error:
@@ -137,6 +143,18 @@ class MotionLoops:
         except Exception:
             logging.getLogger(__name__).exception("the loop of %s was not made", motion)
         return ""
+
+    def _is_example(self, photo: Path) -> bool:
+        return self._animator.small_portraits.of(photo).sha256 in _example_digests()
+
+
+@cache
+def _example_digests() -> frozenset[str]:
+    """The sha256 of each bundled photo; none in an installed package, which lacks them."""
+    try:
+        return frozenset(file_sha256(example.path) for example in example_photos())
+    except MediaError:
+        return frozenset()
 
 
 def _photo(state: SessionState) -> tuple[str, FaceEdits]:

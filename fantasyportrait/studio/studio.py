@@ -73,7 +73,7 @@ class Studio:
         jobs = SessionJobs(self.sessions, animator.inputs, self._checks, self._downloads)
         self._scheduler = JobScheduler(self._store, queue, jobs.handlers())
         self._loops = SceneLoops(animator)
-        self._motions = MotionLoops(animator, self._loops.lane)
+        self._motions = MotionLoops(animator, self._loops.lane, self.sessions.folder / EXAMPLES_ID)
         self._camera = CameraCheck(animator.inputs)
         self._estimates = Estimates(animator, model)
         self._examples = ExampleScenes(self.sessions.folder / EXAMPLES_ID, animator)

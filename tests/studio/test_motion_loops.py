@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,9 +78,11 @@ def store(tmp_path: Path) -> SessionStore:
 
 
 def gallery(lane: Lane) -> MotionLoops:
+    """Loops in an animator for which the sha256 of a photo is its name."""
     made: Any = lane
-    animator: Any = None
-    return MotionLoops(animator, made)
+    portraits = SimpleNamespace(of=lambda photo: SimpleNamespace(sha256=photo.stem))
+    animator: Any = SimpleNamespace(small_portraits=portraits)
+    return MotionLoops(animator, made, Path("examples"))
 
 
 def test_loops_are_made_one_a_turn_and_shown_without_suffix(store: SessionStore, made: list[Any]) -> None:
@@ -95,6 +98,25 @@ def test_loops_are_made_one_a_turn_and_shown_without_suffix(store: SessionStore,
     assert not shown["making"] and set(shown["loops"]["1"]) == {"nod", "smile"}
     loops.show(session, 1, ["smile", "nod"])
     assert not lane.turns, "they are there"
+
+
+def test_loops_of_an_example_are_made_for_all_visitors(
+    store: SessionStore, made: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(motion_loops, "_example_digests", lambda: {"a"})
+    monkeypatch.chdir(tmp_path)
+    lane = Lane()
+    loops, first, second, other = gallery(lane), *(new_session(store, name) for name in "aab")
+    for session in (first, second, other):
+        loops.show(session, 1, ["nod"])
+    lane.run()
+    assert loops.view(first)["loops"] == loops.view(second)["loops"] == {"1": {"nod": f"files/examples/{FOLDER}/nod1"}}
+    assert loops.view(other)["loops"] == {"1": {"nod": f"files/{other.id}/{FOLDER}/nod1"}}
+    edited = replace(photo("a"), edits=FaceEdits(removed=(2,)))
+    first.update(lambda state: replace(state, photo=edited))
+    loops.show(first, 1, ["nod"])
+    lane.run()
+    assert loops.view(first)["loops"] == {"1": {"nod": f"files/{first.id}/{FOLDER}/nod1"}}
 
 
 def test_motions_that_went_out_of_sight_are_not_made(store: SessionStore, made: list[Any]) -> None:
