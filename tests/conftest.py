@@ -52,11 +52,6 @@ _LONG = (
 )
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: tests wait for browsers, servers and programs that they start."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that run models, and those of long files: `make check` leaves both out."""
     for item in items:
