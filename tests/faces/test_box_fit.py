@@ -1,5 +1,7 @@
 """Faces that are added by a box, and faces that are removed: the mesh fits, numbers stay."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from fantasyportrait.core.geometry import box_iou
 from fantasyportrait.faces.analyser import FaceAnalyser
 from fantasyportrait.faces.box_fit import fit_face
 from fantasyportrait.faces.face_models import FaceModels
+from fantasyportrait.images.images import load_photo
 from fantasyportrait.schema.face import Face
 from fantasyportrait.schema.face_edits import AddedFace, Box, FaceEdits
 from tests.faces.scenes import empty_room
@@ -45,6 +48,12 @@ def test_mesh_is_fitted_to_a_careless_box(
 def test_box_without_a_face_is_refused_with_the_box(models_dir: object) -> None:
     with pytest.raises(FaceError, match=r"no face mesh fits the box \(x 50 to 150, y 40 to 160\): draw it tighter"):
         fit_face(FaceModels().landmark_net(), empty_room(), (50, 40, 150, 160))
+
+
+def test_box_around_folds_of_cloth_is_refused(models_dir: object, two_person: Path) -> None:
+    """The net sees a face there by 0.93."""
+    with pytest.raises(FaceError, match="no face mesh fits"):
+        fit_face(FaceModels().landmark_net(), load_photo(two_person).pixels, (302, 363, 360, 432))
 
 
 def test_box_outside_of_the_photo_is_refused(models_dir: object, photo: Pixels) -> None:
