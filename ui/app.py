@@ -31,10 +31,10 @@ def build(studio: Studio) -> gr.Blocks:
     """The app, not launched. The state of its visitors is in `studio`."""
 
     def view(call: dict[str, Any]) -> dict[str, Any]:
-        return studio.view(call.get("token"), call.get("version"))
+        return studio.view(call.get("token"), call.get("version"), call.get("still"))
 
     def act(call: dict[str, Any]) -> dict[str, Any]:
-        return studio.act(call.get("token"), call.get("action"), call.get("arguments"))
+        return studio.act(call.get("token"), call.get("action"), call.get("arguments"), call.get("still"))
 
     # A call for each frame: gradio's stream of images was nine times slower, and keeps each frame as a file.
     def live(call: dict[str, Any]) -> dict[str, Any]:

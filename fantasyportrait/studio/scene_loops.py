@@ -1,4 +1,7 @@
-"""The living loops: after each change of a scene, first one frame and then a loop of one second, in the background."""
+"""The living loops: after each change of a scene, first one frame and then a loop of one second, in the background.
+
+A visitor who prefers reduced motion is shown the frame alone, so no loop is made for a page of his.
+"""
 
 import logging
 import threading
@@ -56,7 +59,7 @@ class SceneLoops:
             self._loops.move_to_end(session.id)
             while len(self._loops) > MAX_KEPT:
                 self._loops.popitem(last=False)
-            if loop.key == key:
+            if loop.key == key and (session.prefers_still or loop.state != "ready" or loop.video):
                 return
             loop.token.cancel()
             old = loop.frame, loop.video
@@ -89,7 +92,10 @@ class SceneLoops:
             save_image(session.path(frame), scene_frame(self._animator, request, cancel=loop.token), 85)
             self._set(session, loop, frame=frame, video="")
             forget_files(session, *old)
-            scene_loop(self._animator, request, session.path(video), loop.token)
+            if session.prefers_still:
+                video = ""
+            else:
+                scene_loop(self._animator, request, session.path(video), loop.token)
             self._set(session, loop, video=video, state="ready")
         except Cancelled:
             pass

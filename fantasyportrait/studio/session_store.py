@@ -31,12 +31,14 @@ class Session:
     """One visitor's session. Threads may share it.
 
     `id` names the folder; it does not lead to the token. `version` grows with every change of what the page shows.
+    `prefers_still`: the page that asked last shows no loops, as its visitor prefers reduced motion.
     """
 
     def __init__(self, folder: Path, state: SessionState) -> None:
         self.folder = folder
         self.id = folder.name
         self.version = 1
+        self.prefers_still = False
         self.lock = threading.RLock()
         self._state = state
         self._touched_s = 0.0

@@ -91,24 +91,30 @@ class Studio:
         """The token of an existing session, or of a new one."""
         return str(token) if self.sessions.find(token) is not None else self.sessions.create()
 
-    def view(self, token: object, version: object = None) -> dict[str, Any]:
+    def view(self, token: object, version: object = None, still: object = None) -> dict[str, Any]:
         """What the page shows, with its version; without the rest where the page has this version already.
 
+        `still`: whether its visitor prefers reduced motion; None where the page has not said it.
         {"unknown": "session"} for a token that opens no session.
         """
         session = self.sessions.find(token)
         if session is None:
             return {"unknown": UNKNOWN_SESSION}
         session.touch()
+        _note_motion(session, still)
         view = self._view(session)
         return {"version": version} if view["version"] == version else view
 
-    def act(self, token: object, action: object, arguments: object) -> dict[str, Any]:
-        """Carry out an action of the page; returns the view, with an "error" where the action was refused."""
+    def act(self, token: object, action: object, arguments: object, still: object = None) -> dict[str, Any]:
+        """Carry out an action of the page; returns the view, with an "error" where the action was refused.
+
+        `still` as in `view`.
+        """
         session = self.sessions.find(token)
         if session is None:
             return {"unknown": UNKNOWN_SESSION}
         session.touch()
+        _note_motion(session, still)
         error = ""
         try:
             self._call(session, action, arguments)
@@ -256,3 +262,8 @@ class Studio:
             "use_settings": self._results.use_settings,
             "restore": self._results.restore,
         }
+
+
+def _note_motion(session: Session, still: object) -> None:
+    if isinstance(still, bool):
+        session.prefers_still = still

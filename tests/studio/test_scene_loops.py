@@ -102,3 +102,20 @@ def test_only_latest_scene_is_shown(loops: SceneLoops, session: Session) -> None
     last = wait(loops, session, lambda view: view["state"] == "ready")
     shown = {path.name for path in session.path("shown").glob("*.mp4")}
     assert shown == {Path(last["video"]).name}, "no loop of an earlier scene is left"
+
+
+def test_page_without_motion_gets_the_frame_alone_until_another_page_asks(loops: SceneLoops, session: Session) -> None:
+    session.prefers_still = True
+    loops.refresh(session)
+    still = wait(loops, session, lambda view: view["state"] == "ready")
+    assert still["video"] == "" and session.path(still["frame"]).is_file()
+    loops.refresh(session)
+    assert loops.view(session) == still
+    session.prefers_still = False
+    loops.refresh(session)
+    moving = wait(loops, session, lambda view: view["state"] == "ready")
+    assert session.path(moving["video"]).stat().st_size > 10_000
+    assert [path.name for path in session.path("shown").glob("*.mp4")] == [Path(moving["video"]).name]
+    session.prefers_still = True
+    loops.refresh(session)
+    assert loops.view(session) == moving, "what is there is kept"

@@ -48,7 +48,7 @@ function useConnection(first) {
   const call = async (name, data) => {
     for (;;) {
       try {
-        const answer = await server[name]({token: first.token, ...data});
+        const answer = await server[name]({token: first.token, still: prefersStill(), ...data});
         setOffline(false);
         if (!answer.unknown) return answer;
         // The session has expired, or was deleted: nothing can be saved to it, and the page begins with a new one.

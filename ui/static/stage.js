@@ -196,7 +196,7 @@ function PhotoView({photo, reading, onPresent}) {
     <div class="row stage-tools">
       <${PhotoSources} compact />
       ${photo.url && html`<button type="button" class="button" aria-pressed=${drawing} onClick=${() => setDrawing(!drawing)}>${t("face.draw")}</button>`}
-      ${loop.url && html`<button type="button" class="button" aria-pressed=${alive} onClick=${() => setAlive(!alive)}>${t(alive ? "loop.stop" : "loop.play")}</button>`}
+      ${(loop.url || loop.frame_url) && html`<button type="button" class="button" aria-pressed=${alive} onClick=${() => setAlive(!alive)}>${t(alive ? "loop.stop" : "loop.play")}</button>`}
       ${photo.edited && html`<button type="button" class="button" onClick=${() => act("restore_faces")}>${t("face.restore")}</button>`}
       ${photo.faces.length > 0 && html`<button type="button" class="button" id="present" onClick=${onPresent}>${t("presenter.open")}</button>`}
       <button type="button" class="button quiet" onClick=${() => act("clear_photo")}>${t("photo.remove")}</button>
