@@ -25,7 +25,7 @@ _SCALES = (1.0, 0.75, 1.3)
 _STEADY = 0.85
 # The net also sees faces in folds of cloth and in plain walls, but not in the same place from another crop. The crop's
 # size, shift right and down in crop sides, and roll in degrees; then the least mean presence and overlap. Of faces,
-# also turned, covered and drawn ones, the means are above 0.87 and 0.91; elsewhere the overlap is at most 0.83.
+# also turned, covered and drawn ones, the means are at least 0.87 and 0.91; elsewhere the overlap is at most 0.83.
 _OTHER_CROPS = (
     *((0.8, 0.0, 0.0, 0.0), (1.3, 0.0, 0.0, 0.0), (1.0, 0.1, 0.0, 0.0), (1.0, -0.1, 0.0, 0.0)),
     *((1.0, 0.0, 0.1, 0.0), (1.0, 0.0, -0.1, 0.0), (1.0, 0.0, 0.0, 15.0), (1.0, 0.0, 0.0, -15.0)),

@@ -41,7 +41,7 @@ _BEYOND_S = 0.5
 class PersonReport:
     """A person of a clip: number, thumbnail uint8 (160, 160, 3), share of rows (0 to 1) that show the face.
 
-    `leads`: whether it drives a face for which no person is chosen, where the whole clip is played.
+    `leads`: whether this is the default person of the untrimmed clip.
     """
 
     id: int

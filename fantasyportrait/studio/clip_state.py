@@ -12,7 +12,7 @@ class ClipPerson:
     """A person of a clip: the number in the clip (1, 2, 3 ...), the thumbnail, and the share of rows (0 to 1) that show
     the face.
 
-    `leads`: whether it drives a face for which no person is chosen, where the whole clip is played.
+    `leads`: whether this is the default person of the untrimmed clip.
     """
 
     id: int

@@ -27,9 +27,10 @@ SHOWN_OPTIONS = ("absolute", "smoothing", "fill")
 
 @dataclass
 class _Loop:
-    """The loop of one session, for the scene `key`."""
+    """The loop of one session, for the scene `key`; `still`: the first frame alone is wanted."""
 
     key: str = ""
+    still: bool = False
     state: str = "none"
     frame: str = ""
     video: str = ""
@@ -64,7 +65,9 @@ class SceneLoops:
             loop.token.cancel()
             old = loop.frame, loop.video
             # The loop before stays on the page until the first frame of the next one is there.
-            loop = self._loops[session.id] = _Loop(key, "running" if key else "none", *(old if key else ("", "")))
+            loop = self._loops[session.id] = _Loop(
+                key, session.prefers_still, "running" if key else "none", *(old if key else ("", ""))
+            )
         if not key:
             forget_files(session, *old)
             return
@@ -92,7 +95,7 @@ class SceneLoops:
             save_image(session.path(frame), scene_frame(self._animator, request, cancel=loop.token), 85)
             self._set(session, loop, frame=frame, video="")
             forget_files(session, *old)
-            if session.prefers_still:
+            if loop.still:
                 video = ""
             else:
                 scene_loop(self._animator, request, session.path(video), loop.token)

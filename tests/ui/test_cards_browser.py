@@ -161,9 +161,7 @@ def test_handles_of_trim_work_by_keyboard_do_not_cross_and_survive_reload(page: 
 
 def test_people_of_clip_are_a_radio_group_and_drive_all_faces_in_one_step(page: Any, clips: dict[str, Path]) -> None:
     give_clip(page, 2, clips["two"])
-    assert page.locator("#card-2 input[name=person-2]:checked").count() == 1, (
-        "whoever drives without a choice is marked"
-    )
+    assert page.locator("#card-2 input[name=person-2]:checked").count() == 1, "the default person is marked"
     page.focus("#card-2 input[name=person-2] >> nth=0")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#card-2 input[name=person-2][value='2']:checked")

@@ -83,6 +83,16 @@ def test_removed_photo_leads_back_to_welcome(page: Any, two_person: Path) -> Non
     assert page.locator(".card").count() == 0
 
 
+def test_visitor_without_motion_sees_first_frame_and_can_switch_to_photo(page: Any) -> None:
+    choose_example(page)
+    wait_for_loop(page)
+    assert page.locator(".picture img.layer").count() == 1 and page.locator(".picture video").count() == 0
+    page.click("text=Show the photo")
+    page.wait_for_selector(".picture img.layer", state="detached")
+    page.click("text=Show the preview")
+    page.wait_for_selector(".picture img.layer")
+
+
 def test_motion_of_welcome_opens_example_that_plays_it(page: Any) -> None:
     page.click(".example-motions button:has-text('Yawn')")
     wait_for_faces(page, 2)
